@@ -1,0 +1,1 @@
+"""Buy the followings of Twitter KOLs page by page and upsert them into a table."""

@@ -1,0 +1,19 @@
+"""Errors that are told to the user in one line; anything else is a bug and keeps its traceback."""
+
+__all__ = ["StopRun", "UserError", "WrongUsage"]
+
+
+class UserError(Exception):
+    """Something the user can act on. The message is one line: what happened, to what, what to do next."""
+
+    exit_code = 1
+
+
+class StopRun(UserError):
+    """The run can't start or go on: bad key, no credit, database or disk unusable (exit code 1)."""
+
+
+class WrongUsage(UserError):
+    """Wrong arguments or settings, or another run holds the cache directory (exit code 2)."""
+
+    exit_code = 2

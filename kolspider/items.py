@@ -1,0 +1,91 @@
+"""What travels: the KOL, a page of its followings, a followed user in the API's terms, a row in the table's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+__all__ = ["COLUMNS", "FollowedUser", "FollowingsPage", "Kol", "MappedPage", "Reject", "Row"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kol:
+    """A KOL to ask the API for."""
+
+    handle: str
+    """Lower case: the key everywhere, because Twitter's handles ignore case."""
+    user_name: str
+    """The handle as the source table spells it: what the API is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedUser:
+    """A followed account in the API's terms. Values are what the API sent: of any JSON type, or None."""
+
+    id: object
+    name: object
+    screen_name: object
+    profile_image_url_https: object
+    description: object
+    created_at: object
+    followers_count: object
+    following_count: object
+    statuses_count: object
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the target table; the fields are its columns, in order."""
+
+    id: str
+    """1 to 20 digits, the unique key."""
+    name: str | None
+    user_name: str | None
+    avatar: str | None
+    description: str | None
+    created_at: str | None
+    """As the API sent it."""
+    created_at_time: str | None
+    """UTC, `YYYY-MM-DD HH:MM:SS`, without a zone."""
+    followers: int | None
+    following: int | None
+    statuses_count: int | None
+
+
+COLUMNS: tuple[str, ...] = tuple(column.name for column in fields(Row))
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A user set aside, and why."""
+
+    reason: str
+    """A short fixed name, used in stats: `no_id`, `bad_id`, `not_an_object`, `refused`."""
+    user: object
+    """What the API sent (any JSON value), or the row that the database refused."""
+    detail: str = ""
+    """What the database said of the row it refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowingsPage:
+    """A page that was paid for: what is cached, loaded and committed as one."""
+
+    kol: Kol
+    number: int
+    """1 for the first page of a list."""
+    cursor: str
+    """The cursor that was asked for; empty for the first page."""
+    users: list[object]
+    """The users as the API sent them, each of any JSON type."""
+    last: bool
+    seq: int | None = None
+    """Where the page stands in the cache, in the order of fetching; None when it could not be stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappedPage:
+    """A page with its users turned into rows of the target table."""
+
+    page: FollowingsPage
+    rows: list[Row] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
