@@ -9,11 +9,11 @@ class UserError(Exception):
     exit_code = 1
 
 
-class StopRun(UserError):
+class StopRun(UserError):  # noqa: N818 - says what happens; an Error suffix would not
     """The run can't start or go on: bad key, no credit, database or disk unusable (exit code 1)."""
 
 
-class WrongUsage(UserError):
+class WrongUsage(UserError):  # noqa: N818
     """Wrong arguments or settings, or another run holds the cache directory (exit code 2)."""
 
     exit_code = 2

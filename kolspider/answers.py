@@ -1,0 +1,100 @@
+"""What each answer of the API means for the run: a page goes on, a passing failure is asked for again after a
+growing wait, a bad key stops everything. What it means for the KOL is the spider's business."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from scrapy.exceptions import IgnoreRequest
+
+from kolspider.errors import StopRun
+from kolspider.providers.base import ApiError, ErrorKind, Page, one_line
+from kolspider.redaction import redacted
+from kolspider.run import NotAsked, run_of
+
+if TYPE_CHECKING:
+    from scrapy import Request
+    from scrapy.crawler import Crawler
+    from scrapy.http import Response
+
+    from kolspider.run import Run
+
+__all__ = ["AnswerMiddleware"]
+
+logger = logging.getLogger(__name__)
+
+_A_LITTLE = 2
+"""How often a failure inside a 200 is asked for again: the server is up and has charged for it."""
+_LONGEST_WAIT = 120.0
+
+_STOPS = {
+    ErrorKind.AUTH: "the API refuses the key{said}; check KOL_API_KEY",
+    ErrorKind.NO_CREDIT: "the API account has no credit left{said}; recharge it, then run the same command again",
+    ErrorKind.WRONG_PATH: "there is no followings API at {url}{said}; check KOL_API_URL",
+}
+
+
+class AnswerMiddleware:
+    """Reads each response once; `request.meta["answer"]` is the page or the error for all who come after."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._provider = run.config.provider
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> AnswerMiddleware:
+        """Wire it to the run."""
+        return cls(run_of(crawler))
+
+    async def process_response(self, request: Request, response: Response) -> Response | Request:
+        """Pass a page or the last word on a KOL; ask again, or stop the run, for everything else."""
+        answer = self._provider.parse(response.status, response.body, request.meta["cursor"])
+        request.meta["answer"] = answer
+        if "cached" in response.flags:
+            return response
+        users = len(answer.users) if isinstance(answer, Page) else 0
+        self._run.count("api/credits_estimated", self._provider.price(users, self._provider.page_size))
+        if isinstance(answer, Page):
+            self._run.count("api/pages")
+            return response
+        answer = ApiError(answer.kind, redacted(answer.message, (self._run.config.api_key,)))
+        request.meta["answer"] = answer
+        self._run.count(f"api/errors/{answer.kind}")
+        if answer.kind in _STOPS:
+            said = f' (HTTP {response.status}: "{answer.message}")' if answer.message else f" (HTTP {response.status})"
+            self._run.stop(StopRun(_STOPS[answer.kind].format(said=said, url=self._run.config.api_url)))
+            raise NotAsked("the run is stopping")
+        return await self._again(request, answer) or response
+
+    async def process_exception(self, request: Request, exception: Exception) -> Request | None:
+        """A network failure is asked for again, until the retries are used up: then the errback gets it."""
+        if isinstance(exception, IgnoreRequest):
+            return None
+        self._run.count("api/errors/network")
+        credits_estimated = self._provider.price(0, self._provider.page_size)
+        self._run.count("api/credits_estimated", credits_estimated)
+        reason = f"{type(exception).__name__}: {exception}"
+        return await self._again(request, ApiError(ErrorKind.TRANSIENT, one_line(reason)))
+
+    async def _again(self, request: Request, error: ApiError) -> Request | None:
+        times = request.meta.get("asked_again", 0)
+        if times >= self._retries(error.kind):
+            return None
+        wait = min(self._run.config.retry_secs * 2**times, _LONGEST_WAIT)
+        logger.warning(
+            "KOL %s: page %d: %s; asking again in %.0f s (%d of %d)",
+            request.meta["kol"].user_name, request.meta["number"], error.message, wait, times + 1,
+            self._retries(error.kind),
+        )  # fmt: skip
+        await self._run.wait(wait)
+        again = request.copy()
+        again.meta["asked_again"] = times + 1
+        return again
+
+    def _retries(self, kind: ErrorKind) -> int:
+        if kind is ErrorKind.TRANSIENT:
+            return self._run.config.retry_times
+        if kind in {ErrorKind.ERROR_IN_200, ErrorKind.CONTRACT_DRIFT}:
+            return min(self._run.config.retry_times, _A_LITTLE)
+        return 0

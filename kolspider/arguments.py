@@ -1,0 +1,173 @@
+"""The spider's arguments (`-a name=value`): typed, checked and documented in this one place."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from kolspider.errors import WrongUsage
+from kolspider.handles import normalise
+from kolspider.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kolspider.items import Kol
+
+__all__ = ["HELP", "Arguments"]
+
+_BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_RETRIABLE = (State.PARTIAL, State.NOT_FOUND, State.FAILED)
+
+
+def _flag(raw: str) -> bool:
+    if raw.lower() not in _BOOLS:
+        raise ValueError("is neither 1 nor 0")
+    return _BOOLS[raw.lower()]
+
+
+def _count(least: int) -> Callable[[str], int]:
+    def count(raw: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", raw) or int(raw) < least:
+            raise ValueError(f"is not a whole number from {least} up")
+        return int(raw)
+
+    return count
+
+
+def _age(raw: str) -> int:
+    match = re.fullmatch(r"([0-9]{1,9})([smhd])", raw)
+    if not match:
+        raise ValueError("is not an age such as 30d (units: s, m, h, d)")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def _states(raw: str) -> frozenset[State]:
+    names = [name.strip() for name in raw.split(",") if name.strip()]
+    if not names or not set(names) <= set(_RETRIABLE):
+        raise ValueError(f"is not a list of {', '.join(_RETRIABLE)}")
+    return frozenset(State(name) for name in names)
+
+
+def _kols(raw: str) -> tuple[Kol, ...]:
+    kols: dict[str, Kol] = {}
+    for name in filter(str.strip, raw.split(",")):
+        try:
+            kol = normalise(name)
+        except ValueError:
+            kol = None
+        if kol is None:
+            raise ValueError(f"names {name.strip()!r}, which is not a Twitter handle")
+        kols.setdefault(kol.handle, kol)
+    if not kols:
+        raise ValueError("names no KOL")
+    return tuple(kols.values())
+
+
+def _replay(raw: str) -> str:
+    if raw not in {"all", "pending"}:
+        raise ValueError("is neither all nor pending")
+    return raw
+
+
+def _key(raw: str) -> str:
+    if not raw:
+        raise ValueError("is empty")
+    return raw
+
+
+def _argument(parse: Callable[[str], Any], default: Any, example: str, meaning: str) -> Any:
+    return field(default=default, metadata={"parse": parse, "example": example, "meaning": meaning})
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What a run was asked to do."""
+
+    limit: int | None = _argument(
+        _count(1), None, "limit=50", "at most 50 KOLs: those begun first, then new ones, then failed ones"
+    )
+    kols: tuple[Kol, ...] = _argument(_kols, (), "kols=BTC,ethereum", "these KOLs, whether in the source table or not")
+    max_calls: int | None = _argument(
+        _count(0), None, "max_calls=500", "never more than 500 API requests in this run, retries included"
+    )
+    refresh: int | None = _argument(
+        _age, None, "refresh=30d", "fetch anew the KOLs that finished longer ago than that (s, m, h, d)"
+    )
+    retry: frozenset[State] = _argument(
+        _states, frozenset(), "retry=partial,not_found", "also KOLs that ended in these states (also: failed)"
+    )
+    replay: str = _argument(
+        _replay,
+        "",
+        "replay=pending",
+        "load cached pages not in the target yet, no API call (all: every page)",
+    )
+    dry_run: bool = _argument(
+        _flag,
+        False,
+        "dry_run=1",
+        "real API calls, no database write; the pages are cached and not bought again",
+    )
+    test: bool = _argument(
+        _flag,
+        False,
+        "test=1",
+        "no API call, no write: check settings, database, tables, mapping, first 3 KOLs",
+    )
+    sandbox: bool = _argument(
+        _flag, False, "sandbox=1", "the same job against the built-in sandbox API, apart from all real data"
+    )
+    api_key: str = _argument(
+        _key, "", "api_key=...", "works, but shows in `ps` and shell history; KOL_API_KEY in `.env` is better"
+    )
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, str], *, ignore_missing: bool = False) -> Arguments:
+        """Check the `-a` values; ignore_missing is HTTPCACHE_IGNORE_MISSING, the other name of a replay.
+
+        Raises WrongUsage: an unknown argument, a bad value, or two arguments that contradict each other.
+        """
+        known = {known.name: known for known in fields(cls)}
+        values: dict[str, Any] = {}
+        for name, value in raw.items():
+            if name not in known:
+                raise WrongUsage(f"unknown argument -a {name}=...; the arguments are {', '.join(known)}")
+            try:
+                values[name] = known[name].metadata["parse"](value.strip())
+            except ValueError as error:
+                shown = "" if name == "api_key" else value
+                raise WrongUsage(f"-a {name}={shown} {error} (example: -a {known[name].metadata['example']})") from None
+        arguments = cls(**values)
+        if ignore_missing and not arguments.replay:
+            arguments = replace(arguments, replay="all")
+        _check_contradictions(arguments)
+        return arguments
+
+    def of_job(self) -> dict[str, Any]:
+        """What makes a job the same job: all but the key, and the cap, which is one run's own."""
+        return {
+            "limit": self.limit,
+            "kols": [kol.handle for kol in self.kols],
+            "refresh": self.refresh,
+            "retry": sorted(self.retry),
+            "replay": self.replay,
+            "dry_run": self.dry_run,
+            "sandbox": self.sandbox,
+        }
+
+
+def _check_contradictions(arguments: Arguments) -> None:
+    given = {known.name for known in fields(arguments) if getattr(arguments, known.name) != known.default}
+    if arguments.test and (others := given - {"test", "limit"}):
+        raise WrongUsage(f"-a test=1 goes with limit alone, not with {', '.join(sorted(others))}")
+    if arguments.replay and (others := given & {"refresh", "retry", "max_calls", "dry_run"}):
+        raise WrongUsage(f"a replay asks the API for nothing, so it can't have {', '.join(sorted(others))}")
+
+
+HELP: str = "\n".join(
+    f"  -a {known.metadata['example']:<24} {known.metadata['meaning']}" for known in fields(Arguments)
+)
+"""One line an argument, for `scrapy crawl -h`."""

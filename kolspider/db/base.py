@@ -1,0 +1,189 @@
+"""What every dialect offers, in plain types. Blocking: called from a worker thread, or before the crawl."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import Enum
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kolspider.errors import WrongUsage
+from kolspider.items import COLUMNS, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = ["Column", "Database", "ErrorKind", "Table", "as_text", "name_parts", "row_values"]
+
+row_values: Callable[[Row], tuple[Any, ...]] = attrgetter(*COLUMNS)
+
+
+class ErrorKind(Enum):
+    """What to do about an exception of the driver."""
+
+    LOST = "lost"
+    """Not there, or not now (connection, deadlock, shutdown, full disk): wait, connect again, repeat."""
+    REFUSED = "refused"
+    """This data is refused: halve the batch to find the row."""
+    FATAL = "fatal"
+    """Repeating is no use and no row is to blame (access denied, unknown table, anything unknown): stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What a column can hold. None: no such limit."""
+
+    name: str
+    """Lower case: column names ignore case in every dialect."""
+    max_chars: int | None
+    max_bytes: int | None
+    """Of UTF-8."""
+    int_min: int | None
+    int_max: int | None
+    """Both None: not an integer column."""
+    nullable: bool
+    bmp_only: bool
+    """A MySQL utf8mb3 column: nothing above U+FFFF, so no emoji."""
+    needs_value: bool = False
+    """NOT NULL without a default: an INSERT that leaves it out fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as the database describes it."""
+
+    name: str
+    """As the settings spell it."""
+    columns: dict[str, Column]
+    unique_keys: list[tuple[str, ...]]
+    """Columns of each. A part that is not a whole column says so: `id(5)` is a prefix."""
+
+
+class Database(ABC):
+    """One connection to one database, used by one thread at a time.
+
+    Methods connect when there is no connection. The driver's exceptions pass through unchanged, to be judged
+    with `error_kind` and told with `explain`.
+    """
+
+    errors: ClassVar[tuple[type[Exception], ...]]
+    """What the driver raises when the database says no or is gone; anything else is a bug."""
+    quote: ClassVar[str] = "`"
+    types: ClassVar[dict[str, str]]
+    """The SQL type of each column of the target, in order."""
+
+    def __init__(self, label: str, secrets: tuple[str, ...] = ()) -> None:
+        self.label = label
+        """Which database this is, without credentials; stable, so what is loaded where is kept under it."""
+        self.secrets = secrets
+        """Never to be printed."""
+
+    @abstractmethod
+    def connect(self) -> None:
+        """Connect, unless connected."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Disconnect; never raises."""
+
+    @abstractmethod
+    def describe(self, table: str) -> Table | None:
+        """Columns and unique keys; None when there is no such table."""
+
+    @abstractmethod
+    def handles(self, table: str) -> Iterator[str | None]:
+        """`user_name` of every row, by `id` where there is one, streamed.
+
+        Nothing else may be asked of this object until the iterator is exhausted or closed.
+        """
+
+    @abstractmethod
+    def upsert(self, table: str, rows: Sequence[Row]) -> None:
+        """Insert or update rows of distinct ids, all or none; columns that are not ours keep their values."""
+
+    @abstractmethod
+    def count(self, table: str) -> int:
+        """How many rows there are."""
+
+    @abstractmethod
+    def error_kind(self, exc: BaseException) -> ErrorKind:
+        """What to do about an exception that a method raised."""
+
+    @abstractmethod
+    def source_ddl(self, table: str) -> str:
+        """SQL that creates the table of KOLs."""
+
+    @abstractmethod
+    def target_ddl(self, table: str) -> str:
+        """SQL that creates the table of followed accounts."""
+
+    @abstractmethod
+    def unique_key_ddl(self, table: str) -> str:
+        """SQL, on one line, that gives the target its unique key on `id`."""
+
+    @abstractmethod
+    def create_tables(self, source: str, target: str) -> list[str]:
+        """Create what is missing; the names of what was created. StopRun when there is no place for them."""
+
+    @abstractmethod
+    def _insert_handles(self, table: str, handles: Sequence[str]) -> None: ...
+
+    @abstractmethod
+    def _message(self, exc: BaseException) -> str: ...
+
+    def add_column_ddl(self, table: str, column: str) -> str:
+        """SQL, on one line, that adds one of our columns."""
+        return f"ALTER TABLE {self.quoted(table)} ADD COLUMN {self.identifier(column)} {self.types[column]}"
+
+    def refusal(self, table: Table) -> str | None:
+        """Why this dialect can't upsert into a table that is otherwise fit, if it can't."""
+        del table
+        return None
+
+    def explain(self, exc: BaseException) -> str:
+        """One line for a person: which database, what it says. No password."""
+        message = self._message(exc)
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            message = message.replace(secret, "***")
+        return f"{self.label}: {' '.join(message.split())[:500]}"
+
+    def insert_handles(self, table: str, handles: Sequence[str]) -> int:
+        """Insert the KOLs that are not in the table yet; how many that were."""
+        missing = {handle.lower(): handle for handle in handles}
+        for handle in self.handles(table):
+            missing.pop((handle or "").strip().lower(), None)
+        if missing:
+            self._insert_handles(table, list(missing.values()))
+        return len(missing)
+
+    def identifier(self, name: str) -> str:
+        """A name, quoted."""
+        return self.quote + name.replace(self.quote, self.quote * 2) + self.quote
+
+    def quoted(self, table: str) -> str:
+        """A table's name, each part quoted: `db`.`table`."""
+        return ".".join(map(self.identifier, name_parts(table)))
+
+    def _column_list(self) -> str:
+        return ", ".join(map(self.identifier, COLUMNS))
+
+    def _column_definitions(self) -> str:
+        """Our columns for a CREATE TABLE: the key first, the others nullable."""
+        lines = [f"  {self.identifier(name)} {sql_type}" for name, sql_type in self.types.items()]
+        return ",\n".join([f"{lines[0]} NOT NULL", *(f"{line} NULL" for line in lines[1:])])
+
+
+def name_parts(table: str) -> list[str]:
+    """`table` or `db.table`, split."""
+    parts = table.split(".")
+    if len(parts) > 2 or not all(part.strip() for part in parts):
+        raise WrongUsage(f"{table!r} is not a table's name: write `table` or `db.table`")
+    return parts
+
+
+def as_text(value: object) -> str | None:
+    """A handle as text, whatever type its column has."""
+    if value is None or isinstance(value, str):
+        return value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,81 @@
+"""Is a table fit for its job? Asked before the first paid call; one that is not stops the run in one line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kolspider.errors import StopRun
+from kolspider.items import COLUMNS
+
+if TYPE_CHECKING:
+    from kolspider.db.base import Database, Table
+
+__all__ = ["check_source", "check_target", "warnings"]
+
+
+def check_source(db: Database, name: str) -> Table:
+    """The table of KOLs, which needs nothing but `user_name`."""
+    table = _existing(db, name)
+    _check_columns(db, table, ("user_name",))
+    return table
+
+
+def check_target(db: Database, name: str) -> Table:
+    """The table of followed accounts, fit for upserts by `id` that touch no other account's row."""
+    table = _existing(db, name)
+    _check_columns(db, table, COLUMNS)
+    if ("id",) not in table.unique_keys:
+        raise StopRun(
+            f"{db.label}: table {name} has no unique key that is `id` alone, so rows would pile up; "
+            f"mend it with: {db.unique_key_ddl(name)}"
+        )
+    for key in table.unique_keys:
+        if _could_hit_another_account(table, key):
+            raise StopRun(
+                f"{db.label}: table {name} has a unique key ({', '.join(key)}), by which an upsert could hit "
+                "another account's row; drop that key or set KOL_TARGET_TABLE to another table"
+            )
+    needy = [column.name for column in table.columns.values() if column.needs_value and column.name not in COLUMNS]
+    if needy:
+        raise StopRun(
+            f"{db.label}: table {name} takes no new row without a value for {', '.join(needy)}, which we "
+            "don't write; give it a default or let it be NULL"
+        )
+    if reason := db.refusal(table):
+        raise StopRun(f"{db.label}: table {name} can't be written to without loss: {reason}")
+    return table
+
+
+def warnings(table: Table) -> list[str]:
+    """What a person may want to know about a target that will do."""
+    return [
+        f"table {table.name}: column {name} is NOT NULL: users without a value for it will be set aside"
+        for name in COLUMNS
+        if name != "id" and not table.columns[name].nullable
+    ]
+
+
+def _existing(db: Database, name: str) -> Table:
+    table = db.describe(name)
+    if table is None:
+        raise StopRun(f"{db.label}: there is no table {name}: run `scrapy initdb` to create it")
+    return table
+
+
+def _check_columns(db: Database, table: Table, needed: tuple[str, ...]) -> None:
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
+        ddl = "; ".join(db.add_column_ddl(table.name, name) for name in missing)
+        raise StopRun(f"{db.label}: table {table.name} lacks {', '.join(missing)}; add with: {ddl}")
+
+
+def _could_hit_another_account(table: Table, key: tuple[str, ...]) -> bool:
+    """Can two accounts collide in this key?
+
+    Not where it contains the whole `id`, or none of our columns, or a column that stays NULL because we leave
+    it out.
+    """
+    columns = [part.partition("(")[0] for part in key]
+    others = [table.columns[name] for name in columns if name in table.columns and name not in COLUMNS]
+    ours = [name for name in columns if name in COLUMNS or name not in table.columns]
+    return "id" not in key and bool(ours) and not any(column.nullable for column in others)

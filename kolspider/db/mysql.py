@@ -1,0 +1,238 @@
+"""MySQL and MariaDB through PyMySQL, strict: data that does not fit is an error, never a silent change."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pymysql
+from pymysql.cursors import SSCursor
+
+from kolspider.db.base import Database, Table, as_text, name_parts, row_values
+from kolspider.db.mysql_facts import column, error_code, error_kind
+from kolspider.errors import StopRun
+from kolspider.items import COLUMNS, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pymysql.connections import Connection
+
+    from kolspider.db.base import ErrorKind
+
+__all__ = ["MysqlDatabase", "Server"]
+
+CONNECT_SECS = 10
+ANSWER_SECS = 30
+UNKNOWN_DATABASE = 1049
+
+COLUMNS_SQL = """
+    SELECT column_name, data_type, column_type, character_maximum_length, character_octet_length,
+           character_set_name, is_nullable, column_default, extra
+    FROM information_schema.columns
+    WHERE table_schema = %s AND table_name = %s
+    ORDER BY ordinal_position
+"""
+UNIQUE_SQL = """
+    SELECT index_name, column_name, sub_part
+    FROM information_schema.statistics
+    WHERE table_schema = %s AND table_name = %s AND non_unique = 0
+    ORDER BY index_name, seq_in_index
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a database is and who asks."""
+
+    host: str
+    port: int
+    user: str
+    database: str
+    password: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    """The password, as it is and as the URL spells it."""
+
+
+class MysqlDatabase(Database):
+    """A database on a MySQL or MariaDB server."""
+
+    errors = (pymysql.err.Error, OSError)
+    dialect: ClassVar[str] = "mysql"
+    types: ClassVar[dict[str, str]] = {
+        "id": "VARCHAR(32)",
+        "name": "VARCHAR(1024)",
+        "user_name": "VARCHAR(128)",
+        "avatar": "VARCHAR(2048)",
+        "description": "TEXT",
+        "created_at": "VARCHAR(64)",
+        "created_at_time": "DATETIME",
+        "followers": "BIGINT",
+        "following": "BIGINT",
+        "statuses_count": "BIGINT",
+    }
+    transactional: ClassVar[bool] = True
+    sql_mode: ClassVar[str | None] = "STRICT_ALL_TABLES"
+    init_command: ClassVar[str] = "SET SESSION time_zone = '+00:00'"
+
+    def __init__(self, server: Server) -> None:
+        host = f"[{server.host}]" if ":" in server.host else server.host
+        super().__init__(f"{self.dialect}://{host}:{server.port}/{server.database}", server.secrets)
+        self.server = server
+        self._connection: Connection | None = None
+
+    def connect(self) -> None:
+        self._open()
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.close()
+
+    def describe(self, table: str) -> Table | None:
+        where = self._where(table)
+        columns = {facts[0].lower(): column(facts) for facts in self._select(COLUMNS_SQL, where)}
+        return Table(table, columns, self._unique_keys(table)) if columns else None
+
+    def handles(self, table: str) -> Iterator[str | None]:
+        described = self.describe(table)
+        order = " ORDER BY `id`" if described and "id" in described.columns else ""
+        connection = self._open()
+        cursor = connection.cursor(SSCursor)
+        try:
+            cursor.execute(f"SELECT `user_name` FROM {self.quoted(table)}{order}")
+            for (value,) in cursor:
+                yield as_text(value)
+        finally:
+            _finish(connection, cursor)
+            self._end_reading(connection)
+
+    def upsert(self, table: str, rows: Sequence[Row]) -> None:
+        if rows:
+            self._write(self._upsert_sql(table), list(map(row_values, rows)))
+
+    def count(self, table: str) -> int:
+        ((count,),) = self._select(f"SELECT COUNT(*) FROM {self.quoted(table)}")
+        return int(count)
+
+    def error_kind(self, exc: BaseException) -> ErrorKind:
+        return error_kind(exc)
+
+    def source_ddl(self, table: str) -> str:
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n"
+            "  `id` BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,\n  `user_name` VARCHAR(128) NULL,\n"
+            "  PRIMARY KEY (`id`)\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
+        )
+
+    def target_ddl(self, table: str) -> str:
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n"
+            f"{self._column_definitions()},\n  PRIMARY KEY (`id`)\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
+        )
+
+    def unique_key_ddl(self, table: str) -> str:
+        return f"ALTER TABLE {self.quoted(table)} ADD UNIQUE KEY (`id`)"
+
+    def create_tables(self, source: str, target: str) -> list[str]:
+        created = []
+        try:
+            for table, ddl in ((source, self.source_ddl(source)), (target, self.target_ddl(target))):
+                if self.describe(table) is None:
+                    self._select(ddl)
+                    created.append(table)
+        except pymysql.err.Error as exc:
+            if error_code(exc) != UNKNOWN_DATABASE:
+                raise
+            raise StopRun(f"{self.explain(exc)}; create the database first (CREATE DATABASE)") from exc
+        return created
+
+    def _upsert_sql(self, table: str) -> str:
+        # VALUES(), not an alias: MariaDB knows no other way, and MySQL 8 still takes it.
+        updates = ", ".join(f"`{name}` = VALUES(`{name}`)" for name in COLUMNS if name != "id")
+        return f"{self._insert_sql(table)}\nON DUPLICATE KEY UPDATE {updates}"
+
+    def _insert_sql(self, table: str) -> str:
+        marks = ", ".join(["%s"] * len(COLUMNS))
+        return f"INSERT INTO {self._formatted(table)} ({self._column_list()}) VALUES ({marks})"
+
+    def _insert_handles(self, table: str, handles: Sequence[str]) -> None:
+        self._write(f"INSERT INTO {self._formatted(table)} (`user_name`) VALUES (%s)", [(name,) for name in handles])
+
+    def _formatted(self, table: str) -> str:
+        """The quoted name for a statement with parameters: PyMySQL binds them with Python's `%`."""
+        return self.quoted(table).replace("%", "%%")
+
+    def _write(self, sql: str, values: list[tuple[Any, ...]]) -> None:
+        """Insert many rows in one transaction; PyMySQL makes statements of up to 1 MB of them."""
+        connection = self._open()
+        try:
+            with connection.cursor() as cursor:
+                cursor.executemany(sql, values)
+            connection.commit()
+        except BaseException:
+            try:
+                connection.rollback()
+            except pymysql.err.Error:
+                self.close()
+            raise
+
+    def _select(self, sql: str, values: tuple[Any, ...] | None = None) -> list[tuple[Any, ...]]:
+        connection = self._open()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql, values)
+                return list(cursor.fetchall())
+        finally:
+            self._end_reading(connection)
+
+    def _end_reading(self, connection: Connection) -> None:
+        """Let go of InnoDB's snapshot and of the table's metadata lock: a SELECT holds them till the end."""
+        if self.transactional:
+            with contextlib.suppress(pymysql.err.Error):
+                connection.rollback()
+
+    def _where(self, table: str) -> tuple[str, str]:
+        schema, name = [self.server.database, *name_parts(table)][-2:]
+        return schema, name
+
+    def _unique_keys(self, table: str) -> list[tuple[str, ...]]:
+        keys: dict[str, list[str]] = {}
+        for index, name, prefix in self._select(UNIQUE_SQL, self._where(table)):
+            part = name.lower() if name is not None else "(expression)"
+            keys.setdefault(index, []).append(f"{part}({prefix})" if prefix else part)
+        return [tuple(parts) for parts in keys.values()]
+
+    def _open(self) -> Connection:
+        if self._connection is None or not self._connection.open:
+            self._connection = pymysql.connect(
+                host=self.server.host,
+                port=self.server.port,
+                user=self.server.user,
+                password=self.server.password.encode(),  # PyMySQL would encode it as Latin-1
+                database=self.server.database,
+                charset="utf8mb4",
+                autocommit=False if self.transactional else None,
+                sql_mode=self.sql_mode,
+                init_command=self.init_command,
+                connect_timeout=CONNECT_SECS,
+                read_timeout=ANSWER_SECS,
+                write_timeout=ANSWER_SECS,
+            )
+        return self._connection
+
+    def _message(self, exc: BaseException) -> str:
+        code = error_code(exc)
+        if code == 0:
+            return "the connection is lost"
+        return f"{exc.args[1]} ({code})" if code is not None and len(exc.args) > 1 else str(exc)
+
+
+def _finish(connection: Connection, cursor: Any) -> None:
+    """Close an unbuffered cursor: it reads what the server still sends, and chokes when that is gone."""
+    if not connection.open and cursor._result is not None:  # noqa: SLF001
+        cursor._result.unbuffered_active = False  # noqa: SLF001
+    with contextlib.suppress(pymysql.err.Error):
+        cursor.close()

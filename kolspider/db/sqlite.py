@@ -1,0 +1,197 @@
+"""SQLite: a file. Only `create_tables` creates it: a typo in KOL_DB_URL is an error, not a new file."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING, ClassVar
+
+from kolspider.db.base import Column, Database, ErrorKind, Table, as_text, name_parts, row_values
+from kolspider.errors import StopRun
+from kolspider.items import COLUMNS, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+__all__ = ["SqliteDatabase"]
+
+BUSY_SECS = 30.0
+
+# Primary result codes (https://www.sqlite.org/rescode.html); what is in neither set is fatal.
+LOST = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_INTERRUPT,
+}
+REFUSED = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH}
+
+COLUMNS_SQL = 'SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info(?, ?)'
+# A partial index does not make its columns unique; an index on an expression has a part without a name.
+UNIQUE_SQL = """
+    SELECT list.name, part.name
+    FROM pragma_index_list(?1, ?2) AS list, pragma_index_info(list.name, ?2) AS part
+    WHERE list."unique" AND NOT list.partial
+    ORDER BY list.seq, part.seqno
+"""
+
+
+class SqliteDatabase(Database):
+    """A SQLite file, with the journal mode that its owner chose."""
+
+    errors = (sqlite3.Error, OSError)
+    quote = '"'
+    types: ClassVar[dict[str, str]] = {
+        name: "INTEGER" if name in {"followers", "following", "statuses_count"} else "TEXT" for name in COLUMNS
+    }
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        super().__init__(f"sqlite://{self.path.as_posix()}")
+        self._connection: sqlite3.Connection | None = None
+
+    def connect(self) -> None:
+        self._open("rw")
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.close()
+
+    def describe(self, table: str) -> Table | None:
+        connection = self._open("rw")
+        schema, name = ["main", *name_parts(table)][-2:]
+        found = connection.execute(COLUMNS_SQL, (name, schema)).fetchall()
+        if not found:
+            return None
+        key = tuple(row[0].lower() for row in sorted(found, key=lambda row: row[4]) if row[4])
+        columns = [_column(row, is_key=key == (row[0].lower(),)) for row in found]
+        indexes: dict[str, list[str | None]] = {}
+        for index, column in connection.execute(UNIQUE_SQL, (name, schema)):
+            indexes.setdefault(index, []).append(column)
+        keys = [
+            key,
+            *(tuple(part.lower() for part in parts if part) for parts in indexes.values() if all(parts)),
+        ]
+        return Table(table, {column.name: column for column in columns}, [of for of in dict.fromkeys(keys) if of])
+
+    def handles(self, table: str) -> Iterator[str | None]:
+        described = self.describe(table)
+        order = ' ORDER BY "id"' if described and "id" in described.columns else ""
+        cursor = self._open("rw").execute(f'SELECT "user_name" FROM {self.quoted(table)}{order}')
+        with contextlib.closing(cursor):
+            for (value,) in cursor:
+                yield as_text(value)
+
+    def upsert(self, table: str, rows: Sequence[Row]) -> None:
+        marks = ", ".join("?" * len(COLUMNS))
+        updates = ", ".join(f'"{name}" = excluded."{name}"' for name in COLUMNS if name != "id")
+        self._write(
+            f"INSERT INTO {self.quoted(table)} ({self._column_list()}) VALUES ({marks})\n"
+            f'ON CONFLICT ("id") DO UPDATE SET {updates}',
+            map(row_values, rows),
+        )
+
+    def count(self, table: str) -> int:
+        (count,) = self._open("rw").execute(f"SELECT COUNT(*) FROM {self.quoted(table)}").fetchone()
+        return int(count)
+
+    def error_kind(self, exc: BaseException) -> ErrorKind:
+        code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+        if code in LOST or (isinstance(exc, sqlite3.ProgrammingError) and "closed database" in str(exc)):
+            return ErrorKind.LOST
+        # Values that the driver itself refuses: an integer past 64 bits, half a surrogate pair.
+        if code in REFUSED or isinstance(exc, OverflowError | UnicodeError) or "binding parameter" in str(exc):
+            return ErrorKind.REFUSED
+        return ErrorKind.FATAL
+
+    def source_ddl(self, table: str) -> str:
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n"
+            '  "id" INTEGER PRIMARY KEY,\n  "user_name" TEXT NULL\n)'
+        )
+
+    def target_ddl(self, table: str) -> str:
+        return (
+            f'CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n{self._column_definitions()},\n  PRIMARY KEY ("id")\n)'
+        )
+
+    def unique_key_ddl(self, table: str) -> str:
+        *schema, name = name_parts(table)
+        index = ".".join(map(self.identifier, [*schema, f"{name}_id"]))
+        return f'CREATE UNIQUE INDEX {index} ON {self.identifier(name)} ("id")'
+
+    def create_tables(self, source: str, target: str) -> list[str]:
+        if not self.path.parent.is_dir():
+            raise StopRun(f"{self.label}: there is no directory {self.path.parent} to create the file in")
+        connection = self._open("rwc")
+        created = []
+        for table, ddl in ((source, self.source_ddl(source)), (target, self.target_ddl(target))):
+            if self.describe(table) is None:
+                connection.execute(ddl)
+                created.append(table)
+        return created
+
+    def _insert_handles(self, table: str, handles: Sequence[str]) -> None:
+        self._write(f'INSERT INTO {self.quoted(table)} ("user_name") VALUES (?)', ((name,) for name in handles))
+
+    def _write(self, sql: str, values: Iterator[tuple[object, ...]]) -> None:
+        """Run one statement for many rows, in a transaction that holds the write lock from its start."""
+        connection = self._open("rw")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(sql, values)
+            connection.execute("COMMIT")
+        except BaseException:
+            try:
+                connection.rollback()
+            except sqlite3.Error:
+                self.close()
+            raise
+
+    def _open(self, mode: str) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = sqlite3.connect(
+                f"{self.path.as_uri()}?mode={mode}",
+                uri=True,
+                timeout=BUSY_SECS,
+                isolation_level=None,  # transactions begin and end where the code says so
+                check_same_thread=False,  # made in one thread, used in another, never in two at once
+            )
+            self._connection.text_factory = lambda data: data.decode("utf-8", "replace")
+        return self._connection
+
+    def _message(self, exc: BaseException) -> str:
+        if isinstance(exc, sqlite3.OperationalError) and not self.path.exists():
+            return "there is no such database file: run `scrapy initdb` to create it"
+        return str(exc)
+
+
+def _column(facts: tuple[str, str, int, object, int], *, is_key: bool) -> Column:
+    """SQLite enforces no declared length; a number past 64 bits is refused or loses digits."""
+    name, declared, not_null, default, _ = facts
+    rowid = is_key and declared.upper() == "INTEGER"  # which SQLite fills in itself
+    numeric = _is_numeric(declared)
+    return Column(
+        name=name.lower(),
+        max_chars=None,
+        max_bytes=None,
+        int_min=-(2**63) if numeric else None,
+        int_max=2**63 - 1 if numeric else None,
+        nullable=not (not_null or rowid),
+        bmp_only=False,
+        needs_value=bool(not_null) and default is None and not rowid,
+    )
+
+
+def _is_numeric(declared: str) -> bool:
+    """The rules, in order, of https://www.sqlite.org/datatype3.html#determination_of_column_affinity."""
+    declared = declared.upper()
+    if "INT" in declared:
+        return True
+    return declared != "" and not any(word in declared for word in ("CHAR", "CLOB", "TEXT", "BLOB"))

@@ -1,0 +1,78 @@
+"""The commit protocol: which pages were handed to the database, which are committed, and so which KOLs are done.
+
+The order at the end of a batch is: rows committed, rejects on disk, pages marked in the ledger; at the end of a
+KOL: its list's end in the ledger, all of its pages marked, complete, its pages evicted if asked.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from typing import TYPE_CHECKING
+
+from kolspider.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kolspider.items import FollowingsPage, Kol, Reject
+    from kolspider.run import Run
+
+__all__ = ["Loads"]
+
+logger = logging.getLogger(__name__)
+
+
+class Loads:
+    """Between the spider, which knows where a list ends, and the writer, which knows what is committed."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._waiting: dict[str, int] = {}
+        """Pages handed over and not committed, by handle."""
+        self._ended: dict[str, tuple[str, str]] = {}
+        """Lists that ended in this run and are not settled, by handle: the KOL as spelled, and what to log."""
+
+    def handed_over(self, page: FollowingsPage) -> None:
+        """The page's rows are in the writer's buffer."""
+        self._waiting[page.kol.handle] = self._waiting.get(page.kol.handle, 0) + 1
+
+    def committed(self, pages: Sequence[FollowingsPage], rejects: list[tuple[FollowingsPage, Reject]]) -> None:
+        """The rows of these pages are committed; the users set aside are those in rejects."""
+        try:
+            size = self._run.rejects.append(rejects) if rejects else None
+            self._run.note_loaded([page.seq for page in pages if page.seq is not None], size)
+            for _, reject in rejects:
+                self._run.count(f"rows/rejected/{reject.reason}")
+            for page in pages:
+                handle = page.kol.handle
+                self._waiting[handle] -= 1
+                if not self._waiting[handle]:
+                    del self._waiting[handle]
+                    self._settle(handle)
+        except (sqlite3.Error, OSError) as error:
+            self._run.stop_for_disk(error)
+
+    def list_ended(self, kol: Kol, state: State, reason: str, *, pages: int, users: int, bought: int) -> None:
+        """A KOL's list came to its end: fetched, partial, not_found or failed."""
+        try:
+            self._run.kols.end(kol.handle, state, reason, pages, users, bought=bought > 0)
+            self._ended[kol.handle] = (
+                kol.user_name,
+                f"{users} users in {pages} pages ({bought} bought, {pages - bought} from the cache)",
+            )
+            if reason or state not in {State.FETCHED, State.COMPLETE}:
+                logger.warning("KOL %s: %s: %s", kol.user_name, state, reason)
+            if kol.handle not in self._waiting:
+                self._settle(kol.handle)
+        except sqlite3.Error as error:
+            self._run.stop_for_disk(error)
+
+    def _settle(self, handle: str) -> None:
+        """Nothing of the KOL waits in the writer: if its list has ended, it may be done."""
+        if self._run.arguments.dry_run:
+            return
+        state = self._run.kols.settle(handle, evict=self._run.config.cache_evict)
+        if state is not None and handle in self._ended:
+            user_name, told = self._ended.pop(handle)
+            logger.info("KOL %s: %s, %s", user_name, state, told)

@@ -1,0 +1,150 @@
+"""Turns a followed user, whatever the API sent, into a row of the target table. Pure; never raises.
+
+What no database can hold is removed or NULL and the row stays; only a user without a usable id is set aside.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from kolspider.items import Reject, Row
+
+if TYPE_CHECKING:
+    from kolspider.items import FollowedUser
+
+__all__ = ["Mapper", "usable_id", "utc_time"]
+
+_MAX_ID = 10**20 - 1
+_MAX_COUNT = 2**63 - 1
+
+# Valid in JSON, but no text that a database takes. (json has already joined the pairs of surrogates.)
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+# Thu Dec 13 08:41:26 +0000 2007: read by hand, because strptime wants the names in the process's language.
+_TWITTER_TIME = re.compile(
+    r"[a-z]{3} ([a-z]{3}) (\d{1,2}) (\d\d:\d\d:\d\d) ([+-]\d{4}) (\d{4})", re.ASCII | re.IGNORECASE
+)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH_NUMBERS = {name: f"{number:02}" for number, name in enumerate(_MONTHS, 1)}
+
+# ISO 8601 with its dashes: without them a text of digits, a Unix time say, would pass for a date.
+_ISO_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?:(:\d\d)(?:[.,]\d+)?)? ?(Z|[+-]\d\d(?::?\d\d)?)?)?",
+    re.ASCII | re.IGNORECASE,
+)
+
+_UTC = frozenset({None, "Z", "z", "+0000", "+00:00"})
+
+
+class Mapper:
+    """Maps users to rows, and counts the numbers that it could not keep."""
+
+    def __init__(self) -> None:
+        self.out_of_range: Counter[str] = Counter()
+        """How many counts of each column were made NULL because they are negative or above 64 bits."""
+
+    def map_user(self, user: FollowedUser | None, raw: object) -> Row | Reject:
+        """The row for `user`; a reject with `raw`, what the API sent, when there is no usable id."""
+        if user is None:
+            return Reject("not_an_object", raw)
+        id_ = usable_id(user.id)
+        if id_ is None:
+            missing = user.id is None or (isinstance(user.id, str) and not user.id.strip())
+            return Reject("no_id" if missing else "bad_id", raw)
+        created_at = _text(user.created_at)
+        return Row(
+            id=id_,
+            name=_text(user.name),
+            user_name=_text(user.screen_name),
+            avatar=_text(user.profile_image_url_https),
+            description=_text(user.description),
+            created_at=created_at,
+            created_at_time=None if created_at is None else utc_time(created_at),
+            followers=self._count("followers", user.followers_count),
+            following=self._count("following", user.following_count),
+            statuses_count=self._count("statuses_count", user.statuses_count),
+        )
+
+    def _count(self, column: str, value: object) -> int | None:
+        number = value if type(value) is int else _whole_number(value)
+        if number is None or 0 <= number <= _MAX_COUNT:
+            return number
+        self.out_of_range[column] += 1
+        return None
+
+
+def usable_id(value: object) -> str | None:
+    """An account's id as text of 1 to 20 digits, as it came; None when `value` can't be one."""
+    if isinstance(value, str):
+        text = value.strip()
+        is_id = len(text) <= 20 and text.isascii() and text.isdigit() and text.strip("0") != ""
+        return text if is_id else None
+    if type(value) is int and 0 < value <= _MAX_ID:  # type(): true and false are no ids
+        return str(value)
+    return None
+
+
+def utc_time(text: str) -> str | None:
+    """The time that `text` names, in UTC as `YYYY-MM-DD HH:MM:SS`, or None.
+
+    Reads Twitter's own format and ISO 8601 (without a zone: UTC). Years 1000 to 9999, what DATETIME holds.
+    """
+    text = text.strip()
+    if twitter := _TWITTER_TIME.fullmatch(text):
+        name, day, clock, zone, year = twitter.groups()
+        local = f"{year}-{_MONTH_NUMBERS.get(name.lower())}-{day:0>2} {clock}"
+    elif iso := _ISO_TIME.fullmatch(text):
+        date, minutes, seconds, zone = iso.groups()
+        local = f"{date} {minutes or '00:00'}{seconds or ':00'}"
+    else:
+        return None
+    try:
+        time = datetime.fromisoformat(local)  # checks it, too
+        utc = time - _offset(zone) if zone not in _UTC else time
+    except (ValueError, OverflowError):  # no such month, day or hour; before year 1 or after 9999 in UTC
+        return None
+    return utc.isoformat(" ") if utc.year >= 1000 else None
+
+
+def _offset(zone: str) -> timedelta:
+    """What `+0530`, `+05:30` or `+05` is ahead of UTC."""
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    hours, minutes = int(digits[:2]), int(digits[2:])
+    if hours > 23 or minutes > 59:
+        raise ValueError(zone)
+    ahead = timedelta(hours=hours, minutes=minutes)
+    return -ahead if zone.startswith("-") else ahead
+
+
+def _text(value: object) -> str | None:
+    """A text without NUL and lone surrogates; numbers as text; None for what is neither."""
+    if isinstance(value, str):
+        return value if value.isascii() and "\0" not in value else _UNSTORABLE.sub("", value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
+        return None
+    return str(value)
+
+
+def _finite(number: float) -> bool:
+    """False for infinity (JSON's 1e999), and for ints so long that even str() refuses them."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
+def _whole_number(value: object) -> int | None:
+    """The whole number that a float (1e3) or a text of digits stands for; None for anything else."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    if not (text.isascii() and text.isdigit()):
+        return None
+    # Past 20 digits it is out of range anyhow, and int() raises at 4,300.
+    return int(text.lstrip("0")[:20] or "0")

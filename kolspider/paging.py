@@ -1,0 +1,71 @@
+"""Where a list ends: the guards against an API that pages forever or loses its way. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kolspider.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kolspider.providers.base import Page
+
+__all__ = ["End", "Next", "Paging"]
+
+# Empty pages with a valid cursor happen in good lists, and so do endless new cursors over the same users.
+_MAX_STALE_PAGES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The list goes on at this cursor."""
+
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The list is over."""
+
+    state: State
+    """`complete` when the API says so, `partial` when a guard does."""
+    reason: str
+    """Why it is partial; empty when complete."""
+
+
+class Paging:
+    """Follows one KOL's list from its first page on."""
+
+    def __init__(self) -> None:
+        self.pages = 0
+        self._asked: set[str] = set()
+        self._seen: set[int] = set()  # as ints: half the memory of the texts
+        self._stale_pages = 0
+
+    @property
+    def users(self) -> int:
+        """How many different accounts were seen."""
+        return len(self._seen)
+
+    def take(self, cursor_asked: str, page: Page, ids: Iterable[str]) -> Next | End:
+        """Where to go after `page`, which was the answer to `cursor_asked`; `ids` are its usable ids.
+
+        Expect the same account on two pages: the list shifts while it is read.
+        """
+        self.pages += 1
+        self._asked.add(cursor_asked)
+        users_before = self.users
+        self._seen.update(map(int, ids))
+        self._stale_pages = 0 if self.users > users_before else self._stale_pages + 1
+
+        if not page.more:
+            return End(State.COMPLETE, "")
+        if page.next_cursor is None:
+            return End(State.PARTIAL, "has_next_page without a cursor")
+        if page.next_cursor in self._asked:
+            return End(State.PARTIAL, "repeated cursor")
+        if self._stale_pages == _MAX_STALE_PAGES:
+            return End(State.PARTIAL, f"{_MAX_STALE_PAGES} pages in a row without a new account")
+        return Next(page.next_cursor)

@@ -1,0 +1,97 @@
+"""A page's way into the table: map its users to rows, then upsert the rows in batches."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from kolspider.fitting import Fitter
+from kolspider.items import FollowingsPage, MappedPage, Reject, Row
+from kolspider.mapping import Mapper
+from kolspider.run import run_of
+from kolspider.writer import Writer
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+
+    from kolspider.run import Run
+
+__all__ = ["MapPipeline", "UpsertPipeline"]
+
+logger = logging.getLogger(__name__)
+
+
+class MapPipeline:
+    """Turns each user of a page into a row of the target table, or sets it aside with a reason."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._followed_user = run.config.provider.followed_user
+        self._mapper = Mapper()
+        self._fitter = Fitter(run.table.columns)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> MapPipeline:
+        """Wire it to the run."""
+        return cls(run_of(crawler))
+
+    def process_item(self, item: FollowingsPage) -> MappedPage:
+        """Map one page; the users that can't be mapped do not hold up the others."""
+        mapped = MappedPage(item)
+        for raw in item.users:
+            row = self._mapper.map_user(self._followed_user(raw), raw)
+            if isinstance(row, Row):
+                mapped.rows.append(self._fitter.fit(row))
+            else:
+                mapped.rejects.append(row)
+        self._count(item, mapped.rejects)
+        return mapped
+
+    def _count(self, page: FollowingsPage, rejects: list[Reject]) -> None:
+        self._run.count("users/read", len(page.users))
+        for column, times in self._mapper.out_of_range.items():
+            self._run.count(f"rows/out_of_range/{column}", times)
+        self._mapper.out_of_range.clear()
+        for column, times in self._fitter.clipped.items():
+            self._run.count(f"rows/clipped/{column}", times)
+            logger.info("KOL %s: page %d: %s clipped in %d rows", page.kol.user_name, page.number, column, times)
+        self._fitter.clipped.clear()
+        if rejects:
+            reasons = ", ".join(sorted({reject.reason for reject in rejects}))
+            logger.warning(
+                "KOL %s: page %d: %d users set aside (%s)",
+                page.kol.user_name,
+                page.number,
+                len(rejects),
+                reasons,
+            )
+
+
+class UpsertPipeline:
+    """Hands pages to the writer; a dry run has none."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._writer: Writer | None = None
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> UpsertPipeline:
+        """Wire it to the run."""
+        return cls(run_of(crawler))
+
+    def open_spider(self) -> None:
+        """Start the writer, in the crawl's event loop."""
+        if not self._run.arguments.dry_run:
+            self._writer = self._run.writer = Writer(self._run)
+
+    async def process_item(self, item: MappedPage) -> MappedPage:
+        """Take the page at once, then hold its KOL back while the database is behind."""
+        if self._writer is not None:
+            self._writer.add(item)
+            await self._writer.room()
+        return item
+
+    async def close_spider(self) -> None:
+        """Commit what has arrived."""
+        if self._writer is not None:
+            await self._writer.close()

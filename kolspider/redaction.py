@@ -1,0 +1,37 @@
+"""The last net under the promise that no secret is printed: log records are scrubbed as they are made."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from typing import Any
+
+__all__ = ["redact_logs", "redacted"]
+
+_SHORTEST = 4
+"""A shorter secret is not searched for: replacing every "a" would hide the message, not the secret."""
+
+
+def redacted(text: str, secrets: tuple[str, ...]) -> str:
+    """Return text with every secret replaced by `***`."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST:
+            text = text.replace(secret, "***")
+    return text
+
+
+def redact_logs(*secrets: str) -> None:
+    """Scrub these secrets from the message and the traceback of every log record made from now on."""
+    make = logging.LogRecord
+
+    def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        message = record.getMessage()
+        if (scrubbed := redacted(message, secrets)) != message:
+            record.msg, record.args = scrubbed, ()
+        if record.exc_info and record.exc_info[0]:
+            text = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+            record.exc_text = redacted(text, secrets)  # what a Formatter prints instead of formatting anew
+        return record
+
+    logging.setLogRecordFactory(factory)

@@ -1,0 +1,49 @@
+"""`rejects.jsonl`: users set aside, one JSON line each, written once and before their page counts as loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from kolspider.items import FollowingsPage, Reject
+
+__all__ = ["RejectsFile"]
+
+
+class RejectsFile:
+    """Appends to the file and syncs it; knows how to drop lines of a commit that never happened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, rejects: Iterable[tuple[FollowingsPage, Reject]]) -> int:
+        """Write and sync. Returns the size of the file in bytes, to be noted with the pages' commit."""
+        lines = "".join(_line(page, reject) for page, reject in rejects)
+        with self.path.open("ab") as file:
+            file.write(lines.encode())
+            file.flush()
+            os.fsync(file.fileno())
+            return file.tell()
+
+    def cut_to(self, size: int) -> None:
+        """Drop what was written behind a size that was noted: its pages do not count as loaded, so its
+        lines are about to be written again."""
+        if self.path.exists() and self.path.stat().st_size > size:
+            os.truncate(self.path, size)
+
+
+def _line(page: FollowingsPage, reject: Reject) -> str:
+    line = {
+        "kol": page.kol.user_name,
+        "page": page.number,
+        "cursor": page.cursor,
+        "reason": reject.reason,
+        "detail": reject.detail,
+        "user": reject.user,
+    }
+    return json.dumps(line) + "\n"  # ASCII, so that a lone surrogate in a user can be written

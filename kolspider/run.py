@@ -1,0 +1,206 @@
+"""One run of the crawl command: what it was asked, its store and database, and whether it must stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from typing import TYPE_CHECKING
+
+from scrapy.exceptions import IgnoreRequest
+
+from kolspider.db.check import check_source, check_target, warnings
+from kolspider.errors import StopRun
+from kolspider.job import Job
+from kolspider.loads import Loads
+from kolspider.rejects import RejectsFile
+from kolspider.store.database import connect, target_id, transaction
+from kolspider.store.kols import Kols
+from kolspider.store.lock import DirectoryLock
+from kolspider.store.pages import Pages
+from kolspider.store.reading import target_label
+from kolspider.store.selection import Selection
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+
+    from kolspider.arguments import Arguments
+    from kolspider.config import Config
+    from kolspider.db.base import Database, Table
+    from kolspider.writer import Writer
+
+__all__ = ["NotAsked", "Run", "run_of"]
+
+logger = logging.getLogger(__name__)
+
+_LOOK_EVERY = 0.2
+"""Seconds between two looks at whether a waiting request should give up because the run stops."""
+_REJECTS_SIZE = "rejects_size"
+
+
+class NotAsked(IgnoreRequest):
+    """The request was never sent because the run is stopping: nothing is known of its KOL by it."""
+
+
+class Run:
+    """Opened by the crawl command before the crawl starts, closed by it afterwards.
+
+    Whatever can't be used raises UserError here, before anything is called or paid.
+    """
+
+    def __init__(self, arguments: Arguments, config: Config, database: Database) -> None:
+        self.arguments = arguments
+        self.config = config
+        self.error: StopRun | None = None
+        """Why the run was stopped early, if it was."""
+        self.writer: Writer | None = None
+        """Set by the pipeline; a dry run has none."""
+        self.loads = Loads(self)
+        self._crawler: Crawler | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self.database = database
+        self.lock = DirectoryLock(config.cache_dir)
+        try:
+            self._connection = connect(config.cache_dir)
+        except BaseException:
+            self.lock.release()
+            raise
+        try:
+            self._open()
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            raise self._unusable(error) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        config = self.config
+        target = target_id(self._connection, target_label(config, self.database))
+        name = config.provider.name
+        self.pages = Pages(self._connection, name, target)
+        self.kols = Kols(self._connection, name, target, self.pages)
+        self.selection = Selection(self._connection, name, target)
+        self.rejects = RejectsFile(config.cache_dir / "rejects.jsonl")
+        size = self._connection.execute("SELECT value FROM note WHERE key = ?", (_REJECTS_SIZE,)).fetchone()
+        self.rejects.cut_to(size[0] if size else 0)
+        self.table = self._check_tables()
+        self._select()
+
+    def _check_tables(self) -> Table:
+        database = self.database
+        try:
+            database.connect()
+            table = check_target(database, self.config.target_table)
+            if not (self.arguments.replay or self.arguments.kols):
+                check_source(database, self.config.source_table)
+        except database.errors as error:
+            raise StopRun(database.explain(error)) from None
+        for warning in warnings(table):
+            logger.warning(warning)
+        return table
+
+    def _select(self) -> None:
+        arguments, selection, database = self.arguments, self.selection, self.database
+        job = Job.load(self.config.jobdir, arguments.of_job()) if self.config.jobdir else None
+        if arguments.replay:
+            selection.read_cached(waiting_only=arguments.replay == "pending")
+            if job or arguments.kols:
+                selection.keep_only(
+                    (name.lower() for name in job.kols) if job else (kol.handle for kol in arguments.kols)
+                )
+            selection.choose_all(None if job else arguments.limit)
+        else:
+            if job:
+                selection.read(job.kols)
+            elif arguments.kols:
+                selection.read(kol.user_name for kol in arguments.kols)
+            else:
+                try:
+                    selection.read(database.handles(self.config.source_table))
+                except database.errors as error:
+                    raise StopRun(database.explain(error)) from None
+            selection.choose_due(
+                now=job.began_at if job else time.time(),
+                refresh=arguments.refresh,
+                retry=arguments.retry,
+                limit=None if job else arguments.limit,
+                keep_done=job is not None,
+            )
+        if self.config.jobdir and not job:
+            Job.begin(self.config.jobdir, arguments.of_job(), selection.handles())
+
+    def attach(self, crawler: Crawler) -> None:
+        """Tell the run which crawl is its own."""
+        self._crawler = crawler
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to one of Scrapy's stats, `kol/<name>`."""
+        if self._crawler is not None:
+            self._crawler.stats.inc_value(f"kol/{name}", by)
+
+    async def room(self) -> None:
+        """Wait until the writer can take another page."""
+        if self.writer is not None:
+            await self.writer.room()
+
+    def note_loaded(self, seqs: list[int], rejects_size: int | None) -> None:
+        """These pages are committed in the target, and their rejects on disk (the file's size, when it grew)."""
+        with transaction(self._connection):
+            self.pages.mark_loaded(seqs)
+            if rejects_size is not None:
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO note (key, value) VALUES (?, ?)", (_REJECTS_SIZE, rejects_size)
+                )
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no more requests are to be sent: the run was stopped, or a Ctrl-C arrived."""
+        return self.error is not None or (self._crawler is not None and not self._crawler.crawling)
+
+    def stop(self, error: StopRun) -> None:
+        """End the run early: nothing more is sent, what has arrived is loaded. The first reason counts."""
+        if self.error is not None:
+            return
+        self.error = error
+        logger.error(str(error))
+        crawler = self._crawler
+        if crawler is not None and crawler.crawling and self._closing is None:
+            self._closing = asyncio.ensure_future(crawler.engine.close_spider_async(reason="stopped"))
+
+    def stop_for_disk(self, error: sqlite3.Error | OSError) -> None:
+        """End the run because the cache directory can't be written."""
+        self.stop(self._unusable(error))
+
+    def _unusable(self, error: sqlite3.Error | OSError) -> StopRun:
+        return StopRun(
+            f"the cache directory {self.config.cache_dir} can't be written ({error}); "
+            "make room or mend its permissions, then run the same command again"
+        )
+
+    async def wait(self, seconds: float) -> None:
+        """Sleep, but not past the moment when the run stops: then raise NotAsked."""
+        until = time.monotonic() + seconds
+        while not self.stopping:
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(left, _LOOK_EVERY))
+        raise NotAsked("the run is stopping")
+
+    def close(self) -> None:
+        """Give back the database, the store and the lock."""
+        if self.writer is not None:
+            self.writer.end()
+        self.database.close()
+        self._connection.close()
+        self.lock.release()
+
+
+def run_of(crawler: Crawler) -> Run:
+    """The run that this crawl belongs to."""
+    run = getattr(crawler.spider, "run", None)
+    if not isinstance(run, Run):
+        raise TypeError("the followings spider is started by `scrapy crawl followings`, which opens its run")
+    return run

@@ -1,0 +1,21 @@
+"""The sandbox API: a server that answers like the paid one, with made-up users and switchable faults."""
+
+from kolspider.sandbox.calls import Call
+from kolspider.sandbox.faults import FAULT_NAMES, Fault, Faults, RandomFaults, read_faults
+from kolspider.sandbox.server import Sandbox
+from kolspider.sandbox.users import SAMPLE_KOLS, entry, followings, profile, user_id
+
+__all__ = [
+    "FAULT_NAMES",
+    "SAMPLE_KOLS",
+    "Call",
+    "Fault",
+    "Faults",
+    "RandomFaults",
+    "Sandbox",
+    "entry",
+    "followings",
+    "profile",
+    "read_faults",
+    "user_id",
+]

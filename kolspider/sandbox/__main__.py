@@ -1,0 +1,76 @@
+"""`python -m kolspider.sandbox`: the sandbox API in a process of its own, until SIGINT or SIGTERM."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from kolspider.sandbox.faults import Step, read_faults
+from kolspider.sandbox.server import Sandbox
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until told to stop; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    # Blocked before the server's thread begins, which inherits it: so that only sigwait() takes them.
+    signals = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    sandbox = Sandbox(
+        arguments.kols,
+        key=arguments.key,
+        faults=arguments.faults,
+        log_path=arguments.log,
+        latency=arguments.latency,
+        gzip=arguments.gzip,
+        unusable=arguments.unusable,
+        address=(arguments.host, arguments.port),
+    )
+    try:
+        sandbox.start()
+    except OSError as error:
+        print(f"the sandbox API can't start: {error}", file=sys.stderr)
+        return 1
+    print(f"sandbox API at {sandbox.url}", flush=True)
+    signal.sigwait(signals)
+    sandbox.stop()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m kolspider.sandbox", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
+    parser.add_argument(
+        "--kols", type=_kols, metavar="NAME=COUNT,...", help="KOLs and their followings (default: samples)"
+    )
+    parser.add_argument("--key", default="sandbox-key", help="API key that is asked for (default: %(default)s)")
+    parser.add_argument("--faults", type=_faults, metavar="FILE.json", help="handle, or *, to a list of faults")
+    parser.add_argument("--log", type=Path, metavar="FILE.jsonl", help="append each call to this file")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--gzip", action="store_true", help="gzip-encode every body")
+    parser.add_argument("--unusable", action="store_true", help="each 40th list entry has no usable id")
+    return parser
+
+
+def _kols(text: str) -> dict[str, int]:
+    kols = {}
+    for pair in text.split(","):
+        name, equals, count = pair.partition("=")
+        if not (name and equals and count.isascii() and count.isdigit()):
+            raise argparse.ArgumentTypeError(f"{pair!r} is not NAME=COUNT")
+        kols[name] = int(count)
+    return kols
+
+
+def _faults(path: str) -> dict[str, list[Step]]:
+    try:
+        return read_faults(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

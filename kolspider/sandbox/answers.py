@@ -1,0 +1,144 @@
+"""What the API puts on the wire for a page of a list and a fault; pure, the server only delivers it."""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import format_datetime
+from enum import Enum
+
+from kolspider.sandbox.faults import Fault
+from kolspider.sandbox.world import ListPage
+
+__all__ = ["Answer", "Delivery", "detail", "give"]
+
+Payload = dict[str, object]
+
+NOT_FOUND: Payload = {"status": "error", "msg": "user not found"}
+_EMPTY: Payload = {"has_next_page": False, "next_cursor": "", "followings": []}
+_HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1><hr>nginx</body></html>"
+
+
+class Delivery(Enum):
+    """How an answer gets to the client."""
+
+    WHOLE = "whole"
+    CUT_OFF = "half of the body that Content-Length promised, then the connection is closed"
+    CLOSED = "nothing, then the connection is closed"
+    RESET = "nothing, then the connection is reset"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, ready to deliver."""
+
+    status: int
+    """0: none is sent."""
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    users: int = 0
+    """List entries in the body."""
+    delivery: Delivery = Delivery.WHOLE
+    wait: float = 0.0
+    """Seconds before it is delivered."""
+
+
+def give(fault: Fault, page: ListPage | None) -> Answer:
+    """The answer to a well-formed request for a page; None: no such KOL."""
+    if fault.name in _WITHOUT_LIST:
+        return _WITHOUT_LIST[fault.name](fault)
+    if page is None:
+        return _json(200, NOT_FOUND)
+    payload = _list(page)
+    if fault.name in _SPOILERS:
+        payload = _SPOILERS[fault.name](payload, page)
+    whole = _json(200, payload, wait=fault.wait if fault.name == "slow" else 0.0)
+    if fault.name == "truncated_json":
+        return Answer(200, whole.body[: len(whole.body) // 2], whole.headers)
+    if fault.name == "cut_off":
+        return Answer(200, whole.body, whole.headers, delivery=Delivery.CUT_OFF)
+    return whole
+
+
+def detail(status: int, text: object, headers: Mapping[str, str] | None = None) -> Answer:
+    """An error of the web framework in front of the API."""
+    return _json(status, {"detail": text}, headers)
+
+
+def _json(status: int, payload: Payload, headers: Mapping[str, str] | None = None, wait: float = 0.0) -> Answer:
+    users = payload.get("followings")
+    return Answer(
+        status,
+        json.dumps(payload).encode("ascii"),  # ASCII: a lone surrogate travels as \ud800
+        {"Content-Type": "application/json", **(headers or {})},
+        users=len(users) if isinstance(users, list) else 0,
+        wait=wait,
+    )
+
+
+def _html(status: int, title: str) -> Answer:
+    return Answer(status, _HTML.format(title).encode("ascii"), {"Content-Type": "text/html"})
+
+
+def _list(page: ListPage) -> Payload:
+    # The real API ends a list with either of the two.
+    end = "0" if len(page.users) % 2 else ""
+    return {
+        "code": 0,
+        "status": "success",
+        "msg": "success",
+        "has_next_page": bool(page.next_cursor),
+        "next_cursor": page.next_cursor or end,
+        "followings": page.users,
+    }
+
+
+def _date_after(seconds: float) -> str:
+    return format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds), usegmt=True)
+
+
+_WITHOUT_LIST: dict[str, Callable[[Fault], Answer]] = {
+    "timeout": lambda fault: Answer(0, delivery=Delivery.CLOSED, wait=fault.wait),
+    "reset": lambda _: Answer(0, delivery=Delivery.RESET),
+    "not_found": lambda _: _json(200, NOT_FOUND),
+    "error_in_200": lambda _: _json(200, {"status": "error", "msg": "internal error, try again later", **_EMPTY}),
+    "code_not_0": lambda _: _json(200, {"code": 5001, "status": "success", "message": "upstream busy", **_EMPTY}),
+    "bad_request": lambda _: detail(400, "userName is not valid"),
+    "bad_request_list": lambda _: detail(
+        400, [{"loc": ["query", "userName"], "msg": "value is not valid", "type": "value_error"}]
+    ),
+    "bad_cursor": lambda _: detail(400, "cursor is no longer valid"),
+    "bad_key": lambda _: detail(401, "API key is not valid"),
+    "forbidden": lambda _: detail(403, "API key is not allowed to do this"),
+    "no_credit": lambda _: _json(402, {"error": "Unauthorized", "message": "Credits is not enough.Please recharge"}),
+    "wrong_path": lambda _: detail(404, "Not Found"),
+    "rate_limit": lambda fault: detail(429, "Too Many Requests", {"Retry-After": f"{fault.wait:g}"}),
+    "rate_limit_bare": lambda _: detail(429, "Too Many Requests"),
+    "rate_limit_date": lambda fault: detail(429, "Too Many Requests", {"Retry-After": _date_after(fault.wait)}),
+    "server_error": lambda _: detail(500, "Internal Server Error"),
+    "bad_gateway": lambda _: _html(502, "502 Bad Gateway"),
+    "unavailable": lambda _: detail(503, "Service Unavailable"),
+    "not_json": lambda _: _html(200, "Just a moment..."),
+}
+
+_SPOILERS: dict[str, Callable[[Payload, ListPage], Payload]] = {
+    "no_followings": lambda payload, _: _without("followings", payload),
+    "followings_null": lambda payload, _: {**payload, "followings": None},
+    "followings_object": lambda payload, _: {**payload, "followings": {"users": payload["followings"]}},
+    "no_cursor": lambda payload, _: _leading_to(None, payload),
+    "empty_cursor": lambda payload, _: _leading_to("", payload),
+    "zero_cursor": lambda payload, _: _leading_to("0", payload),
+    "zero_pipe_cursor": lambda payload, _: _leading_to("0|123", payload),
+    "same_cursor": lambda payload, page: _leading_to(page.own_cursor, payload),
+    "loop": lambda payload, page: _leading_to(page.again_cursor, payload),
+    "empty_pages": lambda payload, page: {**_leading_to(page.again_cursor, payload), "followings": []},
+    "no_has_next_page": lambda payload, _: _without("has_next_page", payload),
+}
+
+
+def _leading_to(cursor: str | None, payload: Payload) -> Payload:
+    return {**payload, "has_next_page": True, "next_cursor": cursor}
+
+
+def _without(key: str, payload: Payload) -> Payload:
+    return {name: value for name, value in payload.items() if name != key}

@@ -1,0 +1,107 @@
+"""Every setting with the reason for its value. `-s NAME=value` beats the environment, which beats `.env`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+PROJECT_DIR = Path(__file__).resolve().parents[1]
+_environment = {**dotenv_values(PROJECT_DIR / ".env"), **os.environ}
+
+
+def _setting(name: str, default: str) -> str:
+    return _environment.get(name) or default
+
+
+BOT_NAME = "kolspider"
+SPIDER_MODULES = ["kolspider.spiders"]
+COMMANDS_MODULE = "kolspider.commands"
+
+# --- what users set; each is read from the environment or `.env` too -----------------------------------
+KOL_API_KEY = _setting("KOL_API_KEY", "")  # only ever sent to the API's host
+KOL_API_PROVIDER = _setting("KOL_API_PROVIDER", "twitterapi_io")  # which adapter in providers/
+KOL_API_URL = _setting("KOL_API_URL", "")  # empty: the provider's own
+KOL_DB_URL = _setting("KOL_DB_URL", "sqlite:///kol.db")  # beside scrapy.cfg: works with no server
+KOL_SOURCE_TABLE = _setting("KOL_SOURCE_TABLE", "twitter_kol")
+KOL_TARGET_TABLE = _setting("KOL_TARGET_TABLE", "twitter_kol_all")
+KOL_CACHE_DIR = _setting("KOL_CACHE_DIR", ".kol_cache")  # beside scrapy.cfg; on a local disk, for its lock
+KOL_CACHE_EVICT = _setting("KOL_CACHE_EVICT", "False")  # kept by default: a reload from pages costs nothing
+KOL_FLUSH_ROWS = _setting("KOL_FLUSH_ROWS", "2000")  # Doris wants 500 to 5,000 rows an INSERT
+KOL_FLUSH_SECS = _setting("KOL_FLUSH_SECS", "10")  # and a new version every 5 to 30 s at most
+KOL_DB_RETRY_SECS = _setting("KOL_DB_RETRY_SECS", "60")  # a database restart is ridden through
+KOL_RETRY_SECS = _setting("KOL_RETRY_SECS", "5")  # first wait after a failed call; doubles each time
+DOWNLOAD_DELAY = _setting("DOWNLOAD_DELAY", "2")  # seconds between API requests; cached pages do not wait
+DOWNLOAD_TIMEOUT = _setting("DOWNLOAD_TIMEOUT", "30")  # also bounds how long one Ctrl-C takes
+RETRY_TIMES = _setting("RETRY_TIMES", "4")  # a page is asked for at most 1 + 4 times
+
+# --- pace ------------------------------------------------------------------------------------------------
+DOWNLOAD_DELAY_JITTER = 0  # exactly DOWNLOAD_DELAY: the API's limit is a rate, politeness is not the point
+CONCURRENT_REQUESTS = 8  # KOLs at once; more would only leave more lists half read
+CONCURRENT_REQUESTS_PER_DOMAIN = 8
+CONCURRENT_ITEMS = 1  # a page is handed to the database before the next one of its KOL is asked for
+
+# --- the network's edge ------------------------------------------------------------------------------------
+DOWNLOAD_HANDLERS = {
+    "http": "kolspider.download.ApiDownloadHandler",
+    "https": "kolspider.download.ApiDownloadHandler",
+    "data": None,
+    "file": None,
+    "ftp": None,
+    "s3": None,
+}
+DOWNLOAD_VERIFY_CERTIFICATES = True  # Scrapy's default is False, and the key is in a header
+TELNETCONSOLE_ENABLED = False  # on by default, and runs code
+REMOTE_CONTROL_ENABLED = False  # on by default, and runs code
+USER_AGENT = "kolspider"
+DEFAULT_REQUEST_HEADERS = {"Accept": "application/json"}
+ROBOTSTXT_OBEY = False  # a paid API, not a site
+COOKIES_ENABLED = False
+REDIRECT_ENABLED = False  # the key must not follow a redirect to another host
+METAREFRESH_ENABLED = False
+RETRY_ENABLED = False  # answers.py retries: Scrapy's middleware neither waits nor knows a failure inside a 200
+HTTPERROR_ALLOW_ALL = True  # the spider decides what an error means for its KOL
+
+# --- the response cache --------------------------------------------------------------------------------------
+HTTPCACHE_ENABLED = True
+HTTPCACHE_STORAGE = "kolspider.httpcache.PageStorage"
+HTTPCACHE_POLICY = "kolspider.httpcache.WholePagePolicy"
+DOWNLOADER_MIDDLEWARES = {
+    # Nearer the spider than HttpCompressionMiddleware (590): it sees and stores unpacked bodies.
+    "kolspider.answers.AnswerMiddleware": 570,
+    "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": 560,
+}
+
+# --- items ---------------------------------------------------------------------------------------------------
+ITEM_PIPELINES = {
+    "kolspider.pipelines.MapPipeline": 100,
+    "kolspider.pipelines.UpsertPipeline": 200,
+}
+EXTENSIONS = {
+    "kolspider.extensions.outcome.Outcome": 500,
+    "scrapy.extensions.logstats.LogStats": None,  # pages and items a minute: the summary says it better
+    "scrapy.extensions.spiderstate.SpiderState": None,  # pickles; the ledger is the state
+}
+DUPEFILTER_CLASS = "scrapy.dupefilters.BaseDupeFilter"  # a page asked for again is answered by the cache
+SPIDER_MIDDLEWARES = {
+    # None of these has work here, and each costs every page.
+    "scrapy.spidermiddlewares.referer.RefererMiddleware": None,
+    "scrapy.spidermiddlewares.depth.DepthMiddleware": None,
+}
+URLLENGTH_LIMIT = 0  # a cursor may be long; dropping its request silently would cut the list
+
+# --- logs ----------------------------------------------------------------------------------------------------
+LOG_LEVEL = _setting("LOG_LEVEL", "INFO")  # DEBUG prints every item: millions of lines
+LOG_FORMATTER = "kolspider.logformatter.PageLogFormatter"
+STATS_DUMP = _setting("STATS_DUMP", "False")  # the closing table says it for people; -s STATS_DUMP=True for all
+
+# --- feeds (-o users.jsonl) ------------------------------------------------------------------------------------
+FEED_EXPORTERS = {
+    "jsonl": "kolspider.exporters.JsonLinesRows",
+    "jsonlines": "kolspider.exporters.JsonLinesRows",
+    "jl": "kolspider.exporters.JsonLinesRows",
+    "json": "kolspider.exporters.JsonRows",
+    "csv": "kolspider.exporters.CsvRows",
+}
+FEED_EXPORT_ENCODING = "utf-8"  # names stay readable; JSON would escape them

@@ -1,0 +1,200 @@
+"""Which KOLs, which page next; nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from scrapy import Request, Spider
+from scrapy.exceptions import IgnoreRequest
+
+from kolspider.items import FollowingsPage, Kol
+from kolspider.mapping import usable_id
+from kolspider.paging import Next, Paging
+from kolspider.providers.base import ApiError, ErrorKind, Page, one_line
+from kolspider.redaction import redacted
+from kolspider.states import State
+from kolspider.store.selection import Due, Why
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Generator, Iterator
+
+    from scrapy.crawler import Crawler
+    from scrapy.http import Response
+    from twisted.python.failure import Failure
+
+    from kolspider.run import Run
+    from kolspider.store.pages import CachedPage
+
+__all__ = ["FollowingsSpider"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _List:
+    """A KOL's list on its way, page by page."""
+
+    kol: Kol
+    generation: int
+    paging: Paging = field(default_factory=Paging)
+    bought: int = 0
+    """Pages that came from the API in this run."""
+
+
+class FollowingsSpider(Spider):
+    """Buys the followings of each selected KOL, after what the cache already holds is on its way to the table."""
+
+    name = "followings"
+    run: Run
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> FollowingsSpider:
+        """Takes `run`, which the crawl command opened."""
+        run: Run = kwargs.pop("run")
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        spider.run = run
+        run.attach(crawler)
+        return spider
+
+    async def start(self) -> AsyncIterator[Any]:
+        """Cached pages first, in the order of fetching, so that a newer profile is never overwritten by an
+        older one; then KOL after KOL, as many at once as CONCURRENT_REQUESTS says."""
+        run = self.run
+        self._provider = run.config.provider
+        replay = run.arguments.replay
+        if not run.arguments.dry_run:
+            for cached in run.pages.of_selected() if replay == "all" else run.pages.waiting():
+                if page := self._cached_page(cached):
+                    yield page
+                    await run.room()
+        if replay:
+            return
+        self._places = asyncio.Semaphore(self.crawler.settings.getint("CONCURRENT_REQUESTS"))
+        for due in run.selection.due():
+            if due.why is Why.BEGUN and due.state == State.NOT_FOUND:
+                continue  # only its cached pages had to be loaded
+            await self._places.acquire()
+            if run.stopping:
+                return
+            yield self._request(_List(due.kol, self._begin(due)), "")
+
+    def _cached_page(self, cached: CachedPage) -> FollowingsPage | None:
+        body = cached.body
+        answer = None if body is None else self._provider.parse(200, body, cached.cursor)
+        if not isinstance(answer, Page):
+            self.run.count("cache/damaged")
+            logger.warning("KOL %s: page %d in the cache is damaged", cached.user_name, cached.number)
+            return None
+        if self.run.arguments.replay:
+            self.run.count("cache/hits")
+        kol = Kol(cached.handle, cached.user_name)
+        return FollowingsPage(kol, cached.number, cached.cursor, answer.users, not answer.more, cached.seq)
+
+    def _begin(self, due: Due) -> int:
+        kols, kol = self.run.kols, due.kol
+        if due.why is Why.REFRESH:
+            return kols.begin_anew(kol, keep_good_pages=False)
+        if due.why is Why.RETRY and due.state == State.PARTIAL:
+            return kols.begin_anew(kol, keep_good_pages=True)
+        if due.why is Why.RETRY and due.state == State.FAILED and kols.was_restarted(kol.handle):
+            return kols.begin_anew(kol, keep_good_pages=False)
+        return kols.begin(kol)
+
+    def _request(self, followings: _List, cursor: str) -> Request:
+        config = self.run.config
+        return Request(
+            self._provider.url(config.api_url, followings.kol.user_name, cursor),
+            callback=self.parse_page,
+            errback=self.no_answer,
+            cb_kwargs={"followings": followings},
+            meta={
+                "kol": followings.kol,
+                "generation": followings.generation,
+                "cursor": cursor,
+                "number": followings.paging.pages + 1,
+                # The key must not pass through an HTTP proxy in clear; to https:// a proxy sees only a tunnel.
+                **({"proxy": None} if config.api_url.startswith("http:") else {}),
+            },
+        )
+
+    def parse_page(self, response: Response, followings: _List) -> Iterator[Any]:
+        """Hand over the page, then ask for the next one, or say how the list ended."""
+        more = None
+        try:
+            answer = response.meta["answer"]
+            if isinstance(answer, ApiError):
+                more = self._after_error(answer, followings)
+            else:
+                more = yield from self._after_page(response, answer, followings)
+        finally:
+            if more is None:
+                self._places.release()
+        if more is not None:
+            yield more
+
+    def _after_page(
+        self, response: Response, page: Page, followings: _List
+    ) -> Generator[FollowingsPage, None, Request | None]:
+        cursor = response.meta["cursor"]
+        users = map(self._provider.followed_user, page.users)
+        ids = [id_ for user in users if user and (id_ := usable_id(user.id))]
+        outcome = followings.paging.take(cursor, page, ids)
+        if "cached" not in response.flags:
+            followings.bought += 1
+            yield FollowingsPage(
+                followings.kol,
+                followings.paging.pages,
+                cursor,
+                page.users,
+                not page.more,
+                response.meta.get("seq"),
+            )
+        if isinstance(outcome, Next):
+            return self._request(followings, outcome.cursor)
+        if "seq" not in response.meta:
+            return None  # the page could not be stored: the list is not whole in the cache, and the run stops
+        state = State.FETCHED if outcome.state is State.COMPLETE else outcome.state
+        self._end(followings, state, outcome.reason)
+        return None
+
+    def _after_error(self, error: ApiError, followings: _List) -> Request | None:
+        if error.kind is ErrorKind.BAD_CURSOR:
+            generation = self.run.kols.restart(followings.kol.handle)
+            if generation is not None:
+                logger.warning(
+                    "KOL %s: the API no longer takes its cursor (%s); buying the list again from page 1, once",
+                    followings.kol.user_name, error.message,
+                )  # fmt: skip
+                return self._request(_List(followings.kol, generation, bought=followings.bought), "")
+            self._end(
+                followings,
+                State.FAILED,
+                f"cursor refused again ({error.message}); -a retry=failed begins anew",
+            )
+        elif error.kind is ErrorKind.NOT_FOUND:
+            self._end(followings, State.NOT_FOUND, f'the API says "{error.message}"')
+        else:
+            self._end(followings, State.FAILED, f"page {followings.paging.pages + 1}: {error.message}")
+        return None
+
+    def no_answer(self, failure: Failure) -> None:
+        """The network failed for good, or the request was never sent because the run stops."""
+        self._places.release()
+        if isinstance(failure.value, IgnoreRequest):
+            return
+        followings: _List = failure.request.cb_kwargs["followings"]  # type: ignore[attr-defined]
+        reason = one_line(f"page {followings.paging.pages + 1}: {type(failure.value).__name__}: {failure.value}")
+        self._end(followings, State.FAILED, redacted(reason, (self.run.config.api_key,)))
+
+    def _end(self, followings: _List, state: State, reason: str) -> None:
+        self.run.loads.list_ended(
+            followings.kol,
+            state,
+            reason,
+            pages=followings.paging.pages,
+            users=followings.paging.users,
+            bought=followings.bought,
+        )

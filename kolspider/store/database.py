@@ -1,0 +1,134 @@
+"""Opens the SQLite file of the cache directory: its tables, and commits that survive a power cut."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from kolspider.errors import StopRun, WrongUsage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["FILE_NAME", "connect", "connect_to_read", "empty_in_memory", "target_id", "transaction"]
+
+FILE_NAME = "kolspider.sqlite3"
+_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE kol (                  -- the ledger: what is known of each KOL's list
+  provider TEXT NOT NULL, handle TEXT NOT NULL, user_name TEXT NOT NULL,
+  generation INTEGER NOT NULL DEFAULT 0,    -- raised by a refresh, a retry, a refused cursor
+  state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+  pages INTEGER NOT NULL DEFAULT 0, users INTEGER NOT NULL DEFAULT 0, calls INTEGER NOT NULL DEFAULT 0,
+  restarts INTEGER NOT NULL DEFAULT 0,      -- after a refused cursor: allowed once
+  started_at REAL, finished_at REAL,        -- unix seconds
+  PRIMARY KEY (provider, handle)
+) WITHOUT ROWID;
+CREATE TABLE page (                 -- the response cache: whole good pages only
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,    -- the order of fetching
+  provider TEXT NOT NULL, handle TEXT NOT NULL, generation INTEGER NOT NULL, cursor TEXT NOT NULL,
+  number INTEGER NOT NULL, users INTEGER NOT NULL, fetched_at REAL NOT NULL,
+  rejects_written INTEGER NOT NULL DEFAULT 0,
+  body BLOB NOT NULL,                       -- zstd, with a checksum
+  UNIQUE (provider, handle, generation, cursor)
+);
+CREATE TABLE target (id INTEGER PRIMARY KEY, label TEXT NOT NULL UNIQUE);
+CREATE TABLE page_load (            -- pages whose rows are committed in a target
+  target INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (target, seq)
+) WITHOUT ROWID;
+CREATE TABLE kol_load (             -- lists that are wholly in a target
+  target INTEGER NOT NULL, provider TEXT NOT NULL, handle TEXT NOT NULL,
+  generation INTEGER NOT NULL, loaded_at REAL NOT NULL,
+  PRIMARY KEY (target, provider, handle)
+) WITHOUT ROWID;
+CREATE TABLE note (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+def connect(directory: Path) -> sqlite3.Connection:
+    """Open the file for a run, making it when missing. The caller holds the directory's lock.
+
+    Raises StopRun when the file can't be used, WrongUsage when a newer kolspider wrote it.
+    """
+    path = directory / FILE_NAME
+    try:
+        connection = sqlite3.connect(path, isolation_level=None)
+    except sqlite3.Error as error:
+        raise StopRun(f"{path} can't be opened: {error}") from None
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk before it is reported
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+            _sync_directory(directory)
+        elif version != _VERSION:
+            raise WrongUsage(f"{path} was written by another version of kolspider (format {version})")
+    except (sqlite3.Error, OSError) as error:
+        connection.close()
+        raise StopRun(
+            f"{path} can't be used: {error}; make room or mend the permissions, or move the file away "
+            "(the pages in it would be bought again)"
+        ) from None
+    except WrongUsage:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_to_read(directory: Path) -> sqlite3.Connection | None:
+    """Open the file to look into it beside a run; None when there is none yet."""
+    path = directory / FILE_NAME
+    if not path.exists():
+        return None
+    try:
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
+        try:
+            connection.execute("SELECT count(*) FROM target").fetchone()
+        except sqlite3.Error:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise StopRun(f"{path} can't be read: {error}") from None
+    return connection
+
+
+def empty_in_memory() -> sqlite3.Connection:
+    """The same tables with nothing in them, for who only looks and finds no file."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(_SCHEMA)
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing, on disk when the block is left."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk rolls back by itself
+            connection.execute("ROLLBACK")
+        raise
+
+
+def target_id(connection: sqlite3.Connection, label: str) -> int:
+    """The number of a target in the load tables, given out when the target is new."""
+    with transaction(connection):
+        connection.execute("INSERT INTO target (label) VALUES (?) ON CONFLICT (label) DO NOTHING", (label,))
+        row = connection.execute("SELECT id FROM target WHERE label = ?", (label,)).fetchone()
+    return int(row[0])
+
+
+def _sync_directory(directory: Path) -> None:
+    """A new file's name is on disk only once its directory is."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

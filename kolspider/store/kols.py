@@ -1,0 +1,172 @@
+"""The ledger: each KOL's list, its state and generation, and whether it is wholly in the target."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kolspider.states import State
+from kolspider.store.database import transaction
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from kolspider.items import Kol
+    from kolspider.store.pages import Pages
+
+__all__ = ["KolRecord", "Kols"]
+
+
+@dataclass(frozen=True, slots=True)
+class KolRecord:
+    """A KOL as the ledger tells it. Times are unix seconds."""
+
+    handle: str
+    user_name: str
+    state: State
+    reason: str
+    pages: int
+    users: int
+    calls: int
+    started_at: float | None
+    finished_at: float | None
+
+
+_STATE_HERE = """
+CASE
+  WHEN k.state = 'fetched' AND l.generation = k.generation THEN 'complete'
+  WHEN k.state = 'partial' AND l.generation IS NOT k.generation THEN 'fetching'
+  ELSE k.state
+END
+"""
+"""The state that people see: a list is complete once it is whole and all of it is in this target."""
+
+
+class Kols:
+    """Tables kol and kol_load, for one provider and one target."""
+
+    def __init__(self, connection: sqlite3.Connection, provider: str, target: int, pages: Pages) -> None:
+        self._db = connection
+        self._provider = provider
+        self._target = target
+        self._pages = pages
+
+    def __iter__(self) -> Iterator[KolRecord]:
+        rows = self._db.execute(
+            f"SELECT k.handle, k.user_name, {_STATE_HERE}, k.reason, k.pages, k.users, k.calls, k.started_at, "
+            "k.finished_at FROM kol k LEFT JOIN kol_load l ON l.target = ? AND l.provider = k.provider "
+            "AND l.handle = k.handle WHERE k.provider = ? ORDER BY k.handle",
+            (self._target, self._provider),
+        )
+        for row in rows:
+            yield KolRecord(row[0], row[1], State(row[2]), *row[3:])
+
+    def generation(self, handle: str) -> int:
+        """The KOL's current generation; 0 before anything is known of it."""
+        return int(self._get(handle, "generation") or 0)
+
+    def begin(self, kol: Kol) -> int:
+        """The KOL's list is asked for now. Returns its generation."""
+        with transaction(self._db):
+            now = time.time()
+            self._db.execute(
+                "INSERT INTO kol (provider, handle, user_name, state, started_at) VALUES (?, ?, ?, 'fetching', ?) "
+                "ON CONFLICT (provider, handle) DO NOTHING",
+                (self._provider, kol.handle, kol.user_name, now),
+            )
+            self._db.execute(
+                "UPDATE kol SET state = 'fetching', reason = '', started_at = ?, finished_at = NULL "
+                "WHERE provider = ? AND handle = ? AND state IN ('failed', 'not_found')",
+                (now, self._provider, kol.handle),
+            )
+        return self.generation(kol.handle)
+
+    def begin_anew(self, kol: Kol, *, keep_good_pages: bool) -> int:
+        """The KOL's list is asked for in a new generation: a refresh, or a retry that keeps the good pages."""
+        with transaction(self._db):
+            if keep_good_pages:
+                self._pages.keep_good(kol.handle, self.generation(kol.handle))
+            self._raise_generation(kol.handle, restarts=0)
+        return self.generation(kol.handle)
+
+    def restart(self, handle: str) -> int | None:
+        """Begin again from page 1 after a refused cursor. None when that was done once already."""
+        if self.was_restarted(handle):
+            return None
+        with transaction(self._db):
+            self._raise_generation(handle, restarts=1)
+        return self.generation(handle)
+
+    def was_restarted(self, handle: str) -> bool:
+        """Whether the list was begun again after a refused cursor."""
+        return bool(self._get(handle, "restarts"))
+
+    def _raise_generation(self, handle: str, restarts: int) -> None:
+        self._db.execute(
+            "UPDATE kol SET generation = generation + 1, restarts = ?, state = 'fetching', reason = '', "
+            "pages = 0, users = 0, started_at = ?, finished_at = NULL WHERE provider = ? AND handle = ?",
+            (restarts, time.time(), self._provider, handle),
+        )
+
+    def add_calls(self, handle: str, calls: int) -> None:
+        """Count API calls that were made for the KOL."""
+        with transaction(self._db):
+            self._db.execute(
+                "UPDATE kol SET calls = calls + ? WHERE provider = ? AND handle = ?",
+                (calls, self._provider, handle),
+            )
+
+    def end(self, handle: str, state: State, reason: str, pages: int, users: int, *, bought: bool) -> None:
+        """The list ended: fetched, partial, not_found or failed. Not bought: its time of finishing stays."""
+        with transaction(self._db):
+            self._db.execute(
+                "UPDATE kol SET state = ?, reason = ?, pages = ?, users = ?, "
+                "finished_at = CASE WHEN ? OR finished_at IS NULL THEN ? ELSE finished_at END "
+                "WHERE provider = ? AND handle = ?",
+                (state, reason, pages, users, bought, time.time(), self._provider, handle),
+            )
+
+    def settle(self, handle: str, *, evict: bool) -> State | None:
+        """All pages of an ended list are committed. Returns the state now, None when a page is still waiting.
+
+        A whole list makes the older generations needless; with evict its own pages go too.
+        """
+        state = State(str(self._get(handle, "state")))
+        if self._pages.are_waiting(handle):
+            return None
+        if state not in {State.FETCHED, State.PARTIAL}:
+            return state
+        generation = self.generation(handle)
+        with transaction(self._db):
+            self._db.execute(
+                "INSERT OR REPLACE INTO kol_load (target, provider, handle, generation, loaded_at) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (self._target, self._provider, handle, generation, time.time()),
+            )
+            if state is State.FETCHED:
+                self._pages.delete_older(handle, generation)
+                self._db.execute(
+                    "UPDATE kol SET restarts = 0 WHERE provider = ? AND handle = ?", (self._provider, handle)
+                )
+                if evict:
+                    self._pages.delete(handle)
+        return State.COMPLETE if state is State.FETCHED else state
+
+    def states_of_selected(self) -> dict[State, int]:
+        """How many of the selected KOLs are in which state; `new` are those never begun."""
+        rows = self._db.execute(
+            f"SELECT coalesce({_STATE_HERE}, 'new') AS here, count(*) FROM temp.selected s "
+            "LEFT JOIN kol k ON k.provider = ? AND k.handle = s.handle "
+            "LEFT JOIN kol_load l ON l.target = ? AND l.provider = k.provider AND l.handle = k.handle "
+            "GROUP BY here",
+            (self._provider, self._target),
+        )
+        return {State(state): count for state, count in rows}
+
+    def _get(self, handle: str, column: str) -> Any:
+        row = self._db.execute(
+            f"SELECT {column} FROM kol WHERE provider = ? AND handle = ?", (self._provider, handle)
+        ).fetchone()
+        return row[0] if row else None

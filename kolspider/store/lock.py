@@ -1,0 +1,53 @@
+"""One run at a time on a cache directory: an OS lock, which dies with its process however that dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING, Self
+
+from kolspider.errors import StopRun, WrongUsage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+__all__ = ["DirectoryLock"]
+
+
+class DirectoryLock:
+    """Holds `<directory>/lock`. Raises WrongUsage when another process does, StopRun when it can't be made."""
+
+    def __init__(self, directory: Path) -> None:
+        path = directory / "lock"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise StopRun(f"the cache directory {directory} can't be used: {error.strerror}") from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            pid = self._file.read(20).strip()
+            self._file.close()
+            who = f" (process {pid})" if pid.isdigit() else ""
+            raise WrongUsage(f"another run{who} holds {directory}; wait for it, or stop it with one Ctrl-C") from None
+        except OSError as error:
+            self._file.close()
+            raise StopRun(f"{path} can't be locked: {error.strerror}; put KOL_CACHE_DIR on a local disk") from None
+        self._file.truncate(0)
+        self._file.write(f"{os.getpid()}\n")  # only to tell the next one who holds it
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let the next run in."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()

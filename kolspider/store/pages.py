@@ -1,0 +1,164 @@
+"""The pages that were paid for: stored whole, compressed and durable; and which of them are in the target."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kolspider.store.database import transaction
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator
+
+    from kolspider.items import Kol
+
+__all__ = ["CachedPage", "Pages"]
+
+_OPTIONS: dict[int, int] = {
+    zstd.CompressionParameter.compression_level: 6,
+    zstd.CompressionParameter.checksum_flag: 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CachedPage:
+    """A page of the cache. `body` is None when it is damaged: then it counts as never fetched."""
+
+    seq: int
+    handle: str
+    user_name: str
+    number: int
+    cursor: str
+    body: bytes | None
+
+
+class Pages:
+    """Tables page and page_load, for one provider and one target."""
+
+    def __init__(self, connection: sqlite3.Connection, provider: str, target: int) -> None:
+        self._db = connection
+        self._provider = provider
+        self._target = target
+
+    def __len__(self) -> int:
+        return int(self._db.execute("SELECT count(*) FROM page").fetchone()[0])
+
+    def get(self, handle: str, generation: int, cursor: str) -> tuple[int, bytes] | None:
+        """A page's place in the order of fetching and its body; None when it is missing or damaged."""
+        row = self._db.execute(
+            "SELECT seq, body FROM page WHERE provider = ? AND handle = ? AND generation = ? AND cursor = ?",
+            (self._provider, handle, generation, cursor),
+        ).fetchone()
+        body = _unpack(row[1]) if row else None
+        return None if body is None else (row[0], body)
+
+    def put(self, kol: Kol, generation: int, cursor: str, number: int, users: int, body: bytes) -> int:
+        """Store a page durably, in place of a damaged one. Returns its place in the order of fetching."""
+        packed = zstd.compress(body, options=_OPTIONS)
+        key = (self._provider, kol.handle, generation, cursor)
+        with transaction(self._db):
+            self._forget("provider = ? AND handle = ? AND generation = ? AND cursor = ?", key)
+            done = self._db.execute(
+                "INSERT INTO page (provider, handle, generation, cursor, number, users, fetched_at, body) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*key, number, users, time.time(), packed),
+            )
+        return int(done.lastrowid or 0)
+
+    def waiting(self) -> Iterator[CachedPage]:
+        """Pages of the selected KOLs that are not in the target, in the order of fetching.
+
+        Pages fetched after the first of them come along even when they are in the target already: an older
+        page written late must not leave its older profile of an account on top of a newer one.
+        """
+        first = self._db.execute(
+            "SELECT min(seq) FROM page p WHERE p.provider = ? AND p.handle IN (SELECT handle FROM temp.selected) "
+            "AND NOT EXISTS (SELECT 1 FROM page_load l WHERE l.target = ? AND l.seq = p.seq)",
+            (self._provider, self._target),
+        ).fetchone()[0]
+        if first is not None:
+            yield from self._from(
+                first,
+                "(p.handle IN (SELECT handle FROM temp.selected) "
+                "OR EXISTS (SELECT 1 FROM page_load l WHERE l.target = ? AND l.seq = p.seq))",
+            )
+
+    def of_selected(self) -> Iterator[CachedPage]:
+        """Every page of the selected KOLs, in the order of fetching."""
+        yield from self._from(0, "(p.handle IN (SELECT handle FROM temp.selected) AND ? IS NOT NULL)")
+
+    def _from(self, first: int, which: str) -> Iterator[CachedPage]:
+        """One page at a time: the run writes to the same file between two of them."""
+        seq = first - 1
+        while row := self._db.execute(
+            "SELECT p.seq, p.handle, coalesce(k.user_name, p.handle), p.number, p.cursor, p.body FROM page p "
+            "LEFT JOIN kol k ON k.provider = p.provider AND k.handle = p.handle "
+            f"WHERE p.seq > ? AND p.provider = ? AND {which} ORDER BY p.seq LIMIT 1",
+            (seq, self._provider, self._target),
+        ).fetchone():
+            seq, handle, user_name, number, cursor, packed = row
+            yield CachedPage(seq, handle, user_name, number, cursor, _unpack(packed))
+
+    def mark_loaded(self, seqs: Iterable[int]) -> None:
+        """These pages are committed in the target and their rejects are on disk. Inside a transaction."""
+        loaded = [(self._target, seq) for seq in seqs]
+        self._db.executemany("INSERT OR IGNORE INTO page_load (target, seq) VALUES (?, ?)", loaded)
+        self._db.executemany("UPDATE page SET rejects_written = 1 WHERE seq = ?", [(seq,) for _, seq in loaded])
+
+    def is_loaded(self, seq: int) -> bool:
+        """Whether the page was committed in this target before."""
+        found = self._db.execute("SELECT 1 FROM page_load WHERE target = ? AND seq = ?", (self._target, seq))
+        return found.fetchone() is not None
+
+    def rejects_written(self, seq: int) -> bool:
+        """Whether the users of this page that can't be mapped are in rejects.jsonl already."""
+        found = self._db.execute("SELECT rejects_written FROM page WHERE seq = ?", (seq,)).fetchone()
+        return bool(found and found[0])
+
+    def are_waiting(self, handle: str) -> bool:
+        """Whether the KOL has a page that is not in the target."""
+        found = self._db.execute(
+            "SELECT 1 FROM page p WHERE p.provider = ? AND p.handle = ? AND NOT EXISTS "
+            "(SELECT 1 FROM page_load l WHERE l.target = ? AND l.seq = p.seq) LIMIT 1",
+            (self._provider, handle, self._target),
+        )
+        return found.fetchone() is not None
+
+    def delete(self, handle: str) -> None:
+        """Delete all pages of a KOL. Inside a transaction."""
+        self._forget("provider = ? AND handle = ?", (self._provider, handle))
+
+    def delete_older(self, handle: str, generation: int) -> None:
+        """Delete the pages of a KOL's earlier generations. Inside a transaction."""
+        self._forget("provider = ? AND handle = ? AND generation < ?", (self._provider, handle, generation))
+
+    def keep_good(self, handle: str, generation: int) -> None:
+        """Move the pages of a broken list into the next generation, all but the one that broke it.
+
+        That one stays with the old generation, so that a replay still has its users. Inside a transaction.
+        """
+        key = (self._provider, handle, generation)
+        self._db.execute(
+            "UPDATE page SET generation = generation + 1 WHERE provider = ? AND handle = ? AND generation = ? "
+            "AND number < (SELECT max(number) FROM page WHERE provider = ? AND handle = ? AND generation = ?)",
+            key + key,
+        )
+
+    def _forget(self, which: str, key: tuple[str | int, ...]) -> None:
+        self._db.execute(f"DELETE FROM page_load WHERE seq IN (SELECT seq FROM page WHERE {which})", key)
+        self._db.execute(f"DELETE FROM page WHERE {which}", key)
+
+
+def _unpack(packed: object) -> bytes | None:
+    try:
+        return zstd.decompress(packed) if isinstance(packed, bytes) else None
+    except (zstd.ZstdError, MemoryError):
+        return None

@@ -1,0 +1,200 @@
+"""Which KOLs a run works on, and in which order: those begun first, then new ones, then failed ones.
+
+The source table is read once, as a stream, into a temporary table of the ledger's SQLite file, so that
+100,000 KOLs never sit in memory and blanks, repeats and done ones are sorted out in SQL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from kolspider.handles import HandleError, normalise
+from kolspider.items import Kol
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator
+
+    from kolspider.states import State
+
+__all__ = ["Due", "Selection", "Skipped", "Why"]
+
+_AT_ONCE = 500
+"""KOLs read from the selection in one query."""
+
+
+class Why(StrEnum):
+    """Why a KOL is due; the order of the members is the order of work."""
+
+    BEGUN = "begun"
+    NEW = "new"
+    RETRY = "retry"
+    REFRESH = "refresh"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A KOL to work on."""
+
+    kol: Kol
+    why: Why
+    state: str
+    """What the ledger held of its list when it was selected; empty for a new KOL."""
+
+
+@dataclass(slots=True)
+class Skipped:
+    """Rows of the source table that name no KOL, or one that was named before."""
+
+    blank: int = 0
+    repeated: int = 0
+    invalid: int = 0
+    invalid_example: str = ""
+
+
+_WHY = """
+CASE
+  WHEN k.handle IS NULL OR k.state = 'new' THEN 'new'
+  WHEN k.state = 'failed' AND 'failed' IN (SELECT state FROM temp.retry) AND k.finished_at < :now THEN 'retry'
+  WHEN k.state = 'failed' THEN 'failed'
+  WHEN k.state = 'fetching' THEN 'begun'
+  WHEN EXISTS (SELECT 1 FROM page p WHERE p.provider = k.provider AND p.handle = k.handle AND NOT EXISTS
+               (SELECT 1 FROM page_load d WHERE d.target = :target AND d.seq = p.seq)) THEN 'begun'
+  WHEN k.state IN ('fetched', 'partial') AND l.generation IS NOT k.generation AND EXISTS
+       (SELECT 1 FROM page p WHERE p.provider = k.provider AND p.handle = k.handle) THEN 'begun'
+  WHEN k.state IN (SELECT state FROM temp.retry) AND k.finished_at < :now THEN 'retry'
+  WHEN k.finished_at < :refresh_before THEN 'refresh'
+END
+"""
+
+
+class Selection:
+    """The KOLs of a run, in the temporary table `selected` of the ledger's connection."""
+
+    def __init__(self, connection: sqlite3.Connection, provider: str, target: int) -> None:
+        self._db = connection
+        self._provider = provider
+        self._target = target
+        self.skipped = Skipped()
+        connection.execute("CREATE TEMP TABLE source (handle TEXT PRIMARY KEY, user_name TEXT, position INTEGER)")
+        connection.execute(
+            "CREATE TEMP TABLE selected (place INTEGER PRIMARY KEY, handle TEXT UNIQUE, user_name TEXT, "
+            "why TEXT, state TEXT)"
+        )
+        connection.execute("CREATE TEMP TABLE retry (state TEXT)")
+
+    def __len__(self) -> int:
+        return int(self._db.execute("SELECT count(*) FROM temp.selected").fetchone()[0])
+
+    def read(self, user_names: Iterable[str | None]) -> None:
+        """Take in the handles of the source table."""
+        self._db.execute("BEGIN")
+        for position, raw in enumerate(user_names):
+            try:
+                kol = normalise(raw)
+            except HandleError:
+                self.skipped.invalid += 1
+                self.skipped.invalid_example = self.skipped.invalid_example or str(raw)[:60]
+                continue
+            if kol is None:
+                self.skipped.blank += 1
+                continue
+            added = self._db.execute(
+                "INSERT OR IGNORE INTO temp.source VALUES (?, ?, ?)", (kol.handle, kol.user_name, position)
+            )
+            self.skipped.repeated += 1 - added.rowcount
+        self._db.execute("COMMIT")
+
+    def read_cached(self, *, waiting_only: bool) -> None:
+        """Take in the KOLs that the cache holds pages of; waiting_only: pages that are not in the target."""
+        waiting = (
+            "AND NOT EXISTS (SELECT 1 FROM page_load d WHERE d.target = ? AND d.seq = p.seq)"
+            if waiting_only
+            else "AND ? IS NOT NULL"
+        )
+        self._db.execute(
+            "INSERT INTO temp.source SELECT p.handle, coalesce(k.user_name, p.handle), min(p.seq) FROM page p "
+            "LEFT JOIN kol k ON k.provider = p.provider AND k.handle = p.handle "
+            f"WHERE p.provider = ? {waiting} GROUP BY p.handle",
+            (self._provider, self._target),
+        )
+
+    def keep_only(self, handles: Iterable[str]) -> None:
+        """Forget all KOLs but these."""
+        self._db.execute("CREATE TEMP TABLE wanted (handle TEXT PRIMARY KEY)")
+        self._db.executemany("INSERT OR IGNORE INTO temp.wanted VALUES (?)", [(handle,) for handle in handles])
+        self._db.execute("DELETE FROM temp.source WHERE handle NOT IN (SELECT handle FROM temp.wanted)")
+
+    def choose_all(self, limit: int | None) -> None:
+        """Select every KOL taken in, in order: for a replay."""
+        self._db.execute(
+            "INSERT INTO temp.selected (handle, user_name, why, state) "
+            "SELECT handle, user_name, 'begun', '' FROM temp.source ORDER BY position LIMIT ?",
+            (-1 if limit is None else limit,),
+        )
+
+    def choose_due(
+        self, *, now: float, refresh: int | None, retry: Iterable[State], limit: int | None, keep_done: bool
+    ) -> None:
+        """Select the KOLs that are due. now: when the job (or run) began, unix seconds; refresh: age in seconds.
+
+        keep_done keeps the others too, as KOLs without work: those of a job count in its outcome.
+        """
+        self._db.executemany("INSERT INTO temp.retry VALUES (?)", [(state,) for state in retry])
+        order = ", ".join(f"('{why}', {rank})" for rank, why in enumerate(Why))
+        self._db.execute(
+            f"""
+            WITH rank(why, rank) AS (VALUES {order}), judged AS (
+              SELECT s.handle, s.user_name, s.position, k.state, k.started_at, k.finished_at, {_WHY} AS why
+              FROM temp.source s
+              LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle
+              LEFT JOIN kol_load l ON l.target = :target AND l.provider = k.provider AND l.handle = k.handle
+            )
+            INSERT INTO temp.selected (handle, user_name, why, state)
+            SELECT handle, user_name, j.why, coalesce(state, '') FROM judged j LEFT JOIN rank r ON r.why = j.why
+            WHERE j.why IS NOT NULL OR :keep_done
+            ORDER BY coalesce(r.rank, 99),
+              CASE j.why WHEN 'begun' THEN started_at WHEN 'new' THEN position ELSE finished_at END, position
+            LIMIT :limit
+            """,
+            {
+                "provider": self._provider,
+                "target": self._target,
+                "now": now,
+                "refresh_before": None if refresh is None else now - refresh,
+                "keep_done": keep_done,
+                "limit": -1 if limit is None else limit,
+            },
+        )
+
+    def count_waiting(self) -> int:
+        """How many selected KOLs have cached pages that are not in the target."""
+        counted = self._db.execute(
+            "SELECT count(DISTINCT p.handle) FROM page p WHERE p.provider = ? "
+            "AND p.handle IN (SELECT handle FROM temp.selected) AND NOT EXISTS "
+            "(SELECT 1 FROM page_load l WHERE l.target = ? AND l.seq = p.seq)",
+            (self._provider, self._target),
+        ).fetchone()
+        return int(counted[0])
+
+    def handles(self) -> Iterator[str]:
+        """The spelled handles of all selected KOLs, in order."""
+        for due in self._read("1"):
+            yield due.kol.user_name
+
+    def due(self) -> Iterator[Due]:
+        """The selected KOLs that have work, in order; read as they are asked for."""
+        yield from self._read("why IS NOT NULL")
+
+    def _read(self, which: str) -> Iterator[Due]:
+        place = 0
+        while rows := self._db.execute(
+            f"SELECT place, handle, user_name, why, state FROM temp.selected WHERE place > ? AND {which} "
+            "ORDER BY place LIMIT ?",
+            (place, _AT_ONCE),
+        ).fetchall():
+            for place, handle, user_name, why, state in rows:  # noqa: B007 - the next query starts behind the last
+                yield Due(Kol(handle, user_name), Why(why or Why.BEGUN), state)

@@ -1,0 +1,173 @@
+"""Rows on their way to the database: buffered across pages and KOLs, written in batches by one thread, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from kolspider.db.upsert import Refused, Upserter
+from kolspider.errors import StopRun
+from kolspider.items import Reject
+
+if TYPE_CHECKING:
+    from kolspider.items import FollowingsPage, MappedPage, Row
+    from kolspider.run import Run
+
+__all__ = ["Writer"]
+
+logger = logging.getLogger(__name__)
+
+_FLUSH_BYTES = 4_000_000
+"""A batch is also written at about this size: MySQL's smallest usual max_allowed_packet is 16 MB, and Doris
+takes 1 to 8 MB an INSERT best."""
+_BATCHES_WAITING = 2
+"""How many batches may wait before pages are held back: memory stays flat while the database is slow."""
+
+
+class Writer:
+    """Takes mapped pages in the order in which they are to be written. All but the upsert itself runs in the
+    event loop's thread."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._loads = run.loads
+        self._pages: deque[tuple[MappedPage, float]] = deque()
+        self._rows = 0
+        self._bytes = 0
+        self._changed = asyncio.Condition()
+        self._closing = False
+        self._give_up = threading.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="upsert")
+        self._upserter = Upserter(
+            run.database,
+            run.config.target_table,
+            retry_secs=run.config.db_retry_secs,
+            give_up=self._give_up,
+            on_retry=lambda: run.count("db/retries"),
+        )
+        self._task = asyncio.ensure_future(self._work())
+
+    def add(self, page: MappedPage) -> None:
+        """Take a page. Never waits, so that pages keep their order; await room() before the next one."""
+        self._loads.handed_over(page.page)
+        self._pages.append((page, time.monotonic()))
+        self._rows += len(page.rows)
+        self._bytes += _size(page)
+
+    async def room(self) -> None:
+        """Wait until the buffer is small enough for another page."""
+        async with self._changed:
+            self._changed.notify_all()
+            await self._changed.wait_for(lambda: self._task.done() or not self._is_full(_BATCHES_WAITING))
+
+    async def close(self) -> None:
+        """Write what is left, however little, and wait for it."""
+        async with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        await self._task
+
+    def end(self) -> None:
+        """Give the thread back. A batch on its way is finished first, but a database that is away not waited for."""
+        self._give_up.set()
+        self._thread.shutdown()
+
+    async def _work(self) -> None:
+        try:
+            while await self._next_batch_is_due():
+                await self._write_batch()
+        except StopRun as error:
+            self._run.stop(error)
+        except Exception:
+            logger.exception("the writer met a bug")
+            self._run.stop(StopRun("a bug stopped the writer (see above); nothing is lost, the pages are cached"))
+        finally:
+            async with self._changed:
+                self._pages.clear()
+                self._changed.notify_all()
+
+    async def _next_batch_is_due(self) -> bool:
+        """Wait for enough rows, or old enough ones. False when all is written and no more will come."""
+        async with self._changed:
+            while not self._closing and not self._is_full(1):
+                wait = None
+                if self._pages:
+                    wait = self._pages[0][1] + self._run.config.flush_secs - time.monotonic()
+                    if wait <= 0:
+                        break
+                try:
+                    async with asyncio.timeout(wait):
+                        await self._changed.wait()
+                except TimeoutError:
+                    break
+            return bool(self._pages) or not self._closing
+
+    def _is_full(self, batches: int) -> bool:
+        return self._rows >= self._run.config.flush_rows * batches or self._bytes >= _FLUSH_BYTES * batches
+
+    async def _write_batch(self) -> None:
+        pages, owners = self._take_batch()
+        rows = [row for _, row in owners.values()]
+        began = time.monotonic()
+        refused: list[Refused] = []
+        if rows:
+            loop = asyncio.get_running_loop()
+            refused = await loop.run_in_executor(self._thread, self._upserter.upsert, rows)
+            self._run.count("rows/upserted", len(rows) - len(refused))
+            self._run.count("db/batches")
+            logger.info(
+                "%d rows of %d pages upserted in %.0f ms",
+                len(rows),
+                len(pages),
+                (time.monotonic() - began) * 1000,
+            )
+        self._loads.committed([page.page for page in pages], self._rejects(pages, owners, refused))
+        async with self._changed:
+            self._changed.notify_all()
+
+    def _take_batch(self) -> tuple[list[MappedPage], dict[str, tuple[FollowingsPage, Row]]]:
+        """Whole pages up to a batch's size; of an id that occurs twice, the row that came last."""
+        pages: list[MappedPage] = []
+        owners: dict[str, tuple[FollowingsPage, Row]] = {}
+        size = 0
+        while self._pages and len(owners) < self._run.config.flush_rows and size < _FLUSH_BYTES:
+            page, _ = self._pages.popleft()
+            self._rows -= len(page.rows)
+            self._bytes -= _size(page)
+            size += _size(page)
+            pages.append(page)
+            for row in page.rows:
+                owners[row.id] = (page.page, row)
+        return pages, owners
+
+    def _rejects(
+        self,
+        pages: list[MappedPage],
+        owners: dict[str, tuple[FollowingsPage, Row]],
+        refused: list[Refused],
+    ) -> list[tuple[FollowingsPage, Reject]]:
+        """The users set aside that are not in rejects.jsonl yet: a page loaded again brings them again."""
+        store = self._run.pages
+        rejects = [
+            (page.page, reject)
+            for page in pages
+            if page.rejects and not (page.page.seq is not None and store.rejects_written(page.page.seq))
+            for reject in page.rejects
+        ]
+        for row, said in refused:
+            page, _ = owners[row.id]
+            logger.warning("KOL %s: the database refuses account %s: %s", page.kol.user_name, row.id, said)
+            if page.seq is None or not store.is_loaded(page.seq):
+                rejects.append((page, Reject("refused", asdict(row), said)))
+        return rejects
+
+
+def _size(page: MappedPage) -> int:
+    """About how many bytes a page's rows are as SQL text: the descriptions are what varies."""
+    return sum(300 + 2 * len(row.description or "") for row in page.rows)

@@ -1,0 +1,25 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.mariadb import MariaDB, installed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """A private MariaDB server. A test that stops it starts it again, and drops the tables it made."""
+    if not installed():
+        reason = "MariaDB is not installed: apt-get install mariadb-server"
+        if "CI" in os.environ:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with MariaDB() as server:
+        yield server

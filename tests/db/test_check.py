@@ -1,0 +1,136 @@
+"""A table that is not fit stops the run before anything is paid, in one line that says how to mend it."""
+
+from __future__ import annotations
+
+import pytest
+
+from kolspider.db.check import check_source, check_target, warnings
+from kolspider.errors import StopRun
+from tests.db.conftest import Subject, row
+
+
+def refused(subject: Subject) -> str:
+    with pytest.raises(StopRun) as caught:
+        check_target(subject.db, "t")
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "s3cr3t" not in message
+    return message
+
+
+def test_what_we_create_is_fit(subject: Subject) -> None:
+    subject.db.create_tables("s", "t")
+
+    assert warnings(check_target(subject.db, "t")) == []
+    assert check_source(subject.db, "s").name == "s"
+
+
+def test_a_missing_table_asks_for_initdb(subject: Subject) -> None:
+    assert "there is no table t: run `scrapy initdb`" in refused(subject)
+    with pytest.raises(StopRun, match="there is no table s: run `scrapy initdb`"):
+        check_source(subject.db, "s")
+
+
+def test_the_ddl_for_missing_columns_mends_the_table(subject: Subject) -> None:
+    subject.db.create_tables("s", "t")
+    subject.sql("ALTER TABLE t DROP COLUMN following")
+    subject.sql("ALTER TABLE t DROP COLUMN avatar")
+
+    message = refused(subject)
+
+    assert "table t lacks avatar, following; add with: " in message
+    for statement in message.partition("add with: ")[2].split("; "):
+        subject.sql(statement)
+    check_target(subject.db, "t")
+
+
+def test_the_ddl_for_a_missing_key_mends_the_table(subject: Subject) -> None:
+    subject.db.create_tables("s", "t")
+    subject.sql("CREATE TABLE u AS SELECT * FROM t")
+    subject.sql("DROP TABLE t")
+    subject.sql("ALTER TABLE u RENAME TO t")
+
+    message = refused(subject)
+
+    assert "no unique key that is `id` alone" in message
+    subject.sql(message.partition("mend it with: ")[2])
+    check_target(subject.db, "t")
+    subject.db.upsert("t", [row("1")])
+    subject.db.upsert("t", [row("1")])
+    assert subject.db.count("t") == 1
+
+
+def test_a_key_of_id_and_more_is_not_the_key(subject: Subject) -> None:
+    columns = ", ".join(
+        f"{name} {'VARCHAR(50) NOT NULL' if name in {'id', 'user_name'} else 'INTEGER'}" for name in subject.db.types
+    )
+    subject.sql(f"CREATE TABLE t ({columns}, UNIQUE (id, user_name))")
+    assert "no unique key that is `id` alone" in refused(subject)
+
+
+@pytest.mark.parametrize("key", ["user_name", "user_name, followers", "tenant, user_name"])
+def test_a_key_by_which_two_accounts_could_collide_is_refused(subject: Subject, key: str) -> None:
+    subject.db.create_tables("s", "t")
+    subject.sql("ALTER TABLE t ADD COLUMN tenant INTEGER NOT NULL DEFAULT 0")
+    subject.sql(f"CREATE UNIQUE INDEX another ON t ({key})")
+
+    message = refused(subject)
+
+    assert f"a unique key ({key})" in message
+    assert "another account's row" in message
+
+
+def test_a_unique_prefix_is_refused(mysql: Subject) -> None:
+    mysql.db.create_tables("s", "t")
+    mysql.sql("CREATE UNIQUE INDEX another ON t (id(5))")
+
+    assert "a unique key (id(5))" in refused(mysql)
+
+
+@pytest.mark.parametrize("key", ["id, user_name", "number", "user_name, empty"])
+def test_a_key_by_which_no_two_accounts_collide_will_do(subject: Subject, key: str) -> None:
+    subject.db.create_tables("s", "t")
+    subject.sql("ALTER TABLE t ADD COLUMN number INTEGER")
+    subject.sql("ALTER TABLE t ADD COLUMN empty INTEGER")
+    subject.sql(f"CREATE UNIQUE INDEX another ON t ({key})")
+
+    check_target(subject.db, "t")
+    subject.db.upsert("t", [row("1"), row("2")])
+    assert subject.db.count("t") == 2
+
+
+def test_a_generated_key_beside_id_will_do(mysql: Subject) -> None:
+    mysql.db.create_tables("s", "t")
+    mysql.sql("ALTER TABLE t DROP PRIMARY KEY, ADD UNIQUE KEY (id)")
+    mysql.sql("ALTER TABLE t ADD COLUMN pk BIGINT AUTO_INCREMENT PRIMARY KEY")
+
+    check_target(mysql.db, "t")
+    mysql.db.upsert("t", [row("1"), row("2")])
+    mysql.db.upsert("t", [row("2"), row("3")])
+    assert mysql.db.count("t") == 3
+
+
+def test_a_foreign_column_that_needs_a_value_is_refused(mysql: Subject) -> None:
+    mysql.db.create_tables("s", "t")
+    mysql.sql("ALTER TABLE t ADD COLUMN tenant INTEGER NOT NULL")
+
+    assert "without a value for tenant" in refused(mysql)
+
+
+def test_not_null_columns_of_ours_are_worth_a_word(subject: Subject) -> None:
+    ddl = subject.db.target_ddl("t")
+    name = subject.db.identifier("name")
+    subject.sql("\n".join(line.replace(" NULL", " NOT NULL") if name in line else line for line in ddl.split("\n")))
+
+    assert warnings(check_target(subject.db, "t")) == [
+        "table t: column name is NOT NULL: users without a value for it will be set aside"
+    ]
+
+
+def test_a_source_needs_nothing_but_user_name(subject: Subject) -> None:
+    subject.sql("CREATE TABLE base (User_Name VARCHAR(9), other INTEGER)")
+    subject.sql("CREATE TABLE wrong (handle VARCHAR(9))")
+
+    assert "user_name" in check_source(subject.db, "base").columns
+    with pytest.raises(StopRun, match="table wrong lacks user_name; add with: ALTER TABLE"):
+        check_source(subject.db, "wrong")

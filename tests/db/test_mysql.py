@@ -1,0 +1,202 @@
+"""What is particular to MySQL and MariaDB, on a real MariaDB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pymysql
+import pytest
+
+from kolspider.db import ErrorKind, open_database
+from kolspider.errors import StopRun
+from tests.db.conftest import Subject, row
+from tests.mariadb import PASSWORD
+
+if TYPE_CHECKING:
+    from tests.mariadb import MariaDB
+
+
+def test_describe_knows_what_each_type_holds(mysql: Subject) -> None:
+    mysql.sql(
+        """CREATE TABLE t (
+          pk BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY,
+          `Id` VARCHAR(20) CHARACTER SET ascii NOT NULL,
+          name VARCHAR(50) CHARACTER SET utf8mb3 NOT NULL DEFAULT '',
+          avatar VARBINARY(99), description TINYTEXT, created_at TEXT, long_text MEDIUMTEXT,
+          followers INT, following SMALLINT UNSIGNED NOT NULL, tiny TINYINT, created_at_time DATETIME,
+          made TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, kind ENUM('a', 'b') NOT NULL,
+          half BIGINT AS (followers / 2) STORED,
+          UNIQUE KEY by_id (`Id`), UNIQUE KEY by_prefix (name(5), tiny), KEY plain (followers)
+        ) CHARACTER SET utf8mb4"""
+    )
+
+    table = mysql.db.describe("kol.t")
+
+    assert table is not None
+    assert sorted(table.unique_keys) == [("id",), ("name(5)", "tiny"), ("pk",)]
+    columns = table.columns
+    assert (columns["pk"].int_min, columns["pk"].int_max) == (0, 2**64 - 1)
+    assert (columns["followers"].int_min, columns["followers"].int_max) == (-(2**31), 2**31 - 1)
+    assert (columns["following"].int_min, columns["following"].int_max) == (0, 65535)
+    assert columns["id"].max_chars == 20
+    assert columns["id"].max_bytes is None
+    assert (columns["description"].max_chars, columns["description"].max_bytes) == (None, 255)
+    assert columns["created_at"].max_bytes == 65535
+    assert columns["long_text"].max_bytes == 2**24 - 1
+    assert columns["avatar"].max_bytes == 99
+    assert columns["created_at_time"].max_bytes is columns["created_at_time"].max_chars is None
+    assert [name for name, column in columns.items() if column.bmp_only] == ["name"]
+    assert not columns["id"].nullable
+    assert columns["avatar"].nullable
+    assert [name for name, column in columns.items() if column.needs_value] == ["id", "following"]
+
+
+def test_the_limits_that_describe_names_are_those_of_the_server(mysql: Subject) -> None:
+    mysql.db.create_tables("s", "t")
+    mysql.sql("ALTER TABLE t MODIFY description TINYTEXT")
+
+    mysql.db.upsert("t", [row("1", description="é" * 127, name="😀" * 1024, followers=2**63 - 1)])
+    for too_much in ({"description": "é" * 128}, {"name": "😀" * 1025}, {"followers": 2**63}):
+        with pytest.raises(pymysql.err.Error) as caught:
+            mysql.db.upsert("t", [row("1", **too_much)])
+        assert mysql.db.error_kind(caught.value) is ErrorKind.REFUSED
+
+
+def test_data_that_does_not_fit_is_refused_even_by_a_lax_server(mysql: Subject, mariadb: MariaDB) -> None:
+    mysql.db.create_tables("s", "t")
+    with mariadb.connect() as root, root.cursor() as cursor:
+        cursor.execute("SET GLOBAL sql_mode = 'NO_BACKSLASH_ESCAPES,ANSI_QUOTES'")
+        try:
+            mysql.db.close()
+            mysql.db.upsert("t", [row("1", name="a\\'b\\\\")])
+            with pytest.raises(pymysql.err.Error) as caught:
+                mysql.db.upsert("t", [row("2", created_at_time="2007-02-30 00:00:00")])
+        finally:
+            cursor.execute("SET GLOBAL sql_mode = DEFAULT")
+
+    assert mysql.db.error_kind(caught.value) is ErrorKind.REFUSED
+    assert mysql.sql("SELECT id, name FROM t") == [("1", "a\\'b\\\\")]
+
+
+def test_a_timestamp_column_holds_utc(mysql: Subject) -> None:
+    mysql.db.create_tables("s", "t")
+    mysql.sql("ALTER TABLE t MODIFY created_at_time TIMESTAMP NULL")
+
+    mysql.db.upsert("t", [row("1", created_at_time="2007-12-13 08:41:26")])
+
+    assert mysql.sql("SELECT UNIX_TIMESTAMP(created_at_time) FROM t") == [(1197535286,)]
+
+
+def test_a_batch_is_few_statements(mysql: Subject) -> None:
+    mysql.db.create_tables("s", "t")
+    (before,) = mysql.sql("SHOW GLOBAL STATUS LIKE 'Com_insert'")
+
+    mysql.db.upsert("t", [row(str(number)) for number in range(2000)])
+
+    (after,) = mysql.sql("SHOW GLOBAL STATUS LIKE 'Com_insert'")
+    assert int(after[1]) - int(before[1]) == 1
+
+
+def test_access_denied_is_fatal_and_told_without_the_password(mariadb: MariaDB) -> None:
+    db = open_database(mariadb.url.replace("s3cr3t", "wr0ng"), base=Path("/"))
+
+    with pytest.raises(pymysql.err.OperationalError) as caught:
+        db.connect()
+
+    told = db.explain(caught.value)
+    assert db.error_kind(caught.value) is ErrorKind.FATAL
+    assert "Access denied" in told
+    assert "\n" not in told
+    for secret in db.secrets:
+        assert secret not in told
+    assert "wr0ng" not in told
+
+
+def test_a_password_that_the_server_repeats_is_blotted_out(mysql: Subject) -> None:
+    with pytest.raises(pymysql.err.Error) as caught:
+        mysql.db.count(PASSWORD)
+
+    assert PASSWORD not in mysql.db.explain(caught.value)
+    assert "***" in mysql.db.explain(caught.value)
+
+
+def test_a_missing_database_stops_initdb_and_says_so(mariadb: MariaDB) -> None:
+    with mariadb.connect() as root, root.cursor() as cursor:
+        cursor.execute("GRANT ALL ON nowhere.* TO kol@'%'")
+    db = open_database(mariadb.url.removesuffix("/kol") + "/nowhere", base=Path("/"))
+
+    with pytest.raises(StopRun, match=r"Unknown database 'nowhere' .*create the database first") as caught:
+        db.create_tables("s", "t")
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_connection_that_was_killed_is_lost_and_the_next_one_works(mysql: Subject) -> None:
+    mysql.db.create_tables("s", "t")
+    mysql.db.connect()
+    for (thread,) in mysql.sql("SELECT id FROM information_schema.processlist WHERE user = 'kol'"):
+        mysql.sql(f"KILL {thread}")
+
+    with pytest.raises(pymysql.err.Error) as caught:
+        mysql.db.upsert("t", [row("1")])
+
+    assert mysql.db.error_kind(caught.value) is ErrorKind.LOST
+    mysql.db.connect()
+    mysql.db.upsert("t", [row("1")])
+    assert mysql.db.count("t") == 1
+
+
+def test_a_row_that_another_session_holds_is_waited_for(mysql: Subject, mariadb: MariaDB) -> None:
+    mysql.db.create_tables("s", "t")
+    mysql.db.upsert("t", [row("1")])
+    mysql.sql("SET GLOBAL innodb_lock_wait_timeout = 1")
+    try:
+        with mariadb.connect() as other, other.cursor() as cursor:
+            other.begin()
+            cursor.execute("UPDATE t SET name = 'held'")
+            mysql.db.close()
+            with pytest.raises(pymysql.err.Error) as caught:
+                mysql.db.upsert("t", [row("1")])
+    finally:
+        mysql.sql("SET GLOBAL innodb_lock_wait_timeout = DEFAULT")
+
+    assert mysql.db.error_kind(caught.value) is ErrorKind.LOST
+
+
+def test_a_crash_of_the_server_loses_no_committed_row(mysql: Subject, mariadb: MariaDB) -> None:
+    mysql.db.create_tables("s", "t")
+    mysql.db.insert_handles("s", [f"kol{number}" for number in range(100_000)])
+    mysql.db.upsert("t", [row("1")])
+    handles = mysql.db.handles("s")
+    next(handles)
+
+    mariadb.kill()
+    try:
+        with pytest.raises(pymysql.err.Error) as midway:
+            list(handles)
+        with pytest.raises(pymysql.err.Error) as refused:
+            mysql.db.upsert("t", [row("2")])
+    finally:
+        mariadb.start()
+
+    assert mysql.db.error_kind(midway.value) is ErrorKind.LOST
+    assert mysql.db.error_kind(refused.value) is ErrorKind.LOST
+    mysql.db.upsert("t", [row("2")])
+    assert mysql.db.count("t") == 2
+
+
+def test_a_shut_down_server_is_lost_until_it_is_back(mysql: Subject, mariadb: MariaDB) -> None:
+    mysql.db.create_tables("s", "t")
+
+    mariadb.stop()
+    try:
+        for _ in range(2):
+            with pytest.raises(pymysql.err.Error) as caught:
+                mysql.db.upsert("t", [row("1")])
+            assert mysql.db.error_kind(caught.value) is ErrorKind.LOST
+    finally:
+        mariadb.start()
+
+    mysql.db.upsert("t", [row("1")])
+    assert mysql.db.count("t") == 1

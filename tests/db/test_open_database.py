@@ -1,0 +1,101 @@
+"""KOL_DB_URL: what it may say, and that no error repeats any of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kolspider.db import open_database
+from kolspider.db.doris import DorisDatabase
+from kolspider.db.mysql import MysqlDatabase
+from kolspider.db.sqlite import SqliteDatabase
+from kolspider.errors import WrongUsage
+
+BASE = Path("/srv/kol")
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///kol.db", "/srv/kol/kol.db"),
+        ("sqlite:///data/kol.db", "/srv/kol/data/kol.db"),
+        ("sqlite:////var/kol.db", "/var/kol.db"),
+        ("sqlite:////var/50% of it.db", "/var/50% of it.db"),
+    ],
+)
+def test_sqlite_names_a_file(url: str, path: str) -> None:
+    db = open_database(url, base=BASE)
+
+    assert isinstance(db, SqliteDatabase)
+    assert db.path == Path(path)
+    assert db.label == f"sqlite://{path}"
+    assert db.secrets == ()
+
+
+def test_user_and_password_are_percent_decoded() -> None:
+    db = open_database("mysql://k%40l:p%C3%A4ss%2F%40%3A%25@DB.example:3307/kol", base=BASE)
+
+    assert isinstance(db, MysqlDatabase)
+    assert (db.server.user, db.server.password) == ("k@l", "päss/@:%")
+    assert (db.server.host, db.server.port, db.server.database) == ("db.example", 3307, "kol")
+    assert db.secrets == ("päss/@:%", "p%C3%A4ss%2F%40%3A%25")
+    assert db.label == "mysql://db.example:3307/kol"
+    assert "päss" not in repr(db.server)
+
+
+@pytest.mark.parametrize(
+    ("url", "label"),
+    [
+        ("mysql://u:p@h/db", "mysql://h:3306/db"),
+        ("mysql://h/db", "mysql://h:3306/db"),
+        ("mysql://u:p@[::1]:3306/db", "mysql://[::1]:3306/db"),
+        ("doris://u:p@fe/public_data", "doris://fe:9030/public_data"),
+        ("DORIS://u@fe:9031/public_data", "doris://fe:9031/public_data"),
+    ],
+)
+def test_the_label_is_the_same_however_the_url_is_spelt(url: str, label: str) -> None:
+    db = open_database(url, base=BASE)
+
+    assert db.label == label
+    assert isinstance(db, DorisDatabase) == label.startswith("doris")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "kol.db",
+        "hunter2",
+        "postgres://u:hunter2@h/db",
+        "sqlite:",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:////",
+        "sqlite://hunter2.db",
+        "sqlite:///:memory:",
+        "sqlite:///hunter2.db?mode=ro",
+        "mysql://u:hunter2@h",
+        "mysql://u:hunter2@h/",
+        "mysql://u:hunter2@h:99999/db",
+        "mysql://u:hunter2@h:0/db",
+        "mysql://u:hunter2@h:port/db",
+        "mysql://u:hunter2@h/db?charset=utf8",
+        "mysql://u:hunter2@h/db#x",
+        "mysql://u:hunter2@h/db/x",
+        "mysql://u:hun@ter2@h/db",
+        "mysql://u:hunter2/@h/db",
+        "mysql://u:hunter2%ff@h/db",
+        "mysql://u:hunter2@[::1/db",
+        "mysql://:hunter2@/db",
+    ],
+)
+def test_a_wrong_url_is_told_in_one_line_that_repeats_nothing_of_it(url: str) -> None:
+    with pytest.raises(WrongUsage, match="KOL_DB_URL") as caught:
+        open_database(url, base=BASE)
+
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "hun" not in message
+    assert "ter2" not in message
+    assert caught.value.__cause__ is None

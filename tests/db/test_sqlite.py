@@ -1,0 +1,107 @@
+"""What is particular to SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kolspider.db import ErrorKind, open_database
+from kolspider.db import sqlite as sqlite_module
+from kolspider.errors import StopRun
+from tests.db.conftest import Subject, row
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_missing_file_is_an_error_that_says_what_to_run_and_is_not_created(tmp_path: Path) -> None:
+    db = open_database("sqlite:///kol.db", base=tmp_path)
+
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        db.count("twitter_kol")
+
+    assert db.error_kind(caught.value) is ErrorKind.FATAL
+    assert "no such database file" in db.explain(caught.value)
+    assert "scrapy initdb" in db.explain(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_create_tables_makes_the_file_but_no_directory(tmp_path: Path) -> None:
+    db = open_database("sqlite:///odd %41 name.db", base=tmp_path)
+    assert db.create_tables("s", "t") == ["s", "t"]
+    db.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["odd %41 name.db"]
+
+    with pytest.raises(StopRun, match="no directory"):
+        open_database("sqlite:///typo/kol.db", base=tmp_path).create_tables("s", "t")
+
+
+def test_a_file_that_is_no_database_is_fatal(tmp_path: Path) -> None:
+    (tmp_path / "kol.db").write_text("not a database, whatever its name says" * 100)
+    db = open_database("sqlite:///kol.db", base=tmp_path)
+
+    with pytest.raises(sqlite3.DatabaseError) as caught:
+        db.count("twitter_kol")
+    db.close()
+
+    assert db.error_kind(caught.value) is ErrorKind.FATAL
+    assert db.explain(caught.value) == f"{db.label}: file is not a database"
+
+
+def test_a_locked_file_is_waited_for(sqlite: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_module, "BUSY_SECS", 0.1)
+    sqlite.db.create_tables("s", "t")
+
+    with closing(sqlite3.connect(sqlite.url.removeprefix("sqlite:///"))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            sqlite.db.upsert("t", [row("1")])
+
+    assert sqlite.db.error_kind(caught.value) is ErrorKind.LOST
+    sqlite.db.upsert("t", [row("1")])
+    assert sqlite.db.count("t") == 1
+
+
+def test_describe_knows_the_kinds_of_columns_and_keys(sqlite: Subject) -> None:
+    sqlite.sql(
+        """CREATE TABLE t (pk INTEGER PRIMARY KEY, Id VARCHAR(10) UNIQUE, name TEXT NOT NULL,
+           n INT DEFAULT 5 NOT NULL, d DECIMAL(10), b BLOB, x)"""
+    )
+    sqlite.sql("CREATE UNIQUE INDEX partial ON t (name) WHERE name > 'a'")
+    sqlite.sql("CREATE UNIQUE INDEX expression ON t (lower(name))")
+    sqlite.sql("CREATE UNIQUE INDEX mixed ON t (n, lower(name))")
+    sqlite.sql("CREATE UNIQUE INDEX two ON t (name, n)")
+    sqlite.sql("CREATE INDEX plain ON t (n)")
+
+    table = sqlite.db.describe("main.t")
+
+    assert table is not None
+    assert table.name == "main.t"
+    assert sorted(table.unique_keys) == [("id",), ("name", "n"), ("pk",)]
+    columns = table.columns
+    assert columns["id"].max_chars is None  # VARCHAR(10) takes any length
+    assert columns["id"].int_max is None
+    assert (columns["n"].int_min, columns["n"].int_max) == (-(2**63), 2**63 - 1)
+    assert columns["d"].int_max == 2**63 - 1
+    assert columns["b"].int_max is columns["x"].int_max is None
+    assert [name for name, column in columns.items() if not column.nullable] == ["pk", "name", "n"]
+    assert [name for name, column in columns.items() if column.needs_value] == ["name"]
+
+
+def test_a_key_of_several_columns_is_one_key(sqlite: Subject) -> None:
+    sqlite.sql("CREATE TABLE t (a INTEGER, b TEXT, PRIMARY KEY (b, a)) WITHOUT ROWID")
+
+    table = sqlite.db.describe("t")
+
+    assert table is not None
+    assert table.unique_keys == [("b", "a")]
+
+
+def test_a_handle_that_is_not_utf8_hides_no_other(sqlite: Subject) -> None:
+    sqlite.sql("CREATE TABLE k (user_name)")
+    sqlite.sql("INSERT INTO k VALUES (CAST(x'ff41' AS TEXT)), (x'4142'), ('btc')")
+
+    assert list(sqlite.db.handles("k")) == ["\ufffdA", "AB", "btc"]

@@ -1,0 +1,155 @@
+"""SQL as text, and what errors mean: what needs no server."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pymysql
+import pytest
+
+from kolspider.db import Database, ErrorKind, open_database
+from kolspider.errors import WrongUsage
+from kolspider.items import COLUMNS
+
+SQLITE = open_database("sqlite:////nowhere/kol.db", base=Path("/"))
+MYSQL = open_database("mysql://kol:hunter2@h/db", base=Path("/"))
+DORIS = open_database("doris://kol:hunter2@fe/db", base=Path("/"))
+
+
+@pytest.mark.parametrize(
+    ("db", "table", "quoted"),
+    [
+        (SQLITE, "t", '"t"'),
+        (SQLITE, 'ma"in.t', '"ma""in"."t"'),
+        (MYSQL, "db.t", "`db`.`t`"),
+        (MYSQL, "a`; DROP TABLE b", "`a``; DROP TABLE b`"),
+        (DORIS, "public_data.twitter_kol", "`public_data`.`twitter_kol`"),
+    ],
+)
+def test_names_are_quoted_part_by_part(db: Database, table: str, quoted: str) -> None:
+    assert db.quoted(table) == quoted
+
+
+@pytest.mark.parametrize("table", ["", ".", "a.", ".b", "a.b.c", " "])
+def test_what_is_not_a_name_is_wrong_usage(table: str) -> None:
+    with pytest.raises(WrongUsage, match="not a table's name"):
+        MYSQL.quoted(table)
+
+
+@pytest.mark.parametrize("db", [SQLITE, MYSQL, DORIS])
+def test_the_target_has_our_columns_in_order_each_quoted(db: Database) -> None:
+    ddl = db.target_ddl("t")
+
+    assert re.findall(rf"^  {db.quote}(\w+){db.quote} ", ddl, re.MULTILINE) == list(COLUMNS)
+    assert not re.search(rf"(?<!{db.quote})\bfollowing\b(?!{db.quote})", ddl)
+    for column in COLUMNS:
+        line = db.add_column_ddl("t", column)
+        assert "\n" not in line
+        assert f"{db.quote}{column}{db.quote}" in line
+
+
+def test_the_ddl_to_mend_a_table_is_one_line() -> None:
+    assert MYSQL.add_column_ddl("a.t", "following") == "ALTER TABLE `a`.`t` ADD COLUMN `following` BIGINT"
+    assert SQLITE.unique_key_ddl("main.t") == 'CREATE UNIQUE INDEX "main"."t_id" ON "t" ("id")'
+    assert MYSQL.unique_key_ddl("t") == "ALTER TABLE `t` ADD UNIQUE KEY (`id`)"
+    assert "\n" not in DORIS.unique_key_ddl("t")
+
+
+DORIS_TARGET = """
+CREATE TABLE IF NOT EXISTS `twitter_kol_all` (
+  `id` VARCHAR(32) NOT NULL, `name` VARCHAR(1024) NULL, `user_name` VARCHAR(128) NULL,
+  `avatar` VARCHAR(2048) NULL,
+  `description` STRING NULL, `created_at` VARCHAR(64) NULL, `created_at_time` DATETIME NULL,
+  `followers` BIGINT NULL, `following` BIGINT NULL, `statuses_count` BIGINT NULL
+) ENGINE=OLAP UNIQUE KEY(`id`) DISTRIBUTED BY HASH(`id`) BUCKETS AUTO
+PROPERTIES ("enable_unique_key_merge_on_write" = "true", "light_schema_change" = "true",
+"store_row_column" = "true")
+"""
+
+
+def test_the_doris_target_is_the_one_that_parses_in_its_grammar() -> None:
+    assert DORIS.target_ddl("twitter_kol_all").split() == DORIS_TARGET.split()
+
+
+@pytest.mark.parametrize(
+    ("exc", "kind"),
+    [
+        (pymysql.err.InterfaceError(0, ""), ErrorKind.LOST),
+        (pymysql.err.OperationalError(2003, "Can't connect"), ErrorKind.LOST),
+        (pymysql.err.OperationalError(2006, "gone away"), ErrorKind.LOST),
+        (pymysql.err.OperationalError(2013, "Lost connection"), ErrorKind.LOST),
+        (pymysql.err.OperationalError(1040, "Too many connections"), ErrorKind.LOST),
+        (pymysql.err.OperationalError(1053, "Server shutdown in progress"), ErrorKind.LOST),
+        (pymysql.err.OperationalError(1205, "Lock wait timeout exceeded"), ErrorKind.LOST),
+        (pymysql.err.OperationalError(1213, "Deadlock found"), ErrorKind.LOST),
+        (pymysql.err.OperationalError(1021, "Disk full"), ErrorKind.LOST),
+        (pymysql.err.OperationalError(1114, "The table is full"), ErrorKind.LOST),
+        (pymysql.err.InternalError("Packet sequence number wrong - got 3 expected 1"), ErrorKind.LOST),
+        (TimeoutError("timed out"), ErrorKind.LOST),
+        (pymysql.err.DataError(1406, "Data too long"), ErrorKind.REFUSED),
+        (pymysql.err.DataError(1264, "Out of range"), ErrorKind.REFUSED),
+        (pymysql.err.DataError(1366, "Incorrect string value"), ErrorKind.REFUSED),
+        (pymysql.err.OperationalError(1292, "Incorrect datetime value"), ErrorKind.REFUSED),
+        (pymysql.err.IntegrityError(1048, "can't be null"), ErrorKind.REFUSED),
+        (pymysql.err.OperationalError(4025, "CONSTRAINT failed"), ErrorKind.REFUSED),
+        (pymysql.err.OperationalError(1644, "a trigger says no"), ErrorKind.REFUSED),
+        (pymysql.err.OperationalError(1153, "Got a packet bigger than"), ErrorKind.REFUSED),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), ErrorKind.REFUSED),
+        (pymysql.err.OperationalError(1045, "Access denied"), ErrorKind.FATAL),
+        (pymysql.err.OperationalError(1049, "Unknown database"), ErrorKind.FATAL),
+        (pymysql.err.ProgrammingError(1146, "doesn't exist"), ErrorKind.FATAL),
+        (pymysql.err.OperationalError(1054, "Unknown column"), ErrorKind.FATAL),
+        (pymysql.err.ProgrammingError(1064, "syntax"), ErrorKind.FATAL),
+        (pymysql.err.OperationalError(1290, "--read-only"), ErrorKind.FATAL),
+        (pymysql.err.OperationalError(1364, "Field 'x' doesn't have a default value"), ErrorKind.FATAL),
+        (pymysql.err.OperationalError(31999, "never heard of"), ErrorKind.FATAL),
+        (KeyError("a bug"), ErrorKind.FATAL),
+    ],
+)
+def test_mysql_errors_are_waited_out_or_blamed_on_a_row_or_stop_the_run(exc: Exception, kind: ErrorKind) -> None:
+    assert MYSQL.error_kind(exc) is kind
+
+
+@pytest.mark.parametrize(
+    ("exc", "kind"),
+    [
+        (OverflowError("Python int too large to convert to SQLite INTEGER"), ErrorKind.REFUSED),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), ErrorKind.REFUSED),
+        (sqlite3.ProgrammingError("Cannot operate on a closed database."), ErrorKind.LOST),
+        (KeyError("a bug"), ErrorKind.FATAL),
+    ],
+)
+def test_errors_that_sqlite_gives_no_code_are_judged_too(exc: Exception, kind: ErrorKind) -> None:
+    assert SQLITE.error_kind(exc) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (sqlite3.SQLITE_BUSY, ErrorKind.LOST),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, ErrorKind.LOST),
+        (sqlite3.SQLITE_FULL, ErrorKind.LOST),
+        (sqlite3.SQLITE_IOERR_WRITE, ErrorKind.LOST),
+        (sqlite3.SQLITE_CONSTRAINT_NOTNULL, ErrorKind.REFUSED),
+        (sqlite3.SQLITE_MISMATCH, ErrorKind.REFUSED),
+        (sqlite3.SQLITE_READONLY, ErrorKind.FATAL),
+        (sqlite3.SQLITE_CANTOPEN, ErrorKind.FATAL),
+        (sqlite3.SQLITE_CORRUPT, ErrorKind.FATAL),
+        (sqlite3.SQLITE_ERROR, ErrorKind.FATAL),
+    ],
+)
+def test_sqlite_errors_go_by_their_primary_code(code: int, kind: ErrorKind) -> None:
+    exc = sqlite3.DatabaseError("said so")
+    exc.sqlite_errorcode = code
+
+    assert SQLITE.error_kind(exc) is kind
+
+
+def test_explain_is_one_line_without_the_password_in_any_spelling() -> None:
+    db = open_database("mysql://kol:hunt%20er2@h/db", base=Path("/"))
+    exc = pymysql.err.OperationalError(1105, "no such user:\n  kol hunt er2\tor hunt%20er2")
+
+    assert db.explain(exc) == "mysql://h:3306/db: no such user: kol *** or *** (1105)"
+    assert db.explain(pymysql.err.InterfaceError(0, "")) == "mysql://h:3306/db: the connection is lost"

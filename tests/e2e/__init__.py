@@ -1,0 +1,1 @@
+"""Tests of the real `scrapy` command against the sandbox API over HTTP and a real database."""

@@ -1,0 +1,39 @@
+"""The main job on SQLite and on MariaDB: every user of every list is in the table, each page bought once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.e2e.harness import expected_rows
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import MakeProject
+
+KOLS = {"BTC": 450, "ethereum": 1000, "nobody_followed": 0, "one": 1, "exactly200": 200, "just201": 201}
+
+
+def test_every_user_is_in_the_table_and_each_page_is_bought_once(make_project: MakeProject, db_url: str) -> None:
+    project = make_project(KOLS, db_url=db_url)
+    project.crawl().expect(0)
+    assert project.rows() == expected_rows(KOLS)
+    assert project.states() == dict.fromkeys(map(str.lower, KOLS), "complete")
+    assert len(project.api.calls) == 3 + 5 + 1 + 1 + 1 + 2
+    assert set(project.bought().values()) == {1}
+    assert all(call.key_ok and call.page_size == 200 for call in project.api.calls)
+
+
+def test_a_second_run_has_nothing_to_do(make_project: MakeProject, db_url: str) -> None:
+    project = make_project(KOLS, db_url=db_url)
+    project.crawl().expect(0)
+    project.api.clear_calls()
+    project.crawl().expect(0)
+    assert project.api.calls == []
+
+
+def test_a_gzip_answer_is_cached_and_loaded(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 450}, gzip=True)
+    project.crawl().expect(0)
+    project.sql("DELETE FROM twitter_kol_all")
+    project.crawl("-s", "HTTPCACHE_IGNORE_MISSING=True", env={"KOL_API_KEY": ""}).expect(0)
+    assert project.rows() == expected_rows({"BTC": 450})
+    assert len(project.api.calls) == 3

@@ -1,0 +1,352 @@
+"""What twitterapi.io's answers mean, and that no answer at all can raise."""
+
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kolspider.errors import WrongUsage
+from kolspider.providers import provider
+from kolspider.providers.base import ApiError, ErrorKind, Page, Provider
+
+USER = {
+    "id": "1323730225067339784",
+    "name": "Example",
+    "screen_name": "example_kol",
+    "userName": "example_kol",
+    "description": "…",
+    "followers_count": 109429,
+    "following_count": 1530,
+    "friends_count": 1530,
+    "statuses_count": 59821,
+    "created_at": "Wed Mar 18 13:46:38 +0000 2009",
+    "profile_image_url_https": "https://pbs.twimg.com/profile_images/1/x_normal.jpg",
+}
+CURSOR = "1843021177265530001"
+
+api: Provider = provider("twitterapi_io")
+
+
+def answer(**changes: object) -> bytes:
+    good = {
+        "code": 0,
+        "status": "success",
+        "msg": "success",
+        "has_next_page": True,
+        "next_cursor": CURSOR,
+        "followings": [USER],
+    }
+    return json.dumps({key: value for key, value in (good | changes).items() if value != "absent"}).encode()
+
+
+def error(status: int, body: bytes, cursor: str = "") -> ApiError:
+    result = api.parse(status, body, cursor)
+    assert isinstance(result, ApiError)
+    return result
+
+
+def page(body: bytes) -> Page:
+    result = api.parse(200, body, "")
+    assert isinstance(result, Page)
+    return result
+
+
+def followed(**changes: object) -> object:
+    return api.followed_user(changes)
+
+
+def test_an_unknown_provider_is_wrong_usage_and_names_the_known() -> None:
+    with pytest.raises(WrongUsage, match="'nobody'; known: twitterapi_io"):
+        provider("nobody")
+
+
+def test_first_page_is_asked_for_without_a_cursor() -> None:
+    url = api.url(api.default_url, "BTC", "")
+    assert url == "https://api.twitterapi.io/twitter/user/followings?userName=BTC&pageSize=200"
+
+
+@pytest.mark.parametrize("cursor", [CURSOR, "1|2", "a b&c=d/é?#%", "-1"])
+@pytest.mark.parametrize("base", ["http://127.0.0.1:8080", "http://127.0.0.1:8080/", "http://h/some/path/"])
+def test_the_cursor_goes_back_as_it_came(base: str, cursor: str) -> None:
+    url = urlsplit(api.url(base, "BTC", cursor))
+    assert url.path == urlsplit(base).path.rstrip("/") + "/twitter/user/followings"
+    assert parse_qs(url.query) == {"userName": ["BTC"], "pageSize": ["200"], "cursor": [cursor]}
+    assert "|" not in url.query
+    assert not url.fragment
+
+
+def test_a_good_page() -> None:
+    assert page(answer()) == Page([USER], CURSOR, more=True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"code": "absent"},
+        {"code": None},
+        {"status": "absent"},
+        {"msg": "absent", "message": "success"},
+        {"extra": {"nested": [1]}},
+    ],
+)
+def test_a_page_with_other_trimmings_is_a_page(changes: dict[str, object]) -> None:
+    assert page(answer(**changes)) == Page([USER], CURSOR, more=True)
+
+
+def test_an_empty_list_is_a_page() -> None:
+    assert page(answer(followings=[], has_next_page=False, next_cursor="")) == Page([], None, more=False)
+
+
+def test_a_byte_order_mark_is_no_fault() -> None:
+    assert page(b"\xef\xbb\xbf" + answer()).next_cursor == CURSOR
+
+
+@pytest.mark.parametrize(
+    ("sent", "cursor"),
+    [
+        ("12|34", "12|34"),
+        (1843021177265530001, CURSOR),
+        (-1, "-1"),
+        ("00", "00"),
+        ("", None),
+        ("0", None),
+        (0, None),
+        ("0|123", None),
+        (None, None),
+        ("absent", None),
+        (True, None),
+        (1.5, None),
+        (["1"], None),
+        ("\ud800", None),
+    ],
+)
+def test_cursors(sent: object, cursor: str | None) -> None:
+    assert page(answer(next_cursor=sent)).next_cursor == cursor
+
+
+@pytest.mark.parametrize(
+    ("status", "cursor", "kind"),
+    [
+        (400, "", ErrorKind.BAD_REQUEST),
+        (400, CURSOR, ErrorKind.BAD_CURSOR),
+        (401, CURSOR, ErrorKind.AUTH),
+        (402, CURSOR, ErrorKind.NO_CREDIT),
+        (403, "", ErrorKind.AUTH),
+        (404, "", ErrorKind.WRONG_PATH),
+        (301, "", ErrorKind.WRONG_PATH),
+        (308, "", ErrorKind.WRONG_PATH),
+        (408, "", ErrorKind.TRANSIENT),
+        (409, CURSOR, ErrorKind.BAD_REQUEST),
+        (422, "", ErrorKind.BAD_REQUEST),
+        (429, CURSOR, ErrorKind.RATE_LIMIT),
+        (500, CURSOR, ErrorKind.TRANSIENT),
+        (503, "", ErrorKind.TRANSIENT),
+        (529, "", ErrorKind.TRANSIENT),
+        (204, "", ErrorKind.TRANSIENT),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"<html>", answer(), b'{"detail":"no"}'])
+def test_the_status_decides_before_the_body(status: int, cursor: str, kind: ErrorKind, body: bytes) -> None:
+    assert error(status, body, cursor).kind == kind
+
+
+def test_an_empty_balance_is_told_from_a_bad_key_by_the_status() -> None:
+    body = b'{"error":"Unauthorized","message":"Credits is not enough.Please recharge"}'
+    assert error(402, body) == ApiError(ErrorKind.NO_CREDIT, "HTTP 402: Credits is not enough.Please recharge")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "HTTP 400"),
+        (b"[]", "HTTP 400"),
+        (b'{"detail": null, "msg": "", "error": "bad"}', "HTTP 400: bad"),
+        (b'{"error": "e", "message": "m", "msg": "s", "detail": "d"}', "HTTP 400: d"),
+        (b'{"detail": ["one", "two"]}', "HTTP 400: one; two"),
+        (b'{"detail": [{"loc": ["query", "pageSize"], "msg": "too large"}]}', "HTTP 400: too large"),
+        (b'{"error": {"message": "inner"}}', "HTTP 400: inner"),
+        (b'{"detail": "a\\nb\\u0000\\u001b[31mc\\u202ed"}', "HTTP 400: a b [31mc d"),
+    ],
+)
+def test_error_texts(body: bytes, message: str) -> None:
+    assert error(400, body).message == message
+
+
+def test_a_redirect_says_so() -> None:
+    assert error(302, b"").message == "HTTP 302: redirected"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        answer()[:-5],
+        answer() + b"{}",
+        b"\xff\xfe\xfd",
+        b"null",
+        b"[]",
+        b'"text"',
+        answer(next_cursor=float("nan")),
+        answer(extra=float("-inf")),
+        b'{"a":' * 100_000,
+        b"[" * 100_000 + b"]" * 100_000,
+        b'{"code": ' + b"9" * 5000 + b"}",
+    ],
+)
+def test_a_broken_body_is_transient(body: bytes) -> None:
+    assert error(200, body).kind == ErrorKind.TRANSIENT
+
+
+@pytest.mark.parametrize("key", ["msg", "message", "detail", "error"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "user not found",
+        "User not found.",
+        "USER NOT FOUND",
+        "user_not_found",
+        "User 'some_one' was not found",
+        "User does not exist",
+        "The user doesn't exist",
+        "No such user",
+        "User has been suspended",
+        "This account is suspended",
+        "suspended",
+    ],
+)
+def test_a_missing_or_suspended_user_is_not_found(key: str, text: str) -> None:
+    assert error(200, answer(**{"msg": "error", "status": "error", key: text})) == ApiError(ErrorKind.NOT_FOUND, text)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status": "error", "msg": "internal error"},
+        {"status": "error", "msg": "absent"},
+        {"status": "Error", "msg": 5},
+        {"status": "error", "msg": "endpoint not found"},
+        {"status": "error", "msg": "Your API key has been suspended"},
+        {"status": "error", "msg": "your account is suspended"},
+        {"code": 1},
+        {"code": "0"},
+        {"code": 200},
+        {"code": False},
+        {"code": [0]},
+        {"code": 7, "msg": "user not found"},
+    ],
+)
+def test_other_errors_in_a_200_are_not_final(changes: dict[str, object]) -> None:
+    result = error(200, answer(**changes))
+    assert result.kind == ErrorKind.ERROR_IN_200
+    assert result.message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"followings": "absent"},
+        {"followings": None},
+        {"followings": {"0": USER}},
+        {"has_next_page": "absent"},
+        {"has_next_page": None},
+        {"has_next_page": 1},
+        {"has_next_page": "true"},
+    ],
+)
+def test_a_success_of_another_shape_is_contract_drift(changes: dict[str, object]) -> None:
+    result = error(200, answer(**changes))
+    assert result.kind == ErrorKind.CONTRACT_DRIFT
+    assert next(iter(changes)) in result.message
+
+
+@pytest.mark.parametrize(
+    ("users", "page_size", "credits_"),
+    [
+        (200, 200, 200),
+        (61, 200, 61),
+        (20, 200, 60),
+        (0, 200, 60),
+        (100, 100, 200),
+        (150, 199, 300),
+        (20, 20, 60),
+        (99, 99, 297),
+        (0, 20, 60),
+    ],
+)
+def test_price(users: int, page_size: int, credits_: int) -> None:
+    assert api.price(users, page_size) == credits_
+
+
+def test_a_hundred_thousand_credits_are_a_dollar() -> None:
+    assert api.credit_usd * 100_000 == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("field", "changes", "value"),
+    [
+        ("id", {"id": "1", "id_str": "2"}, "1"),
+        ("id", {"id": None, "id_str": "2", "user_id": "3"}, "2"),
+        ("id", {"user_id": 3, "rest_id": "4"}, 3),
+        ("id", {"rest_id": "4"}, "4"),
+        ("id", {"id": "", "id_str": "2"}, ""),
+        ("id", {}, None),
+        ("name", {"name": "N"}, "N"),
+        ("screen_name", {"screen_name": "a", "userName": "b"}, "a"),
+        ("screen_name", {"userName": "b", "username": "c"}, "b"),
+        ("screen_name", {"username": "c"}, "c"),
+        ("profile_image_url_https", {"profilePicture": "p", "profile_image_url": "q"}, "p"),
+        ("profile_image_url_https", {"profile_image_url": "q", "profile_image": "r"}, "q"),
+        ("profile_image_url_https", {"profile_image": "r"}, "r"),
+        ("description", {"description": "", "profile_bio": {"description": "b"}}, ""),
+        ("description", {"description": None, "profile_bio": {"description": "b"}}, "b"),
+        ("description", {"profile_bio": "b"}, None),
+        ("description", {"profile_bio": {}}, None),
+        ("created_at", {"createdAt": "t"}, "t"),
+        ("followers_count", {"followers_count": 0, "followers": 5}, 0),
+        ("followers_count", {"followers": 5}, 5),
+        ("following_count", {"following_count": 1, "friends_count": 2, "following": 3}, 1),
+        ("following_count", {"friends_count": 2, "following": 3}, 2),
+        ("following_count", {"following": 3}, 3),
+        ("following_count", {"following": True}, None),
+        ("following_count", {"following": "3"}, None),
+        ("statuses_count", {"statuses_count": None, "statusesCount": 4}, 4),
+    ],
+)
+def test_the_first_present_spelling_wins(field: str, changes: dict[str, object], value: object) -> None:
+    assert getattr(followed(**changes), field) == value
+
+
+@pytest.mark.parametrize("raw", [None, "user", 1, True, [USER]])
+def test_only_an_object_is_a_user(raw: object) -> None:
+    assert api.followed_user(raw) is None
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+texts = st.sampled_from(["error", "success", "user not found", "0", "0|1", "\ud83d", "a\0b"])
+ENVELOPE = ("code", "status", "msg", "message", "detail", "error", "has_next_page", "next_cursor")
+bodies = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(ENVELOPE, json_values | texts)
+    | {"followings": st.lists(json_values, max_size=2) | json_values},
+).map(lambda body: json.dumps(body).encode())
+
+
+@given(st.integers(0, 999) | st.just(200), st.binary() | bodies, st.sampled_from(["", CURSOR]))
+@settings(deadline=None, max_examples=300)
+def test_no_answer_can_raise(status: int, body: bytes, cursor: str) -> None:
+    result = api.parse(status, body, cursor)
+    if isinstance(result, ApiError):
+        assert len(result.message) <= 200
+        assert result.message.isprintable()
+        return
+    assert status == 200
+    assert result.next_cursor is None or api.url(api.default_url, "BTC", result.next_cursor).isascii()
+    for raw in result.users:
+        api.followed_user(raw)

@@ -1,0 +1,105 @@
+"""Every list ends, a good one is never cut off, and a cut-off one is never called complete."""
+
+import itertools
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kolspider.paging import End, Next, Paging
+from kolspider.providers.base import Page
+from kolspider.states import State
+
+COMPLETE = End(State.COMPLETE, "")
+STALE = End(State.PARTIAL, "3 pages in a row without a new account")
+
+
+def walk(paging: Paging, answers: Iterable[tuple[Page, list[str]]]) -> Next | End:
+    """Ask for page after page, as the spider does, until the end or the last answer."""
+    step: Next | End = Next("")
+    for page, ids in answers:
+        assert isinstance(step, Next)
+        step = paging.take(step.cursor, page, ids)
+    return step
+
+
+def chain(*pages: list[str], last: bool = True) -> list[tuple[Page, list[str]]]:
+    return [(Page([], str(number), more=not last or number < len(pages)), ids) for number, ids in enumerate(pages, 1)]
+
+
+def test_a_list_is_complete_when_the_api_says_so() -> None:
+    paging = Paging()
+    assert walk(paging, chain(["1", "2"], ["2", "3"], ["4"])) == COMPLETE
+    assert (paging.pages, paging.users) == (3, 4)
+
+
+def test_a_list_without_users_is_complete() -> None:
+    paging = Paging()
+    assert paging.take("", Page([], None, more=False), []) == COMPLETE
+    assert (paging.pages, paging.users) == (1, 0)
+
+
+def test_the_next_cursor_is_asked_for() -> None:
+    assert Paging().take("", Page([], "1|2", more=True), ["1"]) == Next("1|2")
+
+
+def test_more_without_a_cursor_is_partial() -> None:
+    assert Paging().take("", Page([], None, more=True), ["1"]) == End(State.PARTIAL, "has_next_page without a cursor")
+
+
+@pytest.mark.parametrize("repeated", ["1", "2"])
+def test_a_cursor_that_was_asked_for_is_partial(repeated: str) -> None:
+    paging = Paging()
+    answers = [
+        (Page([], "1", more=True), ["1"]),
+        (Page([], "2", more=True), ["2"]),
+        (Page([], repeated, more=True), ["3"]),
+    ]
+    assert walk(paging, answers) == End(State.PARTIAL, "repeated cursor")
+
+
+def test_three_pages_without_a_new_account_are_partial() -> None:
+    assert walk(Paging(), chain(["1"], ["1"], [], ["1"], last=False)) == STALE
+    assert walk(Paging(), chain([], [], [], last=False)) == STALE
+
+
+def test_two_pages_without_a_new_account_are_not() -> None:
+    paging = Paging()
+    answers = chain([], [], ["1"], ["1"], ["1"], ["1", "2"], [], [], ["3"], last=False)
+    assert walk(paging, answers) == Next("9")
+    assert (paging.pages, paging.users) == (9, 3)
+
+
+def test_the_last_page_is_complete_even_when_it_is_the_third_stale_one() -> None:
+    assert walk(Paging(), chain(["1"], [], [], [])) == COMPLETE
+    paging = Paging()
+    assert paging.take("", Page([], "", more=False), []) == COMPLETE
+
+
+cursors = st.none() | st.sampled_from("abcdef") | st.integers().map(str)
+pages = st.tuples(
+    st.builds(Page, st.just([]), cursors, st.booleans() | st.just(value=True)),
+    st.lists(st.integers(1, 10).map(str), max_size=5),
+)
+
+
+@given(st.lists(pages, min_size=1))
+@settings(deadline=None)
+def test_an_endless_list_over_finite_accounts_ends(script: list[tuple[Page, list[str]]]) -> None:
+    paging = Paging()
+    step: Next | End = Next("")
+    seen: set[str] = set()
+    for number in itertools.count(1):
+        assert isinstance(step, Next)
+        page, ids = script[(number - 1) % len(script)]
+        if number > len(script) and page.more:  # an API that never runs out of fresh cursors
+            page = Page([], f"fresh {number}", more=True)
+        seen |= set(ids)
+        step = paging.take(step.cursor, page, ids)
+        assert (paging.pages, paging.users) == (number, len(seen))
+        if isinstance(step, End):
+            assert step.state == (State.PARTIAL if page.more else State.COMPLETE)
+            assert bool(step.reason) == (step.state == State.PARTIAL)
+            break
+        assert number <= 3 * (10 + 1), "at most two stale pages before each new account, three at the end"
