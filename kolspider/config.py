@@ -24,7 +24,8 @@ PROJECT_DIR = Path(__file__).resolve().parents[1]
 
 _KNOWN = {
     "KOL_API_KEY", "KOL_API_PROVIDER", "KOL_API_URL", "KOL_CACHE_DIR", "KOL_CACHE_EVICT", "KOL_DB_RETRY_SECS",
-    "KOL_DB_URL", "KOL_FLUSH_ROWS", "KOL_FLUSH_SECS", "KOL_RETRY_SECS", "KOL_SOURCE_TABLE", "KOL_TARGET_TABLE",
+    "KOL_DB_URL", "KOL_FLUSH_ROWS", "KOL_FLUSH_SECS", "KOL_RETRY_SECS", "KOL_SOURCE_TABLE", "KOL_SUMMARY_FILE",
+    "KOL_TARGET_TABLE",
 }  # fmt: skip
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _Value = TypeVar("_Value")
@@ -50,6 +51,7 @@ class Config:
     delay: float
     timeout: float
     jobdir: Path | None
+    summary_file: Path | None
 
     @classmethod
     def from_settings(cls, settings: BaseSettings) -> Config:
@@ -59,6 +61,7 @@ class Config:
             raise WrongUsage(f"unknown setting {unknown[0]}; the settings are {', '.join(sorted(_KNOWN))}")
         adapter = provider(_text(settings, "KOL_API_PROVIDER"))
         jobdir = str(settings["JOBDIR"] or "")
+        summary_file = str(settings["KOL_SUMMARY_FILE"] or "")
         return cls(
             api_key=_api_key(str(settings["KOL_API_KEY"] or "")),
             provider=adapter,
@@ -76,6 +79,7 @@ class Config:
             delay=_number(settings, "DOWNLOAD_DELAY", float, 0),
             timeout=_number(settings, "DOWNLOAD_TIMEOUT", float, 0.001),
             jobdir=Path(jobdir).expanduser() if jobdir else None,
+            summary_file=PROJECT_DIR / Path(summary_file).expanduser() if summary_file else None,
         )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kolspider.errors import StopRun, WrongUsage
+from kolspider.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,21 +53,10 @@ class Job:
     def begin(cls, directory: Path, arguments: dict[str, Any], kols: Iterable[str]) -> Job:
         """Fix the job's KOLs: all or nothing, and on disk when this returns."""
         job = cls(arguments, time.time(), tuple(kols))
-        path = _file(directory)
-        unfinished = path.with_suffix(".tmp")
         content = {"arguments": job.arguments, "began_at": job.began_at, "kols": job.kols}
+        path = _file(directory)
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            with unfinished.open("w", encoding="utf-8") as file:
-                json.dump(content, file, ensure_ascii=False)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-            descriptor = os.open(directory, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)  # the new name is on disk, too
-            finally:
-                os.close(descriptor)
+            write_atomically(path, json.dumps(content, ensure_ascii=False))
         except OSError as error:
             raise StopRun(f"{path} can't be written: {error.strerror}") from None
         return job

@@ -31,6 +31,7 @@ KOL_CACHE_EVICT = _setting("KOL_CACHE_EVICT", "False")  # kept by default: a rel
 KOL_FLUSH_ROWS = _setting("KOL_FLUSH_ROWS", "2000")  # Doris wants 500 to 5,000 rows an INSERT
 KOL_FLUSH_SECS = _setting("KOL_FLUSH_SECS", "10")  # and a new version every 5 to 30 s at most
 KOL_DB_RETRY_SECS = _setting("KOL_DB_RETRY_SECS", "60")  # a database restart is ridden through
+KOL_SUMMARY_FILE = _setting("KOL_SUMMARY_FILE", "")  # the closing table as JSON, for schedulers; empty: none
 KOL_RETRY_SECS = _setting("KOL_RETRY_SECS", "5")  # first wait after a failed call; doubles each time
 DOWNLOAD_DELAY = _setting("DOWNLOAD_DELAY", "2")  # seconds between API requests; cached pages do not wait
 DOWNLOAD_TIMEOUT = _setting("DOWNLOAD_TIMEOUT", "30")  # also bounds how long one Ctrl-C takes
@@ -94,6 +95,7 @@ URLLENGTH_LIMIT = 0  # a cursor may be long; dropping its request silently would
 # --- logs ----------------------------------------------------------------------------------------------------
 LOG_LEVEL = _setting("LOG_LEVEL", "INFO")  # DEBUG prints every item: millions of lines
 LOG_FORMATTER = "kolspider.logformatter.PageLogFormatter"
+LOG_VERSIONS: list[str] = []  # of libraries: for bug reports, -s LOG_VERSIONS=Twisted,Python
 STATS_DUMP = _setting("STATS_DUMP", "False")  # the closing table says it for people; -s STATS_DUMP=True for all
 
 # --- feeds (-o users.jsonl) ------------------------------------------------------------------------------------

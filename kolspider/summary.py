@@ -1,88 +1,202 @@
-"""The closing table of a run, and its exit code."""
+"""What a run came to: the closing table for people, the same as JSON for schedulers, and the exit code."""
 
 from __future__ import annotations
 
+import json
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kolspider.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kolspider.run import Run
+    from kolspider.store.kols import KolRecord
 
 __all__ = ["Summary"]
 
-INTERRUPTED = 130
-UNFINISHED = 3
-STOPPED = 1
+_STOPPED, _UNFINISHED, _INTERRUPTED = 1, 3, 130
+_SHOWN = 20
+"""Failed and partial KOLs in the table; the rest is a `scrapy kols` away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run came to: read from the ledger and Scrapy's stats when the crawl is over."""
+    """Read from the ledger and Scrapy's stats when the crawl is over."""
 
+    command: Sequence[str]
+    """What was typed, without the key."""
     states: Mapping[State, int]
+    """The selected KOLs."""
+    troubled: Sequence[KolRecord]
+    """The failed and partial ones of them, the first few."""
     stats: Mapping[str, Any]
     error: str
     """Why the run was stopped early; empty when it was not."""
-    finish_reason: str
-    """Scrapy's: `finished`, `shutdown` after a Ctrl-C, empty when the process was stopped for good."""
+    target: str
+    credit_usd: float
     replay: bool
     dry_run: bool
     waiting: int
-    """KOLs with cached pages that are not in the target."""
+    """Selected KOLs with cached pages that are not in the target."""
+    left: int
+    """KOLs that are due beyond the limit."""
 
     @classmethod
-    def of(cls, run: Run, stats: Mapping[str, Any]) -> Summary:
+    def of(cls, run: Run, command: Sequence[str], stats: Mapping[str, Any]) -> Summary:
         """Take stock. The run must still be open."""
         return cls(
+            command=command,
             states=run.kols.states_of_selected(),
+            troubled=run.kols.selected_in((State.FAILED, State.PARTIAL), _SHOWN),
             stats=stats,
             error=str(run.error or ""),
-            finish_reason=str(stats.get("finish_reason") or ""),
+            target=f"{run.database.label} {run.config.target_table}",
+            credit_usd=run.config.provider.credit_usd,
             replay=bool(run.arguments.replay),
             dry_run=run.arguments.dry_run,
             waiting=run.selection.count_waiting(),
+            left=run.selection.left,
         )
 
     @property
     def exit_code(self) -> int:
-        """As README lists them."""
+        """0 done, 3 some KOLs failed or partial, 1 stopped early, 130 interrupted."""
         if self.error:
-            return STOPPED
-        if self.finish_reason in {"", "shutdown"}:
-            return INTERRUPTED
-        if self.finish_reason != "finished" or self._has_bugs:
-            return STOPPED
+            return _STOPPED
+        if self._interrupted:
+            return _INTERRUPTED
+        if self.stats.get("finish_reason") != "finished" or self._bugs:
+            return _STOPPED
         if self.replay:
-            return UNFINISHED if self._count("cache/damaged") else STOPPED if self.waiting else 0
-        if self.states.get(State.FAILED) or self.states.get(State.PARTIAL):
-            return UNFINISHED
+            return _UNFINISHED if self._count("cache/damaged") else _STOPPED if self.waiting else 0
+        if self._troubled:
+            return _UNFINISHED
         done = {State.COMPLETE, State.NOT_FOUND} | ({State.FETCHED} if self.dry_run else set())
-        return 0 if set(self.states) <= done else STOPPED
+        return 0 if set(self.states) <= done else _STOPPED
+
+    def lines(self) -> Iterator[str]:
+        """The closing table."""
+        yield _line("KOLs", ", ".join(f"{n:,} {state}" for state, n in self._in_order()) or "none were due")
+        yield _line("pages", f"{self._count('api/pages'):,} bought, {self._count('cache/hits'):,} from the cache")
+        yield _line("users", ", ".join(self._users()))
+        dollars = self._credits * self.credit_usd
+        yield _line("API", f"{self._count('api/calls'):,} calls, about {self._credits:,} credits (${dollars:.2f})")
+        yield _line("time", _duration(float(self.stats.get("elapsed_time_seconds") or 0)))
+        yield _line("table", self.target + (" (not written: dry run)" if self.dry_run else ""))
+        for kol in self.troubled:
+            yield _line(kol.state, f"{kol.user_name}: {kol.reason}")
+        if self._troubled > len(self.troubled):
+            yield _line("", f"and {self._troubled - len(self.troubled):,} more: scrapy kols --state failed")
+        if self._count("cache/damaged"):
+            yield _line("damaged", f"{self._count('cache/damaged')} cached pages; a normal run buys them again")
+        if self.error:
+            yield _line("stopped", self.error)
+        elif self._interrupted:
+            yield _line("stopped", "interrupted; nothing is lost")
+        yield _line("next", self.next)
 
     @property
-    def _has_bugs(self) -> bool:
-        return bool(self.stats.get("spider_exceptions/count") or self.stats.get("kol/bugs"))
+    def next(self) -> str:  # noqa: PLR0911 - one case a line
+        """What to run next."""
+        command = shlex.join(self.command)
+        if self._bugs:
+            return "a bug was met: see ERROR in the log, and report it; then run the same command again"
+        if self.error or self._interrupted:
+            return f"{command}   (goes on where it stopped)"
+        if self.replay:
+            unfinished = self._unfinished
+            return f"scrapy crawl followings   ({unfinished:,} lists are unfinished)" if unfinished else "nothing to do"
+        if self.dry_run:
+            return "the same without dry_run=1: it loads these pages without a call"
+        if self.left:
+            return f"{command}   ({self.left:,} more KOLs are due)"
+        if self.states.get(State.FAILED):
+            return f"{command}   (tries the failed ones again)"
+        if self.states.get(State.PARTIAL):
+            return "scrapy crawl followings -a retry=partial   (buys only the page that broke each list)"
+        return "nothing to do"
+
+    def as_json(self) -> str:
+        """The same for programs."""
+        users = {
+            "read": self._count("users/read"),
+            "written": self._count("rows/upserted"),
+            "set_aside": self._counts("rows/rejected/"),
+            "clipped": self._counts("rows/clipped/"),
+            "out_of_range": self._counts("rows/out_of_range/"),
+        }
+        content = {
+            "exit_code": self.exit_code,
+            "error": self.error,
+            "interrupted": self._interrupted,
+            "started_at": _iso(self.stats.get("start_time")),
+            "seconds": round(float(self.stats.get("elapsed_time_seconds") or 0), 3),
+            "kols": dict(self._in_order()),
+            "pages": {"bought": self._count("api/pages"), "from_cache": self._count("cache/hits")},
+            "users": users,
+            "calls": self._count("api/calls"),
+            "credits_estimated": self._credits,
+            "dollars_estimated": round(self._credits * self.credit_usd, 4),
+            "target": self.target,
+            "troubled": [
+                {"user_name": kol.user_name, "state": kol.state, "reason": kol.reason} for kol in self.troubled
+            ],
+            "next": self.next,
+        }
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    def _users(self) -> Iterator[str]:
+        yield f"{self._count('users/read'):,} read"
+        yield f"{self._count('rows/upserted'):,} rows written"
+        if set_aside := self._counts("rows/rejected/"):
+            yield f"{sum(set_aside.values()):,} set aside ({', '.join(set_aside)})"
+        if clipped := self._counts("rows/clipped/"):
+            yield f"{sum(clipped.values()):,} values cut ({', '.join(clipped)})"
+
+    def _in_order(self) -> list[tuple[State, int]]:
+        return [(state, self.states[state]) for state in State if state in self.states]
+
+    @property
+    def _interrupted(self) -> bool:
+        """Scrapy says `shutdown` after one Ctrl-C, and nothing when it was stopped for good."""
+        return self.stats.get("finish_reason") in {None, "shutdown"}
+
+    @property
+    def _bugs(self) -> bool:
+        return bool(self.stats.get("spider_exceptions/count") or self._count("bugs"))
+
+    @property
+    def _troubled(self) -> int:
+        return self.states.get(State.FAILED, 0) + self.states.get(State.PARTIAL, 0)
+
+    @property
+    def _unfinished(self) -> int:
+        return sum(self.states.values()) - sum(self.states.get(state, 0) for state in (State.COMPLETE, State.NOT_FOUND))
+
+    @property
+    def _credits(self) -> int:
+        return self._count("api/credits_estimated")
 
     def _count(self, name: str) -> int:
         return int(self.stats.get(f"kol/{name}", 0))
 
-    def lines(self) -> list[str]:
-        """The table, for a person."""
-        kols = ", ".join(f"{self.states[state]} {state}" for state in State if state in self.states)
-        rejected = sum(int(n) for name, n in self.stats.items() if name.startswith("kol/rows/rejected/"))
-        upserted = self._count("rows/upserted")
-        lines = [
-            f"KOLs          {kols or 'none were due'}",
-            f"pages         {self._count('api/pages')} bought, {self._count('cache/hits')} from the cache",
-            f"users         {self._count('users/read')} read, {upserted} rows upserted, {rejected} set aside",
-            f"API           {self._count('api/calls')} calls, about {self._count('api/credits_estimated')} credits",
-        ]
-        if self.error:
-            lines.append(f"stopped early {self.error}")
-        elif self.finish_reason in {"", "shutdown"}:
-            lines.append("interrupted   run the same command again to go on")
-        return lines
+    def _counts(self, prefix: str) -> dict[str, int]:
+        start = f"kol/{prefix}"
+        return {name.removeprefix(start): n for name, n in sorted(self.stats.items()) if name.startswith(start)}
+
+
+def _line(name: str, text: str) -> str:
+    return f"{name:<9} {text}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def _iso(time: Any) -> str | None:
+    return None if time is None else time.isoformat(timespec="seconds")

@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
-import argparse
+import logging
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from scrapy.commands import ScrapyHelpFormatter
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 
 from kolspider.arguments import HELP, Arguments
+from kolspider.command import KeepLines
 from kolspider.config import PROJECT_DIR, Config
 from kolspider.db import open_database
 from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.exporters import FORMATS
+from kolspider.files import write_atomically
 from kolspider.preflight import preflight
 from kolspider.redaction import redact_logs
 from kolspider.run import Run
 from kolspider.sandbox import SAMPLE_KOLS, Sandbox
+from kolspider.store.database import OLD_FILES
 from kolspider.summary import Summary
 
 if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
     from scrapy.settings import BaseSettings
 
     from kolspider.db import Database
 
+logger = logging.getLogger(__name__)
+
 _SPIDER = "followings"
+_OLD_FLAGS = {
+    "--test": "-a test=1",
+    "--dry-run": "-a dry_run=1",
+    "--limit": "-a limit=50",
+    "--api-key": "KOL_API_KEY in .env",
+    "--resume": "-a replay=pending",
+    "--cache-status": "`scrapy cache status`",
+    "--clear-cache": "`scrapy cache clear`",
+}
+"""Of the script that came before."""
 
 
 class Command(CrawlCommand):
@@ -50,7 +67,7 @@ class Command(CrawlCommand):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """List the spider's arguments under -h."""
         super().add_options(parser)
-        parser.formatter_class = _KeepLines
+        parser.formatter_class = KeepLines
         parser.epilog = f"Arguments of {_SPIDER}:\n{HELP}"
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
@@ -62,8 +79,7 @@ class Command(CrawlCommand):
                 raise WrongUsage(str(error)) from None
             self._check_spider(args)
             self._check_feeds()
-            settings = self.settings
-            assert settings is not None  # noqa: S101 - set by scrapy.cmdline before this is called
+            settings = self._settings
             self._arguments = Arguments.parse(opts.spargs, ignore_missing=settings.getbool("HTTPCACHE_IGNORE_MISSING"))
             if self._arguments.sandbox:
                 _point_at_sandbox(settings)
@@ -78,24 +94,33 @@ class Command(CrawlCommand):
             settings.set("JOBDIR", None, priority="cmdline")
         except UserError as error:
             _refuse(error)
+        self._typed = ["scrapy", "crawl", _SPIDER, *_typed(opts)]
         opts.spargs = {}
+
+    @property
+    def _settings(self) -> BaseSettings:
+        assert self.settings is not None  # noqa: S101 - set by scrapy.cmdline before anything is called
+        return self.settings
 
     def _check_spider(self, args: list[str]) -> None:
         options = [arg for arg in args if arg.startswith("-")]
         if options:
-            raise WrongUsage(f"unknown option {options[0].split('=')[0]}; see `scrapy crawl -h`")
+            name = options[0].split("=")[0]
+            hint = f"{name} is now {_OLD_FLAGS[name]}; " if name in _OLD_FLAGS else f"unknown option {name}; "
+            raise WrongUsage(f"{hint}see `scrapy crawl -h`")
         if args != [_SPIDER]:
             raise WrongUsage(f"the spider is called {_SPIDER}: scrapy crawl {_SPIDER}")
 
     def _check_feeds(self) -> None:
-        assert self.settings is not None  # noqa: S101
-        for feed in self.settings.getdict("FEEDS").values():
+        for feed in self._settings.getdict("FEEDS").values():
             if feed.get("format") not in FORMATS:
                 raise WrongUsage(f"feeds can be jsonl, json or csv, not {feed.get('format')}")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Run the crawl, or the checks of test=1."""
         redact_logs(self._config.api_key, *self._database.secrets)
+        if self._settings["LOG_LEVEL"] != "DEBUG":
+            _quiet_scrapy()
         try:
             if self._arguments.test:
                 self.exitcode = preflight(self._arguments, self._config, self._database)
@@ -111,6 +136,8 @@ class Command(CrawlCommand):
                 config = replace(config, api_url=sandbox.url)
                 _make_sample_tables(config, self._database)
             run = Run(self._arguments, config, self._database)
+            if (config.cache_dir / "progress.json").exists():
+                logger.warning(OLD_FILES.format(directory=config.cache_dir))
             try:
                 self.exitcode = self._crawl_with(run)
             finally:
@@ -124,9 +151,36 @@ class Command(CrawlCommand):
         process.start()
         if process.bootstrap_failed:
             return 1
-        summary = Summary.of(run, crawler.stats.get_stats())
-        print("\n".join(summary.lines()))
+        summary = Summary.of(run, self._typed, crawler.stats.get_stats())
+        feeds_stdout = any(str(feed).startswith(("stdout:", "-")) for feed in crawler.settings.getdict("FEEDS"))
+        print("\n".join(summary.lines()), file=sys.stderr if feeds_stdout else sys.stdout)
+        self._write_summary(run.config.summary_file, summary)
         return summary.exit_code
+
+    def _write_summary(self, path: Path | None, summary: Summary) -> None:
+        if path is None:
+            return
+        try:
+            write_atomically(path, summary.as_json())
+        except OSError as error:
+            raise StopRun(f"KOL_SUMMARY_FILE {path} can't be written: {error.strerror}") from None
+
+
+def _quiet_scrapy() -> None:
+    """Scrapy begins with lists of its middlewares and settings, which tell the user of a crawl nothing."""
+    for name in ("scrapy.addons", "scrapy.middleware"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("scrapy.crawler").addFilter(lambda record: not record.msg.startswith("Overridden settings"))
+
+
+def _typed(opts: argparse.Namespace) -> Iterator[str]:
+    """The arguments and settings as typed, without those that may hold a secret."""
+    for name, value in opts.spargs.items():
+        if name != "api_key":
+            yield from ("-a", f"{name}={value}")
+    for setting in opts.set:
+        if not setting.startswith(("KOL_API_", "KOL_DB_URL")):
+            yield from ("-s", setting)
 
 
 def _point_at_sandbox(settings: BaseSettings) -> None:
@@ -151,10 +205,6 @@ def _make_sample_tables(config: Config, database: Database) -> None:
         database.insert_handles(config.source_table, list(SAMPLE_KOLS))
     except database.errors as error:
         raise StopRun(database.explain(error)) from None
-
-
-class _KeepLines(ScrapyHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """The list of arguments keeps its lines."""
 
 
 def _refuse(error: UserError) -> NoReturn:

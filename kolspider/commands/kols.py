@@ -1,59 +1,127 @@
-"""`scrapy kols`: what the ledger knows of each KOL."""
+"""`scrapy kols`: what the ledger knows of the KOLs, or of one."""
 
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from scrapy.commands import ScrapyCommand
-
-from kolspider.config import PROJECT_DIR, Config
-from kolspider.db import open_database
-from kolspider.errors import UserError
+from kolspider.command import ProjectCommand, handle_of, when
+from kolspider.errors import StopRun, WrongUsage
+from kolspider.handles import HandleError, normalise
 from kolspider.states import State
-from kolspider.store.reading import open_to_read
+from kolspider.store.kols import KolRecord
+from kolspider.store.reading import open_to_read, target_label
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable, Iterator
 
-    from kolspider.store.kols import KolRecord
+    from kolspider.config import Config
+    from kolspider.db import Database
+    from kolspider.store.kols import Kols
 
 
-class Command(ScrapyCommand):
+class Command(ProjectCommand):
     """Reads beside a run; never waits for one and never writes."""
 
-    requires_project = True
-    requires_crawler_process = False
-    default_settings: ClassVar[dict[str, Any]] = {"LOG_ENABLED": False}
+    examples = """
+  scrapy kols                    every KOL that was begun, with its state
+  scrapy kols BTC                the whole story of one KOL
+  scrapy kols --state failed     those that failed, and why; --state new reads the source table
+  scrapy kols --json             an array of {user_name, state, reason, pages, users, calls, started_at, finished_at}
+"""
 
     def syntax(self) -> str:
-        return "[--state STATE] [--json]"
+        return "[KOL ...] [--state STATE] [--json]"
 
     def short_desc(self) -> str:
-        return "List the KOLs of the ledger with their states"
+        return "List the KOLs with their states"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--state", choices=list(State), help="only KOLs in this state")
-        parser.add_argument("--json", action="store_true", help="a JSON array")
+        parser.add_argument("--state", metavar="STATE", help=f"only KOLs in this state: {', '.join(State)}")
+        parser.add_argument("--json", action="store_true", help="a JSON array; times are UTC")
 
-    def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        assert self.settings is not None  # noqa: S101 - set in scrapy.cmdline
-        try:
-            config = Config.from_settings(self.settings)
-            with open_to_read(config, open_database(config.db_url, base=PROJECT_DIR)) as (kols, _):
-                chosen = [kol for kol in kols if opts.state in (None, kol.state)]
-        except UserError as error:
-            print(f"kolspider: {error}", file=sys.stderr)
-            self.exitcode = error.exit_code
-            return
+    def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
+        state = _state(opts.state)
+        handles = [handle_of(name) for name in args]
+        with open_to_read(config, database) as (kols, _):
+            if state is State.NEW:
+                found = list(_new(kols, database, config.source_table))
+            elif handles:
+                found = [kol for kol in (_find(kols, handle) for handle in handles) if state in (None, kol.state)]
+            else:
+                found = [kol for kol in kols if state in (None, kol.state)]
         if opts.json:
-            print(json.dumps([_as_json(kol) for kol in chosen], indent=2, ensure_ascii=False))
-            return
-        for kol in chosen:
-            print(f"{kol.user_name:<20} {kol.state:<10} {kol.users:>8} users  {kol.reason}")
+            print(json.dumps([_as_json(kol) for kol in found], indent=2, ensure_ascii=False))
+        elif handles:
+            print("\n\n".join("\n".join(_story(kol, target_label(config, database))) for kol in found))
+        else:
+            print("\n".join(_table(found)))
+
+
+def _find(kols: Kols, handle: str) -> KolRecord:
+    kol = kols.find(handle)
+    if kol is None:
+        raise StopRun(f"KOL {handle}: not begun yet; `scrapy crawl followings -a kols={handle}` begins it")
+    return kol
+
+
+def _new(kols: Kols, database: Database, source_table: str) -> Iterator[KolRecord]:
+    """Those of the source table that the ledger does not know."""
+    seen: set[str] = set()
+    try:
+        for raw in database.handles(source_table):
+            try:
+                kol = normalise(raw)
+            except HandleError:
+                continue
+            if kol and kol.handle not in seen and kols.find(kol.handle) is None:
+                seen.add(kol.handle)
+                yield KolRecord(kol.handle, kol.user_name, State.NEW, "", 0, 0, 0, 0, None, None, None)
+    except database.errors as error:
+        raise StopRun(database.explain(error)) from None
+
+
+def _story(kol: KolRecord, target: str) -> Iterator[str]:
+    yield f"{kol.user_name}: {kol.state}"
+    if kol.reason:
+        yield f"  reason      {kol.reason}"
+    yield f"  list        {kol.users:,} users in {kol.pages:,} pages, {kol.calls:,} API calls in all"
+    yield f"  begun       {when(kol.started_at)}"
+    yield f"  finished    {when(kol.finished_at)}"
+    yield f"  in table    {'not yet' if kol.loaded_at is None else when(kol.loaded_at)} ({target})"
+    if kol.generation:
+        yield f"  generation  {kol.generation}: fetched anew, retried, or begun again after a refused cursor"
+    if advice := _ADVICE.get(kol.state):
+        yield f"  next        {advice.format(kol=kol.user_name)}"
+
+
+_ADVICE = {
+    State.FETCHING: "scrapy crawl followings -a kols={kol}   (goes on with its list)",
+    State.FETCHED: "scrapy crawl followings -a kols={kol} -a replay=pending   (loads it, no API call)",
+    State.PARTIAL: "scrapy crawl followings -a kols={kol} -a retry=partial   (buys only the page that broke the list)",
+    State.NOT_FOUND: "scrapy crawl followings -a kols={kol} -a retry=not_found   (when the account is back)",
+    State.FAILED: "scrapy crawl followings -a kols={kol}   (goes on where it failed)",
+}
+
+
+def _state(name: str | None) -> State | None:
+    if name is None:
+        return None
+    if name not in set(State):
+        raise WrongUsage(f"--state {name} is none of {', '.join(State)}")
+    return State(name)
+
+
+def _table(kols: Iterable[KolRecord]) -> Iterator[str]:
+    yield f"{'KOL':<20} {'state':<10} {'pages':>6} {'users':>9} {'calls':>6}  {'finished (UTC)':<19}  reason"
+    for kol in kols:
+        yield (
+            f"{kol.user_name:<20} {kol.state:<10} {kol.pages:>6,} {kol.users:>9,} {kol.calls:>6,}  "
+            f"{when(kol.finished_at):<19}  {kol.reason}"
+        ).rstrip()
 
 
 def _as_json(kol: KolRecord) -> dict[str, Any]:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from kolspider.errors import StopRun, WrongUsage
+from kolspider.files import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["FILE_NAME", "connect", "connect_to_read", "empty_in_memory", "target_id", "transaction"]
+__all__ = [
+    "FILE_NAME",
+    "OLD_FILES",
+    "connect",
+    "connect_to_read",
+    "empty",
+    "empty_in_memory",
+    "shrink",
+    "target_id",
+    "transaction",
+]
 
 FILE_NAME = "kolspider.sqlite3"
+OLD_FILES = (
+    "{directory} holds files of the old script (progress.json and one JSON file a KOL): they are not read and "
+    "not touched; what they list is fetched anew"
+)
+"""Said when progress.json is there."""
 _VERSION = 1
 
 _SCHEMA = """
@@ -38,7 +53,7 @@ CREATE TABLE page (                 -- the response cache: whole good pages only
 );
 CREATE TABLE target (id INTEGER PRIMARY KEY, label TEXT NOT NULL UNIQUE);
 CREATE TABLE page_load (            -- pages whose rows are committed in a target
-  target INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (target, seq)
+  seq INTEGER NOT NULL, target INTEGER NOT NULL, PRIMARY KEY (seq, target)
 ) WITHOUT ROWID;
 CREATE TABLE kol_load (             -- lists that are wholly in a target
   target INTEGER NOT NULL, provider TEXT NOT NULL, handle TEXT NOT NULL,
@@ -65,7 +80,7 @@ def connect(directory: Path) -> sqlite3.Connection:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-            _sync_directory(directory)
+            sync_directory(directory)
         elif version != _VERSION:
             raise WrongUsage(f"{path} was written by another version of kolspider (format {version})")
     except (sqlite3.Error, OSError) as error:
@@ -104,6 +119,20 @@ def empty_in_memory() -> sqlite3.Connection:
     return connection
 
 
+def empty(connection: sqlite3.Connection, *, keep_progress: bool) -> None:
+    """Delete all pages, and with them, unless kept, all that is known of the KOLs."""
+    with transaction(connection):
+        for table in ("page_load", "page") if keep_progress else ("page_load", "page", "kol_load", "kol"):
+            connection.execute(f"DELETE FROM {table}")
+
+
+def shrink(connection: sqlite3.Connection) -> None:
+    """Give deleted room back to the disk. For that it needs room itself: a full disk leaves the file as it is."""
+    with suppress(sqlite3.OperationalError):
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """All or nothing, on disk when the block is left."""
@@ -123,12 +152,3 @@ def target_id(connection: sqlite3.Connection, label: str) -> int:
         connection.execute("INSERT INTO target (label) VALUES (?) ON CONFLICT (label) DO NOTHING", (label,))
         row = connection.execute("SELECT id FROM target WHERE label = ?", (label,)).fetchone()
     return int(row[0])
-
-
-def _sync_directory(directory: Path) -> None:
-    """A new file's name is on disk only once its directory is."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,7 +11,7 @@ from kolspider.store.database import transaction
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from kolspider.items import Kol
     from kolspider.store.pages import Pages
@@ -27,11 +27,14 @@ class KolRecord:
     user_name: str
     state: State
     reason: str
+    generation: int
     pages: int
     users: int
     calls: int
     started_at: float | None
     finished_at: float | None
+    loaded_at: float | None
+    """When the list was last found to be wholly in this target."""
 
 
 _STATE_HERE = """
@@ -54,14 +57,44 @@ class Kols:
         self._pages = pages
 
     def __iter__(self) -> Iterator[KolRecord]:
+        """Every KOL that was ever begun, by handle."""
+        return self._records("ORDER BY k.handle")
+
+    def find(self, handle: str) -> KolRecord | None:
+        """One KOL; None when it was never begun."""
+        return next(self._records("AND k.handle = ?", handle), None)
+
+    def states(self) -> dict[State, int]:
+        """How many KOLs of the ledger are in which state."""
         rows = self._db.execute(
-            f"SELECT k.handle, k.user_name, {_STATE_HERE}, k.reason, k.pages, k.users, k.calls, k.started_at, "
-            "k.finished_at FROM kol k LEFT JOIN kol_load l ON l.target = ? AND l.provider = k.provider "
-            "AND l.handle = k.handle WHERE k.provider = ? ORDER BY k.handle",
+            f"SELECT {_STATE_HERE} AS here, count(*) FROM kol k LEFT JOIN kol_load l ON l.target = ? "
+            "AND l.provider = k.provider AND l.handle = k.handle WHERE k.provider = ? GROUP BY here",
             (self._target, self._provider),
         )
-        for row in rows:
-            yield KolRecord(row[0], row[1], State(row[2]), *row[3:])
+        return {State(state): count for state, count in rows}
+
+    def selected_in(self, states: Sequence[State], limit: int) -> list[KolRecord]:
+        """The first selected KOLs in these states, in the order of selection."""
+        marks = ", ".join("?" * len(states))
+        return list(
+            self._records(
+                f"AND k.handle IN (SELECT handle FROM temp.selected) AND {_STATE_HERE} IN ({marks}) "
+                "ORDER BY (SELECT place FROM temp.selected s WHERE s.handle = k.handle) LIMIT ?",
+                *states,
+                limit,
+            )
+        )
+
+    def _records(self, which: str, *values: object) -> Iterator[KolRecord]:
+        rows = self._db.execute(
+            f"SELECT k.handle, k.user_name, {_STATE_HERE}, k.reason, k.generation, k.pages, k.users, k.calls, "
+            "k.started_at, k.finished_at, l.loaded_at FROM kol k "
+            "LEFT JOIN kol_load l ON l.target = ? AND l.provider = k.provider AND l.handle = k.handle "
+            f"WHERE k.provider = ? {which}",
+            (self._target, self._provider, *values),
+        )
+        for handle, user_name, state, *rest in rows:
+            yield KolRecord(handle, user_name, State(state), *rest)
 
     def generation(self, handle: str) -> int:
         """The KOL's current generation; 0 before anything is known of it."""

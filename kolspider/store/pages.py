@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kolspider.items import Kol
 
-__all__ = ["CachedPage", "Pages"]
+__all__ = ["CachedPage", "PageCount", "PageRecord", "Pages"]
 
 _OPTIONS: dict[int, int] = {
     zstd.CompressionParameter.compression_level: 6,
@@ -38,6 +38,31 @@ class CachedPage:
     number: int
     cursor: str
     body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageRecord:
+    """A page as the cache tells it. fetched_at is unix seconds, size is bytes on disk."""
+
+    number: int
+    generation: int
+    cursor: str
+    users: int
+    fetched_at: float
+    size: int
+    loaded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PageCount:
+    """The cache in numbers. size is bytes on disk."""
+
+    pages: int
+    kols: int
+    users: int
+    size: int
+    waiting: int
+    waiting_kols: int
 
 
 class Pages:
@@ -132,6 +157,44 @@ class Pages:
         )
         return found.fetchone() is not None
 
+    def of_kol(self, handle: str) -> list[PageRecord]:
+        """The KOL's pages, in the order of fetching."""
+        rows = self._db.execute(
+            "SELECT number, generation, cursor, users, fetched_at, length(body), EXISTS "
+            "(SELECT 1 FROM page_load l WHERE l.target = ? AND l.seq = p.seq) "
+            "FROM page p WHERE provider = ? AND handle = ? ORDER BY seq",
+            (self._target, self._provider, handle),
+        )
+        return [PageRecord(*row) for row in rows]
+
+    def count(self) -> PageCount:
+        """How much there is, and how much of it waits to be loaded."""
+        pages, kols, users, size = self._db.execute(
+            "SELECT count(*), count(DISTINCT provider || ' ' || handle), coalesce(sum(users), 0), "
+            "coalesce(sum(length(body)), 0) FROM page"
+        ).fetchone()
+        waiting, waiting_kols = self._db.execute(
+            "SELECT count(*), count(DISTINCT handle) FROM page p WHERE provider = ? AND NOT EXISTS "
+            "(SELECT 1 FROM page_load l WHERE l.target = ? AND l.seq = p.seq)",
+            (self._provider, self._target),
+        ).fetchone()
+        return PageCount(pages, kols, users, size, waiting, waiting_kols)
+
+    def sizes(self) -> list[tuple[int, int]]:
+        """How many pages (second) have how many users (first): what they cost follows from it."""
+        return self._db.execute("SELECT users, count(*) FROM page GROUP BY users").fetchall()
+
+    def delete_loaded(self) -> int:
+        """Delete the pages of KOLs whose list is wholly in the target. Returns how many."""
+        loaded = (
+            "provider = ? AND handle IN (SELECT l.handle FROM kol_load l JOIN kol k USING (provider, handle) "
+            "WHERE l.target = ? AND l.provider = page.provider AND l.generation = k.generation) "
+            "AND handle NOT IN (SELECT p.handle FROM page p WHERE p.provider = page.provider AND NOT EXISTS "
+            "(SELECT 1 FROM page_load d WHERE d.target = ? AND d.seq = p.seq))"
+        )
+        with transaction(self._db):
+            return self._forget(loaded, (self._provider, self._target, self._target))
+
     def delete(self, handle: str) -> None:
         """Delete all pages of a KOL. Inside a transaction."""
         self._forget("provider = ? AND handle = ?", (self._provider, handle))
@@ -152,9 +215,11 @@ class Pages:
             key + key,
         )
 
-    def _forget(self, which: str, key: tuple[str | int, ...]) -> None:
-        self._db.execute(f"DELETE FROM page_load WHERE seq IN (SELECT seq FROM page WHERE {which})", key)
-        self._db.execute(f"DELETE FROM page WHERE {which}", key)
+    def _forget(self, which: str, key: tuple[str | int, ...]) -> int:
+        seqs = self._db.execute(f"SELECT seq FROM page WHERE {which}", key).fetchall()
+        self._db.executemany("DELETE FROM page WHERE seq = ?", seqs)
+        self._db.executemany("DELETE FROM page_load WHERE seq = ?", seqs)
+        return len(seqs)
 
 
 def _unpack(packed: object) -> bytes | None:

@@ -79,6 +79,8 @@ class Selection:
         self._provider = provider
         self._target = target
         self.skipped = Skipped()
+        self.left = 0
+        """KOLs that are due, too, but beyond the limit: for the next run."""
         connection.execute("CREATE TEMP TABLE source (handle TEXT PRIMARY KEY, user_name TEXT, position INTEGER)")
         connection.execute(
             "CREATE TEMP TABLE selected (place INTEGER PRIMARY KEY, handle TEXT UNIQUE, user_name TEXT, "
@@ -158,7 +160,6 @@ class Selection:
             WHERE j.why IS NOT NULL OR :keep_done
             ORDER BY coalesce(r.rank, 99),
               CASE j.why WHEN 'begun' THEN started_at WHEN 'new' THEN position ELSE finished_at END, position
-            LIMIT :limit
             """,
             {
                 "provider": self._provider,
@@ -166,9 +167,11 @@ class Selection:
                 "now": now,
                 "refresh_before": None if refresh is None else now - refresh,
                 "keep_done": keep_done,
-                "limit": -1 if limit is None else limit,
             },
         )
+        if limit is not None:
+            cut = self._db.execute("DELETE FROM temp.selected WHERE place > ?", (limit,))
+            self.left = cut.rowcount
 
     def count_waiting(self) -> int:
         """How many selected KOLs have cached pages that are not in the target."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -23,11 +27,16 @@ from kolspider.items import COLUMNS, Row
 from kolspider.mapping import Mapper
 from kolspider.providers import provider
 from kolspider.sandbox import Sandbox, entry, followings
+from kolspider.store.reading import open_to_read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    import ssl
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pymysql.connections import Connection
+
+    from kolspider.sandbox import Call
+    from kolspider.store.kols import KolRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "secret-key-0123456789"
@@ -136,6 +145,10 @@ class Project:
         kols = json.loads(self.scrapy("kols", "--json").expect(0).out)
         return {kol["user_name"].lower(): kol["state"] for kol in kols}
 
+    def calls_for(self, handle: str) -> list[Call]:
+        """The API's log of the calls for one KOL."""
+        return [call for call in self.api.calls if call.handle == handle.lower()]
+
     def ledger(self, statement: str) -> list[tuple[Any, ...]]:
         """Read the store's SQLite file."""
         path = self.cache / "kolspider.sqlite3"
@@ -150,6 +163,29 @@ class Project:
         """How often each page was asked for, by (handle, cursor)."""
         return Counter((call.handle, call.cursor) for call in self.api.calls)
 
+    def records(self) -> dict[str, KolRecord]:
+        """What `scrapy kols` reads, by handle, without a process of its own."""
+        config = SimpleNamespace(cache_dir=self.cache, target_table=self.target, provider=provider("twitterapi_io"))
+        with open_to_read(config, open_database(self.db_url, base=ROOT)) as (kols, _):
+            return {kol.handle: kol for kol in kols}
+
+    def ended(self) -> dict[str, str]:
+        """The state of each KOL, as `states` has it, by `records`."""
+        return {handle: str(record.state) for handle, record in self.records().items()}
+
+    def cached(self, generation: int = 0) -> set[tuple[str, str]]:
+        """The pages in the cache, by (handle, cursor)."""
+        return set(self.ledger(f"SELECT handle, cursor FROM page WHERE generation = {generation}"))
+
+    def in_flight(self, since: int = 0, generation: int = 0) -> list[tuple[str, str]]:
+        """Of a killed process: the pages it asked for, from the since-th call on, whose answers it did not keep."""
+        settled = -1
+        while settled < (settled := len(self.api.calls)):  # the last requests may still be on their way in
+            time.sleep(0.1)
+        kept = self.cached(generation)
+        asked = [(call.handle, call.cursor) for call in self.api.calls[since:]]
+        return [page for page in asked if page not in kept]
+
 
 def _mysql(url: str) -> Connection:
     parts = urlsplit(url)
@@ -163,17 +199,98 @@ def _mysql(url: str) -> Connection:
     )
 
 
-def expected_rows(kols: Mapping[str, int], revision: int = 0) -> dict[str, Row]:
+def expected_rows(kols: Mapping[str, int], revision: int = 0, *, unusable: bool = False) -> dict[str, Row]:
     """The rows that the lists of these KOLs give, without HTTP and without a database."""
     mapper, adapter = Mapper(), provider("twitterapi_io")
     rows: dict[str, Row] = {}
     for kol, count in kols.items():
-        for index in followings(kol, count):
+        for index in followings(kol, count, unusable=unusable):
             raw = entry(index, revision)
             row = mapper.map_user(adapter.followed_user(raw), raw)
             if isinstance(row, Row):
                 rows[row.id] = row
     return rows
+
+
+def rows_of_pages(kols: Mapping[str, int], calls: Iterable[Call], revision: int = 0) -> dict[str, Row]:
+    """The rows of the pages that these calls were answered with."""
+    mapper, adapter = Mapper(), provider("twitterapi_io")
+    rows: dict[str, Row] = {}
+    for call in calls:
+        end = call.page * call.page_size
+        for index in followings(call.handle, kols[call.handle])[end - call.page_size : end]:
+            raw = entry(index, revision)
+            row = mapper.map_user(adapter.followed_user(raw), raw)
+            if isinstance(row, Row):
+                rows[row.id] = row
+    return rows
+
+
+def watch_network(folder: Path) -> tuple[dict[str, str], Path]:
+    """An environment in which a command notes each look-up of a host and each connection in a file."""
+    hooks, log = folder / "hooks", folder / "network.log"
+    hooks.mkdir(exist_ok=True)
+    (hooks / "sitecustomize.py").write_text(
+        "import socket, sys\n"
+        "def note(event, args):\n"
+        "    if event in {'socket.connect', 'socket.getaddrinfo', 'socket.sendto'}:\n"
+        "        if not (isinstance(args[0], socket.socket) and args[0].family == socket.AF_UNIX):\n"
+        f"            print(event, args, file=open({str(log)!r}, 'a'))\n"
+        "sys.addaudithook(note)\n"
+    )
+    return {"PYTHONPATH": str(hooks)}, log
+
+
+def stats(result: Result) -> dict[str, int]:
+    """The numbers under kol/ of a run with `-s STATS_DUMP=True`, without that prefix."""
+    return {name: int(number) for name, number in re.findall(r"'kol/([^']+)': (\d+)", result.text)}
+
+
+@contextmanager
+def http_server(answer: Callable[[BaseHTTPRequestHandler], None], tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """A server of the test's own: `answer` writes the answer to each GET. Gives its base URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 10
+
+        def do_GET(self) -> None:
+            answer(self)
+
+        def do_CONNECT(self) -> None:
+            answer(self)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A client that went away, or that hung up on our certificate, is what a test wants to see."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def reply(
+    request: BaseHTTPRequestHandler, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None
+) -> None:
+    """Write an answer in http_server's `answer`."""
+    request.send_response(status)
+    for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+        request.send_header(name, value)
+    request.end_headers()
+    request.wfile.write(body)
 
 
 def finish(process: subprocess.Popen[str], timeout: float = 60) -> Result:
@@ -201,4 +318,19 @@ def wait_until(true: Callable[[], bool], timeout: float = 30) -> None:
         time.sleep(0.01)
 
 
-__all__ = ["FAST", "KEY", "ROOT", "Project", "Result", "expected_rows", "finish", "kill", "wait_until"]
+__all__ = [
+    "FAST",
+    "KEY",
+    "ROOT",
+    "Project",
+    "Result",
+    "expected_rows",
+    "finish",
+    "http_server",
+    "kill",
+    "reply",
+    "rows_of_pages",
+    "stats",
+    "wait_until",
+    "watch_network",
+]

@@ -1,0 +1,80 @@
+"""What the commands beside `crawl` share. Not in commands/, where Scrapy takes every class for a command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from abc import abstractmethod
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
+
+from kolspider.config import PROJECT_DIR, Config
+from kolspider.db import open_database
+from kolspider.errors import UserError, WrongUsage
+from kolspider.handles import HandleError, normalise
+
+if TYPE_CHECKING:
+    from kolspider.db import Database
+
+__all__ = ["KeepLines", "ProjectCommand", "handle_of", "when"]
+
+
+class KeepLines(ScrapyHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Examples under -h keep their lines."""
+
+
+class ProjectCommand(ScrapyCommand):
+    """A command that needs the settings and names the database; its errors are one line and an exit code."""
+
+    requires_project = True
+    requires_crawler_process = False
+    default_settings: ClassVar[dict[str, Any]] = {"LOG_ENABLED": False}
+    examples: ClassVar[str]
+
+    def long_desc(self) -> str:
+        """Shown by -h."""
+        return f"{self.short_desc()}.\n{self.examples}"
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Keep the examples' lines."""
+        super().add_options(parser)
+        parser.formatter_class = KeepLines
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        """Read the settings, then do the command's work."""
+        assert self.settings is not None  # noqa: S101 - set in scrapy.cmdline
+        try:
+            unknown = [arg for arg in args if arg.startswith("-")]
+            if unknown:
+                raise WrongUsage(f"unknown option {unknown[0]}; it takes {self.syntax()}")
+            config = Config.from_settings(self.settings)
+            database = open_database(config.db_url, base=PROJECT_DIR)
+            try:
+                self.work(config, database, args, opts)
+            finally:
+                database.close()
+        except UserError as error:
+            print(f"kolspider: {error}", file=sys.stderr)
+            self.exitcode = error.exit_code
+
+    @abstractmethod
+    def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
+        """Do the command's work. Raises UserError."""
+
+
+def handle_of(name: str) -> str:
+    """The key of a KOL that a person named. Raises WrongUsage."""
+    try:
+        kol = normalise(name)
+    except HandleError:
+        kol = None
+    if kol is None:
+        raise WrongUsage(f"{name!r} is not a Twitter handle")
+    return kol.handle
+
+
+def when(time: float | None) -> str:
+    """Unix seconds as `2026-11-24 08:00:00`, UTC; a dash for None."""
+    return "-" if time is None else datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,151 @@
+"""`scrapy cache status | show KOL | prune | clear`: what was paid for, and how to get rid of it on purpose."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from kolspider.command import ProjectCommand, handle_of, when
+from kolspider.errors import StopRun, WrongUsage
+from kolspider.states import State
+from kolspider.store.database import FILE_NAME, OLD_FILES, connect, empty, shrink, target_id
+from kolspider.store.kols import Kols
+from kolspider.store.lock import DirectoryLock
+from kolspider.store.pages import Pages
+from kolspider.store.reading import open_to_read, target_label
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from kolspider.config import Config
+    from kolspider.db import Database
+
+
+class Command(ProjectCommand):
+    """status and show read beside a run; prune and clear take its lock."""
+
+    examples = """
+  scrapy cache status                  directory, pages, size, KOLs loaded, KOLs whose pages wait to be loaded
+  scrapy cache show BTC                one KOL's pages
+  scrapy cache prune                   delete the pages of KOLs that are loaded
+  scrapy cache clear                   delete pages and progress; asks first
+  scrapy cache clear --keep-progress   delete pages alone: finished KOLs stay finished
+"""
+
+    def syntax(self) -> str:
+        return "status | show KOL | prune | clear [--keep-progress] [--yes]"
+
+    def short_desc(self) -> str:
+        return "Look into the response cache, or delete from it"
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument("--keep-progress", action="store_true", help="clear: delete pages alone")
+        parser.add_argument("--yes", action="store_true", help="clear: do not ask")
+
+    def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
+        if args != ["clear"] and (opts.yes or opts.keep_progress):
+            raise WrongUsage("--yes and --keep-progress go with `scrapy cache clear` alone")
+        match args:
+            case ["status"]:
+                _status(config, database)
+            case ["show", name]:
+                _show(config, database, name)
+            case ["prune"]:
+                _prune(config, database)
+            case ["clear"]:
+                _clear(config, database, keep_progress=opts.keep_progress, yes=opts.yes)
+            case _:
+                raise WrongUsage(f"scrapy cache takes {self.syntax()}")
+
+
+def _status(config: Config, database: Database) -> None:
+    directory = config.cache_dir
+    with open_to_read(config, database) as (kols, pages):
+        count, states = pages.count(), kols.states()
+    loaded = states.pop(State.COMPLETE, 0)
+    print(f"directory     {directory}")
+    print(f"pages         {count.pages:,} of {count.kols:,} KOLs, {count.users:,} users")
+    print(f"size          {_size(_bytes_on_disk(directory))} on disk, of which {_size(count.size)} are pages")
+    print(f"KOLs loaded   {loaded:,} into {target_label(config, database)}")
+    if states:
+        print(f"other KOLs    {', '.join(f'{states[state]:,} {state}' for state in State if state in states)}")
+    if count.waiting:
+        print(f"waiting       {count.waiting:,} pages of {count.waiting_kols:,} KOLs are not in the table")
+        print("next          scrapy crawl followings -a replay=pending   (loads them, no API call)")
+    else:
+        print("waiting       none: every page is in the table")
+    if (directory / "progress.json").exists():
+        print(f"note          {OLD_FILES.format(directory=directory)}")
+
+
+def _show(config: Config, database: Database, name: str) -> None:
+    handle = handle_of(name)
+    with open_to_read(config, database) as (kols, pages):
+        kol, found = kols.find(handle), pages.of_kol(handle)
+    if kol is None and not found:
+        raise StopRun(f"KOL {name}: neither a page in the cache nor a line in the ledger")
+    if kol is not None:
+        print(f"{kol.user_name}: {kol.state}{f', {kol.reason}' if kol.reason else ''}")
+    print(f"{'page':>5} {'gen.':>5} {'users':>6} {'bytes':>9}  {'fetched (UTC)':<19}  in table  cursor")
+    for page in found:
+        print(
+            f"{page.number:>5} {page.generation:>5} {page.users:>6} {page.size:>9,}  {when(page.fetched_at):<19}  "
+            f"{'yes' if page.loaded else 'no':<8}  {page.cursor or '(first page)'}"
+        )
+
+
+def _prune(config: Config, database: Database) -> None:
+    with DirectoryLock(config.cache_dir), closing(connect(config.cache_dir)) as connection:
+        before = _bytes_on_disk(config.cache_dir)
+        target = target_id(connection, target_label(config, database))
+        deleted = Pages(connection, config.provider.name, target).delete_loaded()
+        shrink(connection)
+        freed = max(before - _bytes_on_disk(config.cache_dir), 0)
+    print(f"{deleted:,} pages of loaded KOLs deleted, {_size(freed)} freed")
+
+
+def _clear(config: Config, database: Database, *, keep_progress: bool, yes: bool) -> None:
+    provider = config.provider
+    with DirectoryLock(config.cache_dir), closing(connect(config.cache_dir)) as connection:
+        target = target_id(connection, target_label(config, database))
+        pages = Pages(connection, provider.name, target)
+        kols = Kols(connection, provider.name, target, pages)
+        count = pages.count()
+        dollars = sum(n * provider.price(users, provider.page_size) for users, n in pages.sizes()) * provider.credit_usd
+        progress = "" if keep_progress else f" and the progress of {sum(kols.states().values()):,} KOLs"
+        print(
+            f"This deletes {count.pages:,} pages with {count.users:,} users, bought for about ${dollars:.2f}{progress}."
+        )
+        if count.waiting:
+            print(f"{count.waiting:,} of these pages are not in the table yet.")
+        if not yes and not _confirmed():
+            print("Nothing deleted.")
+            return
+        empty(connection, keep_progress=keep_progress)
+        shrink(connection)
+    print("Pages deleted, progress kept." if keep_progress else "Pages and progress deleted.")
+
+
+def _confirmed() -> bool:
+    if not sys.stdin.isatty():
+        raise WrongUsage("there is no terminal to ask; add --yes to delete without asking")
+    try:
+        return input("Go on? [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False
+
+
+def _bytes_on_disk(directory: Path) -> int:
+    files = (directory / f"{FILE_NAME}{suffix}" for suffix in ("", "-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "KB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.2f} GB"
