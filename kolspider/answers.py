@@ -83,7 +83,7 @@ class AnswerMiddleware:
             return None
         wait = min(self._run.config.retry_secs * 2**times, _LONGEST_WAIT)
         logger.warning(
-            "KOL %s: page %d: %s; asking again in %.0f s (%d of %d)",
+            "KOL %s: page %d: %s; asking again in %.3g s (%d of %d)",
             request.meta["kol"].user_name, request.meta["number"], error.message, wait, times + 1,
             self._retries(error.kind),
         )  # fmt: skip

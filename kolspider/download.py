@@ -157,7 +157,7 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         except StopRun as error:
             self._run.stop(error)
             return
-        logger.warning("the API answered 429 (too fast): no request for %.0f s, then slower", wait)
+        logger.warning("the API answered 429 (too fast): no request for %.3g s, then slower", wait)
 
 
 def _retry_after(response: Response) -> float | None:

@@ -11,6 +11,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from kolspider.states import State
+from kolspider.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,12 @@ __all__ = ["Loads"]
 
 logger = logging.getLogger(__name__)
 
+_WHAT_NEXT = {
+    State.PARTIAL: "its users so far are kept; -a retry=partial buys only the page that broke the list",
+    State.NOT_FOUND: "will not be asked again; -a retry=not_found would",
+    State.FAILED: "the next run goes on with it",
+}
+
 
 class Loads:
     """Between the spider, which knows where a list ends, and the writer, which knows what is committed."""
@@ -30,8 +37,8 @@ class Loads:
         self._run = run
         self._waiting: dict[str, int] = {}
         """Pages handed over and not committed, by handle."""
-        self._ended: dict[str, tuple[str, str]] = {}
-        """Lists that ended in this run and are not settled, by handle: the KOL as spelled, and what to log."""
+        self._whole: dict[str, str] = {}
+        """What to log of whole lists once they are in the target, by handle."""
 
     def handed_over(self, page: FollowingsPage) -> None:
         """The page's rows are in the writer's buffer."""
@@ -57,12 +64,11 @@ class Loads:
         """A KOL's list came to its end: fetched, partial, not_found or failed."""
         try:
             self._run.kols.end(kol.handle, state, reason, pages, users, bought=bought > 0)
-            self._ended[kol.handle] = (
-                kol.user_name,
-                f"{users} users in {pages} pages ({bought} bought, {pages - bought} from the cache)",
-            )
-            if reason or state not in {State.FETCHED, State.COMPLETE}:
-                logger.warning("KOL %s: %s: %s", kol.user_name, state, reason)
+            size = f"{counted(users, 'user')} in {counted(pages, 'page')} ({bought} bought)"
+            if state is State.FETCHED:
+                self._whole[kol.handle] = f"KOL {kol.user_name}: complete, {size}"
+            else:
+                logger.warning("KOL %s: %s, %s: %s", kol.user_name, state, reason, _WHAT_NEXT[state])
             if kol.handle not in self._waiting:
                 self._settle(kol.handle)
         except sqlite3.Error as error:
@@ -73,6 +79,5 @@ class Loads:
         if self._run.arguments.dry_run:
             return
         state = self._run.kols.settle(handle, evict=self._run.config.cache_evict)
-        if state is not None and handle in self._ended:
-            user_name, told = self._ended.pop(handle)
-            logger.info("KOL %s: %s, %s", user_name, state, told)
+        if state is State.COMPLETE and handle in self._whole:
+            logger.info(self._whole.pop(handle))

@@ -9,6 +9,7 @@ from kolspider.fitting import Fitter
 from kolspider.items import FollowingsPage, MappedPage, Reject, Row
 from kolspider.mapping import Mapper
 from kolspider.run import run_of
+from kolspider.wording import counted
 from kolspider.writer import Writer
 
 if TYPE_CHECKING:
@@ -48,23 +49,19 @@ class MapPipeline:
         return mapped
 
     def _count(self, page: FollowingsPage, rejects: list[Reject]) -> None:
-        self._run.count("users/read", len(page.users))
+        """Count and tell what was lost of the page's users, or set aside."""
+        count, where = self._run.count, f"KOL {page.kol.user_name}: page {page.number}"
+        count("users/read", len(page.users))
         for column, times in self._mapper.out_of_range.items():
-            self._run.count(f"rows/out_of_range/{column}", times)
+            count(f"rows/out_of_range/{column}", times)
         self._mapper.out_of_range.clear()
         for column, times in self._fitter.clipped.items():
-            self._run.count(f"rows/clipped/{column}", times)
-            logger.info("KOL %s: page %d: %s clipped in %d rows", page.kol.user_name, page.number, column, times)
+            count(f"rows/clipped/{column}", times)
+            logger.info("%s: %s cut to fit its column in %s", where, column, counted(times, "row"))
         self._fitter.clipped.clear()
         if rejects:
             reasons = ", ".join(sorted({reject.reason for reject in rejects}))
-            logger.warning(
-                "KOL %s: page %d: %d users set aside (%s)",
-                page.kol.user_name,
-                page.number,
-                len(rejects),
-                reasons,
-            )
+            logger.warning("%s: %s set aside (%s), see rejects.jsonl", where, counted(len(rejects), "user"), reasons)
 
 
 class UpsertPipeline:

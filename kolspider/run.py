@@ -21,6 +21,7 @@ from kolspider.store.lock import DirectoryLock
 from kolspider.store.pages import Pages
 from kolspider.store.reading import target_label
 from kolspider.store.selection import Selection
+from kolspider.wording import counted
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -134,6 +135,23 @@ class Run:
     def attach(self, crawler: Crawler) -> None:
         """Tell the run which crawl is its own."""
         self._crawler = crawler
+
+    def announce(self) -> None:
+        """Say what this run is about to work on."""
+        selection, skipped = self.selection, self.selection.skipped
+        by_why = selection.count_by_why()
+        whys = ", ".join(f"{count:,} {why}" for why, count in by_why.items())
+        left = f"; {counted(selection.left, 'more KOL')} left for the next run" if selection.left else ""
+        logger.info("%s to work on%s%s", counted(sum(by_why.values()), "KOL"), f" ({whys})" if whys else "", left)
+        for name, number, what in (
+            ("blank", skipped.blank, "without a handle"),
+            ("repeated", skipped.repeated, "that name a KOL again"),
+            ("invalid", skipped.invalid, f"with what can't be a handle, such as {skipped.invalid_example!r}"),
+        ):
+            if number:
+                self.count(f"skipped/{name}", number)
+                level = logging.WARNING if name == "invalid" else logging.INFO
+                logger.log(level, "%s of %s skipped: %s", counted(number, "row"), self.config.source_table, what)
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to one of Scrapy's stats, `kol/<name>`."""

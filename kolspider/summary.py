@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kolspider.states import State
+from kolspider.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -90,8 +91,10 @@ class Summary:
             yield _line(kol.state, f"{kol.user_name}: {kol.reason}")
         if self._troubled > len(self.troubled):
             yield _line("", f"and {self._troubled - len(self.troubled):,} more: scrapy kols --state failed")
-        if self._count("cache/damaged"):
-            yield _line("damaged", f"{self._count('cache/damaged')} cached pages; a normal run buys them again")
+        if damaged := self._count("cache/damaged"):
+            yield _line("damaged", f"{counted(damaged, 'cached page')}, which a normal run buys again")
+        if self.replay:
+            yield _line("lists", f"{self._whole:,} whole, {self._unfinished:,} unfinished")
         if self.error:
             yield _line("stopped", self.error)
         elif self._interrupted:
@@ -107,14 +110,15 @@ class Summary:
         if self.error or self._interrupted:
             return f"{command}   (goes on where it stopped)"
         if self.replay:
-            unfinished = self._unfinished
-            return f"scrapy crawl followings   ({unfinished:,} lists are unfinished)" if unfinished else "nothing to do"
+            return (
+                "scrapy crawl followings   (goes on with the unfinished lists)" if self._unfinished else "nothing to do"
+            )
         if self.dry_run:
             return "the same without dry_run=1: it loads these pages without a call"
         if self.left:
-            return f"{command}   ({self.left:,} more KOLs are due)"
+            return f"{command}   ({counted(self.left, 'more KOL')} {'is' if self.left == 1 else 'are'} due)"
         if self.states.get(State.FAILED):
-            return f"{command}   (tries the failed ones again)"
+            return f"{shlex.join(_without_once(self.command))}   (tries the failed ones again)"
         if self.states.get(State.PARTIAL):
             return "scrapy crawl followings -a retry=partial   (buys only the page that broke each list)"
         return "nothing to do"
@@ -173,8 +177,12 @@ class Summary:
         return self.states.get(State.FAILED, 0) + self.states.get(State.PARTIAL, 0)
 
     @property
+    def _whole(self) -> int:
+        return self.states.get(State.COMPLETE, 0) + self.states.get(State.FETCHED, 0)
+
+    @property
     def _unfinished(self) -> int:
-        return sum(self.states.values()) - sum(self.states.get(state, 0) for state in (State.COMPLETE, State.NOT_FOUND))
+        return sum(self.states.values()) - self._whole - self.states.get(State.NOT_FOUND, 0)
 
     @property
     def _credits(self) -> int:
@@ -186,6 +194,13 @@ class Summary:
     def _counts(self, prefix: str) -> dict[str, int]:
         start = f"kol/{prefix}"
         return {name.removeprefix(start): n for name, n in sorted(self.stats.items()) if name.startswith(start)}
+
+
+def _without_once(command: Sequence[str]) -> list[str]:
+    """The command without what is asked for once: a retry or a refresh has happened by now."""
+    pairs = zip(command[3::2], command[4::2], strict=False)
+    kept = [word for pair in pairs if not pair[1].startswith(("retry=", "refresh=")) for word in pair]
+    return [*command[:3], *kept]
 
 
 def _line(name: str, text: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from kolspider.db.upsert import Refused, Upserter
 from kolspider.errors import StopRun
 from kolspider.items import Reject
+from kolspider.wording import counted
 
 if TYPE_CHECKING:
     from kolspider.items import FollowingsPage, MappedPage, Row
@@ -122,9 +123,9 @@ class Writer:
             self._run.count("rows/upserted", len(rows) - len(refused))
             self._run.count("db/batches")
             logger.info(
-                "%d rows of %d pages upserted in %.0f ms",
-                len(rows),
-                len(pages),
+                "%s of %s upserted in %.0f ms",
+                counted(len(rows) - len(refused), "row"),
+                counted(len(pages), "page"),
                 (time.monotonic() - began) * 1000,
             )
         self._loads.committed([page.page for page in pages], self._rejects(pages, owners, refused))

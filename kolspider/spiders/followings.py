@@ -63,6 +63,7 @@ class FollowingsSpider(Spider):
         """Cached pages first, in the order of fetching, so that a newer profile is never overwritten by an
         older one; then KOL after KOL, as many at once as CONCURRENT_REQUESTS says."""
         run = self.run
+        run.announce()
         self._provider = run.config.provider
         replay = run.arguments.replay
         if not run.arguments.dry_run:

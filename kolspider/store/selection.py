@@ -173,6 +173,12 @@ class Selection:
             cut = self._db.execute("DELETE FROM temp.selected WHERE place > ?", (limit,))
             self.left = cut.rowcount
 
+    def count_by_why(self) -> dict[Why, int]:
+        """How many of the selected KOLs are due for which reason."""
+        rows = self._db.execute("SELECT why, count(*) FROM temp.selected WHERE why IS NOT NULL GROUP BY why")
+        counts = dict(rows)
+        return {why: counts[why] for why in Why if why in counts}
+
     def count_waiting(self) -> int:
         """How many selected KOLs have cached pages that are not in the target."""
         counted = self._db.execute(
