@@ -78,8 +78,8 @@ def _key(raw: str) -> str:
     return raw
 
 
-def _argument(parse: Callable[[str], Any], default: Any, example: str, meaning: str) -> Any:
-    return field(default=default, metadata={"parse": parse, "example": example, "meaning": meaning})
+def _argument(parse: Callable[[str], Any], default: Any, example: str, meaning: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"parse": parse, "example": example, "meaning": meaning})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,11 @@ class Arguments:
         _flag, False, "sandbox=1", "the same job against the built-in sandbox API, apart from all real data"
     )
     api_key: str = _argument(
-        _key, "", "api_key=...", "works, but shows in `ps` and shell history; KOL_API_KEY in `.env` is better"
+        _key,
+        "",
+        "api_key=...",
+        "works, but shows in `ps` and shell history; KOL_API_KEY in `.env` is better",
+        secret=True,
     )
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -35,10 +35,10 @@ _Value = TypeVar("_Value")
 class Config:
     """What the settings say. Times are in seconds."""
 
-    api_key: str
+    api_key: str = field(repr=False)
     provider: Provider
     api_url: str
-    db_url: str
+    db_url: str = field(repr=False)
     source_table: str
     target_table: str
     cache_dir: Path

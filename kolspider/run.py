@@ -143,15 +143,21 @@ class Run:
         whys = ", ".join(f"{count:,} {why}" for why, count in by_why.items())
         left = f"; {counted(selection.left, 'more KOL')} left for the next run" if selection.left else ""
         logger.info("%s to work on%s%s", counted(sum(by_why.values()), "KOL"), f" ({whys})" if whys else "", left)
-        for name, number, what in (
-            ("blank", skipped.blank, "without a handle"),
-            ("repeated", skipped.repeated, "that name a KOL again"),
-            ("invalid", skipped.invalid, f"with what can't be a handle, such as {skipped.invalid_example!r}"),
-        ):
+        if gone := selection.count_gone():
+            logger.warning(
+                "%s complete in another database only, and the cached pages are deleted: -a refresh=0s buys them anew",
+                "1 KOL is" if gone == 1 else f"{gone:,} KOLs are",
+            )
+        told = []
+        for name, number in (("blank", skipped.blank), ("repeated", skipped.repeated), ("invalid", skipped.invalid)):
             if number:
                 self.count(f"skipped/{name}", number)
-                level = logging.WARNING if name == "invalid" else logging.INFO
-                logger.log(level, "%s of %s skipped: %s", counted(number, "row"), self.config.source_table, what)
+                told.append(f"{number:,} {name}")
+        if skipped.invalid:
+            told.append(f"such as {skipped.invalid_example!r}")
+        if told:
+            level = logging.WARNING if skipped.invalid else logging.INFO
+            logger.log(level, "rows of %s skipped: %s", self.config.source_table, ", ".join(told))
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to one of Scrapy's stats, `kol/<name>`."""

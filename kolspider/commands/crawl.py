@@ -128,6 +128,9 @@ class Command(CrawlCommand):
                 self._crawl()
         except UserError as error:
             _refuse(error)
+        except KeyboardInterrupt:  # the reactor, which handles it, does not run yet
+            print("kolspider: interrupted before the first call", file=sys.stderr)
+            self.exitcode = 130
 
     def _crawl(self) -> None:
         with Sandbox(key=self._config.api_key) if self._arguments.sandbox else nullcontext() as sandbox:

@@ -66,17 +66,20 @@ class FollowingsSpider(Spider):
         run.announce()
         self._provider = run.config.provider
         replay = run.arguments.replay
+        damaged: set[str] = set()
         if not run.arguments.dry_run:
             for cached in run.pages.of_selected() if replay == "all" else run.pages.waiting():
                 if page := self._cached_page(cached):
                     yield page
                     await run.room()
+                else:
+                    damaged.add(cached.handle)
         if replay:
             return
         self._places = asyncio.Semaphore(self.crawler.settings.getint("CONCURRENT_REQUESTS"))
         for due in run.selection.due():
-            if due.why is Why.BEGUN and due.state == State.NOT_FOUND:
-                continue  # only its cached pages had to be loaded
+            if due.why is Why.BEGUN and due.state != State.FETCHING and due.kol.handle not in damaged:
+                continue  # the list had ended; only its cached pages had to be loaded
             await self._places.acquire()
             if run.stopping:
                 return

@@ -120,10 +120,18 @@ def empty_in_memory() -> sqlite3.Connection:
 
 
 def empty(connection: sqlite3.Connection, *, keep_progress: bool) -> None:
-    """Delete all pages, and with them, unless kept, all that is known of the KOLs."""
+    """Delete all pages, and with them, unless kept, all that is known of the KOLs.
+
+    Kept progress is that of lists which are in a table: the others have lost what they consisted of.
+    """
     with transaction(connection):
         for table in ("page_load", "page") if keep_progress else ("page_load", "page", "kol_load", "kol"):
             connection.execute(f"DELETE FROM {table}")
+        connection.execute(
+            "UPDATE kol SET state = 'fetching', reason = '', pages = 0, users = 0, finished_at = NULL "
+            "WHERE state IN ('fetched', 'partial') AND NOT EXISTS (SELECT 1 FROM kol_load l "
+            "WHERE l.provider = kol.provider AND l.handle = kol.handle AND l.generation = kol.generation)"
+        )
 
 
 def shrink(connection: sqlite3.Connection) -> None:

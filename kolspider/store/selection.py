@@ -173,6 +173,18 @@ class Selection:
             cut = self._db.execute("DELETE FROM temp.selected WHERE place > ?", (limit,))
             self.left = cut.rowcount
 
+    def count_gone(self) -> int:
+        """How many KOLs of the source have a whole list that is in another table only, and its pages deleted."""
+        counted = self._db.execute(
+            "SELECT count(*) FROM temp.source s JOIN kol k ON k.provider = ? AND k.handle = s.handle "
+            "WHERE k.state IN ('fetched', 'partial') "
+            "AND NOT EXISTS (SELECT 1 FROM kol_load l WHERE l.target = ? AND l.provider = k.provider "
+            "                AND l.handle = k.handle AND l.generation = k.generation) "
+            "AND NOT EXISTS (SELECT 1 FROM page p WHERE p.provider = k.provider AND p.handle = k.handle)",
+            (self._provider, self._target),
+        ).fetchone()
+        return int(counted[0])
+
     def count_by_why(self) -> dict[Why, int]:
         """How many of the selected KOLs are due for which reason."""
         rows = self._db.execute("SELECT why, count(*) FROM temp.selected WHERE why IS NOT NULL GROUP BY why")
