@@ -77,6 +77,7 @@ class MariaDB:
                     "--innodb-buffer-pool-size=16M",
                     "--innodb-log-file-size=16M",
                     "--performance-schema=OFF",
+                    "--lock-wait-timeout=10",  # a table that is still read from fails a test, not hangs it
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -51,7 +51,7 @@ class SqliteDatabase(Database):
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
-        super().__init__(f"sqlite://{self.path.as_posix()}")
+        super().__init__(f"sqlite:///{self.path.as_posix()}")
         self._connection: sqlite3.Connection | None = None
 
     def connect(self) -> None:

@@ -67,8 +67,8 @@ def test_a_batch_that_is_refused_leaves_nothing_behind(subject: Subject) -> None
 
     assert subject.db.error_kind(caught.value) is ErrorKind.REFUSED
     assert subject.sql(f"SELECT COUNT(*) FROM {T}") == [(0,)]
-    subject.db.upsert(T, rows)
-    assert subject.db.count(T) == 1000
+    subject.db.upsert(T, rows[:1])
+    assert subject.sql(f"SELECT id FROM {T}") == [("0",)]
 
 
 def test_half_a_surrogate_pair_is_refused_and_the_rest_goes_in(subject: Subject) -> None:

@@ -15,30 +15,22 @@ if TYPE_CHECKING:
     from tests.mariadb import MariaDB
 
 PROJECT = Path(__file__).parents[2]
-SETTINGS = """
-BOT_NAME = "kolspider"
-COMMANDS_MODULE = "kolspider.commands.initdb"
-KOL_DB_URL = "sqlite:///kol.db"
-KOL_SOURCE_TABLE = "twitter_kol"
-KOL_TARGET_TABLE = "twitter_kol_all"
-"""
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Settings of the test's own, so that no `.env` of whoever runs it has a say."""
-    (tmp_path / "initdb_settings.py").write_text(SETTINGS)
     return tmp_path
 
 
 def initdb(directory: Path, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "scrapy", "initdb", "-s", f"KOL_DB_URL={url}", *arguments],
-        cwd=directory,
+        cwd=PROJECT,
         env={
             **os.environ,
-            "PYTHONPATH": f"{PROJECT}{os.pathsep}{directory}",
-            "SCRAPY_SETTINGS_MODULE": "initdb_settings",
+            "KOL_SOURCE_TABLE": "twitter_kol",
+            "KOL_TARGET_TABLE": "twitter_kol_all",
+            "KOL_CACHE_DIR": str(directory / "cache"),
             "PYTHONIOENCODING": "utf-8",
         },
         capture_output=True,
@@ -105,7 +97,7 @@ def test_a_wrong_url_is_wrong_usage(directory: Path) -> None:
 def test_an_argument_is_wrong_usage(directory: Path) -> None:
     run = initdb(directory, f"sqlite:///{directory}/a.db", "--sampel")
     assert run.returncode == 2
-    assert "takes no arguments" in run.stderr
+    assert "unknown option --sampel" in run.stderr
     assert not (directory / "a.db").exists()
 
 
