@@ -29,7 +29,7 @@ def test_sqlite_names_a_file(url: str, path: str) -> None:
 
     assert isinstance(db, SqliteDatabase)
     assert db.path == Path(path)
-    assert db.label == f"sqlite://{path}"
+    assert db.label == f"sqlite:///{path}"
     assert db.secrets == ()
 
 
