@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from scrapy.exceptions import IgnoreRequest
+from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
 
 from kolspider.errors import StopRun
 from kolspider.providers.base import ApiError, ErrorKind, Page, one_line
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kolspider.run import Run
 
-__all__ = ["AnswerMiddleware"]
+__all__ = ["AnswerMiddleware", "UnpackMiddleware"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,21 @@ _STOPS = {
     ErrorKind.NO_CREDIT: "the API account has no credit left{said}; recharge it, then run the same command again",
     ErrorKind.WRONG_PATH: "there is no followings API at {url}{said}; check KOL_API_URL",
 }
+
+
+class UnpackMiddleware(HttpCompressionMiddleware):
+    """Scrapy's, but an answer that can't be unpacked becomes one that is not JSON: it is asked for again like any
+    broken answer, instead of failing where no middleware sees it."""
+
+    def process_response(  # type: ignore[override]  # Scrapy's old `spider` argument is gone in 2.19
+        self, request: Request, response: Response
+    ) -> Response | Request:
+        """Unpack, whatever Content-Encoding says."""
+        try:
+            return super().process_response(request=request, response=response)
+        except Exception as error:  # noqa: BLE001 - zlib, gzip, brotli and zstd each have errors of their own
+            logger.debug("%s can't be unpacked: %r", request.url, error)
+            return response.replace(body=b"")
 
 
 class AnswerMiddleware:
@@ -69,7 +84,7 @@ class AnswerMiddleware:
 
     async def process_exception(self, request: Request, exception: Exception) -> Request | None:
         """A network failure is asked for again, until the retries are used up: then the errback gets it."""
-        if isinstance(exception, IgnoreRequest):
+        if isinstance(exception, NotAsked):
             return None
         self._run.count("api/errors/network")
         credits_estimated = self._provider.price(0, self._provider.page_size)

@@ -55,6 +55,7 @@ DOWNLOAD_HANDLERS = {
 DOWNLOAD_VERIFY_CERTIFICATES = True  # Scrapy's default is False, and the key is in a header
 TELNETCONSOLE_ENABLED = False  # on by default, and runs code
 REMOTE_CONTROL_ENABLED = False  # on by default, and runs code
+DOWNLOAD_MAXSIZE = 64 * 1024 * 1024  # bytes; a page is some 150 KB, and what is larger is not one
 USER_AGENT = "kolspider"
 DEFAULT_REQUEST_HEADERS = {"Accept": "application/json"}
 ROBOTSTXT_OBEY = False  # a paid API, not a site
@@ -69,7 +70,9 @@ HTTPCACHE_ENABLED = True
 HTTPCACHE_STORAGE = "kolspider.httpcache.PageStorage"
 HTTPCACHE_POLICY = "kolspider.httpcache.WholePagePolicy"
 DOWNLOADER_MIDDLEWARES = {
-    # Nearer the spider than HttpCompressionMiddleware (590): it sees and stores unpacked bodies.
+    "scrapy.downloadermiddlewares.httpcompression.HttpCompressionMiddleware": None,
+    "kolspider.answers.UnpackMiddleware": 590,
+    # Nearer the spider than that: they see and store unpacked bodies.
     "kolspider.answers.AnswerMiddleware": 570,
     "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": 560,
 }

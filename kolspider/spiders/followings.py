@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from scrapy import Request, Spider
-from scrapy.exceptions import IgnoreRequest
 
 from kolspider.items import FollowingsPage, Kol
 from kolspider.mapping import usable_id
 from kolspider.paging import Next, Paging
 from kolspider.providers.base import ApiError, ErrorKind, Page, one_line
 from kolspider.redaction import redacted
+from kolspider.run import NotAsked
 from kolspider.states import State
 from kolspider.store.selection import Due, Why
 
@@ -187,7 +187,7 @@ class FollowingsSpider(Spider):
     def no_answer(self, failure: Failure) -> None:
         """The network failed for good, or the request was never sent because the run stops."""
         self._places.release()
-        if isinstance(failure.value, IgnoreRequest):
+        if isinstance(failure.value, NotAsked):
             return
         followings: _List = failure.request.cb_kwargs["followings"]  # type: ignore[attr-defined]
         reason = one_line(f"page {followings.paging.pages + 1}: {type(failure.value).__name__}: {failure.value}")
