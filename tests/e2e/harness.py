@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ from collections import Counter
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -32,11 +34,13 @@ from kolspider.store.reading import open_to_read
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from pymysql.connections import Connection
 
     from kolspider.sandbox import Call
-    from kolspider.store.kols import KolRecord
+    from kolspider.store.kols import KolRecord, Kols
+    from kolspider.store.pages import Pages
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "secret-key-0123456789"
@@ -70,6 +74,8 @@ class Project:
     env: dict[str, str] = field(default_factory=dict)
     source: str = "twitter_kol"
     target: str = "twitter_kol_all"
+    root: Path = ROOT
+    """Where scrapy.cfg is, and the command is run."""
 
     @property
     def cache(self) -> Path:
@@ -90,7 +96,7 @@ class Project:
         """Start `scrapy <words>`; the caller ends it."""
         return subprocess.Popen(
             [sys.executable, "-m", "scrapy", *words],
-            cwd=ROOT,
+            cwd=self.root,
             env=self.environment() | dict(env or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -163,10 +169,14 @@ class Project:
         """How often each page was asked for, by (handle, cursor)."""
         return Counter((call.handle, call.cursor) for call in self.api.calls)
 
-    def records(self) -> dict[str, KolRecord]:
-        """What `scrapy kols` reads, by handle, without a process of its own."""
+    def opened(self) -> AbstractContextManager[tuple[Kols, Pages]]:
+        """The ledger and the cached pages, as `scrapy kols` reads them."""
         config = SimpleNamespace(cache_dir=self.cache, target_table=self.target, provider=provider("twitterapi_io"))
-        with open_to_read(config, open_database(self.db_url, base=ROOT)) as (kols, _):
+        return open_to_read(config, open_database(self.db_url, base=ROOT))
+
+    def records(self) -> dict[str, KolRecord]:
+        """What `scrapy kols` lists, by handle, without a process of its own."""
+        with self.opened() as (kols, _):
             return {kol.handle: kol for kol in kols}
 
     def ended(self) -> dict[str, str]:
@@ -185,6 +195,26 @@ class Project:
         kept = self.cached(generation)
         asked = [(call.handle, call.cursor) for call in self.api.calls[since:]]
         return [page for page in asked if page not in kept]
+
+
+class Home(Project):
+    """A project as a user has it: a folder with kolspider/, scrapy.cfg and `.env`, and nothing in the environment."""
+
+    @classmethod
+    def of(cls, project: Project, dotenv: Mapping[str, str]) -> Home:
+        """A copy of the product beside a project's files, with these settings in its `.env`."""
+        root = project.folder / "home"
+        shutil.copytree(ROOT / "kolspider", root / "kolspider", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "scrapy.cfg", root)
+        (root / ".env").write_text("".join(f"{name}={value}\n" for name, value in dotenv.items()))
+        return cls(project.folder, project.api, project.db_url, root=root)
+
+    @property
+    def cache(self) -> Path:
+        return self.root / ".kol_cache"
+
+    def environment(self) -> dict[str, str]:
+        return {k: v for k, v in os.environ.items() if not k.startswith(("KOL_", "SCRAPY_"))} | self.env
 
 
 def _mysql(url: str) -> Connection:
@@ -212,13 +242,15 @@ def expected_rows(kols: Mapping[str, int], revision: int = 0, *, unusable: bool 
     return rows
 
 
-def rows_of_pages(kols: Mapping[str, int], calls: Iterable[Call], revision: int = 0) -> dict[str, Row]:
+def rows_of_pages(
+    kols: Mapping[str, int], calls: Iterable[Call], revision: int = 0, *, unusable: bool = False
+) -> dict[str, Row]:
     """The rows of the pages that these calls were answered with."""
     mapper, adapter = Mapper(), provider("twitterapi_io")
     rows: dict[str, Row] = {}
     for call in calls:
         end = call.page * call.page_size
-        for index in followings(call.handle, kols[call.handle])[end - call.page_size : end]:
+        for index in followings(call.handle, kols[call.handle], unusable=unusable)[end - call.page_size : end]:
             raw = entry(index, revision)
             row = mapper.map_user(adapter.followed_user(raw), raw)
             if isinstance(row, Row):
@@ -239,6 +271,11 @@ def watch_network(folder: Path) -> tuple[dict[str, str], Path]:
         "sys.addaudithook(note)\n"
     )
     return {"PYTHONPATH": str(hooks)}, log
+
+
+def gaps(calls: Iterable[Call]) -> list[float]:
+    """Seconds between the arrivals of one call and the next."""
+    return [later.at - earlier.at for earlier, later in pairwise(calls)]
 
 
 def stats(result: Result) -> dict[str, int]:
@@ -322,10 +359,12 @@ __all__ = [
     "FAST",
     "KEY",
     "ROOT",
+    "Home",
     "Project",
     "Result",
     "expected_rows",
     "finish",
+    "gaps",
     "http_server",
     "kill",
     "reply",

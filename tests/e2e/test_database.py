@@ -1,0 +1,441 @@
+"""The team's database: narrow, strict, slow, away or gone. What was paid for gets in, or is set aside by name."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+
+from kolspider.sandbox import Fault
+from tests.e2e.harness import Result, expected_rows, finish, stats, wait_until
+from tests.mariadb import PASSWORD, MariaDB, installed
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from kolspider.items import Row
+    from tests.e2e.conftest import MakeProject
+    from tests.e2e.harness import Project
+
+STATS = ("-s", "STATS_DUMP=True")
+REPLAY = ("-s", "HTTPCACHE_IGNORE_MISSING=True")
+SMALL_BATCHES = ("-s", "KOL_FLUSH_ROWS=50", "-s", "KOL_FLUSH_SECS=0.05")
+KOLS = {"BTC": 2000, "ethereum": 1700}  # 10 and 9 pages
+
+
+@pytest.fixture(scope="module")
+def own_mariadb() -> Iterator[MariaDB]:
+    """A server for outages: those of other tests are not disturbed."""
+    if not installed():
+        pytest.skip("MariaDB is not installed")
+    with MariaDB() as server:
+        yield server
+
+
+@pytest.fixture
+def fragile(own_mariadb: MariaDB) -> Iterator[MariaDB]:
+    """A server to kill; it is there again for the next test."""
+    yield own_mariadb
+    own_mariadb.kill()
+    own_mariadb.start()
+
+
+def start_logged(project: Project, *words: str) -> tuple[subprocess.Popen[str], Path]:
+    """Start a crawl that writes in small batches, and its log to a file that can be read meanwhile."""
+    log = project.folder / "log"
+    return project.start_crawl(*SMALL_BATCHES, "-s", f"LOG_FILE={log}", *words), log
+
+
+def logged_stats(log: Path) -> dict[str, int]:
+    return stats(Result(0, "", log.read_text()))
+
+
+def wait_for_text(path: Path, text: str) -> None:
+    wait_until(lambda: path.exists() and text in path.read_text(), timeout=20)
+
+
+def refuse_rows(project: Project, condition: str) -> None:
+    """Let the target table refuse the rows of which the SQL condition on `id` is true."""
+    if project.db_url.startswith("sqlite:"):
+        project.sql(
+            f"CREATE TRIGGER strict BEFORE INSERT ON `{project.target}` WHEN {condition.replace('id', 'NEW.id')} "
+            "BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+        )
+    else:
+        project.sql(f"ALTER TABLE `{project.target}` ADD CONSTRAINT strict CHECK (NOT ({condition}))")
+
+
+# --- what is not ours, what is too narrow -----------------------------------------------------------------------
+
+
+def test_columns_that_are_not_ours_keep_their_values(make_project: MakeProject, db_url: str) -> None:
+    project = make_project({"BTC": 450}, db_url=db_url)
+    expected = expected_rows({"BTC": 450})
+    known = list(expected)[::3]
+    project.sql(f"ALTER TABLE `{project.target}` ADD COLUMN note VARCHAR(50) NULL")
+    project.sql(f"ALTER TABLE `{project.target}` ADD COLUMN score INT NOT NULL DEFAULT 7")
+    values = ", ".join(f"('{id_}', 'an old name', 'note of {id_}', 42)" for id_ in known)
+    project.sql(
+        f"INSERT INTO `{project.target}` (id, name, note, score) VALUES {values}, ('31415', 'alien', 'stays', 1)"
+    )
+
+    project.crawl().expect(0)
+
+    theirs = {id_: rest for id_, *rest in project.sql(f"SELECT id, note, score FROM `{project.target}`")}
+    assert theirs == {id_: [f"note of {id_}", 42] if id_ in known else [None, 7] for id_ in expected} | {
+        "31415": ["stays", 1]
+    }
+    rows = project.rows()
+    assert rows.pop("31415").name == "alien"
+    assert rows == expected
+
+
+def test_narrow_columns_get_what_fits_and_no_row_is_lost(make_project: MakeProject, mariadb: MariaDB) -> None:
+    project = make_project({"BTC": 450}, db_url=mariadb.url)
+    project.sql(
+        f"ALTER TABLE `{project.target}` MODIFY name VARCHAR(20) CHARACTER SET utf8mb3, MODIFY user_name VARCHAR(10), "
+        "MODIFY description TINYTEXT, MODIFY followers INT, MODIFY following INT UNSIGNED, "
+        "MODIFY statuses_count SMALLINT"
+    )
+    whole = expected_rows({"BTC": 450})
+
+    result = project.crawl(*STATS, env={"KOL_TARGET_TABLE": f"kol.{project.target}"}).expect(0)
+
+    narrow = {id_: _narrowed(row) for id_, row in whole.items()}
+    assert project.rows() == narrow
+    for column in ("name", "user_name", "description", "followers", "following", "statuses_count"):
+        clipped = sum(getattr(whole[id_], column) != getattr(narrow[id_], column) for id_ in whole)
+        assert clipped > 0, column
+        assert stats(result)[f"rows/clipped/{column}"] == clipped, column
+        assert column in result.out
+
+
+def _narrowed(row: Row) -> Row:
+    """What the columns of the test above hold of a row."""
+
+    def at_most(most: int, count: int | None) -> int | None:
+        return None if count is None or count > most else count
+
+    def in_bytes(text: str) -> str:
+        while len(text.encode()) > 255:
+            text = text[:-1]
+        return text
+
+    return replace(
+        row,
+        name=row.name and "".join(char for char in row.name if ord(char) < 0x10000)[:20],
+        user_name=row.user_name and row.user_name[:10],
+        description=row.description and in_bytes(row.description[:255]),
+        followers=at_most(2**31 - 1, row.followers),
+        following=at_most(2**32 - 1, row.following),
+        statuses_count=at_most(2**15 - 1, row.statuses_count),
+    )
+
+
+# --- rows that are refused --------------------------------------------------------------------------------------
+
+
+def test_a_row_that_the_database_refuses_is_set_aside_once_and_the_rest_is_in(
+    make_project: MakeProject, db_url: str
+) -> None:
+    project = make_project({"BTC": 450, "one": 1}, db_url=db_url)
+    expected = expected_rows({"BTC": 450, "one": 1})
+    refused = project.api.expected_ids("BTC")[251]  # an odd place: nobody else follows it
+    refuse_rows(project, f"id = '{refused}'")
+
+    result = project.crawl(*STATS).expect(0)
+
+    del expected[refused]
+    assert project.rows() == expected
+    assert stats(result)["rows/rejected/refused"] == 1
+    assert stats(result)["rows/upserted"] == len(expected)
+    (reject,) = project.rejects()
+    (cursor,) = (call.cursor for call in project.api.calls if (call.handle, call.page) == ("btc", 2))
+    assert (reject["kol"], reject["page"], reject["cursor"]) == ("BTC", 2, cursor)
+    assert (reject["reason"], reject["user"]["id"]) == ("refused", refused)
+    assert reject["detail"]
+    assert PASSWORD not in str(reject)
+    assert project.ended() == {"btc": "complete", "one": "complete"}
+
+    project.crawl(*REPLAY).expect(0)
+    assert len(project.rejects()) == 1
+    assert project.rows() == expected
+
+
+def test_a_table_that_refuses_every_row_stops_the_run_and_nothing_is_lost(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 450})
+    refuse_rows(project, "id <> ''")
+
+    result = project.crawl().expect(1)
+    assert "refuses every row" in result.text
+    assert "not this one" in result.text
+    assert "Traceback" not in result.text
+    assert project.rejects() == []
+    assert project.rows() == {}
+
+    project.sql("DROP TRIGGER strict")
+    project.crawl().expect(0)
+    assert project.rows() == expected_rows({"BTC": 450})
+    assert set(project.bought().values()) == {1}
+
+
+# --- the database is away ---------------------------------------------------------------------------------------
+
+
+def test_a_crash_of_the_database_is_ridden_through(make_project: MakeProject, fragile: MariaDB) -> None:
+    project = make_project(KOLS, db_url=fragile.url, latency=0.1)
+    run, log = start_logged(project, *STATS)
+    project.api.wait_for_calls(6)
+    fragile.kill()
+    wait_for_text(log, "the database is away")
+    fragile.start()
+
+    finish(run).expect(0)
+    assert project.rows() == expected_rows(KOLS)
+    assert set(project.bought().values()) == {1}
+    assert len(project.api.calls) == 19
+    assert logged_stats(log)["db/retries"] >= 1
+    assert PASSWORD not in log.read_text()
+
+
+def test_a_database_that_is_away_too_long_stops_the_run_and_the_next_one_buys_nothing_again(
+    make_project: MakeProject, fragile: MariaDB
+) -> None:
+    project = make_project(KOLS, db_url=fragile.url, latency=0.1)
+    run, log = start_logged(project, "-s", "KOL_DB_RETRY_SECS=1")
+    project.api.wait_for_calls(6)
+    fragile.kill()
+
+    result = finish(run, timeout=20).expect(1)
+    said = [line for line in log.read_text().splitlines() if " ERROR: " in line]
+    assert len(said) == 1, said
+    assert "KOL_DB_RETRY_SECS" in said[0]
+    assert "Traceback" not in result.text + log.read_text()
+    assert PASSWORD not in result.text + log.read_text()
+    assert len(project.api.calls) < 19
+
+    fragile.start()
+    project.crawl().expect(0)
+    assert project.rows() == expected_rows(KOLS)
+    assert set(project.bought().values()) == {1}
+
+
+def test_killed_connections_are_ridden_through(make_project: MakeProject, own_mariadb: MariaDB) -> None:
+    project = make_project(KOLS, db_url=own_mariadb.url, latency=0.05)
+    run, log = start_logged(project, *STATS)
+    for calls in (4, 9, 14):
+        project.api.wait_for_calls(calls)
+        _kill_sessions(own_mariadb)
+
+    finish(run).expect(0)
+    assert logged_stats(log)["db/batches"] > 1
+    assert project.rows() == expected_rows(KOLS)
+    assert set(project.bought().values()) == {1}
+    assert logged_stats(log)["db/retries"] >= 1
+
+
+def _kill_sessions(server: MariaDB) -> None:
+    with closing(server.connect()) as root, root.cursor() as cursor:
+        cursor.execute("SELECT id FROM information_schema.processlist WHERE user = 'kol'")
+        for (session,) in cursor.fetchall():
+            cursor.execute(f"KILL {session}")
+
+
+def test_one_ctrl_c_while_the_database_is_away_ends_the_run_soon(make_project: MakeProject, fragile: MariaDB) -> None:
+    project = make_project(KOLS, db_url=fragile.url, latency=0.1)
+    run, log = start_logged(project)
+    project.api.wait_for_calls(6)
+    fragile.kill()
+    wait_for_text(log, "the database is away")
+
+    run.send_signal(signal.SIGINT)
+    result = finish(run, timeout=10)
+    assert result.code in {1, 130}, result.text  # interrupted, and without a database
+    assert "Traceback" not in result.text + log.read_text()
+
+    fragile.start()
+    project.crawl().expect(0)
+    assert project.rows() == expected_rows(KOLS)
+    assert set(project.bought().values()) == {1}
+
+
+def test_a_sqlite_file_that_another_program_locks_is_waited_for_no_longer_than_asked(make_project: MakeProject) -> None:
+    project = make_project(KOLS, latency=0.1)
+    run, _ = start_logged(project, "-s", "KOL_DB_RETRY_SECS=1")
+    project.api.wait_for_calls(6)
+    with closing(sqlite3.connect(project.db_url.removeprefix("sqlite:///"), timeout=5)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        finish(run, timeout=10).expect(1)
+
+    project.crawl().expect(0)
+    assert project.rows() == expected_rows(KOLS)
+    assert set(project.bought().values()) == {1}
+
+
+def test_a_target_table_dropped_in_mid_run_stops_it_and_a_replay_fills_the_new_one(
+    make_project: MakeProject, mariadb: MariaDB
+) -> None:
+    project = make_project(KOLS, db_url=mariadb.url, latency=0.1)
+    run, log = start_logged(project)
+    project.api.wait_for_calls(6)
+    project.sql(f"DROP TABLE `{project.target}`")
+
+    result = finish(run).expect(1)
+    said = [line for line in log.read_text().splitlines() if " ERROR: " in line]
+    assert len(said) == 1, said
+    assert project.target in said[0]
+    assert "Traceback" not in result.text + log.read_text()
+
+    project.init([])
+    project.crawl().expect(0)
+    project.crawl(*REPLAY).expect(0)
+    assert project.rows() == expected_rows(KOLS)
+    assert set(project.bought().values()) == {1}
+
+
+# --- a slow database, small batches -----------------------------------------------------------------------------
+
+
+def test_pages_are_held_back_while_the_database_is_slow(make_project: MakeProject, mariadb: MariaDB) -> None:
+    kols = {f"kol{number}": 1000 for number in range(12)}  # 60 pages
+    project = make_project(kols, db_url=mariadb.url, latency=0.02)
+    run = project.start_crawl("-s", "KOL_FLUSH_ROWS=200", "-s", "KOL_FLUSH_SECS=0.05")
+    with closing(mariadb.connect()) as root, root.cursor() as cursor:
+        project.api.wait_for_calls(1)
+        cursor.execute(f"LOCK TABLES `{project.target}` WRITE")
+        at_lock = len(project.api.calls)
+        time.sleep(1.5)
+        held_at = len(project.api.calls)
+        time.sleep(0.5)
+        # One batch at the database, two that wait, and each of the 8 KOLs with a page on its way.
+        assert held_at == len(project.api.calls) <= at_lock + 1 + 2 + 2 * 8
+
+    finish(run).expect(0)
+    assert project.rows() == expected_rows(kols)
+    assert set(project.bought().values()) == {1}
+
+
+def test_a_batch_that_is_never_full_is_written_when_it_is_old(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 450}, faults={"BTC": Fault("slow", page=3, seconds=2)})
+    run = project.start_crawl("-s", "KOL_FLUSH_SECS=0.2")
+    project.api.wait_for_calls(3)
+    wait_until(lambda: len(project.rows()) == 400, timeout=1.5)
+    finish(run).expect(0)
+    assert project.rows() == expected_rows({"BTC": 450})
+
+
+def test_of_an_id_that_comes_twice_in_a_batch_the_page_fetched_last_wins(make_project: MakeProject) -> None:
+    # Given the same accounts on pages of two KOLs, one list in the cache, the other bought after profiles changed
+    project = make_project({"BTC": 450, "ethereum": 450})
+    project.crawl("-a", "dry_run=1", "-a", "kols=ethereum").expect(0)
+    project.api.revision = 1
+    older, newer = expected_rows({"ethereum": 450}), expected_rows({"BTC": 450}, revision=1)
+    assert older.keys() & newer.keys()
+    # When one batch writes them all
+    result = project.crawl(*STATS).expect(0)
+    # Then
+    assert stats(result)["db/batches"] == 1
+    assert project.rows() == older | newer
+
+
+# --- found before the first paid call ---------------------------------------------------------------------------
+
+
+def test_the_ddl_that_a_refused_table_comes_with_mends_it(make_project: MakeProject, mariadb: MariaDB) -> None:
+    project = make_project({"BTC": 3}, db_url=mariadb.url)
+    project.sql(f"DROP TABLE `{project.target}`")
+    columns = "name TEXT, user_name TEXT, avatar TEXT, created_at TEXT, created_at_time DATETIME, followers BIGINT"
+    project.sql(
+        f"CREATE TABLE `{project.target}` (id VARCHAR(32), {columns}, `following` BIGINT, PRIMARY KEY (id, followers))"
+    )
+
+    line = _only_line(project, project.crawl().expect(1).err)
+    assert "description, statuses_count" in line
+    _run_ddl(project, line)
+
+    line = _only_line(project, project.crawl().expect(1).err)
+    assert "no unique key that is `id` alone" in line
+    assert project.api.calls == []
+    _run_ddl(project, line)
+
+    project.crawl().expect(0)
+    assert project.rows() == expected_rows({"BTC": 3})
+
+
+def _run_ddl(project: Project, line: str) -> None:
+    for statement in line.partition(" with: ")[2].split("; "):
+        project.sql(statement)
+
+
+def _only_line(project: Project, text: str) -> str:
+    """What the command says to a person; the log is not counted."""
+    (line,) = (line for line in text.splitlines() if line.startswith("kolspider: "))
+    assert "Traceback" not in text
+    for secret in (PASSWORD, quote(PASSWORD, safe="")):
+        assert secret not in text
+    assert project.target in line or project.source in line or "://" in line
+    return line
+
+
+def _without_target(project: Project) -> None:
+    project.sql(f"DROP TABLE `{project.target}`")
+
+
+def _without_source(project: Project) -> None:
+    project.sql(f"DROP TABLE `{project.source}`")
+
+
+def _without_handles(project: Project) -> None:
+    project.sql(f"ALTER TABLE `{project.source}` RENAME COLUMN user_name TO handle")
+
+
+def _with_wrong_password(project: Project) -> None:
+    project.db_url = project.db_url.replace("@127", "x@127")
+
+
+def _with_nobody_there(project: Project) -> None:
+    project.db_url = "mysql://kol:" + quote(PASSWORD, safe="") + "@127.0.0.1:9/kol"
+
+
+def _with_unknown_database(project: Project) -> None:
+    project.db_url += "_archive"
+
+
+def _without_file(project: Project) -> None:
+    project.db_url = f"sqlite:///{project.folder / 'typo.db'}"
+
+
+FAULTS: list[tuple[str, Callable[[Project], None], str]] = [
+    ("sqlite", _without_target, "there is no table twitter_kol_all: run `scrapy initdb`"),
+    ("sqlite", _without_source, "there is no table twitter_kol: run `scrapy initdb`"),
+    ("sqlite", _without_handles, 'lacks user_name; add with: ALTER TABLE "twitter_kol" ADD COLUMN "user_name"'),
+    ("sqlite", _without_file, "run `scrapy initdb`"),
+    ("mariadb", _with_wrong_password, "Access denied"),
+    ("mariadb", _with_nobody_there, "127.0.0.1:9"),
+    ("mariadb", _with_unknown_database, "kol_archive"),
+]
+
+
+def test_what_is_wrong_with_the_database_is_told_in_one_line_before_the_first_call(
+    make_project: MakeProject, mariadb: MariaDB
+) -> None:
+    # All at once, because each takes a second.
+    runs = []
+    for dialect, spoil, told in FAULTS:
+        project = make_project({"BTC": 3}, db_url=mariadb.url if dialect == "mariadb" else "")
+        spoil(project)
+        runs.append((project, project.start_crawl(), told))
+    for project, run, told in runs:
+        result = finish(run).expect(1)
+        assert told in _only_line(project, result.err)
+        assert result.out == ""
+        assert project.api.calls == []
+    assert not (runs[3][0].folder / "typo.db").exists()

@@ -1,0 +1,190 @@
+"""When a page is bought again: a refresh, a retry, a refused cursor; and when it is not: caps, dry runs, eviction."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from kolspider.sandbox import Fault
+from tests.e2e.harness import expected_rows, kill, rows_of_pages
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import MakeProject
+    from tests.e2e.harness import Project
+
+KOLS = {"alpha": 450, "beta": 201}
+PAGES = {"alpha": [1, 2, 3], "beta": [1, 2]}
+
+
+def test_a_refresh_buys_each_list_anew_once_and_goes_on_after_a_kill(make_project: MakeProject) -> None:
+    kols = {"alpha": 1100, "beta": 700, "small": 20}
+    project = make_project(kols)
+    project.crawl().expect(0)
+    project.api.clear_calls()
+    project.api.revision = 1
+    project.crawl("-a", "refresh=30d").expect(0)
+    assert project.api.calls == []
+
+    refresh = ("-a", "refresh=0s", "-s", f"JOBDIR={project.folder / 'job'}", "-s", "KOL_FLUSH_SECS=0.05")
+    project.api.latency = 0.25
+    process = project.start_crawl(*refresh)
+    project.api.wait_for_calls(7)  # small is done, alpha and beta are at their third page
+    kill(process)
+    in_flight = project.in_flight(generation=1)
+    project.api.latency = 0
+    project.crawl(*refresh).expect(0)
+
+    assert 0 < len(in_flight) <= 3
+    bought = project.bought()
+    assert {page: times for page, times in bought.items() if times > 1} == dict.fromkeys(in_flight, 2)
+    assert pages_bought(project) == {"alpha": {1, 2, 3, 4, 5, 6}, "beta": {1, 2, 3, 4}, "small": {1}}
+    assert project.rows() == expected_rows(kols, revision=1)
+    assert project.ended() == dict.fromkeys(kols, "complete")
+    assert project.cached(generation=1) == set(bought)
+    assert project.cached(generation=0) == set()
+
+
+def test_a_retry_of_a_partial_list_buys_from_the_page_that_broke_it(make_project: MakeProject) -> None:
+    kols = {"alpha": 700}
+    project = make_project(kols, faults={"alpha": Fault("no_cursor", page=2)})
+    project.crawl().expect(3)
+    assert project.ended() == {"alpha": "partial"}
+    first = project.api.calls
+    assert project.rows() == rows_of_pages(kols, first)
+    project.api.clear_calls()
+    project.api.revision = 1
+
+    project.crawl("-a", "retry=partial").expect(0)
+    assert pages_asked_for(project) == {"alpha": [2, 3, 4]}
+    assert project.ended() == {"alpha": "complete"}
+    right = rows_of_pages(kols, first[:1]) | rows_of_pages(kols, project.api.calls, revision=1)
+    assert project.rows() == right
+
+    project.sql("DELETE FROM twitter_kol_all")
+    project.crawl("-a", "replay=all").expect(0)
+    assert project.rows() == right
+
+
+def test_kols_that_were_not_found_or_failed_are_retried_when_asked(make_project: MakeProject) -> None:
+    kols = {"gone": 5, "failing": 450}
+    project = make_project({"failing": 450}, names=list(kols), faults={"failing": Fault("server_error", page=2)})
+    project.crawl("-s", "RETRY_TIMES=0").expect(3)
+    assert project.ended() == {"gone": "not_found", "failing": "failed"}
+    project.api.follow("gone", 5)
+
+    project.crawl("-a", "retry=not_found,failed").expect(0)
+
+    assert pages_asked_for(project) == {"gone": [1, 1], "failing": [1, 2, 2, 3]}
+    assert project.ended() == dict.fromkeys(kols, "complete")
+    assert project.rows() == expected_rows(kols)
+
+
+def test_a_refused_cursor_begins_the_list_again_once(make_project: MakeProject) -> None:
+    kols = {"alpha": 700}
+    project = make_project(kols, faults={"alpha": Fault("bad_cursor", page=3)})
+    project.crawl().expect(0)
+    assert pages_asked_for(project) == {"alpha": [1, 2, 3, 1, 2, 3, 4]}
+    assert project.rows() == expected_rows(kols)
+    assert project.ended() == {"alpha": "complete"}
+    assert project.cached(generation=0) == set()
+
+
+def test_a_cursor_refused_twice_fails_also_when_the_process_died_between(make_project: MakeProject) -> None:
+    kols = {"alpha": 450}
+    project = make_project(kols, latency=0.3, faults={"alpha": Fault("bad_cursor", page=2, times=2)})
+    process = project.start_crawl()
+    project.api.wait_for_calls(3)
+    kill(process)
+    assert pages_asked_for(project) == {"alpha": [1, 2, 1]}
+    project.api.latency = 0
+    project.api.clear_calls()
+
+    result = project.crawl().expect(3)
+    assert pages_asked_for(project) == {"alpha": [1, 2]}
+    alpha = project.records()["alpha"]
+    assert (alpha.state, "cursor refused again" in alpha.reason) == ("failed", True)
+    assert "cursor refused again" in result.text
+
+    project.api.clear_calls()
+    project.crawl("-a", "retry=failed").expect(0)
+    assert pages_asked_for(project) == {"alpha": [1, 2, 3]}
+    assert project.ended() == {"alpha": "complete"}
+    assert project.rows() == expected_rows(kols)
+
+
+def test_a_dry_run_the_real_run_and_one_into_another_database_buy_each_page_once(make_project: MakeProject) -> None:
+    project = make_project(KOLS)
+    project.crawl("-a", "dry_run=1", "-a", "limit=1").expect(0)
+    assert pages_asked_for(project) == {"alpha": PAGES["alpha"]}
+    assert project.rows() == {}
+
+    project.crawl().expect(0)
+    assert pages_asked_for(project) == PAGES
+    assert project.rows() == expected_rows(KOLS)
+    assert project.ended() == dict.fromkeys(KOLS, "complete")
+
+    project.db_url = f"sqlite:///{project.folder / 'other.db'}"
+    project.init(KOLS)
+    project.crawl().expect(0)
+    assert pages_asked_for(project) == PAGES
+    assert project.rows() == expected_rows(KOLS)
+    assert project.ended() == dict.fromkeys(KOLS, "complete")
+
+
+def test_evicted_pages_are_gone_when_the_kol_is_complete_and_not_bought_again(make_project: MakeProject) -> None:
+    kols = KOLS | {"broken": 450}
+    project = make_project(kols, faults={"broken": Fault("no_cursor", page=2)})
+    evict = ("-s", "KOL_CACHE_EVICT=True")
+    project.crawl(*evict).expect(3)
+    assert {handle for handle, _ in project.cached()} == {"broken"}
+    calls = project.api.calls
+    assert project.rows() == rows_of_pages(kols, calls)
+
+    project.crawl(*evict).expect(0)
+    assert project.api.calls == calls
+    assert project.ended() == dict.fromkeys(KOLS, "complete") | {"broken": "partial"}
+
+
+def test_kols_named_in_the_command_are_bought_whether_in_the_source_or_not(make_project: MakeProject) -> None:
+    project = make_project(KOLS | {"outsider": 5}, names=["alpha", "beta"])
+    project.crawl("-a", "kols=@Outsider, https://x.com/beta,BETA").expect(0)
+    assert pages_asked_for(project) == {"outsider": [1], "beta": PAGES["beta"]}
+    assert project.rows() == expected_rows({"outsider": 5, "beta": 201})
+
+
+def test_the_cap_on_calls_is_exact_retries_included(make_project: MakeProject) -> None:
+    kols = dict.fromkeys((f"kol{number}" for number in range(10)), 201)
+    project = make_project(kols, faults={"*": Fault("server_error", times=2, every=3)})
+    project.crawl("-a", "max_calls=12").expect(1)
+    assert len(project.api.calls) == 12
+
+    project.crawl("-a", f"max_calls={20 + 2 - 12}").expect(0)
+    assert len(project.api.calls) == 20 + 2
+    assert project.rows() == expected_rows(kols)
+    assert project.ended() == dict.fromkeys(kols, "complete")
+
+
+def test_blank_repeated_and_impossible_handles_are_skipped_and_counted(make_project: MakeProject) -> None:
+    project = make_project({"btc": 5, "ethereum": 5}, names=[])
+    for name in ("BTC", "@BTC", " btc ", "https://x.com/BTC", None, "", "  ", "ethereum", "no handle!"):
+        project.sql("INSERT INTO twitter_kol (user_name) VALUES (?)", name)
+
+    result = project.crawl().expect(0)
+
+    assert pages_asked_for(project) == {"btc": [1], "ethereum": [1]}
+    assert re.search(r"\b3\b[^,;\n]* blank", result.text)
+    assert re.search(r"\b3\b[^,;\n]* (repeated|twice)", result.text)
+    assert re.search(r"\b1\b[^,;\n]* (invalid|not a)", result.text)
+    assert "no handle!" in result.text
+
+
+def pages_bought(project: Project) -> dict[str, set[int]]:
+    return {handle: set(pages) for handle, pages in pages_asked_for(project).items()}
+
+
+def pages_asked_for(project: Project) -> dict[str, list[int]]:
+    """The numbers of the pages asked for, in order, by KOL."""
+    pages: dict[str, list[int]] = {}
+    for call in project.api.calls:
+        pages.setdefault(call.handle, []).append(call.page)
+    return pages

@@ -1,0 +1,292 @@
+"""The ways to run the job: test=1, dry_run=1, sandbox=1, initdb, feeds, odd source tables, and the exit codes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+from contextlib import closing
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kolspider.db import open_database
+from kolspider.items import COLUMNS, Kol
+from kolspider.sandbox import SAMPLE_KOLS, Fault
+from kolspider.states import State
+from kolspider.store.database import connect, target_id, transaction
+from kolspider.store.kols import Kols
+from kolspider.store.pages import Pages
+from tests.e2e.harness import FAST, KEY, ROOT, Home, expected_rows, finish, stats
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.conftest import MakeProject
+    from tests.e2e.harness import Project
+    from tests.mariadb import MariaDB
+
+STATS = ("-s", "STATS_DUMP=True")
+REPLAY = ("-s", "HTTPCACHE_IGNORE_MISSING=True")
+
+
+def files(folder: Path, *, without: Path | None = None) -> dict[str, bytes]:
+    """All files below a folder with their content, and its folders."""
+    paths = [path for path in folder.rglob("*") if "__pycache__" not in path.parts]
+    return {
+        str(path): path.read_bytes() if path.is_file() else b""
+        for path in paths
+        if not (without and path.is_relative_to(without))
+    }
+
+
+# --- test=1 -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("limit", "shown"), [((), 3), (("-a", "limit=2"), 2)])
+def test_test_checks_everything_and_neither_calls_nor_writes(
+    make_project: MakeProject, limit: tuple[str, ...], shown: int
+) -> None:
+    names = ["Alice", "Bob", "Carol", "Dave"]
+    project = make_project(dict.fromkeys(names, 3))
+    before = files(project.folder)
+
+    result = project.crawl("-a", "test=1", *limit).expect(0)
+
+    assert "FAIL" not in result.out
+    for check in ("settings", "database", "source", "target", "mapping"):
+        assert check in result.out
+    assert [name for name in names if name in result.out] == names[:shown]
+    assert project.api.calls == []
+    assert files(project.folder) == before
+    assert KEY not in result.text
+
+
+def test_test_says_each_fault_and_exits_with_1(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 3})
+    project.sql("ALTER TABLE twitter_kol_all DROP COLUMN followers")
+    before = files(project.folder)
+
+    result = project.crawl("-a", "test=1", env={"KOL_API_KEY": ""}).expect(1)
+
+    faults = [line for line in result.out.splitlines() if line.startswith("FAIL")]
+    assert len(faults) == 2
+    assert "KOL_API_KEY" in faults[0]
+    assert 'ADD COLUMN "followers"' in faults[1]
+    assert "Traceback" not in result.text
+    assert files(project.folder) == before
+
+
+# --- dry_run=1 --------------------------------------------------------------------------------------------------
+
+
+def test_what_a_dry_run_bought_the_real_run_does_not_buy_again(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 450, "ethereum": 201})
+
+    project.crawl("-a", "dry_run=1", "-a", "limit=1").expect(0)
+    assert project.rows() == {}
+    assert [call.handle for call in project.api.calls] == ["btc"] * 3
+    assert project.rejects() == []
+
+    project.crawl().expect(0)
+    assert project.rows() == expected_rows({"BTC": 450, "ethereum": 201})
+    assert len(project.api.calls) == 3 + 2
+    assert set(project.bought().values()) == {1}
+
+
+# --- sandbox=1 --------------------------------------------------------------------------------------------------
+
+
+def test_the_sandbox_needs_no_key_and_touches_nothing_of_the_users_own(make_project: MakeProject) -> None:
+    # Given a project that is in use: tables with rows, a cache, a ledger, all by its `.env`
+    project = make_project({"BTC": 450})
+    home = Home.of(project, {"KOL_API_URL": project.api.url, "KOL_DB_URL": project.db_url})
+    home.crawl(env={"KOL_API_KEY": KEY}).expect(0)
+    sandbox = home.cache / "sandbox"
+    before = files(home.folder, without=sandbox)
+    project.api.clear_calls()
+
+    # When the sandbox runs
+    words = ("crawl", "followings", "-a", "sandbox=1", *FAST)
+    result = home.scrapy(*words).expect(0)
+
+    # Then its users are in a SQLite file of its own, and nothing else has changed
+    own = Home(home.folder, home.api, f"sqlite:///{next(sandbox.glob('*.db'))}", root=home.root)
+    assert own.rows() == expected_rows(SAMPLE_KOLS)
+    assert "8 complete" in result.out
+    assert files(home.folder, without=sandbox) == before
+    assert project.api.calls == []
+
+    # When it runs again, then there is nothing to do
+    assert "0 bought" in home.scrapy(*words).expect(0).out
+
+    # When its table is emptied, then a replay fills it
+    own.sql("DELETE FROM twitter_kol_all")
+    assert "0 bought" in home.scrapy(*words, *REPLAY).expect(0).out
+    assert own.rows() == expected_rows(SAMPLE_KOLS)
+    assert files(home.folder, without=sandbox) == before
+    assert project.api.calls == []
+
+
+def test_the_sandbox_does_not_look_at_the_users_database_nor_settings(make_project: MakeProject) -> None:
+    # 127.0.0.1:9: nobody is there; the tables are named as nobody's
+    project = make_project({})
+    home = Home.of(
+        project,
+        {
+            "KOL_DB_URL": "doris://kol:pw@127.0.0.1:9/prod",
+            "KOL_API_URL": project.api.url,
+            "KOL_SOURCE_TABLE": "prod.kols",
+            "KOL_TARGET_TABLE": "prod.users",
+        },
+    )
+    home.crawl("-a", "sandbox=1", "-a", "kols=OneFriendOnly").expect(0)
+    assert project.api.calls == []
+    assert [path.name for path in home.cache.iterdir()] == ["sandbox"]
+
+
+# --- initdb -----------------------------------------------------------------------------------------------------
+
+
+def test_from_an_empty_folder_to_users_in_a_table(make_project: MakeProject) -> None:
+    project = make_project(SAMPLE_KOLS)
+    project.db_url = f"sqlite:///{project.folder / 'fresh.db'}"
+
+    first = project.scrapy("initdb", "--sample").expect(0)
+    again = project.scrapy("initdb", "--sample").expect(0)
+
+    assert first.out.count("created") == 2
+    assert again.out.count("already there") >= 2
+    assert [name for (name,) in project.sql("SELECT user_name FROM twitter_kol ORDER BY id")] == list(SAMPLE_KOLS)
+    project.crawl().expect(0)
+    assert project.rows() == expected_rows(SAMPLE_KOLS)
+
+
+# --- feeds ------------------------------------------------------------------------------------------------------
+
+
+def test_feeds_have_one_mapped_row_a_user(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 450})
+    feeds = {name: project.folder / f"users.{name}" for name in ("jsonl", "json", "csv")}
+
+    project.crawl(*(word for path in feeds.values() for word in ("-o", str(path)))).expect(0)
+
+    expected = [asdict(row) for row in expected_rows({"BTC": 450}).values()]
+    assert len(expected) == 450
+    assert [json.loads(line) for line in feeds["jsonl"].read_text(encoding="utf-8").split("\n")[:-1]] == expected
+    assert json.loads(feeds["json"].read_text(encoding="utf-8")) == expected
+    with feeds["csv"].open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        assert tuple(reader.fieldnames or ()) == COLUMNS
+        assert list(reader) == [
+            {name: "" if value is None else str(value) for name, value in row.items()} for row in expected
+        ]
+    for path in feeds.values():
+        assert "区块链 観測者 코인" in path.read_text(encoding="utf-8")
+
+
+# --- source tables ----------------------------------------------------------------------------------------------
+
+
+def test_blank_odd_and_repeated_handles_are_sorted_out(make_project: MakeProject, mariadb: MariaDB) -> None:
+    project = make_project({"BTC": 3, "ethereum": 2}, db_url=mariadb.url, names=[])
+    handles = [
+        None,
+        "",
+        "  ",
+        "@BTC",
+        " btc ",
+        "https://x.com/BTC",
+        "BTC",
+        "Ethereum",
+        "not a handle!",
+        "a-b",
+        "ETHEREUM",
+    ]
+    for handle in handles:
+        project.sql(f"INSERT INTO `{project.source}` (user_name) VALUES (?)", handle)
+
+    result = project.crawl(*STATS).expect(0)
+
+    assert project.rows() == expected_rows({"BTC": 3, "ethereum": 2})
+    assert sorted(project.bought()) == [("btc", ""), ("ethereum", "")]
+    assert set(project.bought().values()) == {1}
+    assert {name: count for name, count in stats(result).items() if name.startswith("skipped/")} == {
+        "skipped/blank": 3,
+        "skipped/repeated": 4,
+        "skipped/invalid": 2,
+    }
+
+
+def test_of_3000_kols_with_2990_done_the_other_10_are_bought(make_project: MakeProject) -> None:
+    names = [f"kol{number}" for number in range(3000)]
+    project = make_project(dict.fromkeys(names, 2))
+    _note_as_complete(project, names[:1000] + names[1010:])
+
+    result = project.crawl().expect(0)
+
+    assert sorted(handle for handle, _ in project.bought()) == sorted(names[1000:1010])
+    assert project.rows() == expected_rows(dict.fromkeys(names[1000:1010], 2))
+    assert "10 complete" in result.out
+
+
+def _note_as_complete(project: Project, names: list[str]) -> None:
+    project.cache.mkdir()
+    with closing(connect(project.cache)) as ledger:
+        ledger.execute("PRAGMA synchronous = OFF")
+        target = target_id(ledger, f"{open_database(project.db_url, base=ROOT).label} {project.target}")
+        pages = Pages(ledger, "twitterapi_io", target)
+        kols = Kols(ledger, "twitterapi_io", target, pages)
+        for name in names:
+            kols.begin(Kol(name.lower(), name))
+            kols.end(name.lower(), State.FETCHED, "", 1, 2, bought=True)
+        with transaction(ledger):
+            ledger.execute(
+                "INSERT INTO kol_load (target, provider, handle, generation, loaded_at) "
+                "SELECT ?, provider, handle, generation, finished_at FROM kol",
+                (target,),
+            )
+
+
+# --- exit codes -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Fault("not_found", times=None), 0),
+        (Fault("bad_request", times=None), 3),
+        (Fault("no_cursor", times=None), 3),
+        (Fault("no_credit", times=None), 1),
+    ],
+    ids=lambda value: value.name if isinstance(value, Fault) else str(value),
+)
+def test_the_exit_code_says_how_the_run_ended(make_project: MakeProject, fault: Fault, code: int) -> None:
+    project = make_project({"BTC": 450, "ethereum": 201}, faults={"ethereum": fault})
+    result = project.crawl("-s", "CONCURRENT_REQUESTS=1").expect(code)
+    assert set(expected_rows({"BTC": 450})) <= set(project.rows())
+    assert "Traceback" not in result.text
+
+
+def test_a_cap_with_work_left_exits_with_1_and_one_that_is_just_enough_with_0(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 450})
+    project.crawl("-a", "max_calls=2").expect(1)
+    assert len(project.api.calls) == 2
+    project.crawl("-a", "max_calls=1").expect(0)
+    assert len(project.api.calls) == 3
+    assert project.rows() == expected_rows({"BTC": 450})
+
+
+def test_an_interrupted_run_exits_with_130_and_a_replay_of_it_with_0(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 1000, "one": 1}, latency=0.3)
+    run = project.start_crawl()
+    project.api.wait_for_calls(3)
+    run.send_signal(signal.SIGINT)
+    finish(run).expect(130)
+
+    result = project.crawl(*REPLAY, env={"KOL_API_KEY": ""}).expect(0)
+
+    assert "1 unfinished" in result.out
+    assert project.ended() == {"btc": "fetching", "one": "complete"}
+    assert 0 < len(project.rows()) < len(expected_rows({"BTC": 1000, "one": 1}))

@@ -1,0 +1,214 @@
+"""A replay loads what the cache holds, without key and network; the page fetched last wins; damage hides nothing."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+from kolspider.mapping import Mapper
+from kolspider.providers import provider
+from tests.e2e.harness import expected_rows, kill, rows_of_pages, watch_network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kolspider.items import Row
+    from tests.e2e.conftest import MakeProject
+    from tests.e2e.harness import Project
+
+KOLS = {"alpha": 450, "beta": 201, "nobody": 0}
+REPLAY = ("-s", "HTTPCACHE_IGNORE_MISSING=True")
+NO_KEY = {"KOL_API_KEY": ""}
+
+
+def test_a_replay_rebuilds_an_emptied_table_without_key_api_and_network(make_project: MakeProject) -> None:
+    project = make_project(KOLS, unusable=True)
+    watched, log = watch_network(project.folder)
+    project.crawl("-a", "max_calls=5", env=watched).expect(1)
+    assert log.exists()  # so it would tell of a connection
+    log.unlink()
+    rows, rejects, states = project.rows(), project.rejects(), project.ended()
+    assert rows == rows_of_pages(KOLS, project.api.calls, unusable=True)
+    assert sorted(states.values()) == ["complete", "complete", "fetching"]
+    empty(project)
+    project.api.stop()
+
+    result = project.crawl(*REPLAY, env=NO_KEY | watched).expect(0)
+
+    assert project.rows() == rows
+    assert project.rejects() == rejects != []
+    assert project.ended() == states
+    assert re.search(r"\b1 (lists? )?(are |is )?unfinished", result.out), result.out
+    assert not log.exists()
+
+
+def test_replay_pending_loads_only_what_is_not_in_the_target(make_project: MakeProject) -> None:
+    project = make_project(KOLS)
+    project.crawl("-a", "kols=alpha").expect(0)
+    project.crawl("-a", "dry_run=1").expect(0)
+    empty(project)
+    project.api.stop()
+
+    project.crawl("-a", "replay=pending", env=NO_KEY).expect(0)
+
+    assert project.rows() == expected_rows({"beta": 201})
+    assert project.ended() == dict.fromkeys(KOLS, "complete")
+
+
+def test_the_page_fetched_last_wins_when_an_older_one_is_loaded_late_and_in_a_replay(
+    make_project: MakeProject,
+) -> None:
+    project = make_project(OLD_AND_NEW)
+    right = load_the_new_list_before_the_old_one(project)
+
+    project.crawl("-a", "kols=old").expect(0)
+    assert project.rows() == right
+
+    empty(project)
+    project.crawl(*REPLAY).expect(0)
+    assert project.rows() == right
+    assert len(project.api.calls) == 4
+
+
+def test_the_page_fetched_last_wins_among_kols_at_once_and_after_a_kill(make_project: MakeProject) -> None:
+    kols = dict.fromkeys((f"kol{number}" for number in range(12)), 650)
+    project = make_project(kols, latency=0.06)
+    often = ("-s", "KOL_FLUSH_ROWS=300", "-s", "KOL_FLUSH_SECS=0.05")
+    with profiles_changing_all_the_time(project):
+        process = project.start_crawl(*often)
+        project.api.wait_for_calls(26)
+        kill(process)
+        project.crawl(*often).expect(0)
+    assert project.rows() == newest_rows_of_the_cache(project)
+
+
+def test_the_page_fetched_last_wins_when_only_some_kols_are_replayed(make_project: MakeProject) -> None:
+    project = make_project(OLD_AND_NEW)
+    right = load_the_new_list_before_the_old_one(project)
+    project.crawl("-a", "replay=all", "-a", "kols=old", env=NO_KEY).expect(0)
+    assert project.rows() == right
+
+
+def test_the_page_fetched_last_wins_when_it_is_evicted_before_the_older_one_is_loaded(
+    make_project: MakeProject,
+) -> None:
+    project = make_project(OLD_AND_NEW)
+    evict = ("-s", "KOL_CACHE_EVICT=True")
+    right = load_the_new_list_before_the_old_one(project, *evict)
+
+    project.crawl(*evict).expect(0)
+
+    assert project.rows() == right
+
+
+def test_a_damaged_page_is_told_hides_no_other_and_is_bought_again(make_project: MakeProject) -> None:
+    kols = {"alpha": 700, "beta": 450, "gamma": 201}
+    project = make_project(kols)
+    project.crawl("-a", "dry_run=1").expect(0)
+    damaged = {("alpha", 2): flipped, ("beta", 1): cut, ("gamma", 2): emptied}
+    for (handle, number), how in damaged.items():
+        damage(project, handle, number, how)
+    calls = project.api.calls
+
+    result = project.crawl(*REPLAY, env=NO_KEY).expect(3)
+
+    good = [call for call in calls if (call.handle, call.page) not in damaged]
+    assert project.rows() == rows_of_pages(kols, good)
+    for handle, number in damaged:
+        assert re.search(rf"KOL {handle}: page {number} .*damaged", result.err)
+    assert re.search(r"\b3\b.*\n*.*damaged|damaged.*\b3\b", result.out)
+    assert "complete" not in project.ended().values()
+
+    project.api.clear_calls()
+    project.crawl().expect(0)
+    assert {(call.handle, call.page) for call in project.api.calls} == set(damaged)
+    assert len(project.api.calls) == len(damaged)
+    assert project.rows() == expected_rows(kols)
+    assert project.ended() == dict.fromkeys(kols, "complete")
+
+
+def test_a_replay_with_arguments_about_buying_is_wrong_usage(make_project: MakeProject) -> None:
+    project = make_project(KOLS)
+    buying = {"refresh": "30d", "retry": "partial", "max_calls": "1", "dry_run": "1"}
+    words = [word for name, value in buying.items() for word in ("-a", f"{name}={value}")]
+    result = project.crawl(*REPLAY, *words).expect(2)
+    (line,) = result.text.splitlines()
+    assert all(name in line for name in buying)
+    assert project.api.calls == []
+    assert not project.cache.exists()
+
+
+OLD_AND_NEW = {"old": 250, "new": 250}
+"""About half of their accounts are the same."""
+
+
+def load_the_new_list_before_the_old_one(project: Project, *words: str) -> dict[str, Row]:
+    """Fetch `old`, then, when profiles have changed, fetch and load `new`. Returns the rows that are right
+    once both are loaded."""
+    project.crawl("-a", "dry_run=1", "-a", "kols=old").expect(0)
+    project.api.revision = 1
+    project.crawl("-a", "kols=new", *words).expect(0)
+    older, newer = expected_rows({"old": 250}), expected_rows({"new": 250}, revision=1)
+    assert older.keys() & newer.keys()
+    assert project.rows() == newer
+    return older | newer
+
+
+@contextmanager
+def profiles_changing_all_the_time(project: Project) -> Iterator[None]:
+    """While this lasts, hardly two pages show the same profile of an account that they share."""
+    enough = threading.Event()
+
+    def change() -> None:
+        while not enough.wait(0.005):
+            project.api.revision += 1
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join()
+
+
+def newest_rows_of_the_cache(project: Project) -> dict[str, Row]:
+    """The rows that the cached pages give, put on top of each other in the order of fetching."""
+    adapter, mapper = provider("twitterapi_io"), Mapper()
+    rows: dict[str, Row] = {}
+    with project.opened() as (_, pages):
+        for handle, cursor in project.ledger("SELECT handle, cursor FROM page ORDER BY seq"):
+            _, body = pages.get(handle, 0, cursor)
+            for raw in adapter.parse(200, body, cursor).users:
+                row = mapper.map_user(adapter.followed_user(raw), raw)
+                rows[row.id] = row
+    return rows
+
+
+def empty(project: Project) -> None:
+    project.sql(f"DELETE FROM {project.target}")
+
+
+def flipped(body: bytes) -> bytes:
+    middle = len(body) // 2
+    return body[:middle] + bytes([body[middle] ^ 0xFF]) + body[middle + 1 :]
+
+
+def cut(body: bytes) -> bytes:
+    return body[: len(body) // 2]
+
+
+def emptied(body: bytes) -> bytes:
+    return b""
+
+
+def damage(project: Project, handle: str, number: int, how: Callable[[bytes], bytes]) -> None:
+    """Change the stored body of a page."""
+    with closing(sqlite3.connect(project.cache / "kolspider.sqlite3")) as store, store:
+        ((seq, body),) = store.execute(
+            "SELECT seq, body FROM page WHERE handle = ? AND number = ?", (handle, number)
+        ).fetchall()
+        store.execute("UPDATE page SET body = ? WHERE seq = ?", (how(body), seq))

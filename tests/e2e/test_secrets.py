@@ -1,0 +1,248 @@
+"""The API key and the database password are nowhere: not on the screen at the loudest level, not in the log, in
+no file of the cache or the job directory, packed or unpacked. And no run prints a warning of Python's."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+
+from kolspider.sandbox import Fault, profile
+from kolspider.store.pages import zstd
+from tests.e2e.harness import FAST, KEY, expected_rows, finish, http_server, reply
+from tests.mariadb import PASSWORD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from http.server import BaseHTTPRequestHandler
+    from pathlib import Path
+
+    from tests.e2e.conftest import MakeProject
+    from tests.e2e.harness import Project, Result
+    from tests.mariadb import MariaDB
+
+LOUD = ("-L", "DEBUG", "-s", "STATS_DUMP=True")
+WARN = {"PYTHONWARNINGS": "default"}
+PASSWORD_BEGINS = "s3cr3t-p"
+"""What the password and all of its encodings begin with."""
+SECRETS = (KEY, base64.b64encode(KEY.encode()).decode(), PASSWORD_BEGINS)
+
+ECHOED_KEY = "Zq7Xv9Kp2Wm4Tb6Rn8YcLd3Hs5Jg"
+PIECES = tuple(ECHOED_KEY[at : at + 6] for at in range(len(ECHOED_KEY) - 5))
+"""A part of the key is a leak, too."""
+
+
+@pytest.fixture
+def database_url(mariadb: MariaDB) -> str:
+    """A database that asks for a password."""
+    assert PASSWORD.startswith(PASSWORD_BEGINS)
+    return mariadb.url
+
+
+def test_a_job_from_its_dry_run_to_its_replay_leaves_no_secret(make_project: MakeProject, database_url: str) -> None:
+    # Given a job with users that are set aside, and everything that writes a file switched on
+    kols = {"BTC": 450, "ethereum": 320}
+    project = make_project(kols, db_url=database_url, unusable=True)
+    job = ("-s", f"JOBDIR={project.folder / 'job'}", "-s", f"LOG_FILE={project.folder / 'log.txt'}")
+    # when it is checked, tried, run and replayed
+    results = [
+        project.crawl(*LOUD, "-a", "test=1", env=WARN).expect(0),
+        project.crawl(*LOUD, "-a", "dry_run=1", "-a", "limit=1", env=WARN).expect(0),
+        project.crawl(*LOUD, *job, "-o", f"{project.folder / 'users.jsonl'}", env=WARN).expect(0),
+        project.crawl(*LOUD, "-a", "replay=all", env=WARN).expect(0),
+    ]
+    # then it is all there, the secrets apart
+    assert project.rows() == expected_rows(kols, unusable=True)
+    assert project.rejects()
+    assert (project.folder / "job").is_dir()
+    assert "kol/api/calls" in (project.folder / "log.txt").read_text()
+    assert leaks(SECRETS, results, project.folder) == []
+    assert python_warnings(results) == []
+
+
+def test_failures_of_the_api_leave_no_secret(make_project: MakeProject, database_url: str) -> None:
+    # Given an API that fails each KOL in another way
+    names = ("not_found", "bad_request_list", "error_in_200", "server_error", "reset", "cut_off", "not_json", "loop")
+    faults = {name: Fault(name, times=None) for name in names} | {"slowed": "rate_limit_bare"}
+    project = make_project(dict.fromkeys((*names, "slowed"), 250), db_url=database_url, faults=faults)
+    results = [
+        project.crawl(*LOUD, env=WARN).expect(3),
+        # and then a key that it refuses, over a connection that broke before
+        project.crawl(*LOUD, "-a", "kols=BTC", env=WARN | {"KOL_API_KEY": "an0ther-k3y"}).expect(1),
+    ]
+    assert leaks((*SECRETS, "an0ther-k3y"), results, project.folder) == []
+    assert python_warnings(results) == []
+
+
+def test_failures_of_the_database_leave_no_secret(make_project: MakeProject, database_url: str) -> None:
+    project = make_project({"BTC": 250}, db_url=database_url)
+    server = urlsplit(database_url)
+    right, wrong = quote(PASSWORD, safe=""), "wr0ng-passw0rd"
+    urls = {
+        "wrong password": f"mysql://kol:{wrong}@127.0.0.1:{server.port}/kol",
+        "wrong database": f"mysql://kol:{right}@127.0.0.1:{server.port}/nothing",
+        "nobody there": f"mysql://kol:{right}@127.0.0.1:1/kol",
+        "not a Doris": f"doris://kol:{wrong}@127.0.0.1:{server.port}/kol",
+    }
+    results = side_by_side(project, {name: ("-s", f"KOL_DB_URL={url}") for name, url in urls.items()})
+    assert {name: result.code for name, result in results.items()} == dict.fromkeys(urls, 1)
+    for name, result in results.items():
+        assert len(told := [line for line in result.err.splitlines() if line.startswith("kolspider: ")]) == 1, name
+        assert "://" in told[0], name  # it names the database
+    assert leaks((*SECRETS, wrong), results.values(), project.folder) == []
+    assert python_warnings(results.values()) == []
+
+
+def test_wrong_usage_is_told_in_one_line_that_repeats_no_secret(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 250})
+    cases = {
+        "unknown argument": ("-a", f"apikey={KEY}"),
+        "no name": ("-a", KEY),
+        "unknown setting": ("-s", f"KOL_APIKEY={KEY}"),
+        "two words": ("-s", f"KOL_API_KEY=Bearer {KEY}"),
+        "key as user": ("-s", f"KOL_API_URL=https://user:{KEY}@127.0.0.1:1"),
+        "key as query": ("-s", f"KOL_API_URL=https://127.0.0.1:1/?key={KEY}"),
+        "password not quoted": ("-s", f"KOL_DB_URL=mysql://kol:{PASSWORD}@127.0.0.1/kol"),
+        "bad port": ("-s", f"KOL_DB_URL=doris://kol:{quote(PASSWORD, safe='')}@127.0.0.1:99999/kol"),
+    }
+    results = side_by_side(project, cases)
+    assert leaks(SECRETS, results.values(), project.folder) == []
+    assert python_warnings(results.values()) == []
+    assert {name: result.code for name, result in results.items()} == dict.fromkeys(cases, 2)
+    assert {name: len(result.err.splitlines()) for name, result in results.items()} == dict.fromkeys(cases, 1)
+    assert project.api.calls == []
+
+
+def test_a_key_argument_that_no_header_can_carry_is_refused_before_the_first_call(make_project: MakeProject) -> None:
+    # as it is when it comes as KOL_API_KEY
+    keys = {"two words": f"Bearer {KEY}", "two lines": f"{KEY}\r\nX-Evil: 1", "other letters": f"{KEY}ключ"}
+    project = make_project({"BTC": 250})
+    results = side_by_side(project, {name: ("-a", f"api_key={key}") for name, key in keys.items()})
+    assert leaks(SECRETS, results.values(), project.folder) == []
+    assert project.api.calls == []
+    assert {name: result.code for name, result in results.items()} == dict.fromkeys(keys, 2)
+
+
+def test_a_key_that_came_as_an_argument_is_as_secret(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 250, "ethereum": 250}, faults={"ethereum": Fault("bad_request", times=None)})
+    words = ("-a", f"api_key={KEY}", "-s", f"JOBDIR={project.folder / 'job'}")
+    result = project.crawl(*LOUD, *words, env=WARN | {"KOL_API_KEY": ""}).expect(3)
+    assert all(call.key_ok for call in project.api.calls)
+    assert leaks(SECRETS, [result], project.folder) == []
+    assert python_warnings([result]) == []
+
+
+def test_the_key_that_a_refusal_repeats_is_not_shown(make_project: MakeProject) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        reply(request, 401, json.dumps({"detail": f"the key {request.headers['X-API-Key']} is no good"}).encode())
+
+    project = make_project({"BTC": 250})
+    result = crawl_at(project, answer).expect(1)
+    assert "the key *** is no good" in result.text
+    assert leaks(PIECES, [result], project.folder) == []
+
+
+def test_the_key_that_an_error_repeats_is_in_no_reason_and_no_log(make_project: MakeProject) -> None:
+    # Given an API that repeats the key in its errors
+    errors: dict[str, tuple[int, dict[str, object]]] = {
+        "in200": (200, {"status": "error", "msg": "the key KEY is busy"}),
+        "gone": (200, {"status": "error", "msg": "user not found with KEY"}),
+        "code": (200, {"code": "KEY", "message": "see KEY"}),
+        "bad": (400, {"detail": [{"loc": ["header", "KEY"], "msg": "KEY is not valid"}]}),
+        "boom": (500, {"error": "KEY"}),
+    }
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        status, body = errors[user_of(request)]
+        reply(request, status, json.dumps(body).replace("KEY", request.headers["X-API-Key"]).encode())
+
+    project = make_project(dict.fromkeys(errors, 0))
+    result = crawl_at(project, answer).expect(3)
+    assert set(project.ended().values()) == {"failed", "not_found"}
+    assert "the key *** is busy" in project.records()["in200"].reason
+    assert leaks(PIECES, [result, project.scrapy("kols", "--json")], project.folder) == []
+
+
+def test_no_piece_of_the_key_is_left_where_a_long_message_is_cut(make_project: MakeProject) -> None:
+    # Given messages that are cut somewhere inside the key
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        length = int(user_of(request).removeprefix("kol"))
+        message = "x" * length + request.headers["X-API-Key"]
+        reply(request, 400, json.dumps({"detail": message}).encode())
+
+    project = make_project({f"kol{length}": 0 for length in range(170, 200, 5)})
+    result = crawl_at(project, answer).expect(3)
+    assert leaks(PIECES, [result], project.folder) == []
+
+
+def test_the_key_that_a_good_page_repeats_is_not_kept(make_project: MakeProject) -> None:
+    # Given an API that puts the key into its answers
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        page = {
+            "status": "success", "msg": f"served to {request.headers['X-API-Key']}", "has_next_page": False,
+            "next_cursor": "", "followings": [profile(1), profile(2)],
+        }  # fmt: skip
+        reply(request, 200, json.dumps(page).encode())
+
+    project = make_project({"BTC": 2})
+    result = crawl_at(project, answer).expect(0)
+    assert len(project.rows()) == 2
+    assert leaks(PIECES, [result], project.folder) == []
+
+
+def crawl_at(project: Project, answer: object) -> Result:
+    """Crawl, loudly, from a server of the test's own."""
+    with http_server(answer) as url:  # type: ignore[arg-type]
+        return project.crawl(*LOUD, "-s", "RETRY_TIMES=1", env=WARN | {"KOL_API_URL": url, "KOL_API_KEY": ECHOED_KEY})
+
+
+def user_of(request: BaseHTTPRequestHandler) -> str:
+    return parse_qs(urlsplit(request.path).query)["userName"][0]
+
+
+def side_by_side(project: Project, cases: dict[str, tuple[str, ...]]) -> dict[str, Result]:
+    """Crawl, loudly, with each of these, three at a time, in cache directories of their own."""
+    results: dict[str, Result] = {}
+    waiting = list(cases.items())
+    while waiting:
+        batch, waiting = waiting[:3], waiting[3:]
+        started = [
+            (
+                name,
+                project.start(
+                    "crawl", "followings", *FAST, *LOUD, *words,
+                    env=WARN | {"KOL_CACHE_DIR": str(project.folder / f"cache {name}")},
+                ),
+            )
+            for name, words in batch
+        ]  # fmt: skip
+        results |= {name: finish(process) for name, process in started}
+    return results
+
+
+def leaks(secrets: Iterable[str], results: Iterable[Result], folder: Path) -> list[str]:
+    """Where one of the secrets is: on the screen, or in a file of the project, packed or not."""
+    places = [(f"output {number}", result.text.encode()) for number, result in enumerate(results)]
+    for path in filter(lambda path: path.is_file(), sorted(folder.rglob("*"))):
+        places.append((str(path), path.read_bytes()))
+        if path.name == "kolspider.sqlite3":
+            places += page_bodies(path)
+    return [f"{secret} in {name}" for name, content in places for secret in secrets if secret.encode() in content]
+
+
+def page_bodies(store: Path) -> Iterator[tuple[str, bytes]]:
+    """The unpacked pages of a cache."""
+    with closing(sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)) as connection:
+        for seq, body in connection.execute("SELECT seq, body FROM page"):
+            yield f"page {seq} of {store}", zstd.decompress(body)
+
+
+def python_warnings(results: Iterable[Result]) -> list[str]:
+    """Lines in which Python or a library warns."""
+    return [line for result in results for line in result.text.splitlines() if re.search(r"\w+Warning\b", line)]

@@ -1,0 +1,193 @@
+"""Wrong usage is one line and nothing else: nothing called, nothing written, exit code 2. And where settings come
+from: the command line beats the environment, which beats `.env`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kolspider.arguments import Arguments
+from tests.e2e.harness import FAST, KEY, Home, expected_rows, finish
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tests.e2e.conftest import MakeProject
+    from tests.e2e.harness import Project, Result
+
+REPLAY = ("-s", "HTTPCACHE_IGNORE_MISSING=True")
+
+
+def refusals(project: Project, cases: Mapping[Sequence[str], str]) -> None:
+    """Each case (words of the command to what its refusal tells) is wrong usage, and does nothing at all."""
+    before = _files(project.folder)
+    words = list(cases)
+    results: list[Result] = []
+    while words:  # two at a time, because each takes a second
+        results += [finish(run, timeout=20) for run in [project.start_crawl(*some) for some in words[:2]]]
+        del words[:2]
+    for (typed, told), result in zip(cases.items(), results, strict=True):
+        assert (result.code, result.out) == (2, ""), f"{typed}: {result}"
+        (line,) = result.err.splitlines()
+        assert told in line, typed
+        assert KEY not in line
+    assert _files(project.folder) == before
+    assert project.api.calls == []
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
+
+
+# --- wrong usage ------------------------------------------------------------------------------------------------
+
+
+def test_wrong_arguments_are_refused_in_one_line_and_nothing_is_done(make_project: MakeProject) -> None:
+    refusals(
+        make_project({"BTC": 3}),
+        {
+            ("-a", "limits=50"): "unknown argument -a limits",
+            ("-a", "limit=0"): "-a limit=0",
+            ("-a", "limit"): "-a",
+            ("--limit", "50"): "--limit",
+            ("-a", "test=1", "-a", "kols=BTC"): "test=1 goes with limit alone",
+            (*REPLAY, "-a", "refresh=30d"): "refresh",
+        },
+    )
+
+
+def test_wrong_settings_are_refused_in_one_line_and_nothing_is_done(make_project: MakeProject) -> None:
+    refusals(
+        make_project({"BTC": 3}),
+        {
+            ("-s", "KOL_CACHEDIR=/tmp"): "KOL_CACHEDIR",
+            ("-s", "KOL_FLUSH_ROWS=many"): "KOL_FLUSH_ROWS",
+            ("-s", "KOL_API_KEY="): "KOL_API_KEY",
+            ("-s", "KOL_DB_URL=postgres://kol:pw@h/db"): "KOL_DB_URL",
+            ("-s", "KOL_FLUSH_ROWS"): "-s",
+            ("-o", "users.xml"): "xml",
+            ("-O", "users.dat:pickle"): "pickle",
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("HTTPCACHE_IGNORE_MISSING", "yes"),
+        ("LOG_LEVEL", "LOUD"),
+        ("CONCURRENT_REQUESTS", "0"),
+        ("KOL_TARGET_TABLE", "a.b.c"),
+    ],
+)
+def test_a_setting_that_nothing_can_be_made_of_is_refused_in_one_line(
+    make_project: MakeProject, setting: str, value: str
+) -> None:
+    refusals(make_project({"BTC": 3}), {("-s", f"{setting}={value}"): setting})
+
+
+def test_a_key_that_no_header_can_carry_is_refused_wherever_it_comes_from(make_project: MakeProject) -> None:
+    refusals(
+        make_project({"BTC": 3}),
+        {("-a", "api_key=two words"): "api_key", ("-s", "KOL_API_KEY=two words"): "KOL_API_KEY"},
+    )
+
+
+def test_an_unknown_spider_is_refused_with_the_name_of_ours(make_project: MakeProject) -> None:
+    result = make_project({}).scrapy("crawl", "followers").expect(2)
+    (line,) = result.err.splitlines()
+    assert "scrapy crawl followings" in line
+    assert result.out == ""
+
+
+def test_a_job_begun_with_other_arguments_is_refused_and_its_file_stays(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 3, "ethereum": 3})
+    job = ("-s", f"JOBDIR={project.folder / 'job'}")
+    project.crawl("-a", "limit=1", *job).expect(0)
+    file = (project.folder / "job" / "job.json").read_text()
+    project.api.clear_calls()
+
+    result = project.crawl("-a", "limit=2", *job).expect(2)
+
+    (line,) = (line for line in result.err.splitlines() if line.startswith("kolspider: "))
+    assert "limit" in line
+    assert str(project.folder / "job") in line
+    assert result.out == ""
+    assert project.api.calls == []
+    assert (project.folder / "job" / "job.json").read_text() == file
+
+
+def test_a_second_run_at_the_same_time_is_refused_and_the_first_goes_on(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 1000}, latency=0.8)
+    first = project.start_crawl()
+    project.api.wait_for_calls(1)
+
+    look = project.start_crawl("-a", "test=1")  # only looks, so it may
+    second = project.crawl().expect(2)
+    assert "BTC" in finish(look).expect(0).out
+
+    (line,) = (line for line in second.err.splitlines() if line.startswith("kolspider: "))
+    assert str(project.cache) in line
+    assert second.out == ""
+    assert first.poll() is None, "the first run had ended, so nothing was tried"
+    finish(first).expect(0)
+    assert project.rows() == expected_rows({"BTC": 1000})
+    assert len(project.api.calls) == 5
+
+
+def test_the_help_lists_every_argument_with_an_example(make_project: MakeProject) -> None:
+    result = make_project({}).scrapy("crawl", "-h").expect(0)
+    for argument in fields(Arguments):
+        assert f"-a {argument.name}=" in result.out
+    assert "-a limit=50" in result.out
+    assert "-a refresh=30d" in result.out
+
+
+# --- where settings come from -----------------------------------------------------------------------------------
+
+
+def test_the_command_line_beats_the_environment_which_beats_dotenv(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 3})
+    home = Home.of(
+        project,
+        {
+            "KOL_API_KEY": f'"{KEY}"  # quoted, with a comment',
+            "KOL_API_URL": project.api.url,
+            "KOL_SOURCE_TABLE": "from_dotenv",
+            "KOL_TARGET_TABLE": "not_this_one",
+            "KOL_DB_URL": "sqlite:///not_this_one.db",
+            "DOWNLOAD_DELAY": "60",
+        },
+    )
+    home.env = {"KOL_TARGET_TABLE": "from_environment", "KOL_DB_URL": "sqlite:///not_this_one_either.db"}
+    home.source, home.target = "from_dotenv", "from_environment"
+    home.init(["BTC"])
+
+    home.crawl("-s", f"KOL_DB_URL={project.db_url}").expect(0)
+
+    assert home.rows() == expected_rows({"BTC": 3})
+    assert [call.key_ok for call in project.api.calls] == [True]
+    assert home.cache.is_dir()
+    assert [path.name for path in home.root.glob("*.db")] == []
+
+
+def test_relative_paths_start_at_scrapy_cfg_wherever_the_command_is_run(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 3})
+    home = Home.of(project, {"KOL_API_KEY": KEY, "KOL_API_URL": project.api.url, "KOL_DB_URL": "sqlite:///here.db"})
+    home.db_url = f"sqlite:///{home.root / 'here.db'}"
+    home.init(["BTC"])
+    below = home.root / "kolspider" / "spiders"
+
+    words = ("-m", "scrapy", "crawl", "followings", *FAST)
+    run = subprocess.run(
+        [sys.executable, *words], cwd=below, env=home.environment(), capture_output=True, text=True, check=False
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert home.rows() == expected_rows({"BTC": 3})
+    assert home.cache.is_dir()
