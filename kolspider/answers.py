@@ -10,7 +10,7 @@ from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddlewa
 
 from kolspider.errors import StopRun
 from kolspider.providers.base import ApiError, ErrorKind, Page, one_line
-from kolspider.redaction import redacted
+from kolspider.redaction import redacted, redacted_body
 from kolspider.run import NotAsked, run_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,10 @@ class AnswerMiddleware:
 
     async def process_response(self, request: Request, response: Response) -> Response | Request:
         """Pass a page or the last word on a KOL; ask again, or stop the run, for everything else."""
-        answer = self._provider.parse(response.status, response.body, request.meta["cursor"])
+        body = redacted_body(response.body, self._run.config.api_key)
+        if body != response.body:
+            response = response.replace(body=body)
+        answer = self._provider.parse(response.status, body, request.meta["cursor"])
         request.meta["answer"] = answer
         if "cached" in response.flags:
             return response
@@ -73,8 +76,6 @@ class AnswerMiddleware:
         if isinstance(answer, Page):
             self._run.count("api/pages")
             return response
-        answer = ApiError(answer.kind, redacted(answer.message, (self._run.config.api_key,)))
-        request.meta["answer"] = answer
         self._run.count(f"api/errors/{answer.kind}")
         if answer.kind in _STOPS:
             said = f' (HTTP {response.status}: "{answer.message}")' if answer.message else f" (HTTP {response.status})"
@@ -89,7 +90,7 @@ class AnswerMiddleware:
         self._run.count("api/errors/network")
         credits_estimated = self._provider.price(0, self._provider.page_size)
         self._run.count("api/credits_estimated", credits_estimated)
-        reason = f"{type(exception).__name__}: {exception}"
+        reason = redacted(f"{type(exception).__name__}: {exception}", (self._run.config.api_key,))
         return await self._again(request, ApiError(ErrorKind.TRANSIENT, one_line(reason)))
 
     async def _again(self, request: Request, error: ApiError) -> Request | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kolspider.errors import WrongUsage
 from kolspider.handles import normalise
+from kolspider.redaction import fits_a_header
 from kolspider.states import State
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ def _replay(raw: str) -> str:
 
 
 def _key(raw: str) -> str:
-    if not raw:
-        raise ValueError("is empty")
+    if not raw or not fits_a_header(raw):
+        raise ValueError("is not a key that an HTTP header can carry")
     return raw
 
 

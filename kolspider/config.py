@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
+from kolspider.db.base import name_parts
 from kolspider.errors import WrongUsage
 from kolspider.providers import provider
+from kolspider.redaction import fits_a_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
     from kolspider.providers.base import Provider
 
-__all__ = ["PROJECT_DIR", "Config"]
+__all__ = ["PROJECT_DIR", "Config", "boolean"]
 
 PROJECT_DIR = Path(__file__).resolve().parents[1]
 """Where scrapy.cfg is; relative paths in settings start here."""
@@ -27,7 +30,7 @@ _KNOWN = {
     "KOL_DB_URL", "KOL_FLUSH_ROWS", "KOL_FLUSH_SECS", "KOL_RETRY_SECS", "KOL_SOURCE_TABLE", "KOL_SUMMARY_FILE",
     "KOL_TARGET_TABLE",
 }  # fmt: skip
-_BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_BOOLS = {"1": True, "true": True, "0": False, "false": False}
 _Value = TypeVar("_Value")
 
 
@@ -46,6 +49,8 @@ class Config:
     flush_rows: int
     flush_secs: float
     db_retry_secs: float
+    concurrency: int
+    """KOLs at once."""
     retry_times: int
     retry_secs: float
     delay: float
@@ -56,6 +61,8 @@ class Config:
     @classmethod
     def from_settings(cls, settings: BaseSettings) -> Config:
         """Read the settings. Raises WrongUsage, naming the setting that is wrong."""
+        if str(settings["LOG_LEVEL"]).upper() not in logging.getLevelNamesMapping():
+            raise WrongUsage(f"LOG_LEVEL={settings['LOG_LEVEL']!r} is none of DEBUG, INFO, WARNING, ERROR")
         unknown = sorted(name for name in settings if str(name).startswith("KOL_") and name not in _KNOWN)
         if unknown:
             raise WrongUsage(f"unknown setting {unknown[0]}; the settings are {', '.join(sorted(_KNOWN))}")
@@ -67,13 +74,14 @@ class Config:
             provider=adapter,
             api_url=_api_url(str(settings["KOL_API_URL"] or adapter.default_url)),
             db_url=_text(settings, "KOL_DB_URL"),
-            source_table=_text(settings, "KOL_SOURCE_TABLE"),
-            target_table=_text(settings, "KOL_TARGET_TABLE"),
+            source_table=_table(settings, "KOL_SOURCE_TABLE"),
+            target_table=_table(settings, "KOL_TARGET_TABLE"),
             cache_dir=PROJECT_DIR / Path(_text(settings, "KOL_CACHE_DIR")).expanduser(),
-            cache_evict=_bool(settings, "KOL_CACHE_EVICT"),
+            cache_evict=boolean(settings, "KOL_CACHE_EVICT"),
             flush_rows=_number(settings, "KOL_FLUSH_ROWS", int, 1),
             flush_secs=_number(settings, "KOL_FLUSH_SECS", float, 0),
             db_retry_secs=_number(settings, "KOL_DB_RETRY_SECS", float, 0),
+            concurrency=_number(settings, "CONCURRENT_REQUESTS", int, 1),
             retry_times=_number(settings, "RETRY_TIMES", int, 0),
             retry_secs=_number(settings, "KOL_RETRY_SECS", float, 0),
             delay=_number(settings, "DOWNLOAD_DELAY", float, 0),
@@ -90,7 +98,17 @@ def _text(settings: BaseSettings, name: str) -> str:
     return value
 
 
-def _bool(settings: BaseSettings, name: str) -> bool:
+def _table(settings: BaseSettings, name: str) -> str:
+    table = _text(settings, name)
+    try:
+        name_parts(table)
+    except WrongUsage as error:
+        raise WrongUsage(f"{name}: {error}") from None
+    return table
+
+
+def boolean(settings: BaseSettings, name: str) -> bool:
+    """A setting that is True or False. Raises WrongUsage."""
     value = str(settings[name]).strip().lower()
     if value not in _BOOLS:
         raise WrongUsage(f"{name}={settings[name]!r} is neither True nor False")
@@ -111,7 +129,7 @@ def _number(settings: BaseSettings, name: str, kind: Callable[[str], _Value], le
 
 
 def _api_key(key: str) -> str:
-    if not all("!" <= character <= "~" for character in key):
+    if not fits_a_header(key):
         raise WrongUsage("KOL_API_KEY has characters that no HTTP header can carry (a blank, a line break, a quote?)")
     return key
 

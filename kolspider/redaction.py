@@ -6,10 +6,13 @@ import logging
 import traceback
 from typing import Any
 
-__all__ = ["redact_logs", "redacted"]
+__all__ = ["fits_a_header", "redact_logs", "redacted", "redacted_body"]
 
 _SHORTEST = 4
 """A shorter secret is not searched for: replacing every "a" would hide the message, not the secret."""
+
+
+_SHORTEST_IN_BODY = 12
 
 
 def redacted(text: str, secrets: tuple[str, ...]) -> str:
@@ -18,6 +21,17 @@ def redacted(text: str, secrets: tuple[str, ...]) -> str:
         if len(secret) >= _SHORTEST:
             text = text.replace(secret, "***")
     return text
+
+
+def redacted_body(body: bytes, secret: str) -> bytes:
+    """Return an answer without the key, which a server may repeat in it. A key too short to be one could be part
+    of an id, and is left."""
+    return body.replace(secret.encode(), b"***") if len(secret) >= _SHORTEST_IN_BODY else body
+
+
+def fits_a_header(key: str) -> bool:
+    """Whether an HTTP header can carry the key: printable ASCII without blanks."""
+    return all("!" <= character <= "~" for character in key)
 
 
 def redact_logs(*secrets: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -29,6 +30,10 @@ _FLUSH_BYTES = 4_000_000
 takes 1 to 8 MB an INSERT best."""
 _BATCHES_WAITING = 2
 """How many batches may wait before pages are held back: memory stays flat while the database is slow."""
+
+
+_LOOK_EVERY = 0.5
+"""Seconds between two looks at whether the run is stopping."""
 
 
 class Writer:
@@ -62,13 +67,21 @@ class Writer:
         self._bytes += _size(page)
 
     async def room(self) -> None:
-        """Wait until the buffer is small enough for another page."""
+        """Wait until the buffer is small enough for another page; not for an outage when the run is stopping."""
         async with self._changed:
             self._changed.notify_all()
-            await self._changed.wait_for(lambda: self._task.done() or not self._is_full(_BATCHES_WAITING))
+            while self._is_full(_BATCHES_WAITING) and not self._task.done():
+                if self._run.stopping:
+                    self._give_up.set()
+                    return
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_EVERY):
+                        await self._changed.wait()
 
     async def close(self) -> None:
-        """Write what is left, however little, and wait for it."""
+        """Write what is left, however little, and wait for it. A run that is stopping waits out no outage."""
+        if self._run.stopping:
+            self._give_up.set()
         async with self._changed:
             self._closing = True
             self._changed.notify_all()

@@ -145,12 +145,6 @@ def test_a_key_that_no_header_can_carry_is_refused_without_repeating_it(key: str
     assert "secrét" not in line
 
 
-@pytest.mark.parametrize("name", ["KOL_SOURCE_TABLE", "KOL_TARGET_TABLE"])
-@pytest.mark.parametrize("table", ["a.b.c", "db.", ".t", "."])
-def test_what_is_no_table_name_is_refused_by_the_name_of_its_setting(name: str, table: str) -> None:
-    assert name in refusal(**{name: table})
-
-
 def test_a_home_directory_that_does_not_exist_is_refused_by_name() -> None:
     assert "KOL_CACHE_DIR" in refusal(KOL_CACHE_DIR="~nobody-of-that-name/cache")
 

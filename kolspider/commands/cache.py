@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kolspider.command import ProjectCommand, handle_of, when
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.states import State
-from kolspider.store.database import FILE_NAME, OLD_FILES, connect, empty, shrink, target_id
+from kolspider.store.database import FILE_NAME, OLD_FILES, connect, empty, shrink, target_id, transaction
 from kolspider.store.kols import Kols
 from kolspider.store.lock import DirectoryLock
 from kolspider.store.pages import Pages
@@ -101,7 +101,8 @@ def _prune(config: Config, database: Database) -> None:
     with DirectoryLock(config.cache_dir), closing(connect(config.cache_dir)) as connection:
         before = _bytes_on_disk(config.cache_dir)
         target = target_id(connection, target_label(config, database))
-        deleted = Pages(connection, config.provider.name, target).delete_loaded()
+        with transaction(connection):
+            deleted = Pages(connection, config.provider.name, target).delete_loaded()
         shrink(connection)
         freed = max(before - _bytes_on_disk(config.cache_dir), 0)
     print(f"{deleted:,} pages of loaded KOLs deleted, {_size(freed)} freed")

@@ -14,7 +14,7 @@ from scrapy.exceptions import UsageError
 
 from kolspider.arguments import HELP, Arguments
 from kolspider.command import KeepLines
-from kolspider.config import PROJECT_DIR, Config
+from kolspider.config import PROJECT_DIR, Config, boolean
 from kolspider.db import open_database
 from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.exporters import FORMATS
@@ -80,7 +80,7 @@ class Command(CrawlCommand):
             self._check_spider(args)
             self._check_feeds()
             settings = self._settings
-            self._arguments = Arguments.parse(opts.spargs, ignore_missing=settings.getbool("HTTPCACHE_IGNORE_MISSING"))
+            self._arguments = Arguments.parse(opts.spargs, ignore_missing=boolean(settings, "HTTPCACHE_IGNORE_MISSING"))
             if self._arguments.sandbox:
                 _point_at_sandbox(settings)
             if self._arguments.replay:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SqliteDatabase"]
 
-BUSY_SECS = 30.0
+BUSY_SECS = 2.0  # and then again, for as long as KOL_DB_RETRY_SECS says
 
 # Primary result codes (https://www.sqlite.org/rescode.html); what is in neither set is fatal.
 LOST = {

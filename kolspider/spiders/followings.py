@@ -76,7 +76,7 @@ class FollowingsSpider(Spider):
                     damaged.add(cached.handle)
         if replay:
             return
-        self._places = asyncio.Semaphore(self.crawler.settings.getint("CONCURRENT_REQUESTS"))
+        self._places = asyncio.Semaphore(run.config.concurrency)
         for due in run.selection.due():
             if due.why is Why.BEGUN and due.state != State.FETCHING and due.kol.handle not in damaged:
                 continue  # the list had ended; only its cached pages had to be loaded
@@ -190,8 +190,8 @@ class FollowingsSpider(Spider):
         if isinstance(failure.value, NotAsked):
             return
         followings: _List = failure.request.cb_kwargs["followings"]  # type: ignore[attr-defined]
-        reason = one_line(f"page {followings.paging.pages + 1}: {type(failure.value).__name__}: {failure.value}")
-        self._end(followings, State.FAILED, redacted(reason, (self.run.config.api_key,)))
+        reason = f"page {followings.paging.pages + 1}: {type(failure.value).__name__}: {failure.value}"
+        self._end(followings, State.FAILED, one_line(redacted(reason, (self.run.config.api_key,))))
 
     def _end(self, followings: _List, state: State, reason: str) -> None:
         self.run.loads.list_ended(

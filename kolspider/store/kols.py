@@ -164,7 +164,7 @@ class Kols:
     def settle(self, handle: str, *, evict: bool) -> State | None:
         """All pages of an ended list are committed. Returns the state now, None when a page is still waiting.
 
-        A whole list makes the older generations needless; with evict its own pages go too.
+        A whole list makes the older generations needless; with evict the pages of loaded lists go too.
         """
         state = State(str(self._get(handle, "state")))
         if self._pages.are_waiting(handle):
@@ -183,8 +183,8 @@ class Kols:
                 self._db.execute(
                     "UPDATE kol SET restarts = 0 WHERE provider = ? AND handle = ?", (self._provider, handle)
                 )
-                if evict:
-                    self._pages.delete(handle)
+            if evict:
+                self._pages.delete_loaded()
         return State.COMPLETE if state is State.FETCHED else state
 
     def states_of_selected(self) -> dict[State, int]:

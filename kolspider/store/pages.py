@@ -104,29 +104,27 @@ class Pages:
         Pages fetched after the first of them come along even when they are in the target already: an older
         page written late must not leave its older profile of an account on top of a newer one.
         """
-        first = self._db.execute(
-            "SELECT min(seq) FROM page p WHERE p.provider = ? AND p.handle IN (SELECT handle FROM temp.selected) "
-            "AND NOT EXISTS (SELECT 1 FROM page_load l WHERE l.target = ? AND l.seq = p.seq)",
-            (self._provider, self._target),
-        ).fetchone()[0]
-        if first is not None:
-            yield from self._from(
-                first,
-                "(p.handle IN (SELECT handle FROM temp.selected) "
-                "OR EXISTS (SELECT 1 FROM page_load l WHERE l.target = ? AND l.seq = p.seq))",
-            )
+        return self._from_the_first("AND NOT EXISTS (SELECT 1 FROM page_load l WHERE l.target = ? AND l.seq = p.seq)")
 
     def of_selected(self) -> Iterator[CachedPage]:
-        """Every page of the selected KOLs, in the order of fetching."""
-        yield from self._from(0, "(p.handle IN (SELECT handle FROM temp.selected) AND ? IS NOT NULL)")
+        """Every page of the selected KOLs, in the order of fetching, with those loaded after them as above."""
+        return self._from_the_first("AND ? IS NOT NULL")
 
-    def _from(self, first: int, which: str) -> Iterator[CachedPage]:
+    def _from_the_first(self, which: str) -> Iterator[CachedPage]:
         """One page at a time: the run writes to the same file between two of them."""
+        first = self._db.execute(
+            "SELECT min(p.seq) FROM page p WHERE p.provider = ? AND p.handle IN (SELECT handle FROM temp.selected) "
+            f"{which}",
+            (self._provider, self._target),
+        ).fetchone()[0]
+        if first is None:
+            return
         seq = first - 1
         while row := self._db.execute(
             "SELECT p.seq, p.handle, coalesce(k.user_name, p.handle), p.number, p.cursor, p.body FROM page p "
             "LEFT JOIN kol k ON k.provider = p.provider AND k.handle = p.handle "
-            f"WHERE p.seq > ? AND p.provider = ? AND {which} ORDER BY p.seq LIMIT 1",
+            "WHERE p.seq > ? AND p.provider = ? AND (p.handle IN (SELECT handle FROM temp.selected) "
+            "OR EXISTS (SELECT 1 FROM page_load l WHERE l.target = ? AND l.seq = p.seq)) ORDER BY p.seq LIMIT 1",
             (seq, self._provider, self._target),
         ).fetchone():
             seq, handle, user_name, number, cursor, packed = row
@@ -185,19 +183,19 @@ class Pages:
         return self._db.execute("SELECT users, count(*) FROM page GROUP BY users").fetchall()
 
     def delete_loaded(self) -> int:
-        """Delete the pages of KOLs whose list is wholly in the target. Returns how many."""
+        """Delete the pages of KOLs whose list is wholly in the target. Returns how many. Inside a transaction.
+
+        Pages fetched after one that still waits are kept: they are loaded again behind it (see waiting).
+        """
         loaded = (
             "provider = ? AND handle IN (SELECT l.handle FROM kol_load l JOIN kol k USING (provider, handle) "
             "WHERE l.target = ? AND l.provider = page.provider AND l.generation = k.generation) "
             "AND handle NOT IN (SELECT p.handle FROM page p WHERE p.provider = page.provider AND NOT EXISTS "
-            "(SELECT 1 FROM page_load d WHERE d.target = ? AND d.seq = p.seq))"
+            "(SELECT 1 FROM page_load d WHERE d.target = ? AND d.seq = p.seq)) "
+            "AND seq < coalesce((SELECT min(seq) FROM page w WHERE NOT EXISTS "
+            "(SELECT 1 FROM page_load d WHERE d.target = ? AND d.seq = w.seq)), seq + 1)"
         )
-        with transaction(self._db):
-            return self._forget(loaded, (self._provider, self._target, self._target))
-
-    def delete(self, handle: str) -> None:
-        """Delete all pages of a KOL. Inside a transaction."""
-        self._forget("provider = ? AND handle = ?", (self._provider, handle))
+        return self._forget(loaded, (self._provider, self._target, self._target, self._target))
 
     def delete_older(self, handle: str, generation: int) -> None:
         """Delete the pages of a KOL's earlier generations. Inside a transaction."""

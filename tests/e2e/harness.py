@@ -169,6 +169,12 @@ class Project:
         """How often each page was asked for, by (handle, cursor)."""
         return Counter((call.handle, call.cursor) for call in self.api.calls)
 
+    @contextmanager
+    def store(self) -> Iterator[sqlite3.Connection]:
+        """The store's SQLite file, to bring it into a state that is hard to hit; committed at the end."""
+        with closing(sqlite3.connect(self.cache / "kolspider.sqlite3")) as connection, connection:
+            yield connection
+
     def opened(self) -> AbstractContextManager[tuple[Kols, Pages]]:
         """The ledger and the cached pages, as `scrapy kols` reads them."""
         config = SimpleNamespace(cache_dir=self.cache, target_table=self.target, provider=provider("twitterapi_io"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import time
@@ -29,7 +30,7 @@ BUSY_SECS = 6
 COMMITS_OFTEN = ("-s", "KOL_FLUSH_ROWS=300", "-s", "KOL_FLUSH_SECS=0.1")
 
 
-@pytest.mark.parametrize("seed", [1])
+@pytest.mark.parametrize("seed", range(int(os.environ.get("KOL_TEST_SEEDS", "1"))))
 def test_five_kills_lose_no_user_and_buy_again_only_what_was_in_flight(
     make_project: MakeProject, db_url: str, seed: int
 ) -> None:
@@ -62,6 +63,22 @@ def test_five_kills_lose_no_user_and_buy_again_only_what_was_in_flight(
     if db_url:
         assert [path.name for path in job.iterdir()] == ["job.json"]
         assert_no_secret_in(job / "job.json")
+
+
+def test_a_list_whose_last_commit_was_all_that_a_dead_run_did_is_complete_after_the_next(
+    make_project: MakeProject,
+) -> None:
+    project = make_project({"alpha": 450, "beta": 5})
+    project.crawl().expect(0)
+    calls = project.api.calls
+    with project.store() as store:  # what a kill between the mark on its last page and the mark on the list leaves
+        store.execute("DELETE FROM kol_load")
+    assert project.ended() == {"alpha": "fetched", "beta": "fetched"}
+
+    project.crawl().expect(0)
+
+    assert project.ended() == {"alpha": "complete", "beta": "complete"}
+    assert project.api.calls == calls
 
 
 def test_an_interrupt_loads_what_has_arrived_and_no_page_is_asked_for_again(make_project: MakeProject) -> None:

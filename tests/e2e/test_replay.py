@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import threading
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kolspider.mapping import Mapper
@@ -207,7 +206,7 @@ def emptied(body: bytes) -> bytes:
 
 def damage(project: Project, handle: str, number: int, how: Callable[[bytes], bytes]) -> None:
     """Change the stored body of a page."""
-    with closing(sqlite3.connect(project.cache / "kolspider.sqlite3")) as store, store:
+    with project.store() as store:
         ((seq, body),) = store.execute(
             "SELECT seq, body FROM page WHERE handle = ? AND number = ?", (handle, number)
         ).fetchall()
