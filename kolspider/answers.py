@@ -78,7 +78,7 @@ class AnswerMiddleware:
             return response
         self._run.count(f"api/errors/{answer.kind}")
         if answer.kind in _STOPS:
-            said = f' (HTTP {response.status}: "{answer.message}")' if answer.message else f" (HTTP {response.status})"
+            said = f" ({answer.message})"
             self._run.stop(StopRun(_STOPS[answer.kind].format(said=said, url=self._run.config.api_url)))
             raise NotAsked("the run is stopping")
         return await self._again(request, answer) or response

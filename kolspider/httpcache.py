@@ -71,7 +71,7 @@ class PageStorage:
         if found is None:
             return None
         meta["seq"], body = found
-        self._run.count("cache/hits")
+        self._run.count_hit(meta["seq"])
         return TextResponse(request.url, body=body, encoding="utf-8")
 
     def store_response(self, spider: Spider, request: Request, response: Response) -> None:

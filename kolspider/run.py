@@ -58,6 +58,7 @@ class Run:
         self.writer: Writer | None = None
         """Set by the pipeline; a dry run has none."""
         self.loads = Loads(self)
+        self._hits: set[int] = set()
         self._crawler: Crawler | None = None
         self._closing: asyncio.Task[None] | None = None
         self.database = database
@@ -163,6 +164,12 @@ class Run:
         """Add to one of Scrapy's stats, `kol/<name>`."""
         if self._crawler is not None:
             self._crawler.stats.inc_value(f"kol/{name}", by)
+
+    def count_hit(self, seq: int) -> None:
+        """Count a page that came from the cache: once, although it is both loaded and walked past."""
+        if seq not in self._hits:
+            self._hits.add(seq)
+            self.count("cache/hits")
 
     async def room(self) -> None:
         """Wait until the writer can take another page."""

@@ -92,8 +92,7 @@ class FollowingsSpider(Spider):
             self.run.count("cache/damaged")
             logger.warning("KOL %s: page %d in the cache is damaged", cached.user_name, cached.number)
             return None
-        if self.run.arguments.replay:
-            self.run.count("cache/hits")
+        self.run.count_hit(cached.seq)
         kol = Kol(cached.handle, cached.user_name)
         return FollowingsPage(kol, cached.number, cached.cursor, answer.users, not answer.more, cached.seq)
 

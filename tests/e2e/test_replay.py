@@ -78,7 +78,7 @@ def test_the_page_fetched_last_wins_among_kols_at_once_and_after_a_kill(make_pro
     often = ("-s", "KOL_FLUSH_ROWS=300", "-s", "KOL_FLUSH_SECS=0.05")
     with profiles_changing_all_the_time(project):
         process = project.start_crawl(*often)
-        project.api.wait_for_calls(26)
+        assert project.api.wait_for_calls(26, timeout=60)
         kill(process)
         project.crawl(*often).expect(0)
     assert project.rows() == newest_rows_of_the_cache(project)
