@@ -11,7 +11,6 @@ from kolspider.errors import StopRun, UserError
 from kolspider.fitting import Fitter
 from kolspider.items import Row
 from kolspider.mapping import Mapper
-from kolspider.sandbox import entry
 from kolspider.store.database import connect_to_read, empty_in_memory
 from kolspider.store.reading import target_label
 from kolspider.store.selection import Selection
@@ -64,6 +63,8 @@ def _say(good: bool, what: str, text: str) -> None:
 
 def _map_samples(config: Config, table: Table) -> str:
     """Map users as ugly as real profiles are, and fit them to the columns."""
+    from kolspider.sandbox import entry  # noqa: PLC0415 - its HTTP server takes a quarter of a second to import
+
     mapper, fitter = Mapper(), Fitter(table.columns)
     rows = 0
     for index in range(_SAMPLE_USERS):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scrapy.settings import BaseSettings
+from scrapy.settings import Settings
 
 from kolspider.config import PROJECT_DIR, Config
 from kolspider.errors import WrongUsage
@@ -28,16 +28,20 @@ GOOD = {
     "RETRY_TIMES": "4",
     "DOWNLOAD_DELAY": "2",
     "DOWNLOAD_TIMEOUT": "30",
+    "CONCURRENT_REQUESTS": "8",
+    "LOG_LEVEL": "INFO",
+    "KOL_SUMMARY_FILE": "",
+    "JOBDIR": "",
 }
 NUMBERS = [name for name, value in GOOD.items() if value.isdigit()]
-WHOLE = ["KOL_FLUSH_ROWS", "RETRY_TIMES"]
+WHOLE = ["KOL_FLUSH_ROWS", "RETRY_TIMES", "CONCURRENT_REQUESTS"]
 
 # Neither the command line nor the environment can hold a NUL.
 any_text = st.text(st.characters(exclude_characters="\0"))
 
 
 def config(**changed: object) -> Config:
-    return Config.from_settings(BaseSettings({**GOOD, **changed}))
+    return Config.from_settings(Settings({**GOOD, **changed}))
 
 
 def refusal(**changed: object) -> str:
@@ -51,7 +55,7 @@ def refusal(**changed: object) -> str:
 
 
 def test_good_settings_are_read_as_what_they_mean() -> None:
-    found = config(KOL_FLUSH_SECS="2.5", KOL_CACHE_EVICT="yes", JOBDIR="jobs/a")
+    found = config(KOL_FLUSH_SECS="2.5", KOL_CACHE_EVICT="true", JOBDIR="jobs/a")
     assert found.api_key == "secret-key-0123456789"
     assert found.provider.name == "twitterapi_io"
     assert found.api_url == "https://api.twitterapi.io"
@@ -102,7 +106,7 @@ def test_a_fraction_is_refused_where_a_whole_number_is_meant(name: str, text: st
     assert name in refusal(**{name: text})
 
 
-@pytest.mark.parametrize("name", ["KOL_FLUSH_ROWS", "DOWNLOAD_TIMEOUT"])
+@pytest.mark.parametrize("name", ["KOL_FLUSH_ROWS", "DOWNLOAD_TIMEOUT", "CONCURRENT_REQUESTS"])
 def test_zero_is_refused_where_nothing_would_ever_happen(name: str) -> None:
     assert name in refusal(**{name: "0"})
 
@@ -145,8 +149,9 @@ def test_a_key_that_no_header_can_carry_is_refused_without_repeating_it(key: str
     assert "secrét" not in line
 
 
-def test_a_home_directory_that_does_not_exist_is_refused_by_name() -> None:
-    assert "KOL_CACHE_DIR" in refusal(KOL_CACHE_DIR="~nobody-of-that-name/cache")
+@pytest.mark.parametrize("name", ["KOL_CACHE_DIR", "KOL_SUMMARY_FILE", "JOBDIR"])
+def test_the_home_directory_of_nobody_is_refused_by_the_name_of_the_setting(name: str) -> None:
+    assert name in refusal(**{name: "~nobody-of-that-name/x"})
 
 
 @pytest.mark.parametrize("name", GOOD)

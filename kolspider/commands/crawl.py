@@ -22,7 +22,6 @@ from kolspider.files import write_atomically
 from kolspider.preflight import preflight
 from kolspider.redaction import redact_logs
 from kolspider.run import Run
-from kolspider.sandbox import SAMPLE_KOLS, Sandbox
 from kolspider.store.database import OLD_FILES
 from kolspider.summary import Summary
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from scrapy.settings import BaseSettings
 
     from kolspider.db import Database
+    from kolspider.sandbox import Sandbox
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ class Command(CrawlCommand):
             self.exitcode = 130
 
     def _crawl(self) -> None:
-        with Sandbox(key=self._config.api_key) if self._arguments.sandbox else nullcontext() as sandbox:
+        with _sandbox(self._config.api_key) if self._arguments.sandbox else nullcontext() as sandbox:
             config = self._config
             if sandbox:
                 config = replace(config, api_url=sandbox.url)
@@ -201,9 +201,17 @@ def _point_at_sandbox(settings: BaseSettings) -> None:
         settings.set(name, value, priority="cmdline")
 
 
+def _sandbox(key: str) -> Sandbox:
+    from kolspider.sandbox import Sandbox  # noqa: PLC0415 - its HTTP server takes a quarter of a second to import
+
+    return Sandbox(key=key)
+
+
 def _make_sample_tables(config: Config, database: Database) -> None:
-    config.cache_dir.mkdir(parents=True, exist_ok=True)
+    from kolspider.sandbox import SAMPLE_KOLS  # noqa: PLC0415 - as above
+
     try:
+        config.cache_dir.mkdir(parents=True, exist_ok=True)
         database.create_tables(config.source_table, config.target_table)
         database.insert_handles(config.source_table, list(SAMPLE_KOLS))
     except database.errors as error:

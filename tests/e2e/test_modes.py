@@ -256,7 +256,6 @@ def _note_as_complete(project: Project, names: list[str]) -> None:
     ("fault", "code"),
     [
         (Fault("not_found", times=None), 0),
-        (Fault("bad_request", times=None), 3),
         (Fault("no_cursor", times=None), 3),
         (Fault("no_credit", times=None), 1),
     ],

@@ -45,7 +45,9 @@ def test_five_kills_lose_no_user_and_buy_again_only_what_was_in_flight(
         before = len(project.api.calls)
         process = project.start_crawl(*words)
         moment = before + dice.randint(1, 14)
-        wait_until(lambda process=process, moment=moment: process.poll() == 0 or len(project.api.calls) >= moment)
+        wait_until(
+            lambda process=process, moment=moment: process.poll() is not None or len(project.api.calls) >= moment
+        )
         time.sleep(dice.uniform(0, 0.2))
         kill(process)
         in_flight = project.in_flight(since=before)
