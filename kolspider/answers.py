@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
 
-from kolspider.errors import StopRun
+from kolspider.errors import NotAsked, StopRun
 from kolspider.providers.base import ApiError, ErrorKind, Page, one_line
 from kolspider.redaction import redacted, redacted_body
-from kolspider.run import NotAsked, run_of
+from kolspider.run import run_of
 
 if TYPE_CHECKING:
     from scrapy import Request
@@ -70,7 +70,12 @@ class AnswerMiddleware:
         answer = self._provider.parse(response.status, body, request.meta["cursor"])
         request.meta["answer"] = answer
         if "cached" in response.flags:
-            return response
+            if isinstance(answer, Page):
+                return response
+            logger.warning("KOL %s: a cached page is no page any more; asking again", request.meta["kol"].user_name)
+            with self._run.disk():
+                self._run.pages.drop(request.meta.pop("seq"))
+            return request.copy()
         users = len(answer.users) if isinstance(answer, Page) else 0
         self._run.count("api/credits_estimated", self._provider.price(users, self._provider.page_size))
         if isinstance(answer, Page):

@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
 
-from kolspider.errors import StopRun
-from kolspider.run import NotAsked, run_of
+from kolspider.errors import NotAsked, StopRun
+from kolspider.run import run_of
 
 if TYPE_CHECKING:
     from scrapy import Request
@@ -28,6 +27,8 @@ _IDLE_SECS = 4
 """A kept-alive connection idle for longer is not used again: servers drop theirs after 5 s or more, and a
 request on a dropped one may have been received and charged."""
 _LONGEST_WAIT = 300.0
+_LONGEST_ASKED = 3600.0
+"""Seconds of Retry-After that a run waits; for longer it ends, and is run again when the time has come."""
 _MOST_REFUSALS = 10
 """This many 429 in a row, each after a longer wait, and the run stops: every one may be charged."""
 
@@ -120,11 +121,8 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
 
     def _note_call(self, request: Request) -> None:
         """A call is in the ledger before it is made; when it can't be written, the page couldn't be, either."""
-        try:
+        with self._run.disk():
             self._run.kols.add_calls(request.meta["kol"].handle, 1)
-        except sqlite3.Error as error:
-            self._run.stop_for_disk(error)
-            raise NotAsked("the run is stopping") from None
 
     def _check_allowed(self) -> None:
         cap = self._run.arguments.max_calls
@@ -152,12 +150,17 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         config = self._run.config
         self._run.count("api/errors/rate_limit")
         self._run.count("api/credits_estimated", config.provider.price(0, config.provider.page_size))
+        asked = _retry_after(response)
         try:
-            wait = self._pace.refused(sent_at, time.monotonic(), _retry_after(response))
+            if asked is not None and asked > _LONGEST_ASKED:
+                raise StopRun(
+                    f"the API answered 429 and asks to wait {asked / 3600:.1f} h; run the same command again after that"
+                )
+            wait = self._pace.refused(sent_at, time.monotonic(), asked)
         except StopRun as error:
             self._run.stop(error)
             return
-        logger.warning("the API answered 429 (too fast): no request for %.3g s, then slower", wait)
+        logger.warning("the API answered 429 (too fast): no request for %.0f s, then slower", wait)
 
 
 def _retry_after(response: Response) -> float | None:

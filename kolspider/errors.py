@@ -1,6 +1,8 @@
 """Errors that are told to the user in one line; anything else is a bug and keeps its traceback."""
 
-__all__ = ["StopRun", "UserError", "WrongUsage"]
+from scrapy.exceptions import IgnoreRequest
+
+__all__ = ["NotAsked", "StopRun", "UserError", "WrongUsage"]
 
 
 class UserError(Exception):
@@ -17,3 +19,7 @@ class WrongUsage(UserError):  # noqa: N818
     """Wrong arguments or settings, or another run holds the cache directory (exit code 2)."""
 
     exit_code = 2
+
+
+class NotAsked(IgnoreRequest):
+    """The request was never sent because the run is stopping: nothing is known of its KOL by it."""

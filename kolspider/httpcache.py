@@ -71,7 +71,8 @@ class PageStorage:
         if found is None:
             return None
         meta["seq"], body = found
-        self._run.count_hit(meta["seq"])
+        if self._run.arguments.dry_run or not self._run.pages.is_coming(meta["seq"]):
+            self._run.count("cache/hits")  # the others are counted when they are loaded
         return TextResponse(request.url, body=body, encoding="utf-8")
 
     def store_response(self, spider: Spider, request: Request, response: Response) -> None:

@@ -7,9 +7,10 @@ KOL: its list's end in the ledger, all of its pages marked, complete, its pages 
 from __future__ import annotations
 
 import logging
-import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from kolspider.errors import NotAsked
 from kolspider.states import State
 from kolspider.wording import counted
 
@@ -46,7 +47,7 @@ class Loads:
 
     def committed(self, pages: Sequence[FollowingsPage], rejects: list[tuple[FollowingsPage, Reject]]) -> None:
         """The rows of these pages are committed; the users set aside are those in rejects."""
-        try:
+        with suppress(NotAsked), self._run.disk():
             size = self._run.rejects.append(rejects) if rejects else None
             self._run.note_loaded([page.seq for page in pages if page.seq is not None], size)
             for _, reject in rejects:
@@ -57,26 +58,28 @@ class Loads:
                 if not self._waiting[handle]:
                     del self._waiting[handle]
                     self._settle(handle)
-        except (sqlite3.Error, OSError) as error:
-            self._run.stop_for_disk(error)
 
     def list_ended(self, kol: Kol, state: State, reason: str, *, pages: int, users: int, bought: int) -> None:
         """A KOL's list came to its end: fetched, partial, not_found or failed."""
-        try:
+        size = f"{counted(users, 'user')} in {counted(pages, 'page')} ({bought} bought)"
+        if state is State.FETCHED and not self._run.arguments.dry_run:
+            self._whole[kol.handle] = f"KOL {kol.user_name}: complete, {size}"
+        elif state is State.FETCHED:
+            logger.info("KOL %s: fetched, %s", kol.user_name, size)
+        else:
+            logger.warning("KOL %s: %s, %s: %s", kol.user_name, state, reason, _WHAT_NEXT[state])
+        with suppress(NotAsked), self._run.disk():
             self._run.kols.end(kol.handle, state, reason, pages, users, bought=bought > 0)
-            size = f"{counted(users, 'user')} in {counted(pages, 'page')} ({bought} bought)"
-            if state is State.FETCHED:
-                self._whole[kol.handle] = f"KOL {kol.user_name}: complete, {size}"
-            else:
-                logger.warning("KOL %s: %s, %s: %s", kol.user_name, state, reason, _WHAT_NEXT[state])
-            if kol.handle not in self._waiting:
-                self._settle(kol.handle)
-        except sqlite3.Error as error:
-            self._run.stop_for_disk(error)
+            self._settle(kol.handle)
+
+    def list_had_ended(self, kol: Kol) -> None:
+        """The list ended in an earlier run: it may be done already, or will be when its pages are committed."""
+        with suppress(NotAsked), self._run.disk():
+            self._settle(kol.handle)
 
     def _settle(self, handle: str) -> None:
-        """Nothing of the KOL waits in the writer: if its list has ended, it may be done."""
-        if self._run.arguments.dry_run:
+        """If nothing of the KOL waits in the writer, and its list has ended, it may be done."""
+        if self._run.arguments.dry_run or handle in self._waiting:
             return
         state = self._run.kols.settle(handle, evict=self._run.config.cache_evict)
         if state is State.COMPLETE and handle in self._whole:

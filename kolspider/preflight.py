@@ -12,6 +12,7 @@ from kolspider.fitting import Fitter
 from kolspider.items import Row
 from kolspider.mapping import Mapper
 from kolspider.store.database import connect_to_read, empty_in_memory
+from kolspider.store.pages import Pages
 from kolspider.store.reading import target_label
 from kolspider.store.selection import Selection
 
@@ -83,7 +84,9 @@ def _next_kols(arguments: Arguments, config: Config, database: Database) -> list
     try:
         label = target_label(config, database)
         found = connection.execute("SELECT id FROM target WHERE label = ?", (label,)).fetchone()
-        selection = Selection(connection, config.provider.name, found[0] if found else -1)
+        target = found[0] if found else -1
+        Pages(connection, config.provider.name, target)  # names the waiting pages that the selection asks for
+        selection = Selection(connection, config.provider.name, target)
         selection.read(database.handles(config.source_table))
         limit = arguments.limit or _KOLS_SHOWN
         selection.choose_due(now=time.time(), refresh=None, retry=(), limit=limit, keep_done=False)

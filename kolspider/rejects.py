@@ -30,10 +30,14 @@ class RejectsFile:
             os.fsync(file.fileno())
             return file.tell()
 
+    def size(self) -> int:
+        """Bytes; 0 when there is no file."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
     def cut_to(self, size: int) -> None:
         """Drop what was written behind a size that was noted: its pages do not count as loaded, so its
         lines are about to be written again."""
-        if self.path.exists() and self.path.stat().st_size > size:
+        if self.size() > size:
             os.truncate(self.path, size)
 
 

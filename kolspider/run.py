@@ -6,12 +6,11 @@ import asyncio
 import logging
 import sqlite3
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from scrapy.exceptions import IgnoreRequest
-
 from kolspider.db.check import check_source, check_target, warnings
-from kolspider.errors import StopRun
+from kolspider.errors import NotAsked, StopRun
 from kolspider.job import Job
 from kolspider.loads import Loads
 from kolspider.rejects import RejectsFile
@@ -24,6 +23,8 @@ from kolspider.store.selection import Selection
 from kolspider.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from scrapy.crawler import Crawler
 
     from kolspider.arguments import Arguments
@@ -31,17 +32,13 @@ if TYPE_CHECKING:
     from kolspider.db.base import Database, Table
     from kolspider.writer import Writer
 
-__all__ = ["NotAsked", "Run", "run_of"]
+__all__ = ["Run", "run_of"]
 
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY = 0.2
 """Seconds between two looks at whether a waiting request should give up because the run stops."""
 _REJECTS_SIZE = "rejects_size"
-
-
-class NotAsked(IgnoreRequest):
-    """The request was never sent because the run is stopping: nothing is known of its KOL by it."""
 
 
 class Run:
@@ -58,7 +55,6 @@ class Run:
         self.writer: Writer | None = None
         """Set by the pipeline; a dry run has none."""
         self.loads = Loads(self)
-        self._hits: set[int] = set()
         self._crawler: Crawler | None = None
         self._closing: asyncio.Task[None] | None = None
         self.database = database
@@ -85,8 +81,11 @@ class Run:
         self.kols = Kols(self._connection, name, target, self.pages)
         self.selection = Selection(self._connection, name, target)
         self.rejects = RejectsFile(config.cache_dir / "rejects.jsonl")
-        size = self._connection.execute("SELECT value FROM note WHERE key = ?", (_REJECTS_SIZE,)).fetchone()
-        self.rejects.cut_to(size[0] if size else 0)
+        noted = self._connection.execute("SELECT value FROM note WHERE key = ?", (_REJECTS_SIZE,)).fetchone()
+        if noted:
+            self.rejects.cut_to(noted[0])
+        else:  # a new store beside an older store's file
+            self.note_loaded([], self.rejects.size())
         self.table = self._check_tables()
         self._select()
 
@@ -165,12 +164,6 @@ class Run:
         if self._crawler is not None:
             self._crawler.stats.inc_value(f"kol/{name}", by)
 
-    def count_hit(self, seq: int) -> None:
-        """Count a page that came from the cache: once, although it is both loaded and walked past."""
-        if seq not in self._hits:
-            self._hits.add(seq)
-            self.count("cache/hits")
-
     async def room(self) -> None:
         """Wait until the writer can take another page."""
         if self.writer is not None:
@@ -199,6 +192,15 @@ class Run:
         crawler = self._crawler
         if crawler is not None and crawler.crawling and self._closing is None:
             self._closing = asyncio.ensure_future(crawler.engine.close_spider_async(reason="stopped"))
+
+    @contextmanager
+    def disk(self) -> Iterator[None]:
+        """Around work with the cache directory: what goes wrong with it ends the run, and raises NotAsked."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            self.stop_for_disk(error)
+            raise NotAsked("the cache directory can't be used") from None
 
     def stop_for_disk(self, error: sqlite3.Error | OSError) -> None:
         """End the run because the cache directory can't be written."""

@@ -119,6 +119,8 @@ class Summary:
             return f"{command}   ({counted(self.left, 'more KOL')} {'is' if self.left == 1 else 'are'} due)"
         if self.states.get(State.FAILED):
             return f"{shlex.join(_without_once(self.command))}   (tries the failed ones again)"
+        if self._on_the_way:
+            return f"{command}   (goes on with {counted(self._on_the_way, 'unfinished KOL')})"
         if self.states.get(State.PARTIAL):
             return "scrapy crawl followings -a retry=partial   (buys only the page that broke each list)"
         return "nothing to do"
@@ -175,6 +177,10 @@ class Summary:
     @property
     def _troubled(self) -> int:
         return self.states.get(State.FAILED, 0) + self.states.get(State.PARTIAL, 0)
+
+    @property
+    def _on_the_way(self) -> int:
+        return sum(self.states.get(state, 0) for state in (State.NEW, State.FETCHING, State.FETCHED))
 
     @property
     def _whole(self) -> int:

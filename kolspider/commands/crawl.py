@@ -92,6 +92,8 @@ class Command(CrawlCommand):
                 raise WrongUsage("KOL_API_KEY is not set; put it into .env, or try -a sandbox=1, which needs none")
             # Scrapy's own JOBDIR files survive only a clean stop (scrapy/scrapy#7978): no part of it gets to see one.
             settings.set("JOBDIR", None, priority="cmdline")
+            # Without it every page would be bought again in every run.
+            settings.set("HTTPCACHE_ENABLED", True, priority="cmdline")
         except UserError as error:
             _refuse(error)
         self._typed = ["scrapy", "crawl", _SPIDER, *_typed(opts)]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from scrapy import Request, Spider
 
+from kolspider.errors import NotAsked
 from kolspider.items import FollowingsPage, Kol
 from kolspider.mapping import usable_id
 from kolspider.paging import Next, Paging
 from kolspider.providers.base import ApiError, ErrorKind, Page, one_line
 from kolspider.redaction import redacted
-from kolspider.run import NotAsked
 from kolspider.states import State
 from kolspider.store.selection import Due, Why
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from kolspider.run import Run
-    from kolspider.store.pages import CachedPage
 
 __all__ = ["FollowingsSpider"]
 
@@ -60,41 +60,47 @@ class FollowingsSpider(Spider):
         return spider
 
     async def start(self) -> AsyncIterator[Any]:
-        """Cached pages first, in the order of fetching, so that a newer profile is never overwritten by an
-        older one; then KOL after KOL, as many at once as CONCURRENT_REQUESTS says."""
-        run = self.run
-        run.announce()
-        self._provider = run.config.provider
-        replay = run.arguments.replay
-        damaged: set[str] = set()
-        if not run.arguments.dry_run:
-            for cached in run.pages.of_selected() if replay == "all" else run.pages.waiting():
-                if page := self._cached_page(cached):
+        """Cached pages first, then KOL after KOL, as many at once as CONCURRENT_REQUESTS says."""
+        self._provider = self.run.config.provider
+        self._places = asyncio.Semaphore(self.run.config.concurrency)
+        self._damaged: set[str] = set()
+        self.run.announce()
+        with suppress(NotAsked), self.run.disk():
+            if not self.run.arguments.dry_run:
+                async for page in self._cached_pages():
                     yield page
-                    await run.room()
-                else:
-                    damaged.add(cached.handle)
-        if replay:
-            return
-        self._places = asyncio.Semaphore(run.config.concurrency)
-        for due in run.selection.due():
-            if due.why is Why.BEGUN and due.state != State.FETCHING and due.kol.handle not in damaged:
-                continue  # the list had ended; only its cached pages had to be loaded
-            await self._places.acquire()
-            if run.stopping:
-                return
-            yield self._request(_List(due.kol, self._begin(due)), "")
+            if not self.run.arguments.replay:
+                async for request in self._first_requests():
+                    yield request
 
-    def _cached_page(self, cached: CachedPage) -> FollowingsPage | None:
-        body = cached.body
-        answer = None if body is None else self._provider.parse(200, body, cached.cursor)
-        if not isinstance(answer, Page):
+    async def _cached_pages(self) -> AsyncIterator[FollowingsPage]:
+        """In the order of fetching, so that a newer profile is never overwritten by an older one."""
+        pages = self.run.pages
+        for cached in pages.of_selected() if self.run.arguments.replay == "all" else pages.waiting():
+            body = cached.body
+            answer = None if body is None else self._provider.parse(200, body, cached.cursor)
+            if isinstance(answer, Page):
+                self.run.count("cache/hits")
+                kol = Kol(cached.handle, cached.user_name)
+                yield FollowingsPage(kol, cached.number, cached.cursor, answer.users, not answer.more, cached.seq)
+                await self.run.room()
+                continue
             self.run.count("cache/damaged")
             logger.warning("KOL %s: page %d in the cache is damaged", cached.user_name, cached.number)
-            return None
-        self.run.count_hit(cached.seq)
-        kol = Kol(cached.handle, cached.user_name)
-        return FollowingsPage(kol, cached.number, cached.cursor, answer.users, not answer.more, cached.seq)
+            if self.run.kols.will_ask_again(cached.handle, cached.generation):
+                self._damaged.add(cached.handle)
+            else:
+                pages.drop(cached.seq)
+
+    async def _first_requests(self) -> AsyncIterator[Request]:
+        for due in self.run.selection.due():
+            if due.why is Why.BEGUN and due.state != State.FETCHING and due.kol.handle not in self._damaged:
+                self.run.loads.list_had_ended(due.kol)  # only its cached pages had to be loaded
+                continue
+            await self._places.acquire()
+            if self.run.stopping:
+                return
+            yield self._request(_List(due.kol, self._begin(due)), "")
 
     def _begin(self, due: Due) -> int:
         kols, kol = self.run.kols, due.kol
@@ -102,7 +108,7 @@ class FollowingsSpider(Spider):
             return kols.begin_anew(kol, keep_good_pages=False)
         if due.why is Why.RETRY and due.state == State.PARTIAL:
             return kols.begin_anew(kol, keep_good_pages=True)
-        if due.why is Why.RETRY and due.state == State.FAILED and kols.was_restarted(kol.handle):
+        if due.why is Why.RETRY and due.state == State.FAILED and kols.cursor_refused_twice(kol.handle):
             return kols.begin_anew(kol, keep_good_pages=False)
         return kols.begin(kol)
 
@@ -132,6 +138,8 @@ class FollowingsSpider(Spider):
                 more = self._after_error(answer, followings)
             else:
                 more = yield from self._after_page(response, answer, followings)
+        except NotAsked:
+            return  # the cache directory can't be used, and the run stops
         finally:
             if more is None:
                 self._places.release()
@@ -158,14 +166,15 @@ class FollowingsSpider(Spider):
         if isinstance(outcome, Next):
             return self._request(followings, outcome.cursor)
         if "seq" not in response.meta:
-            return None  # the page could not be stored: the list is not whole in the cache, and the run stops
+            return None  # the page could not be stored, so the list is not whole in the cache; the run stops
         state = State.FETCHED if outcome.state is State.COMPLETE else outcome.state
         self._end(followings, state, outcome.reason)
         return None
 
     def _after_error(self, error: ApiError, followings: _List) -> Request | None:
         if error.kind is ErrorKind.BAD_CURSOR:
-            generation = self.run.kols.restart(followings.kol.handle)
+            with self.run.disk():
+                generation = self.run.kols.restart(followings.kol.handle)
             if generation is not None:
                 logger.warning(
                     "KOL %s: the API no longer takes its cursor (%s); buying the list again from page 1, once",

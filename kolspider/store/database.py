@@ -20,6 +20,7 @@ __all__ = [
     "connect_to_read",
     "empty",
     "empty_in_memory",
+    "name_waiting_pages",
     "shrink",
     "target_id",
     "transaction",
@@ -39,7 +40,7 @@ CREATE TABLE kol (                  -- the ledger: what is known of each KOL's l
   generation INTEGER NOT NULL DEFAULT 0,    -- raised by a refresh, a retry, a refused cursor
   state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
   pages INTEGER NOT NULL DEFAULT 0, users INTEGER NOT NULL DEFAULT 0, calls INTEGER NOT NULL DEFAULT 0,
-  restarts INTEGER NOT NULL DEFAULT 0,      -- after a refused cursor: allowed once
+  restarts INTEGER NOT NULL DEFAULT 0,      -- after a refused cursor: 1 is allowed, 2 is one refused again
   started_at REAL, finished_at REAL,        -- unix seconds
   PRIMARY KEY (provider, handle)
 ) WITHOUT ROWID;
@@ -53,7 +54,9 @@ CREATE TABLE page (                 -- the response cache: whole good pages only
 );
 CREATE TABLE target (id INTEGER PRIMARY KEY, label TEXT NOT NULL UNIQUE);
 CREATE TABLE page_load (            -- pages whose rows are committed in a target
-  seq INTEGER NOT NULL, target INTEGER NOT NULL, PRIMARY KEY (seq, target)
+  seq INTEGER NOT NULL, target INTEGER NOT NULL,
+  again INTEGER NOT NULL DEFAULT 0,         -- to be written once more, behind an older page that came late
+  PRIMARY KEY (seq, target)
 ) WITHOUT ROWID;
 CREATE TABLE kol_load (             -- lists that are wholly in a target
   target INTEGER NOT NULL, provider TEXT NOT NULL, handle TEXT NOT NULL,
@@ -117,6 +120,15 @@ def empty_in_memory() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.executescript(_SCHEMA)
     return connection
+
+
+def name_waiting_pages(connection: sqlite3.Connection, provider: str, target: int) -> None:
+    """Create the temporary view `waiting_page`: a provider's pages whose rows are not, or not for good, in a target."""
+    connection.execute(
+        "CREATE TEMP VIEW IF NOT EXISTS waiting_page AS SELECT seq, handle, generation FROM page p "
+        f"WHERE provider = '{provider}' AND NOT EXISTS "
+        f"(SELECT 1 FROM page_load l WHERE l.seq = p.seq AND l.target = {int(target)} AND NOT l.again)"
+    )
 
 
 def empty(connection: sqlite3.Connection, *, keep_progress: bool) -> None:

@@ -40,7 +40,6 @@ class KolRecord:
 _STATE_HERE = """
 CASE
   WHEN k.state = 'fetched' AND l.generation = k.generation THEN 'complete'
-  WHEN k.state = 'partial' AND l.generation IS NOT k.generation THEN 'fetching'
   ELSE k.state
 END
 """
@@ -100,6 +99,12 @@ class Kols:
         """The KOL's current generation; 0 before anything is known of it."""
         return int(self._get(handle, "generation") or 0)
 
+    def will_ask_again(self, handle: str, generation: int) -> bool:
+        """Whether a missing page of that generation will be bought again: not one of an earlier reading of the
+        list, nor of an account that is gone."""
+        kol = self.find(handle)
+        return kol is None or (kol.generation == generation and kol.state is not State.NOT_FOUND)
+
     def begin(self, kol: Kol) -> int:
         """The KOL's list is asked for now. Returns its generation."""
         with transaction(self._db):
@@ -111,7 +116,7 @@ class Kols:
             )
             self._db.execute(
                 "UPDATE kol SET state = 'fetching', reason = '', started_at = ?, finished_at = NULL "
-                "WHERE provider = ? AND handle = ? AND state IN ('failed', 'not_found')",
+                "WHERE provider = ? AND handle = ? AND state <> 'fetching'",
                 (now, self._provider, kol.handle),
             )
         return self.generation(kol.handle)
@@ -126,15 +131,18 @@ class Kols:
 
     def restart(self, handle: str) -> int | None:
         """Begin again from page 1 after a refused cursor. None when that was done once already."""
-        if self.was_restarted(handle):
-            return None
         with transaction(self._db):
+            if self._get(handle, "restarts"):
+                self._db.execute(
+                    "UPDATE kol SET restarts = 2 WHERE provider = ? AND handle = ?", (self._provider, handle)
+                )
+                return None
             self._raise_generation(handle, restarts=1)
         return self.generation(handle)
 
-    def was_restarted(self, handle: str) -> bool:
-        """Whether the list was begun again after a refused cursor."""
-        return bool(self._get(handle, "restarts"))
+    def cursor_refused_twice(self, handle: str) -> bool:
+        """Whether the list that was begun again after a refused cursor met another one."""
+        return bool(self._get(handle, "restarts") == 2)
 
     def _raise_generation(self, handle: str, restarts: int) -> None:
         self._db.execute(
@@ -166,12 +174,11 @@ class Kols:
 
         A whole list makes the older generations needless; with evict the pages of loaded lists go too.
         """
-        state = State(str(self._get(handle, "state")))
-        if self._pages.are_waiting(handle):
+        state, generation = State(str(self._get(handle, "state"))), self.generation(handle)
+        if self._pages.are_waiting(handle, generation):
             return None
         if state not in {State.FETCHED, State.PARTIAL}:
             return state
-        generation = self.generation(handle)
         with transaction(self._db):
             self._db.execute(
                 "INSERT OR REPLACE INTO kol_load (target, provider, handle, generation, loaded_at) "

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kolspider.store.database import transaction
+from kolspider.store.database import name_waiting_pages, transaction
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -35,6 +35,7 @@ class CachedPage:
     seq: int
     handle: str
     user_name: str
+    generation: int
     number: int
     cursor: str
     body: bytes | None
@@ -72,6 +73,7 @@ class Pages:
         self._db = connection
         self._provider = provider
         self._target = target
+        name_waiting_pages(connection, provider, target)
 
     def __len__(self) -> int:
         return int(self._db.execute("SELECT count(*) FROM page").fetchone()[0])
@@ -99,45 +101,67 @@ class Pages:
         return int(done.lastrowid or 0)
 
     def waiting(self) -> Iterator[CachedPage]:
-        """Pages of the selected KOLs that are not in the target, in the order of fetching.
-
-        Pages fetched after the first of them come along even when they are in the target already: an older
-        page written late must not leave its older profile of an account on top of a newer one.
-        """
-        return self._from_the_first("AND NOT EXISTS (SELECT 1 FROM page_load l WHERE l.target = ? AND l.seq = p.seq)")
+        """Pages of the selected KOLs that are not in the target, in the order of fetching."""
+        return self._from_the_first(
+            "SELECT min(seq) FROM temp.waiting_page WHERE handle IN (SELECT handle FROM temp.selected)"
+        )
 
     def of_selected(self) -> Iterator[CachedPage]:
-        """Every page of the selected KOLs, in the order of fetching, with those loaded after them as above."""
-        return self._from_the_first("AND ? IS NOT NULL")
+        """Every page of the selected KOLs, in the order of fetching."""
+        return self._from_the_first(
+            "SELECT min(seq) FROM page WHERE provider = ? AND handle IN (SELECT handle FROM temp.selected)",
+            self._provider,
+        )
 
-    def _from_the_first(self, which: str) -> Iterator[CachedPage]:
-        """One page at a time: the run writes to the same file between two of them."""
-        first = self._db.execute(
-            "SELECT min(p.seq) FROM page p WHERE p.provider = ? AND p.handle IN (SELECT handle FROM temp.selected) "
-            f"{which}",
-            (self._provider, self._target),
-        ).fetchone()[0]
-        if first is None:
-            return
-        seq = first - 1
+    def is_coming(self, seq: int) -> bool:
+        """Whether the page is one of those that this run loads from the cache."""
+        return self._db.execute("SELECT 1 FROM temp.coming WHERE seq = ?", (seq,)).fetchone() is not None
+
+    def _from_the_first(self, first_sql: str, *values: str) -> Iterator[CachedPage]:
+        """The pages to load, from the first one on, and with them all that were loaded and fetched after it.
+
+        An older page written late must not leave its older profile of an account on top of a newer one, and that
+        must hold when the process dies half-way: so what is to be written again is marked first.
+        """
+        with transaction(self._db):
+            (first,) = self._db.execute(first_sql, values).fetchone()
+            self._db.execute("CREATE TEMP TABLE IF NOT EXISTS coming (seq INTEGER PRIMARY KEY)")
+            if first is not None:
+                self._db.execute(
+                    "INSERT INTO temp.coming SELECT seq FROM page p WHERE seq >= ? AND +provider = ? "
+                    "AND (handle IN (SELECT handle FROM temp.selected) OR EXISTS "
+                    "     (SELECT 1 FROM page_load l WHERE l.seq = p.seq AND l.target = ?))",
+                    (first, self._provider, self._target),
+                )
+                self._db.execute(
+                    "UPDATE page_load SET again = 1 WHERE target = ? AND seq IN (SELECT seq FROM temp.coming)",
+                    (self._target,),
+                )
+        seq = 0
+        # One page at a time: the run writes to the same file between two of them.
         while row := self._db.execute(
-            "SELECT p.seq, p.handle, coalesce(k.user_name, p.handle), p.number, p.cursor, p.body FROM page p "
+            "SELECT p.seq, p.handle, coalesce(k.user_name, p.handle), p.generation, p.number, p.cursor, p.body "
+            "FROM temp.coming c JOIN page p ON p.seq = c.seq "
             "LEFT JOIN kol k ON k.provider = p.provider AND k.handle = p.handle "
-            "WHERE p.seq > ? AND p.provider = ? AND (p.handle IN (SELECT handle FROM temp.selected) "
-            "OR EXISTS (SELECT 1 FROM page_load l WHERE l.target = ? AND l.seq = p.seq)) ORDER BY p.seq LIMIT 1",
-            (seq, self._provider, self._target),
+            "WHERE c.seq > ? ORDER BY c.seq LIMIT 1",
+            (seq,),
         ).fetchone():
-            seq, handle, user_name, number, cursor, packed = row
-            yield CachedPage(seq, handle, user_name, number, cursor, _unpack(packed))
+            seq, handle, user_name, generation, number, cursor, packed = row
+            yield CachedPage(seq, handle, user_name, generation, number, cursor, _unpack(packed))
+
+    def drop(self, seq: int) -> None:
+        """Delete a page that nothing can be made of."""
+        with transaction(self._db):
+            self._forget("seq = ?", (seq,))
 
     def mark_loaded(self, seqs: Iterable[int]) -> None:
         """These pages are committed in the target and their rejects are on disk. Inside a transaction."""
         loaded = [(self._target, seq) for seq in seqs]
-        self._db.executemany("INSERT OR IGNORE INTO page_load (target, seq) VALUES (?, ?)", loaded)
+        self._db.executemany("INSERT OR REPLACE INTO page_load (target, seq) VALUES (?, ?)", loaded)
         self._db.executemany("UPDATE page SET rejects_written = 1 WHERE seq = ?", [(seq,) for _, seq in loaded])
 
     def is_loaded(self, seq: int) -> bool:
-        """Whether the page was committed in this target before."""
+        """Whether the page was ever committed in this target: what it refused is in rejects.jsonl by now."""
         found = self._db.execute("SELECT 1 FROM page_load WHERE target = ? AND seq = ?", (self._target, seq))
         return found.fetchone() is not None
 
@@ -146,22 +170,20 @@ class Pages:
         found = self._db.execute("SELECT rejects_written FROM page WHERE seq = ?", (seq,)).fetchone()
         return bool(found and found[0])
 
-    def are_waiting(self, handle: str) -> bool:
-        """Whether the KOL has a page that is not in the target."""
+    def are_waiting(self, handle: str, generation: int) -> bool:
+        """Whether the KOL's list has a page that is not in the target."""
         found = self._db.execute(
-            "SELECT 1 FROM page p WHERE p.provider = ? AND p.handle = ? AND NOT EXISTS "
-            "(SELECT 1 FROM page_load l WHERE l.target = ? AND l.seq = p.seq) LIMIT 1",
-            (self._provider, handle, self._target),
+            "SELECT 1 FROM temp.waiting_page WHERE handle = ? AND generation = ? LIMIT 1", (handle, generation)
         )
         return found.fetchone() is not None
 
     def of_kol(self, handle: str) -> list[PageRecord]:
         """The KOL's pages, in the order of fetching."""
         rows = self._db.execute(
-            "SELECT number, generation, cursor, users, fetched_at, length(body), EXISTS "
-            "(SELECT 1 FROM page_load l WHERE l.target = ? AND l.seq = p.seq) "
+            "SELECT number, generation, cursor, users, fetched_at, length(body), "
+            "NOT EXISTS (SELECT 1 FROM temp.waiting_page w WHERE w.seq = p.seq) "
             "FROM page p WHERE provider = ? AND handle = ? ORDER BY seq",
-            (self._target, self._provider, handle),
+            (self._provider, handle),
         )
         return [PageRecord(*row) for row in rows]
 
@@ -172,9 +194,7 @@ class Pages:
             "coalesce(sum(length(body)), 0) FROM page"
         ).fetchone()
         waiting, waiting_kols = self._db.execute(
-            "SELECT count(*), count(DISTINCT handle) FROM page p WHERE provider = ? AND NOT EXISTS "
-            "(SELECT 1 FROM page_load l WHERE l.target = ? AND l.seq = p.seq)",
-            (self._provider, self._target),
+            "SELECT count(*), count(DISTINCT handle) FROM temp.waiting_page"
         ).fetchone()
         return PageCount(pages, kols, users, size, waiting, waiting_kols)
 
@@ -183,19 +203,17 @@ class Pages:
         return self._db.execute("SELECT users, count(*) FROM page GROUP BY users").fetchall()
 
     def delete_loaded(self) -> int:
-        """Delete the pages of KOLs whose list is wholly in the target. Returns how many. Inside a transaction.
+        """Delete the pages of KOLs whose whole list is in the target. Returns how many. Inside a transaction.
 
-        Pages fetched after one that still waits are kept: they are loaded again behind it (see waiting).
+        A list with a page fetched after one that still waits is kept: it is written again behind that one.
         """
-        loaded = (
+        (first_waiting,) = self._db.execute("SELECT min(seq) FROM temp.waiting_page").fetchone()
+        return self._forget(
             "provider = ? AND handle IN (SELECT l.handle FROM kol_load l JOIN kol k USING (provider, handle) "
-            "WHERE l.target = ? AND l.provider = page.provider AND l.generation = k.generation) "
-            "AND handle NOT IN (SELECT p.handle FROM page p WHERE p.provider = page.provider AND NOT EXISTS "
-            "(SELECT 1 FROM page_load d WHERE d.target = ? AND d.seq = p.seq)) "
-            "AND seq < coalesce((SELECT min(seq) FROM page w WHERE NOT EXISTS "
-            "(SELECT 1 FROM page_load d WHERE d.target = ? AND d.seq = w.seq)), seq + 1)"
+            "  WHERE l.target = ? AND l.provider = ? AND l.generation = k.generation AND k.state = 'fetched') "
+            "AND handle NOT IN (SELECT handle FROM page WHERE seq >= ?)",
+            (self._provider, self._target, self._provider, 2**62 if first_waiting is None else first_waiting),
         )
-        return self._forget(loaded, (self._provider, self._target, self._target, self._target))
 
     def delete_older(self, handle: str, generation: int) -> None:
         """Delete the pages of a KOL's earlier generations. Inside a transaction."""

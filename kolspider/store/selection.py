@@ -61,12 +61,11 @@ CASE
   WHEN k.state = 'failed' AND 'failed' IN (SELECT state FROM temp.retry) AND k.finished_at < :now THEN 'retry'
   WHEN k.state = 'failed' THEN 'failed'
   WHEN k.state = 'fetching' THEN 'begun'
-  WHEN EXISTS (SELECT 1 FROM page p WHERE p.provider = k.provider AND p.handle = k.handle AND NOT EXISTS
-               (SELECT 1 FROM page_load d WHERE d.target = :target AND d.seq = p.seq)) THEN 'begun'
-  WHEN k.state IN ('fetched', 'partial') AND l.generation IS NOT k.generation AND EXISTS
-       (SELECT 1 FROM page p WHERE p.provider = k.provider AND p.handle = k.handle) THEN 'begun'
   WHEN k.state IN (SELECT state FROM temp.retry) AND k.finished_at < :now THEN 'retry'
   WHEN k.finished_at < :refresh_before THEN 'refresh'
+  WHEN EXISTS (SELECT 1 FROM temp.waiting_page w WHERE w.handle = k.handle) THEN 'begun'
+  WHEN k.state IN ('fetched', 'partial') AND l.generation IS NOT k.generation AND EXISTS
+       (SELECT 1 FROM page p WHERE p.provider = k.provider AND p.handle = k.handle) THEN 'begun'
 END
 """
 
@@ -112,16 +111,11 @@ class Selection:
 
     def read_cached(self, *, waiting_only: bool) -> None:
         """Take in the KOLs that the cache holds pages of; waiting_only: pages that are not in the target."""
-        waiting = (
-            "AND NOT EXISTS (SELECT 1 FROM page_load d WHERE d.target = ? AND d.seq = p.seq)"
-            if waiting_only
-            else "AND ? IS NOT NULL"
-        )
         self._db.execute(
             "INSERT INTO temp.source SELECT p.handle, coalesce(k.user_name, p.handle), min(p.seq) FROM page p "
             "LEFT JOIN kol k ON k.provider = p.provider AND k.handle = p.handle "
-            f"WHERE p.provider = ? {waiting} GROUP BY p.handle",
-            (self._provider, self._target),
+            "WHERE p.provider = ? AND (NOT ? OR p.seq IN (SELECT seq FROM temp.waiting_page)) GROUP BY p.handle",
+            (self._provider, waiting_only),
         )
 
     def keep_only(self, handles: Iterable[str]) -> None:
@@ -194,10 +188,7 @@ class Selection:
     def count_waiting(self) -> int:
         """How many selected KOLs have cached pages that are not in the target."""
         counted = self._db.execute(
-            "SELECT count(DISTINCT p.handle) FROM page p WHERE p.provider = ? "
-            "AND p.handle IN (SELECT handle FROM temp.selected) AND NOT EXISTS "
-            "(SELECT 1 FROM page_load l WHERE l.target = ? AND l.seq = p.seq)",
-            (self._provider, self._target),
+            "SELECT count(DISTINCT handle) FROM temp.waiting_page WHERE handle IN (SELECT handle FROM temp.selected)"
         ).fetchone()
         return int(counted[0])
 
