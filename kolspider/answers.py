@@ -7,6 +7,12 @@ import logging
 from typing import TYPE_CHECKING
 
 from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
+from scrapy.exceptions import (
+    CannotResolveHostError,
+    DownloadConnectionRefusedError,
+    DownloadTimeoutError,
+    ResponseDataLossError,
+)
 
 from kolspider.errors import NotAsked, StopRun
 from kolspider.providers.base import ApiError, ErrorKind, Page, one_line
@@ -20,7 +26,7 @@ if TYPE_CHECKING:
 
     from kolspider.run import Run
 
-__all__ = ["AnswerMiddleware", "UnpackMiddleware"]
+__all__ = ["AnswerMiddleware", "UnpackMiddleware", "network_error"]
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +34,27 @@ _A_LITTLE = 2
 """How often a failure inside a 200 is asked for again: the server is up and has charged for it."""
 _LONGEST_WAIT = 120.0
 
+_NEVER_ARRIVED = (DownloadConnectionRefusedError, CannotResolveHostError)
+"""Nothing reached the API, so nothing was charged."""
+
 _STOPS = {
     ErrorKind.AUTH: "the API refuses the key{said}; check KOL_API_KEY",
     ErrorKind.NO_CREDIT: "the API account has no credit left{said}; recharge it, then run the same command again",
     ErrorKind.WRONG_PATH: "there is no followings API at {url}{said}; check KOL_API_URL",
 }
+
+
+def network_error(exception: BaseException | None, run: Run) -> str:
+    """What went wrong between us and the API, on one line."""
+    config = run.config
+    said: dict[type, str] = {
+        DownloadConnectionRefusedError: f"{config.api_url} refuses the connection (KOL_API_URL)",
+        CannotResolveHostError: f"the host of {config.api_url} can't be found (KOL_API_URL)",
+        DownloadTimeoutError: f"no answer within {config.timeout:g} s (DOWNLOAD_TIMEOUT)",
+        ResponseDataLossError: "the answer was cut off",
+    }
+    text = said.get(type(exception), "") or f"the connection failed: {type(exception).__name__}: {exception}"
+    return one_line(redacted(text, (config.api_key,)))
 
 
 class UnpackMiddleware(HttpCompressionMiddleware):
@@ -93,10 +115,9 @@ class AnswerMiddleware:
         if isinstance(exception, NotAsked):
             return None
         self._run.count("api/errors/network")
-        credits_estimated = self._provider.price(0, self._provider.page_size)
-        self._run.count("api/credits_estimated", credits_estimated)
-        reason = redacted(f"{type(exception).__name__}: {exception}", (self._run.config.api_key,))
-        return await self._again(request, ApiError(ErrorKind.TRANSIENT, one_line(reason)))
+        if not isinstance(exception, _NEVER_ARRIVED):
+            self._run.count("api/credits_estimated", self._provider.price(0, self._provider.page_size))
+        return await self._again(request, ApiError(ErrorKind.TRANSIENT, network_error(exception, self._run)))
 
     async def _again(self, request: Request, error: ApiError) -> Request | None:
         times = request.meta.get("asked_again", 0)

@@ -67,8 +67,9 @@ class Config:
         if unknown:
             raise WrongUsage(f"unknown setting {unknown[0]}; the settings are {', '.join(sorted(_KNOWN))}")
         adapter = provider(_text(settings, "KOL_API_PROVIDER"))
-        jobdir = str(settings["JOBDIR"] or "")
-        summary_file = str(settings["KOL_SUMMARY_FILE"] or "")
+        _number(settings, "CONCURRENT_ITEMS", int, 1)
+        for name in ("STATS_DUMP", "LOG_ENABLED"):
+            boolean(settings, name)
         return cls(
             api_key=_api_key(str(settings["KOL_API_KEY"] or "")),
             provider=adapter,
@@ -76,7 +77,7 @@ class Config:
             db_url=_text(settings, "KOL_DB_URL"),
             source_table=_table(settings, "KOL_SOURCE_TABLE"),
             target_table=_table(settings, "KOL_TARGET_TABLE"),
-            cache_dir=PROJECT_DIR / Path(_text(settings, "KOL_CACHE_DIR")).expanduser(),
+            cache_dir=PROJECT_DIR / _path(settings, "KOL_CACHE_DIR"),
             cache_evict=boolean(settings, "KOL_CACHE_EVICT"),
             flush_rows=_number(settings, "KOL_FLUSH_ROWS", int, 1),
             flush_secs=_number(settings, "KOL_FLUSH_SECS", float, 0),
@@ -86,8 +87,8 @@ class Config:
             retry_secs=_number(settings, "KOL_RETRY_SECS", float, 0),
             delay=_number(settings, "DOWNLOAD_DELAY", float, 0),
             timeout=_number(settings, "DOWNLOAD_TIMEOUT", float, 0.001),
-            jobdir=Path(jobdir).expanduser() if jobdir else None,
-            summary_file=PROJECT_DIR / Path(summary_file).expanduser() if summary_file else None,
+            jobdir=_path(settings, "JOBDIR") if settings["JOBDIR"] else None,
+            summary_file=PROJECT_DIR / _path(settings, "KOL_SUMMARY_FILE") if settings["KOL_SUMMARY_FILE"] else None,
         )
 
 
@@ -96,6 +97,13 @@ def _text(settings: BaseSettings, name: str) -> str:
     if not value:
         raise WrongUsage(f"{name} is empty")
     return value
+
+
+def _path(settings: BaseSettings, name: str) -> Path:
+    try:
+        return Path(_text(settings, name)).expanduser()
+    except RuntimeError:  # ~somebody who is not on this machine
+        raise WrongUsage(f"{name}={settings[name]!r} names the home of nobody on this machine") from None
 
 
 def _table(settings: BaseSettings, name: str) -> str:

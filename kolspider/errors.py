@@ -10,6 +10,9 @@ class UserError(Exception):
 
     exit_code = 1
 
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))  # what was typed, or what a server says, may hold line breaks
+
 
 class StopRun(UserError):  # noqa: N818 - says what happens; an Error suffix would not
     """The run can't start or go on: bad key, no credit, database or disk unusable (exit code 1)."""

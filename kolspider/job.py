@@ -37,6 +37,8 @@ class Job:
             job = cls(dict(raw["arguments"]), float(raw["began_at"]), tuple(map(str, raw["kols"])))
         except FileNotFoundError:
             return None
+        except NotADirectoryError:
+            raise WrongUsage(f"JOBDIR {directory} is a file; name a folder") from None
         except OSError as error:
             raise StopRun(f"{path} can't be read: {error.strerror}") from None
         except (ValueError, KeyError, TypeError):

@@ -30,6 +30,7 @@ _KOLS_SHOWN = 3
 def preflight(arguments: Arguments, config: Config, database: Database) -> int:
     """Print what was checked and what is wrong. Returns the exit code: 1 when something is."""
     faults = 0
+    what = "database"
     table: Table | None = None
     key = "set" if config.api_key else "NOT SET: put KOL_API_KEY into .env"
     faults += not config.api_key
@@ -38,13 +39,16 @@ def preflight(arguments: Arguments, config: Config, database: Database) -> int:
         try:
             database.connect()
             _say(True, "database", database.label)
+            what = "source"
             source = check_source(database, config.source_table)
-            _say(True, "source", f"{source.name}: {database.count(source.name)} rows")
+            _say(True, "source", f"{source.name}: {database.count(source.name):,} rows")
+            what = "target"
             table = check_target(database, config.target_table)
-            _say(True, "target", f"{table.name}: {database.count(table.name)} rows")
+            _say(True, "target", f"{table.name}: {database.count(table.name):,} rows")
             for warning in warnings(table):
                 _say(True, "note", warning)
             _say(True, "mapping", _map_samples(config, table))
+            what = "next"
             for line in _next_kols(arguments, config, database):
                 _say(True, "next", line)
         except database.errors as error:
@@ -53,7 +57,7 @@ def preflight(arguments: Arguments, config: Config, database: Database) -> int:
             database.close()
     except UserError as error:
         faults += 1
-        _say(False, "database", str(error))
+        _say(False, what, str(error))
     print("all is well: try -a dry_run=1 -a limit=1 next" if not faults else f"{faults} to mend")
     return 1 if faults else 0
 

@@ -84,7 +84,9 @@ class Summary:
         yield _line("pages", f"{self._count('api/pages'):,} bought, {self._count('cache/hits'):,} from the cache")
         yield _line("users", ", ".join(self._users()))
         dollars = self._credits * self.credit_usd
-        yield _line("API", f"{self._count('api/calls'):,} calls, about {self._credits:,} credits (${dollars:.2f})")
+        yield _line(
+            "API", f"{counted(self._count('api/calls'), 'call')}, about {self._credits:,} credits (${dollars:.2f})"
+        )
         yield _line("time", _duration(float(self.stats.get("elapsed_time_seconds") or 0)))
         yield _line("table", self.target + (" (not written: dry run)" if self.dry_run else ""))
         for kol in self.troubled:
@@ -102,13 +104,17 @@ class Summary:
         yield _line("next", self.next)
 
     @property
-    def next(self) -> str:  # noqa: PLR0911 - one case a line
+    def next(self) -> str:  # noqa: C901, PLR0911 - one case a line
         """What to run next."""
         command = shlex.join(self.command)
         if self._bugs:
             return "a bug was met: see ERROR in the log, and report it; then run the same command again"
-        if self.error or self._interrupted:
+        if self.error:
+            return f"{command}   (when that is mended: it goes on where it stopped)"
+        if self._interrupted:
             return f"{command}   (goes on where it stopped)"
+        if self.replay and not self.states:
+            return "nothing to do: the cache holds no page that could be loaded"
         if self.replay:
             return (
                 "scrapy crawl followings   (goes on with the unfinished lists)" if self._unfinished else "nothing to do"
@@ -159,6 +165,8 @@ class Summary:
         yield f"{self._count('rows/upserted'):,} rows written"
         if set_aside := self._counts("rows/rejected/"):
             yield f"{sum(set_aside.values()):,} set aside ({', '.join(set_aside)})"
+        if out_of_range := self._counts("rows/out_of_range/"):
+            yield f"{sum(out_of_range.values()):,} counts made NULL (negative or too large)"
         if clipped := self._counts("rows/clipped/"):
             yield f"{sum(clipped.values()):,} values cut ({', '.join(clipped)})"
 

@@ -14,6 +14,7 @@ from kolspider.store.kols import Kols
 from kolspider.store.lock import DirectoryLock
 from kolspider.store.pages import Pages
 from kolspider.store.reading import open_to_read, target_label
+from kolspider.wording import counted
 
 if TYPE_CHECKING:
     import argparse
@@ -67,13 +68,15 @@ def _status(config: Config, database: Database) -> None:
         count, states = pages.count(), kols.states()
     loaded = states.pop(State.COMPLETE, 0)
     print(f"directory     {directory}")
-    print(f"pages         {count.pages:,} of {count.kols:,} KOLs, {count.users:,} users")
+    print(f"pages         {count.pages:,} of {counted(count.kols, 'KOL')}, {count.users:,} users")
     print(f"size          {_size(_bytes_on_disk(directory))} on disk, of which {_size(count.size)} are pages")
     print(f"KOLs loaded   {loaded:,} into {target_label(config, database)}")
     if states:
         print(f"other KOLs    {', '.join(f'{states[state]:,} {state}' for state in State if state in states)}")
     if count.waiting:
-        print(f"waiting       {count.waiting:,} pages of {count.waiting_kols:,} KOLs are not in the table")
+        print(
+            f"waiting       {counted(count.waiting, 'page')} of {counted(count.waiting_kols, 'KOL')} not in the table"
+        )
         print("next          scrapy crawl followings -a replay=pending   (loads them, no API call)")
     else:
         print("waiting       none: every page is in the table")
@@ -116,10 +119,9 @@ def _clear(config: Config, database: Database, *, keep_progress: bool, yes: bool
         kols = Kols(connection, provider.name, target, pages)
         count = pages.count()
         dollars = sum(n * provider.price(users, provider.page_size) for users, n in pages.sizes()) * provider.credit_usd
-        progress = "" if keep_progress else f" and the progress of {sum(kols.states().values()):,} KOLs"
-        print(
-            f"This deletes {count.pages:,} pages with {count.users:,} users, bought for about ${dollars:.2f}{progress}."
-        )
+        progress = "" if keep_progress else f" and the progress of {counted(sum(kols.states().values()), 'KOL')}"
+        bought = f"{counted(count.pages, 'page')} with {counted(count.users, 'user')} (bought for about ${dollars:.2f})"
+        print(f"This deletes {bought}{progress}.")
         if count.waiting:
             print(f"{count.waiting:,} of these pages are not in the table yet.")
         if not yes and not _confirmed():

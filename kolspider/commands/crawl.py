@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
@@ -19,8 +20,9 @@ from kolspider.db import open_database
 from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.exporters import FORMATS
 from kolspider.files import write_atomically
+from kolspider.job import Job
 from kolspider.preflight import preflight
-from kolspider.redaction import redact_logs
+from kolspider.redaction import redact_logs, redacted
 from kolspider.run import Run
 from kolspider.store.database import OLD_FILES
 from kolspider.summary import Summary
@@ -47,6 +49,12 @@ _OLD_FLAGS = {
     "--clear-cache": "`scrapy cache clear`",
 }
 """Of the script that came before."""
+_SETTINGS_HELP = """\
+  -s JOBDIR=jobs/a            a named job: the first run fixes its KOLs, later runs finish those
+  -s HTTPCACHE_IGNORE_MISSING=True
+                              the same as -a replay=all: load all that the cache holds, no network, no key
+  -s DOWNLOAD_DELAY=2         seconds between API requests
+  -s KOL_SUMMARY_FILE=s.json  the closing table as JSON"""
 
 
 class Command(CrawlCommand):
@@ -68,7 +76,7 @@ class Command(CrawlCommand):
         """List the spider's arguments under -h."""
         super().add_options(parser)
         parser.formatter_class = KeepLines
-        parser.epilog = f"Arguments of {_SPIDER}:\n{HELP}"
+        parser.epilog = f"Arguments of {_SPIDER}:\n{HELP}\n\nSettings worth knowing:\n{_SETTINGS_HELP}"
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         """Check everything that needs no database, before Scrapy logs its first line."""
@@ -90,13 +98,15 @@ class Command(CrawlCommand):
             self._database = open_database(self._config.db_url, base=PROJECT_DIR)
             if not (self._config.api_key or self._arguments.replay or self._arguments.test):
                 raise WrongUsage("KOL_API_KEY is not set; put it into .env, or try -a sandbox=1, which needs none")
+            if self._config.jobdir:
+                Job.load(self._config.jobdir, self._arguments.of_job())
             # Scrapy's own JOBDIR files survive only a clean stop (scrapy/scrapy#7978): no part of it gets to see one.
             settings.set("JOBDIR", None, priority="cmdline")
             # Without it every page would be bought again in every run.
             settings.set("HTTPCACHE_ENABLED", True, priority="cmdline")
         except UserError as error:
             _refuse(error)
-        self._typed = ["scrapy", "crawl", _SPIDER, *_typed(opts)]
+        self._typed = ["scrapy", "crawl", _SPIDER, *_typed(opts, self._database.secrets)]
         opts.spargs = {}
 
     @property
@@ -114,9 +124,13 @@ class Command(CrawlCommand):
             raise WrongUsage(f"the spider is called {_SPIDER}: scrapy crawl {_SPIDER}")
 
     def _check_feeds(self) -> None:
-        for feed in self._settings.getdict("FEEDS").values():
+        for uri, feed in self._settings.getdict("FEEDS").items():
             if feed.get("format") not in FORMATS:
                 raise WrongUsage(f"feeds can be jsonl, json or csv, not {feed.get('format')}")
+            if "://" not in str(uri) and not str(uri).startswith("stdout:"):
+                _check_writable(Path(str(uri)), "the feed")
+        if log_file := self._settings["LOG_FILE"]:
+            _check_writable(Path(log_file), "LOG_FILE")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Run the crawl, or the checks of test=1."""
@@ -178,14 +192,20 @@ def _quiet_scrapy() -> None:
     logging.getLogger("scrapy.crawler").addFilter(lambda record: not record.msg.startswith("Overridden settings"))
 
 
-def _typed(opts: argparse.Namespace) -> Iterator[str]:
-    """The arguments and settings as typed, without those that may hold a secret."""
+def _typed(opts: argparse.Namespace, secrets: tuple[str, ...]) -> Iterator[str]:
+    """The arguments and settings as typed, without key and password."""
     for name, value in opts.spargs.items():
         if name != "api_key":
             yield from ("-a", f"{name}={value}")
     for setting in opts.set:
-        if not setting.startswith(("KOL_API_", "KOL_DB_URL")):
-            yield from ("-s", setting)
+        if not setting.startswith("KOL_API_KEY="):
+            yield from ("-s", redacted(setting, secrets))
+
+
+def _check_writable(path: Path, what: str) -> None:
+    target = path if path.exists() else path.absolute().parent
+    if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
+        raise WrongUsage(f"{what} {path} can't be written: is there such a folder, and is it yours?")
 
 
 def _point_at_sandbox(settings: BaseSettings) -> None:

@@ -130,11 +130,21 @@ class Database(ABC):
     def _insert_handles(self, table: str, handles: Sequence[str]) -> None: ...
 
     @abstractmethod
+    def _execute(self, sql: str) -> None: ...
+
+    @abstractmethod
     def _message(self, exc: BaseException) -> str: ...
 
     def add_column_ddl(self, table: str, column: str) -> str:
         """SQL, on one line, that adds one of our columns."""
         return f"ALTER TABLE {self.quoted(table)} ADD COLUMN {self.identifier(column)} {self.types[column]}"
+
+    def try_write(self, table: str) -> None:
+        """Upsert no row: what is read-only, or not granted, is an exception of the driver now and not later."""
+        self._execute(
+            f"INSERT INTO {self.quoted(table)} ({self._column_list()}) "
+            f"SELECT {self._column_list()} FROM {self.quoted(table)} WHERE 1 = 0"
+        )
 
     def refusal(self, table: Table) -> str | None:
         """Why this dialect can't upsert into a table that is otherwise fit, if it can't."""

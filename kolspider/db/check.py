@@ -41,6 +41,7 @@ def check_target(db: Database, name: str) -> Table:
             f"{db.label}: table {name} takes no new row without a value for {', '.join(needy)}, which we "
             "don't write; give it a default or let it be NULL"
         )
+    db.try_write(name)
     if reason := db.refusal(table):
         raise StopRun(f"{db.label}: table {name} can't be written to without loss: {reason}")
     return table
@@ -58,7 +59,9 @@ def warnings(table: Table) -> list[str]:
 def _existing(db: Database, name: str) -> Table:
     table = db.describe(name)
     if table is None:
-        raise StopRun(f"{db.label}: there is no table {name}: run `scrapy initdb` to create it")
+        raise StopRun(
+            f"{db.label}: there is no table {name}: run `scrapy initdb` to create it, or mend its name in the settings"
+        )
     return table
 
 

@@ -70,6 +70,9 @@ class DorisDatabase(MysqlDatabase):
         sql = f"INSERT INTO {self._formatted(table)} ({self._column_list()}) VALUES\n{', '.join([marks] * len(rows))}"
         self._select(sql, tuple(chain.from_iterable(map(row_values, rows))))
 
+    def try_write(self, table: str) -> None:
+        """Not here: even an empty INSERT is a transaction and a tablet version."""
+
     def refusal(self, table: Table) -> str | None:
         # An INSERT replaces the whole row, so columns that it leaves out would be emptied.
         others = [name for name in table.columns if name not in COLUMNS]

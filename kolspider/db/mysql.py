@@ -179,6 +179,14 @@ class MysqlDatabase(Database):
                 self.close()
             raise
 
+    def _execute(self, sql: str) -> None:
+        connection = self._open()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+        finally:
+            self._end_reading(connection)
+
     def _select(self, sql: str, values: tuple[Any, ...] | None = None) -> list[tuple[Any, ...]]:
         connection = self._open()
         try:

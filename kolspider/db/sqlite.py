@@ -97,6 +97,11 @@ class SqliteDatabase(Database):
             map(row_values, rows),
         )
 
+    def _execute(self, sql: str) -> None:
+        connection = self._open("rw")
+        connection.execute(sql)
+        connection.rollback()
+
     def count(self, table: str) -> int:
         (count,) = self._open("rw").execute(f"SELECT COUNT(*) FROM {self.quoted(table)}").fetchone()
         return int(count)

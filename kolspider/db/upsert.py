@@ -67,7 +67,7 @@ class Upserter:
 
     def _try(self, rows: Sequence[Row]) -> Exception | None:
         """Commit all or nothing. Returns the error when the data is refused."""
-        give_up_at = None
+        give_up_at = time.monotonic() + self._retry_secs
         wait = 0.5
         while True:
             try:
@@ -77,9 +77,7 @@ class Upserter:
                 kind = self._database.error_kind(error)
                 if kind is ErrorKind.REFUSED:
                     return error
-                now = time.monotonic()
-                give_up_at = give_up_at or now + self._retry_secs
-                if kind is ErrorKind.FATAL or now >= give_up_at or self._give_up.is_set():
+                if kind is ErrorKind.FATAL or time.monotonic() >= give_up_at or self._give_up.is_set():
                     raise StopRun(self._message(error, kind)) from error
                 logger.warning("the database is away (%s); trying again", self._database.explain(error))
                 self._on_retry()

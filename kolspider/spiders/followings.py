@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy import Request, Spider
 
+from kolspider.answers import network_error
 from kolspider.errors import NotAsked
 from kolspider.items import FollowingsPage, Kol
 from kolspider.mapping import usable_id
 from kolspider.paging import Next, Paging
-from kolspider.providers.base import ApiError, ErrorKind, Page, one_line
-from kolspider.redaction import redacted
+from kolspider.providers.base import ApiError, ErrorKind, Page
 from kolspider.states import State
 from kolspider.store.selection import Due, Why
 
@@ -198,8 +198,8 @@ class FollowingsSpider(Spider):
         if isinstance(failure.value, NotAsked):
             return
         followings: _List = failure.request.cb_kwargs["followings"]  # type: ignore[attr-defined]
-        reason = f"page {followings.paging.pages + 1}: {type(failure.value).__name__}: {failure.value}"
-        self._end(followings, State.FAILED, one_line(redacted(reason, (self.run.config.api_key,))))
+        reason = f"page {followings.paging.pages + 1}: {network_error(failure.value, self.run)}"
+        self._end(followings, State.FAILED, reason)
 
     def _end(self, followings: _List, state: State, reason: str) -> None:
         self.run.loads.list_ended(

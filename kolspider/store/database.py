@@ -104,14 +104,22 @@ def connect_to_read(directory: Path) -> sqlite3.Connection | None:
     if not path.exists():
         return None
     try:
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
         try:
-            connection.execute("SELECT count(*) FROM target").fetchone()
-        except sqlite3.Error:
-            connection.close()
-            raise
+            connection = _connect_to_read(path, "mode=ro")
+        except sqlite3.OperationalError:  # WAL wants to write beside the file even for a reader
+            connection = _connect_to_read(path, "immutable=1")
     except sqlite3.Error as error:
         raise StopRun(f"{path} can't be read: {error}") from None
+    return connection
+
+
+def _connect_to_read(path: Path, how: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)
+    try:
+        connection.execute("SELECT count(*) FROM target").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

@@ -46,6 +46,14 @@ END
 """The state that people see: a list is complete once it is whole and all of it is in this target."""
 
 
+def _so_far(cached: str, ended: str) -> str:
+    """SQL: what an unfinished list has in the cache, what an ended one came to."""
+    return (
+        f"CASE k.state WHEN 'fetching' THEN (SELECT {cached} FROM page p WHERE p.provider = k.provider "
+        f"AND p.handle = k.handle AND p.generation = k.generation) ELSE k.{ended} END"
+    )
+
+
 class Kols:
     """Tables kol and kol_load, for one provider and one target."""
 
@@ -86,7 +94,8 @@ class Kols:
 
     def _records(self, which: str, *values: object) -> Iterator[KolRecord]:
         rows = self._db.execute(
-            f"SELECT k.handle, k.user_name, {_STATE_HERE}, k.reason, k.generation, k.pages, k.users, k.calls, "
+            f"SELECT k.handle, k.user_name, {_STATE_HERE}, k.reason, k.generation, "
+            f"{_so_far('count(*)', 'pages')}, {_so_far('coalesce(sum(p.users), 0)', 'users')}, k.calls, "
             "k.started_at, k.finished_at, l.loaded_at FROM kol k "
             "LEFT JOIN kol_load l ON l.target = ? AND l.provider = k.provider AND l.handle = k.handle "
             f"WHERE k.provider = ? {which}",

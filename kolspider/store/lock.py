@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from kolspider.errors import StopRun, WrongUsage
@@ -36,13 +37,15 @@ class DirectoryLock:
         except OSError as error:
             self._file.close()
             raise StopRun(f"{path} can't be locked: {error.strerror}; put KOL_CACHE_DIR on a local disk") from None
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")  # only to tell the next one who holds it
-        self._file.flush()
+        with suppress(OSError):  # a full disk: the number only tells the next one who holds the lock
+            self._file.truncate(0)
+            self._file.write(f"{os.getpid()}\n")
+            self._file.flush()
 
     def release(self) -> None:
         """Let the next run in."""
-        self._file.close()
+        with suppress(OSError):  # the number that a full disk did not take
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self

@@ -209,8 +209,9 @@ class Pages:
         """
         (first_waiting,) = self._db.execute("SELECT min(seq) FROM temp.waiting_page").fetchone()
         return self._forget(
-            "provider = ? AND handle IN (SELECT l.handle FROM kol_load l JOIN kol k USING (provider, handle) "
-            "  WHERE l.target = ? AND l.provider = ? AND l.generation = k.generation AND k.state = 'fetched') "
+            "provider = ? AND EXISTS (SELECT 1 FROM kol_load l JOIN kol k USING (provider, handle) "
+            "  WHERE l.target = ? AND l.provider = ? AND l.handle = page.handle "
+            "  AND l.generation = k.generation AND k.state = 'fetched') "
             "AND handle NOT IN (SELECT handle FROM page WHERE seq >= ?)",
             (self._provider, self._target, self._provider, 2**62 if first_waiting is None else first_waiting),
         )
