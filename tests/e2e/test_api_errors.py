@@ -30,12 +30,12 @@ WHOLE = 450
 """Followings of every KOL here: three pages."""
 
 TRANSIENT = {
-    "timeout": "imeout",
+    "timeout": "no answer within",
     "server_error": "HTTP 500: Internal Server Error",
     "bad_gateway": "HTTP 502",
     "unavailable": "HTTP 503: Service Unavailable",
     "reset": "onnection",
-    "cut_off": "Error",
+    "cut_off": "cut off",
     "not_json": "HTTP 200: not JSON",
     "truncated_json": "HTTP 200: not JSON",
 }

@@ -104,6 +104,7 @@ def end(process: subprocess.Popen[str]) -> None:
     """A crawl that no test waited for ends with the module."""
     if process.poll() is None:
         process.kill()
+    if process.stdout and not process.stdout.closed:
         process.communicate()
 
 
