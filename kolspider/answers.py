@@ -86,6 +86,8 @@ class AnswerMiddleware:
 
     async def process_response(self, request: Request, response: Response) -> Response | Request:
         """Pass a page or the last word on a KOL; ask again, or stop the run, for everything else."""
+        if "kol" not in request.meta:
+            return response  # not from the API
         body = redacted_body(response.body, self._run.config.api_key)
         if body != response.body:
             response = response.replace(body=body)
@@ -112,7 +114,7 @@ class AnswerMiddleware:
 
     async def process_exception(self, request: Request, exception: Exception) -> Request | None:
         """A network failure is asked for again, until the retries are used up: then the errback gets it."""
-        if isinstance(exception, NotAsked):
+        if isinstance(exception, NotAsked) or "kol" not in request.meta:
             return None
         self._run.count("api/errors/network")
         if not isinstance(exception, _NEVER_ARRIVED):

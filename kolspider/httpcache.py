@@ -26,8 +26,8 @@ class WholePagePolicy:
         pass
 
     def should_cache_request(self, request: Request) -> bool:
-        """Every request may be answered from the cache."""
-        return True
+        """Every request for a page of a KOL may be answered from the cache."""
+        return "kol" in request.meta
 
     def should_cache_response(self, response: Response, request: Request) -> bool:
         """Only what AnswerMiddleware read as a page."""

@@ -164,11 +164,6 @@ class Run:
         if self._crawler is not None:
             self._crawler.stats.inc_value(f"kol/{name}", by)
 
-    async def room(self) -> None:
-        """Wait until the writer can take another page."""
-        if self.writer is not None:
-            await self.writer.room()
-
     def note_loaded(self, seqs: list[int], rejects_size: int | None) -> None:
         """These pages are committed in the target, and their rejects on disk (the file's size, when it grew)."""
         with transaction(self._connection):

@@ -47,7 +47,6 @@ CONCURRENT_ITEMS = 1  # a page is handed to the database before the next one of 
 DOWNLOAD_HANDLERS = {
     "http": "kolspider.download.ApiDownloadHandler",
     "https": "kolspider.download.ApiDownloadHandler",
-    "data": None,
     "file": None,
     "ftp": None,
     "s3": None,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from kolspider.run import Run
+    from kolspider.store.pages import CachedPage
 
 __all__ = ["FollowingsSpider"]
 
@@ -59,38 +60,49 @@ class FollowingsSpider(Spider):
         run.attach(crawler)
         return spider
 
-    async def start(self) -> AsyncIterator[Any]:
+    async def start(self) -> AsyncIterator[Request]:
         """Cached pages first, then KOL after KOL, as many at once as CONCURRENT_REQUESTS says."""
         self._provider = self.run.config.provider
         self._places = asyncio.Semaphore(self.run.config.concurrency)
         self._damaged: set[str] = set()
+        self._cache_is_loaded = asyncio.Event()
         self.run.announce()
+        if not self.run.arguments.dry_run:
+            # Not as items of start(): Scrapy 2.19 never closes a spider while one of those is in a pipeline
+            # (Scraper looks whether it may close when a response is done, not when such an item is).
+            yield Request("data:,", callback=self.load_cached_pages)
+            await self._cache_is_loaded.wait()
+        if self.run.arguments.replay:
+            return
         with suppress(NotAsked), self.run.disk():
-            if not self.run.arguments.dry_run:
-                async for page in self._cached_pages():
-                    yield page
-            if not self.run.arguments.replay:
-                async for request in self._first_requests():
-                    yield request
+            async for request in self._first_requests():
+                yield request
 
-    async def _cached_pages(self) -> AsyncIterator[FollowingsPage]:
+    async def load_cached_pages(self, response: Response) -> AsyncIterator[FollowingsPage]:
         """In the order of fetching, so that a newer profile is never overwritten by an older one."""
         pages = self.run.pages
-        for cached in pages.of_selected() if self.run.arguments.replay == "all" else pages.waiting():
-            body = cached.body
-            answer = None if body is None else self._provider.parse(200, body, cached.cursor)
-            if isinstance(answer, Page):
-                self.run.count("cache/hits")
-                kol = Kol(cached.handle, cached.user_name)
-                yield FollowingsPage(kol, cached.number, cached.cursor, answer.users, not answer.more, cached.seq)
-                await self.run.room()
-                continue
-            self.run.count("cache/damaged")
-            logger.warning("KOL %s: page %d in the cache is damaged", cached.user_name, cached.number)
-            if self.run.kols.will_ask_again(cached.handle, cached.generation):
-                self._damaged.add(cached.handle)
-            else:
-                pages.drop(cached.seq)
+        with suppress(NotAsked), self.run.disk():
+            for cached in pages.of_selected() if self.run.arguments.replay == "all" else pages.waiting():
+                if self.run.stopping:
+                    return
+                if page := self._page_of(cached):
+                    yield page
+        self._cache_is_loaded.set()
+
+    def _page_of(self, cached: CachedPage) -> FollowingsPage | None:
+        body = cached.body
+        answer = None if body is None else self._provider.parse(200, body, cached.cursor)
+        if isinstance(answer, Page):
+            self.run.count("cache/hits")
+            kol = Kol(cached.handle, cached.user_name)
+            return FollowingsPage(kol, cached.number, cached.cursor, answer.users, not answer.more, cached.seq)
+        self.run.count("cache/damaged")
+        logger.warning("KOL %s: page %d in the cache is damaged", cached.user_name, cached.number)
+        if self.run.kols.will_ask_again(cached.handle, cached.generation):
+            self._damaged.add(cached.handle)
+        else:
+            self.run.pages.drop(cached.seq)
+        return None
 
     async def _first_requests(self) -> AsyncIterator[Request]:
         for due in self.run.selection.due():

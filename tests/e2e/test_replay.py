@@ -211,3 +211,17 @@ def damage(project: Project, handle: str, number: int, how: Callable[[bytes], by
             "SELECT seq, body FROM page WHERE handle = ? AND number = ?", (handle, number)
         ).fetchall()
         store.execute("UPDATE page SET body = ? WHERE seq = ?", (how(body), seq))
+
+
+def test_a_replay_into_a_table_that_refuses_every_row_stops_and_can_be_repeated(make_project: MakeProject) -> None:
+    # Given more pages than the buffer holds, and a table that takes none
+    project = make_project({"alpha": 1200})
+    project.crawl("-a", "dry_run=1").expect(0)
+    project.sql(f"CREATE TRIGGER no BEFORE INSERT ON {project.target} BEGIN SELECT RAISE(ABORT, 'no'); END")
+
+    result = project.crawl(*REPLAY, "-s", "KOL_FLUSH_ROWS=100", env=NO_KEY, timeout=20).expect(1)
+    assert "refuses every row" in result.out
+
+    project.sql("DROP TRIGGER no")
+    project.crawl(*REPLAY, env=NO_KEY).expect(0)
+    assert project.rows() == expected_rows({"alpha": 1200})
