@@ -1,0 +1,79 @@
+"""The commands beside `crawl`, and what a run leaves for schedulers."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tests.e2e.harness import expected_rows
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import MakeProject
+
+KOLS = {"BTC": 450, "ethereum": 201}
+
+
+def test_prune_deletes_the_pages_of_loaded_kols_and_nothing_is_bought_again(make_project: MakeProject) -> None:
+    project = make_project(KOLS)
+    project.crawl("-a", "limit=1").expect(0)
+    project.crawl("-a", "dry_run=1").expect(0)
+
+    status = project.scrapy("cache", "status").expect(0).out
+    assert "2 pages of 1 KOL not in the table" in status
+    assert "KOLs loaded   1 into" in status
+    assert project.scrapy("cache", "prune").expect(0).out.startswith("3 pages of loaded KOLs deleted")
+
+    project.crawl().expect(0)
+    assert project.rows() == expected_rows(KOLS)
+    assert set(project.bought().values()) == {1}
+
+
+def test_clear_asks_first_and_keeps_what_is_not_ours(make_project: MakeProject) -> None:
+    project = make_project(KOLS)
+    project.cache.mkdir()
+    for name in ("progress.json", "BTC.json"):
+        (project.cache / name).write_text("{}")
+    run = project.crawl().expect(0)
+    assert "files of the old script" in run.err
+
+    refused = project.scrapy("cache", "clear").expect(2)
+    assert "--yes" in refused.err
+    assert "5 pages with 651 users" in refused.out
+    assert len(project.cached()) == 5
+
+    project.scrapy("cache", "clear", "--keep-progress", "--yes").expect(0)
+    assert project.cached() == set()
+    project.crawl().expect(0)
+    assert set(project.bought().values()) == {1}
+
+    project.scrapy("cache", "clear", "--yes").expect(0)
+    assert project.ended() == {}
+    assert (project.cache / "progress.json").read_text() == (project.cache / "BTC.json").read_text() == "{}"
+
+
+def test_kols_tells_states_reasons_and_one_kols_story(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 450}, names=["BTC", "gone"])
+    summary = project.folder / "summary.json"
+    project.crawl("-s", f"KOL_SUMMARY_FILE={summary}").expect(0)
+
+    (gone,) = json.loads(project.scrapy("kols", "--state", "not_found", "--json").expect(0).out)
+    assert set(gone) == {"user_name", "state", "reason", "pages", "users", "calls", "started_at", "finished_at"}
+    assert (gone["user_name"], gone["calls"]) == ("gone", 1)
+    assert "450 users in 3 pages, 3 API calls" in project.scrapy("kols", "@btc").expect(0).out
+    assert "not begun yet" in project.scrapy("kols", "nobody").expect(1).err
+    assert "is none of" in project.scrapy("kols", "--state", "lost").expect(2).err
+
+    told = json.loads(summary.read_text())
+    assert (told["exit_code"], told["kols"], told["calls"]) == (0, {"complete": 1, "not_found": 1}, 4)
+    assert told["users"]["read"] == 450
+
+
+def test_clear_and_prune_wait_for_no_run_but_looking_is_always_possible(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 2000}, latency=0.3)
+    run = project.start_crawl()
+    project.api.wait_for_calls(2)
+    assert "another run" in project.scrapy("cache", "clear", "--yes").expect(2).err
+    assert "fetching" in project.scrapy("kols").expect(0).out
+    run.communicate(timeout=60)
+    assert run.returncode == 0
+    assert project.rows() == expected_rows({"BTC": 2000})
