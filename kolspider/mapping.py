@@ -144,7 +144,9 @@ def _whole_number(value: object) -> int | None:
     if not isinstance(value, str):
         return None
     text = value.strip()
-    if not (text.isascii() and text.isdigit()):
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()):
         return None
     # Past 20 digits it is out of range anyhow, and int() raises at 4,300.
-    return int(text.lstrip("0")[:20] or "0")
+    number = int(digits.lstrip("0")[:20] or "0")
+    return -number if text.startswith("-") else number

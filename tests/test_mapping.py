@@ -292,3 +292,11 @@ def test_any_user_is_a_row_that_a_database_takes_or_a_reject(values: dict[str, o
 @settings(deadline=None)
 def test_no_text_makes_the_time_raise(text: str) -> None:
     assert utc_time(text) is None or text
+
+
+def test_a_negative_count_is_null_and_counted_as_a_text_too() -> None:
+    mapper = Mapper()
+    row = mapper.map_user(FollowedUser("1", None, None, None, None, None, "-5", -5, "-0"), {})
+    assert isinstance(row, Row)
+    assert (row.followers, row.following, row.statuses_count) == (None, None, 0)
+    assert mapper.out_of_range == {"followers": 1, "following": 1}
