@@ -81,13 +81,15 @@ class FollowingsSpider(Spider):
     async def load_cached_pages(self, response: Response) -> AsyncIterator[FollowingsPage]:
         """In the order of fetching, so that a newer profile is never overwritten by an older one."""
         pages = self.run.pages
-        with suppress(NotAsked), self.run.disk():
-            for cached in pages.of_selected() if self.run.arguments.replay == "all" else pages.waiting():
-                if self.run.stopping:
-                    return
-                if page := self._page_of(cached):
-                    yield page
-        self._cache_is_loaded.set()
+        try:
+            with suppress(NotAsked), self.run.disk():
+                for cached in pages.of_selected() if self.run.arguments.replay == "all" else pages.waiting():
+                    if self.run.stopping:
+                        return
+                    if page := self._page_of(cached):
+                        yield page
+        finally:
+            self._cache_is_loaded.set()  # after a bug, too: start() would wait for ever
 
     def _page_of(self, cached: CachedPage) -> FollowingsPage | None:
         body = cached.body

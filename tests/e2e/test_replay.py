@@ -225,3 +225,31 @@ def test_a_replay_into_a_table_that_refuses_every_row_stops_and_can_be_repeated(
     project.sql("DROP TRIGGER no")
     project.crawl(*REPLAY, env=NO_KEY).expect(0)
     assert project.rows() == expected_rows({"alpha": 1200})
+
+
+def test_half_a_pruned_list_is_never_taken_for_a_whole_one_in_another_database(make_project: MakeProject) -> None:
+    # Given a page of beta that waits, fetched between the pages of alpha, which are loaded
+    project = make_project({"alpha": 600, "beta": 300})
+    project.crawl("-a", "kols=alpha", "-a", "max_calls=1").expect(1)
+    project.crawl("-a", "kols=beta", "-a", "max_calls=1", "-a", "dry_run=1").expect(1)
+    project.crawl("-a", "kols=alpha").expect(0)
+
+    project.scrapy("cache", "prune").expect(0)
+    project.db_url = f"sqlite:///{project.folder / 'other.db'}"
+    project.init(["alpha"])
+    project.crawl("-a", "kols=alpha").expect(0)
+
+    assert project.rows() == expected_rows({"alpha": 600})
+    assert set(project.bought().values()) == {1}
+
+
+def test_a_list_that_is_being_repaired_is_not_complete_before_it_ends(make_project: MakeProject) -> None:
+    # Given a whole list in the cache whose last page is damaged, and a run that may not buy it again
+    project = make_project({"alpha": 600})
+    project.crawl("-a", "dry_run=1").expect(0)
+    damage(project, "alpha", 3, flipped)
+    project.crawl("-a", "max_calls=0").expect(1)
+
+    assert project.ended() == {"alpha": "fetching"}
+    project.crawl().expect(0)
+    assert project.rows() == expected_rows({"alpha": 600})
