@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -186,8 +187,9 @@ class Sandbox:
             return web.Response(status=answer.status, body=body, headers=headers)
         response = web.StreamResponse(status=answer.status, headers=headers)
         response.content_length = len(body)
-        await response.prepare(request)
-        await response.write(body[: len(body) // 2])
+        with suppress(ConnectionError):  # the client may be gone
+            await response.prepare(request)
+            await response.write(body[: len(body) // 2])
         if request.transport:
             request.transport.close()
         return response

@@ -1,0 +1,239 @@
+"""One story: a crawl, a refresh, a load into another table, each killed again and again until it is done, each
+judged by the rows and by the API's own log of calls."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+import uuid
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kolspider.sandbox import RandomFaults, Sandbox
+from tests.chaos.dying.sitecustomize import POINTS
+from tests.e2e.harness import KEY, ROOT, Project, expected_rows, finish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from subprocess import Popen
+
+__all__ = ["Story", "Toll"]
+
+AT_ONCE = 8
+"""CONCURRENT_REQUESTS: what can be in flight when a process dies."""
+FAULTS = {
+    "reset": 2, "cut_off": 2, "truncated_json": 1, "not_json": 1, "server_error": 2, "bad_gateway": 1,
+    "error_in_200": 1, "rate_limit": 1,
+}  # fmt: skip
+OFTEN = (
+    "-s", "KOL_FLUSH_ROWS=300", "-s", "KOL_FLUSH_SECS=0.1", "-s", "RETRY_TIMES=8", "-s", "KOL_RETRY_SECS=0.01",
+)  # fmt: skip
+"""Many commits, many chances."""
+OF_LOADING = (
+    "a batch", "a commit", "the ledger's note of a batch", "a list's settling", "the writer's close", "the run's close",
+)  # fmt: skip
+"""The points that a run passes which loads cached pages."""
+
+
+@dataclass
+class Toll:
+    """What a story took, and what it cost. The last three must be zero."""
+
+    kills: int = 0
+    faults: int = 0
+    pages: int = 0
+    in_flight: int = 0
+    """Pages that were asked for when a process died, and whose answer it did not keep: these are bought again."""
+    bought_twice: int = 0
+    bought_in_vain: int = 0
+    """Bought twice although they were not in flight at a kill."""
+    rows_lost: int = 0
+    rows_wrong: int = 0
+    """Rows that differ from the clean run's, or that it does not have."""
+
+    def add(self, other: Toll) -> None:
+        """Sum up."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
+
+@dataclass
+class Story:
+    """`tell()` it; it raises AssertionError with all that is needed to repeat it."""
+
+    folder: Path
+    seed: int
+    db_url: str = ""
+    """Empty: a SQLite file in the folder."""
+    kills_each: int = 4
+    """So many in each of its three parts, if the part lives so long."""
+    toll: Toll = field(default_factory=Toll)
+
+    def tell(self) -> Toll:
+        """Crawl, refresh, load elsewhere."""
+        self._dice = random.Random(self.seed)
+        kols = {f"kol{n:02}": self._dice.choice([0, 1, 200, 201, self._dice.randrange(1100)]) for n in range(24)}
+        faults = {"*": [RandomFaults(0.1, FAULTS, seed=self.seed, seconds=0.05)]}
+        with Sandbox(kols, key=KEY, faults=faults, unusable=True) as api:
+            project = Project(self.folder, api, self.db_url or f"sqlite:///{self.folder / 'kol.db'}")
+            project.source, project.target = self._names()
+            project.init(kols)
+            self._evict = self._dice.random() < 0.25
+            evict = ("-s", f"KOL_CACHE_EVICT={self._evict}")
+            job = ("-s", f"JOBDIR={self.folder / 'job'}") if self._dice.random() < 0.5 else ()
+            try:
+                self._part(project, kols, (*job, *evict), revision=0)
+                refresh = ("-a", "refresh=0s", "-s", f"JOBDIR={self.folder / 'refresh'}")
+                self._part(project, kols, (*refresh, *evict), revision=1)
+                if not self._evict:
+                    self._load_elsewhere(project, kols)
+            except AssertionError as error:
+                error.add_note(f"{self!r}")
+                raise
+            finally:
+                with suppress(Exception):
+                    project.sql(f"DROP TABLE `{project.target}`")
+        return self.toll
+
+    def _names(self) -> tuple[str, str]:
+        if not self.db_url:
+            return "twitter_kol", "twitter_kol_all"
+        mark = uuid.uuid4().hex[:8]  # one server for all: tables of its own
+        return f"kol_{mark}", f"all_{mark}"
+
+    def _part(self, project: Project, kols: Mapping[str, int], words: tuple[str, ...], revision: int) -> None:
+        besides = () if "JOBDIR" in "".join(words) else ("a job's file",)
+        besides += ("a KOL's beginning",) if revision else ("a new generation",)
+        project.api.clear_calls()
+        project.api.revision = revision
+        lost: Counter[tuple[str, str]] = Counter()
+        for _ in range(self.kills_each):
+            before = len(project.api.calls)
+            project.api.latency = self._dice.choice([0.0, 0.02, 0.05])
+            if not self._run_and_die(project, words, self._points(POINTS, besides=besides)):
+                break
+            in_flight = self._in_flight(project, before, generation=revision)
+            assert len(in_flight) <= AT_ONCE, f"{len(in_flight)} pages in flight"
+            lost.update(in_flight)
+            self._assert_complete_means_complete(project, kols, revision)
+        project.api.latency = 0
+        self._finish(project, words)
+        self._judge_rows(project, kols, revision)
+        assert project.ended() == dict.fromkeys(kols, "complete")
+        bought = Counter((call.handle, call.cursor) for call in project.api.calls if not call.fault)
+        twice = bought - Counter(dict.fromkeys(bought, 1))
+        self.toll.faults += sum(bool(call.fault) for call in project.api.calls)
+        self.toll.pages += bought.total()
+        self.toll.in_flight += lost.total()
+        self.toll.bought_twice += twice.total()
+        self.toll.bought_in_vain += (twice - lost).total()
+        assert not twice - lost, f"bought again without need: {twice - lost}"
+
+    def _load_elsewhere(self, project: Project, kols: Mapping[str, int]) -> None:
+        """Another table is filled from the cache, without a call, killed in between."""
+        full, (_, project.target) = project.target, self._names()
+        if not self.db_url:
+            project.db_url = f"sqlite:///{self.folder / 'other.db'}"
+        project.init(())
+        project.api.clear_calls()
+        words = ("-a", f"replay={self._dice.choice(['all', 'pending'])}")
+        for _ in range(self.kills_each):
+            if not self._run_and_die(project, words, self._points(OF_LOADING, besides=())):
+                break
+            self._assert_complete_means_complete(project, kols, 1)
+        self._finish(project, words)
+        self._judge_rows(project, kols, 1)
+        assert project.api.calls == []
+        if self.db_url:
+            project.sql(f"DROP TABLE `{full}`")
+
+    def _run_and_die(self, project: Project, words: tuple[str, ...], points: Sequence[str]) -> bool:
+        """Run the command until it dies at a named point or at some moment. False when it came to its end."""
+        env, moment = {}, None
+        if self._dice.random() < 0.75:
+            env = {
+                "KOL_TEST_DIE_AT": f"{self._dice.choice(points)}:{self._dice.choice([1, 1, 2, 3, 5])}",
+                "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "dying"), str(ROOT)]),
+            }
+        else:
+            moment = len(project.api.calls) + self._dice.randint(1, 14)
+        process = project.start_crawl(*OFTEN, *words, env=env)
+        if moment is not None:
+            self._kill_at(process, project, moment)
+        result = finish(process, 120)
+        assert "Traceback" not in result.text, result.text
+        if result.code == -9:
+            self.toll.kills += 1
+            return True
+        assert result.code in {0, 3}, result.text  # 3: a page that failed too often
+        return result.code == 3
+
+    def _points(self, names: Iterable[str], besides: Iterable[str]) -> list[str]:
+        """The named points that a run passes."""
+        if not self.db_url:
+            besides = {*besides, "a commit"}  # SQLite's is inside its batch
+        names = [name for name in names if name not in besides]
+        return ["inside a batch", *(f"{when} {name}" for name in names for when in ("before", "after"))]
+
+    def _kill_at(self, process: Popen[str], project: Project, moment: int) -> None:
+        until = time.monotonic() + self._dice.uniform(1.5, 3)
+        while process.poll() is None and len(project.api.calls) < moment and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(self._dice.uniform(0, 0.1))
+        if process.poll() is None:
+            process.kill()
+
+    def _finish(self, project: Project, words: tuple[str, ...]) -> None:
+        """The same command again, until nothing is left; a page that failed too often is one for the next run."""
+        for _ in range(3):
+            result = project.crawl(*OFTEN, *words)
+            assert "Traceback" not in result.text, result.text
+            if result.code != 3:
+                break
+        result.expect(0)
+
+    def _in_flight(self, project: Project, since: int, generation: int) -> list[tuple[str, str]]:
+        """The pages that were asked for, and would have come, whose answer was not kept."""
+        settled = -1
+        while settled < (settled := len(project.api.calls)):  # the last requests may still be on their way in
+            time.sleep(0.06)
+        kept = project.cached(generation)
+        if self._evict:
+            done = {handle for handle, record in project.records().items() if record.state == "complete"}
+            kept |= {(call.handle, call.cursor) for call in project.api.calls if call.handle in done}
+        asked = [(call.handle, call.cursor) for call in project.api.calls[since:] if not call.fault]
+        return [page for page in asked if page not in kept]
+
+    def _assert_complete_means_complete(self, project: Project, kols: Mapping[str, int], revision: int) -> None:
+        """Whatever happened so far: who counts as complete has every row in the table, of this reading of the list."""
+        done = {
+            handle: kols[handle]
+            for handle, record in project.records().items()
+            if record.state == "complete" and record.generation == revision
+        }
+        rows = project.rows()
+        short = [id_ for id_ in expected_rows(done, revision, unusable=True) if id_ not in rows]
+        assert not short, f"{len(short)} rows of complete KOLs are not in the table"
+        self._assert_pages(project, kols, done, revision)
+
+    def _assert_pages(self, project: Project, kols: Mapping[str, int], done: Iterable[str], generation: int) -> None:
+        if self._evict:
+            return
+        pages = Counter(handle for handle, _ in project.cached(generation))
+        for handle in done:
+            assert pages[handle] == max(1, -(-kols[handle] // 200)), f"a page of {handle} is missing"
+
+    def _judge_rows(self, project: Project, kols: Mapping[str, int], revision: int) -> None:
+        rows, expected = project.rows(), expected_rows(kols, revision, unusable=True)
+        lost = expected.keys() - rows.keys()
+        wrong = [id_ for id_, row in rows.items() if expected.get(id_) != row]
+        self.toll.rows_lost += len(lost)
+        self.toll.rows_wrong += len(wrong)
+        assert not lost, f"{len(lost)} rows lost"
+        assert not wrong, f"{len(wrong)} rows wrong, such as {rows[wrong[0]]}"
+        aside = Counter(repr(line) for line in project.rejects())
+        assert max(aside.values(), default=0) <= revision + 1, "a user is set aside twice for one page"

@@ -1,0 +1,18 @@
+"""Death at any moment, in small; `make chaos` tells more of these stories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.chaos.story import Story
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_kills_at_any_point_lose_no_row_and_buy_again_only_what_was_in_flight(tmp_path: Path, db_url: str) -> None:
+    toll = Story(tmp_path, seed=4 if db_url else 1, db_url=db_url, kills_each=3).tell()
+
+    assert toll.kills >= 6
+    assert toll.bought_twice <= toll.in_flight
+    assert (toll.bought_in_vain, toll.rows_lost, toll.rows_wrong) == (0, 0, 0)
