@@ -6,6 +6,8 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from kolspider.files import sync_directory
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -24,11 +26,15 @@ class RejectsFile:
     def append(self, rejects: Iterable[tuple[FollowingsPage, Reject]]) -> int:
         """Write and sync. Returns the size of the file in bytes, to be noted with the pages' commit."""
         lines = "".join(_line(page, reject) for page, reject in rejects)
+        is_new = not self.path.exists()
         with self.path.open("ab") as file:
             file.write(lines.encode())
             file.flush()
             os.fsync(file.fileno())
-            return file.tell()
+            size = file.tell()
+        if is_new:
+            sync_directory(self.path.parent)
+        return size
 
     def size(self) -> int:
         """Bytes; 0 when there is no file."""
@@ -50,4 +56,15 @@ def _line(page: FollowingsPage, reject: Reject) -> str:
         "detail": reject.detail,
         "user": reject.user,
     }
-    return json.dumps(line) + "\n"  # ASCII, so that a lone surrogate in a user can be written
+    try:
+        text = json.dumps(line, allow_nan=False)  # ASCII, so that a lone surrogate in a user can be written
+    except (ValueError, RecursionError):  # an infinity (1e999 in the answer), or too deep a nest
+        text = json.dumps(line | {"user": _in_words(reject.user)})
+    return text + "\n"
+
+
+def _in_words(user: object) -> str:
+    try:
+        return repr(user)
+    except RecursionError:
+        return "nested too deeply to be written"

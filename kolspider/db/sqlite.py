@@ -168,6 +168,9 @@ class SqliteDatabase(Database):
                 isolation_level=None,  # transactions begin and end where the code says so
                 check_same_thread=False,  # made in one thread, used in another, never in two at once
             )
+            # With less a commit may be undone by a power cut right after it: the journal's deletion is not synced
+            # (https://www.sqlite.org/pragma.html#pragma_synchronous).
+            self._connection.execute("PRAGMA synchronous = EXTRA")
             self._connection.text_factory = lambda data: data.decode("utf-8", "replace")
         return self._connection
 

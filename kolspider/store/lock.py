@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from kolspider.errors import StopRun, WrongUsage
+from kolspider.files import make_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ class DirectoryLock:
     def __init__(self, directory: Path) -> None:
         path = directory / "lock"
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            make_directory(directory)
             self._file = path.open("a+", encoding="utf-8")
         except OSError as error:
             raise StopRun(f"the cache directory {directory} can't be used: {error.strerror}") from None
