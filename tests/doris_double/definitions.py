@@ -1,0 +1,94 @@
+"""CREATE, ALTER, DROP and TRUNCATE: who may, and is it there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.doris_double.answers import Ok
+from tests.doris_double.ddl import added_columns, created_table
+from tests.doris_double.errors import refuse
+
+if TYPE_CHECKING:
+    from tests.doris_double.session import DorisSession
+    from tests.doris_double.tokens import Tokens
+
+__all__ = ["alter", "create", "drop", "truncate"]
+
+
+def create(session: DorisSession, tokens: Tokens) -> Ok:
+    tokens.next()
+    storage = session.state.storage
+    if tokens.accept("DATABASE", "SCHEMA"):
+        return _create_database(session, tokens)
+    tokens.accept("TEMPORARY", "EXTERNAL")
+    tokens.expect("TABLE")
+    lenient = tokens.phrase("IF", "NOT", "EXISTS")
+    name = tokens.name()
+    database = storage.database_of(name, session.database)
+    session.need("CREATE", database)
+    table = created_table(tokens, name, database, session.state.backends)
+    if name.table in storage.databases[database]:
+        if not lenient:
+            refuse(f"Table '{name.table}' already exists", 1050)
+        return Ok()
+    storage.create(table)
+    return Ok()
+
+
+def alter(session: DorisSession, tokens: Tokens) -> Ok:
+    tokens.next()
+    tokens.expect("TABLE")
+    table = session.state.storage.find(tokens.name(), session.database)
+    session.need("ALTER", table.database)
+    for column in added_columns(tokens):
+        session.state.storage.add_column(table, column)
+    return Ok()
+
+
+def drop(session: DorisSession, tokens: Tokens) -> Ok:
+    tokens.next()
+    storage = session.state.storage
+    kind = tokens.expect("TABLE", "DATABASE")
+    lenient = tokens.phrase("IF", "EXISTS")
+    if kind == "DATABASE":
+        name = tokens.identifier()
+        session.need("DROP", name)
+        if name in storage.databases:
+            storage.drop_database(name)
+        elif not lenient:
+            refuse(f"Can't drop database '{name}'; database doesn't exist", 1008)
+        return Ok()
+    name = tokens.name()
+    tokens.accept("FORCE")
+    tokens.expect_end()
+    database = storage.database_of(name, session.database)
+    session.need("DROP", database)
+    table = storage.databases[database].get(name.table)
+    if table:
+        storage.drop(table)
+    elif not lenient:
+        refuse(f"Unknown table '{name.table}'", 1051)
+    return Ok()
+
+
+def truncate(session: DorisSession, tokens: Tokens) -> Ok:
+    tokens.next()
+    tokens.expect("TABLE")
+    table = session.state.storage.find(tokens.name(), session.database)
+    session.need("LOAD", table.database)
+    with session.state.storage.lock:
+        session.state.storage.execute(f"DELETE FROM {session.state.storage.where(table)}")
+    return Ok()
+
+
+def _create_database(session: DorisSession, tokens: Tokens) -> Ok:
+    storage = session.state.storage
+    lenient = tokens.phrase("IF", "NOT", "EXISTS")
+    name = tokens.identifier()
+    session.need("CREATE", name)
+    if name in storage.databases:
+        if not lenient:
+            refuse(f"Can't create database '{name}'; database exists", 1007)
+        return Ok()
+    storage.create_database(name)
+    return Ok()

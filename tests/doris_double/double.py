@@ -1,0 +1,198 @@
+"""The Doris double: FE (MySQL port and HTTP) and BE (HTTP) in a thread of the test's process, SQLite behind."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+from tests.doris_double.faults import Fault, Where
+from tests.doris_double.front_end import FrontEnd
+from tests.doris_double.mysql_side import MysqlSide
+from tests.doris_double.state import ALL, READ, State, Statement, User
+from tests.doris_double.stream_load import BackEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+
+    from tests.doris_double.loads import Load
+
+    Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+__all__ = ["DATABASE", "PASSWORD", "USER", "DorisDouble"]
+
+DATABASE = "kol"
+USER = "kol"
+PASSWORD = "s3cr3t-pässword/@:%"
+HOST = "127.0.0.1"
+WAIT_SECS = 10
+
+
+class DorisDouble:
+    """`with DorisDouble() as doris:` starts it; stop, kill and start again keep its data and its ports.
+
+    `version` decides which session variables are known and what a partial update does with new keys. `backends`: so
+    many replicas a table may have. `credentials_in_location`: the FE's redirect repeats user and password, as
+    RestBaseController.getRedirectUrL does when it was given them. `reset_on_body`: the FE resets the connection of a
+    Stream Load that sends it the body; None: as the version does, from 3.1.3 on.
+    """
+
+    def __init__(
+        self,
+        version: str = "3.0.5",
+        *,
+        backends: int = 1,
+        credentials_in_location: bool = True,
+        reset_on_body: bool | None = None,
+    ) -> None:
+        number = tuple(map(int, version.split(".")))
+        self._state = State(number, backends)
+        reset = number >= (3, 1, 3) if reset_on_body is None else reset_on_body
+        self._sides: dict[str, Serve] = {
+            "mysql": MysqlSide(self._state).serve,
+            "fe": FrontEnd(self._state, credentials=credentials_in_location, reset_on_body=reset).serve,
+            "be": BackEnd(self._state).serve,
+        }
+        self._ports = dict.fromkeys(self._sides, 0)
+        self._servers: list[asyncio.Server] = []
+        self._open: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="doris-double", daemon=True)
+        self.create_database(DATABASE)
+        self.create_user(USER, PASSWORD)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(WAIT_SECS)
+        self._loop.close()
+        self._state.storage.close()
+
+    @property
+    def port(self) -> int:
+        """The MySQL port."""
+        return self._ports["mysql"]
+
+    @property
+    def http(self) -> str:
+        """The base address of the FE's HTTP."""
+        return f"http://{HOST}:{self._ports['fe']}"
+
+    @property
+    def be_http(self) -> str:
+        """The base address of the BE's HTTP."""
+        return f"http://{HOST}:{self._ports['be']}"
+
+    def url(self, database: str = DATABASE, user: str = USER) -> str:
+        """What KOL_DB_URL would be."""
+        password = self._state.users[user].password
+        return f"doris://{quote(user, safe='')}:{quote(password, safe='')}@{HOST}:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Listen; on the ports of the last time, if there was one."""
+        self._run(self._listen())
+
+    def stop(self) -> None:
+        """Stop listening, and reset every connection: as a process that is killed."""
+        self._run(self._shut())
+
+    kill = stop
+
+    def create_database(self, name: str) -> None:
+        self._state.storage.create_database(name)
+
+    def create_user(
+        self, name: str, password: str, *, read_only: bool = False, databases: Iterable[str] | None = None
+    ) -> None:
+        """A user with all rights, or to read only; in these databases, or in all."""
+        only = None if databases is None else frozenset(databases)
+        self._state.users[name] = User(name, password, READ if read_only else ALL, only)
+
+    def fail_next(
+        self, fault: Fault | str, *, times: int = 1, on: Where | str = Where.WRITE, after: int = 0, seconds: float = 1.0
+    ) -> None:
+        """What the next INSERTs and Stream Loads (or `on` others) run into, once `after` of them were spared.
+
+        Faults are taken in the order they were planned; one that is taken spares nothing of the others.
+        """
+        self._state.faults.plan(Fault(fault), Where(on), times=times, after=after, seconds=seconds)
+
+    def clear_faults(self) -> None:
+        self._state.faults.clear()
+
+    @property
+    def faults_left(self) -> int:
+        """How many planned hits have not happened yet."""
+        return self._state.faults.left
+
+    @property
+    def statements(self) -> list[Statement]:
+        """Every statement that came over the MySQL protocol."""
+        return list(self._state.statements)
+
+    @property
+    def loads(self) -> list[Load]:
+        """Every load that was begun, INSERTs and Stream Loads; `status` says whether it was committed."""
+        return list(self._state.loader.loads)
+
+    @property
+    def violations(self) -> list[str]:
+        """What a client did that Doris leaves undefined, and faults of the double's own. Should be empty."""
+        return list(self._state.violations)
+
+    def clear_logs(self) -> None:
+        """Forget statements, loads and violations; labels stay known."""
+        self._state.statements.clear()
+        self._state.loader.loads.clear()
+        self._state.violations.clear()
+
+    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """SQLite's SQL on the tables behind (`"db"."table"`), from any thread."""
+        with self._state.storage.lock:
+            return list(self._state.storage.execute(sql, values).fetchall())
+
+    def count(self, table: str, database: str = DATABASE) -> int:
+        ((count,),) = self.query(f'SELECT COUNT(*) FROM "{database}"."{table}"')
+        return int(count)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(WAIT_SECS)
+
+    async def _listen(self) -> None:
+        self._state.stopping.clear()
+        for side, serve in self._sides.items():
+            server = await asyncio.start_server(self._guarded(serve), HOST, self._ports[side])
+            self._ports[side] = server.sockets[0].getsockname()[1]
+            self._servers.append(server)
+        self._state.be = self.be_http
+
+    async def _shut(self) -> None:
+        self._state.stopping.set()
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        # Not cancelled: a cancelled handler makes asyncio.streams of 3.11 complain.
+        for writer in self._open:
+            writer.transport.abort()
+        tasks: Sequence[asyncio.Task[None]] = [task for task in self._open.values() if task]
+        if tasks:
+            await asyncio.wait(tasks, timeout=WAIT_SECS / 2)
+
+    def _guarded(self, serve: Serve) -> Serve:
+        """Know who is connected, and close when served."""
+
+        async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._open[writer] = asyncio.current_task()
+            try:
+                await serve(reader, writer)
+            finally:
+                del self._open[writer]
+                writer.close()
+
+        return guarded

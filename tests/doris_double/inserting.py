@@ -1,0 +1,83 @@
+"""INSERT: the session's variables say how, the loader does it, the OK packet's info says what became of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.doris_double.answers import Ok
+from tests.doris_double.errors import DorisError, Hangup, refuse
+from tests.doris_double.faults import Fault, Where
+from tests.doris_double.insert import Insert, parse_insert
+from tests.doris_double.loads import NEW_KEYS_SINCE, Filtered, Load, Mode
+
+if TYPE_CHECKING:
+    from tests.doris_double.session import DorisSession
+    from tests.doris_double.tables import Table
+
+__all__ = ["insert"]
+
+
+async def insert(session: DorisSession, sql: str) -> Ok:
+    """Do it, unless a fault or a rule says no."""
+    statement = parse_insert(sql)
+    table = session.state.storage.find(statement.name, session.database)
+    session.check_load(table)
+    planned = session.state.faults.take(Where.INSERT)
+    await session.before(planned)
+    mode = _mode(session, table, statement)
+    load = _loaded(session, table, statement, mode, len(sql.encode("utf-8", "replace")))
+    if planned and planned.fault is Fault.DROP_AFTER:
+        raise Hangup
+    if planned and planned.fault is Fault.COMMITTED:
+        load.status = "COMMITTED"
+    info = f"{{'label':'{load.label}', 'status':'{load.status}', 'txnId':'{load.txn_id}'}}"
+    return Ok(load.rows, info, len(load.filtered))
+
+
+def _loaded(session: DorisSession, table: Table, statement: Insert, mode: Mode, size: int) -> Load:
+    loader = session.state.loader
+    with session.state.storage.lock:
+        known = loader.known(table, statement.label)
+        if known:
+            refuse(
+                f"begin transaction failed. errCode = 2, detailMessage = Label [{statement.label}] has already been "
+                f"used, relate to txn [{known.txn_id}]"
+            )
+        columns = statement.columns or [column.name for column in table.columns]
+        load = loader.begin(table, statement.label, via="insert", mode=mode, rows=len(statement.rows), size=size)
+        try:
+            loader.write(load, table, columns, statement.rows, mode)
+        except Filtered:
+            raise _filtered(session, load) from None
+    return load
+
+
+def _mode(session: DorisSession, table: Table, statement: Insert) -> Mode:
+    """InsertUtils.normalizePlan: a partial update only where the session asks, and the table is merge-on-write."""
+    strict = session.variables["enable_insert_strict"]
+    ratio = 0.0 if strict else session.variables["insert_max_filter_ratio"]
+    if not (session.variables["enable_unique_key_partial_update"] and table.merge_on_write):
+        return Mode(strict=strict, max_filter_ratio=ratio)
+    if not statement.columns:
+        refuse(
+            "You must explicitly specify the columns to be updated when updating partial columns using the "
+            "INSERT statement."
+        )
+    given = {name.lower() for name in statement.columns}
+    for key in table.keys:
+        if key.lower() not in given:
+            refuse(f"Partial update should include all key columns, missing: {key}")
+    if session.state.version >= NEW_KEYS_SINCE:
+        append = session.variables["partial_update_new_key_behavior"] == "APPEND"
+    else:
+        append = not strict
+    return Mode(partial=True, append=append, strict=strict, max_filter_ratio=ratio)
+
+
+def _filtered(session: DorisSession, load: Load) -> DorisError:
+    """OlapInsertExecutor.onFail; since 3.1 with the first row's reason, which may quote the row."""
+    url = session.state.error_url(load)
+    text = "Insert has filtered data in strict mode"
+    if session.state.version >= NEW_KEYS_SINCE:
+        return DorisError(f"errCode = 2, detailMessage = {text}. first_error_msg: {load.filtered[0]}. url: {url}")
+    return DorisError(f"errCode = 2, detailMessage = {text}. url: {url}")

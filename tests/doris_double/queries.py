@@ -1,0 +1,160 @@
+"""SELECT, UPDATE and DELETE: sqlglot turns Doris's SQL into SQLite's. What Doris would refuse is refused first."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlglot
+from mysql_mimic.results import ResultColumn
+from mysql_mimic.types import ColumnType
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from tests.doris_double.answers import Rows
+from tests.doris_double.errors import DorisError, refuse, syntax_error
+from tests.doris_double.storage import INFORMATION_SCHEMA
+from tests.doris_double.tokens import RESERVED, Name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tests.doris_double.storage import Storage
+    from tests.doris_double.tables import Table
+
+__all__ = ["Query", "run_query"]
+
+_WIRE_TYPES = {
+    "DATETIME": ColumnType.DATETIME,
+    "DATE": ColumnType.DATE,
+    "DECIMAL": ColumnType.NEWDECIMAL,
+    "LARGEINT": ColumnType.STRING,
+    "FLOAT": ColumnType.FLOAT,
+    "DOUBLE": ColumnType.DOUBLE,
+    "BOOLEAN": ColumnType.TINY,
+    **dict.fromkeys(("TINYINT", "SMALLINT", "INT", "BIGINT"), ColumnType.LONGLONG),
+    **dict.fromkeys(("VARCHAR", "CHAR", "STRING", "JSON"), ColumnType.STRING),
+}
+_TIME_UNITS = (exp.DateAdd, exp.DateSub, exp.TimestampAdd, exp.TimestampSub, exp.TsOrDsAdd)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Who asks, and what he sees."""
+
+    sql: str
+    database: str | None
+    constants: dict[str, Any]
+    """DATABASE(), VERSION() and so on, by function."""
+    variable: Callable[[str], Any]
+    may_read: Callable[[str, str], None]
+    """(database, table); raises when not."""
+
+
+def run_query(query: Query, storage: Storage) -> Rows | int:
+    """The rows, or how many were changed."""
+    tree = _parsed(query.sql)
+    _check_grammar(tree, query.sql)
+    tables = _qualified(tree, query, storage)
+    tree = tree.transform(_as_sqlite, query)
+    with storage.lock:
+        try:
+            cursor = storage.execute(tree.sql("sqlite"))
+            rows = cursor.fetchall()
+        except sqlite3.Error as error:
+            raise _refusal(error) from error
+        if cursor.description is None:
+            return cursor.rowcount
+    names = [name for name, *_ in cursor.description]
+    return Rows(_typed(tree, names, rows, tables), rows)
+
+
+def _parsed(sql: str) -> exp.Expression:
+    try:
+        trees = [tree for tree in sqlglot.parse(sql, read="doris") if tree is not None]
+    except SqlglotError as error:
+        raise syntax_error(f"mismatched input: {str(error).splitlines()[0]}", sql, 0) from None
+    if len(trees) != 1:
+        refuse("the double takes one statement at a time")
+    return trees[0]
+
+
+def _check_grammar(tree: exp.Expression, sql: str) -> None:
+    """sqlglot takes reserved words as names, and FOR UPDATE; Doris's grammar does not."""
+    for identifier in tree.find_all(exp.Identifier):
+        if not identifier.quoted and identifier.name.lower() in RESERVED:
+            start = identifier.meta.get("start", 0)
+            raise syntax_error(f"mismatched input '{identifier.name}' expecting {{'IDENTIFIER'}}", sql, start)
+    if tree.find(exp.Lock):
+        raise syntax_error("mismatched input 'FOR' expecting {<EOF>, ';'}", sql, sql.upper().rfind("FOR"))
+
+
+def _qualified(tree: exp.Expression, query: Query, storage: Storage) -> list[Table]:
+    """Give each table its database; those that exist."""
+    local = {cte.alias for cte in tree.find_all(exp.CTE)}
+    tables = []
+    for node in tree.find_all(exp.Table):
+        if not node.db and node.name in local:
+            continue
+        name = Name(node.db or None, node.name)
+        if (name.database or query.database or "").lower() == INFORMATION_SCHEMA:
+            node.set("db", exp.to_identifier(INFORMATION_SCHEMA, quoted=True))
+            continue
+        table = storage.find(name, query.database)
+        query.may_read(table.database, table.name)
+        node.set("db", exp.to_identifier(table.database, quoted=True))
+        tables.append(table)
+    return tables
+
+
+def _as_sqlite(node: exp.Expression, query: Query) -> exp.Expression:
+    if isinstance(node, exp.SessionParameter | exp.Parameter):
+        value = query.variable(node.name)
+        return exp.alias_(exp.convert(int(value) if isinstance(value, bool) else value), f"@@{node.name}", quoted=True)
+    if isinstance(node, _TIME_UNITS):
+        sign = -1 if isinstance(node, exp.DateSub | exp.TimestampSub) else 1
+        count = exp.Mul(this=exp.convert(sign), expression=exp.Paren(this=node.expression))
+        return exp.Anonymous(this="DORIS_ADD", expressions=[node.this, count, exp.convert(node.text("unit") or "DAY")])
+    name = node.name if isinstance(node, exp.Anonymous) else type(node).__name__
+    if isinstance(node, exp.Func) and name.upper() in query.constants:
+        value = query.constants[name.upper()]
+        return exp.null() if value is None else exp.convert(value)
+    return node
+
+
+def _typed(
+    tree: exp.Expression, names: list[str], rows: Sequence[Sequence[Any]], tables: list[Table]
+) -> list[ResultColumn]:
+    """The types on the wire: those of the tables' columns where a column is what is selected."""
+    known = {column.name.lower(): column.type for table in reversed(tables) for column in table.columns}
+    projections = tree.selects if isinstance(tree, exp.Query) else []
+    plain = len(projections) == len(names) and not any(node.is_star for node in projections)
+    columns = []
+    for index, name in enumerate(names):
+        source = _source(projections[index]) if plain else name
+        wire = _WIRE_TYPES.get(known.get(source.lower(), ""))
+        columns.append(ResultColumn(name, wire or _guessed(row[index] for row in rows)))
+    return columns
+
+
+def _source(node: exp.Expression) -> str:
+    """The name of the column that is selected, or empty."""
+    while isinstance(node, exp.Alias | exp.Min | exp.Max | exp.Paren):
+        node = node.this
+    return node.name if isinstance(node, exp.Column) else ""
+
+
+def _guessed(values: Any) -> ColumnType:
+    value = next((value for value in values if value is not None), "")
+    if isinstance(value, int):
+        return ColumnType.LONGLONG
+    return ColumnType.DOUBLE if isinstance(value, float) else ColumnType.STRING
+
+
+def _refusal(error: sqlite3.Error) -> DorisError:
+    text = str(error)
+    if text.startswith("no such column: "):
+        column = text.removeprefix("no such column: ").rpartition(".")[2].strip('"')
+        return DorisError(f"errCode = 2, detailMessage = Unknown column '{column}' in 'table list'")
+    return DorisError(f"errCode = 2, detailMessage = the double can't: {text}")

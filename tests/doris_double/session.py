@@ -1,0 +1,198 @@
+"""One MySQL session: which statement is it, may this user, and what does Doris answer."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from mysql_mimic.session import BaseSession
+
+from tests.doris_double.answers import Ok, Rows
+from tests.doris_double.definitions import alter, create, drop, truncate
+from tests.doris_double.errors import BAD_DATABASE, Hangup, denied, refuse
+from tests.doris_double.faults import Fault, Where
+from tests.doris_double.inserting import insert
+from tests.doris_double.queries import Query, run_query
+from tests.doris_double.show import describe, show
+from tests.doris_double.storage import INFORMATION_SCHEMA
+from tests.doris_double.tokens import Tokens
+from tests.doris_double.variables import MYSQL_VERSION, SessionVariables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.doris_double.faults import Planned
+    from tests.doris_double.state import State, User
+    from tests.doris_double.tables import Table
+
+__all__ = ["DorisSession"]
+
+
+class DorisSession(BaseSession):
+    """What mysql-mimic asks about a connection, and `answer`."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.variables: Any = SessionVariables(state.version)
+        self.user: User | None = None
+        self.username: str | None = None
+        self.database: str | None = None
+        self.connection_id = 0
+        self._statements: dict[str, Callable[[Tokens], Rows | Ok]] = {
+            "SELECT": self._query,
+            "WITH": self._query,
+            "UPDATE": self._change,
+            "DELETE": self._change,
+            "SET": self._set,
+            "SHOW": partial(show, self),
+            "DESC": partial(describe, self),
+            "DESCRIBE": partial(describe, self),
+            "USE": self._use,
+            "CREATE": partial(create, self),
+            "ALTER": partial(alter, self),
+            "DROP": partial(drop, self),
+            "TRUNCATE": partial(truncate, self),
+            "BEGIN": self._begin,
+            "COMMIT": self._nothing,
+            "ROLLBACK": self._nothing,
+        }
+
+    async def init(self, connection: Any) -> None:
+        self.connection_id = connection.connection_id
+
+    async def use(self, database: str) -> None:
+        self._use_database(database)
+
+    def _use_database(self, database: str) -> None:
+        if database not in {*self.state.storage.databases, INFORMATION_SCHEMA}:
+            refuse(f"Unknown database '{database}'", BAD_DATABASE)
+        self.database = database
+
+    async def answer(self, sql: str) -> Rows | Ok:
+        """Do it. Raises DorisError or Hangup."""
+        self.state.log(sql, self.username or "")
+        tokens = Tokens(sql)
+        first = tokens.peek().word
+        if first == "INSERT":
+            return await insert(self, sql)
+        planned = self.state.faults.take(Where.READ) if first in {"SELECT", "WITH", "SHOW"} else None
+        await self.before(planned)
+        statement = self._statements.get(first)
+        if statement is None:
+            if first == "REPLACE":
+                tokens.next()
+                tokens.fail("PROC', 'PROCEDURE")
+            tokens.fail("ALTER', 'CREATE', 'DELETE', 'DROP', 'INSERT', 'SELECT', 'SET', 'SHOW', 'USE")
+        answer = statement(tokens)
+        if planned and planned.fault is Fault.DROP_AFTER:
+            raise Hangup
+        return answer
+
+    async def before(self, planned: Planned | None) -> None:
+        if planned is None:
+            return
+        if planned.fault is Fault.SLOW:
+            await self.state.sleep(planned.seconds)
+        if planned.fault is Fault.DROP_BEFORE:
+            raise Hangup
+        if planned.error:
+            raise planned.error
+
+    def check_load(self, table: Table) -> None:
+        """InsertIntoTableCommand: ERR_TABLEACCESS_DENIED_ERROR with LOAD."""
+        if not self._may("LOAD", table.database):
+            where = f"{table.database}.{table.name}"
+            refuse(f"LOAD command denied to user '{self.username}'@'127.0.0.1' for table '{where}'")
+
+    def _may(self, privilege: str, database: str) -> bool:
+        return self.user is not None and self.user.may(privilege, database)
+
+    def need(self, privilege: str, database: str) -> None:
+        if not self._may(privilege, database):
+            raise denied(privilege)
+
+    def may_read(self, database: str, table: str) -> None:
+        if not self._may("SELECT", database):
+            refuse(
+                f"Permission denied: user ['{self.username}'@'%'] does not have privilege for [priv predicate: "
+                f"PRIVILEGE in (SELECT)] command on [internal].[{database}].[{table}]"
+            )
+
+    def _query(self, tokens: Tokens) -> Rows:
+        result = run_query(self._as_query(tokens.sql), self.state.storage)
+        return result if isinstance(result, Rows) else Rows([], [])
+
+    def _change(self, tokens: Tokens) -> Ok:
+        verb = tokens.next().word
+        if verb == "DELETE":
+            tokens.expect("FROM")
+        self.check_load(self.state.storage.find(tokens.name(), self.database))
+        result = run_query(self._as_query(tokens.sql), self.state.storage)
+        return Ok(result if isinstance(result, int) else 0)
+
+    def _as_query(self, sql: str) -> Query:
+        constants = {
+            "CURRENTSCHEMA": self.database,
+            "CURRENTVERSION": MYSQL_VERSION,
+            "CURRENTUSER": f"'{self.username}'@'%'",
+            "USER": f"'{self.username}'@'127.0.0.1'",
+            "CONNECTION_ID": self.connection_id,
+        }
+        return Query(sql, self.database, constants, self.variables.get, self.may_read)
+
+    def _set(self, tokens: Tokens) -> Ok:
+        tokens.next()
+        while True:
+            self._set_one(tokens)
+            if not tokens.accept(","):
+                break
+        tokens.expect_end()
+        return Ok()
+
+    def _set_one(self, tokens: Tokens) -> None:
+        if tokens.accept("NAMES") or tokens.phrase("CHARACTER", "SET") or tokens.accept("CHARSET"):
+            charset = tokens.string() if tokens.peek().kind == "string" else tokens.identifier()
+            if charset.lower() not in {"utf8", "utf8mb4"}:
+                refuse(f"Unknown character set: '{charset}'", 1115)
+            if tokens.accept("COLLATE"):
+                tokens.next()
+            return
+        scope = tokens.accept("SESSION", "LOCAL", "GLOBAL")
+        if tokens.accept("TRANSACTION"):
+            while tokens.peek().kind == "word":
+                tokens.next()
+            return
+        if tokens.accept("@@"):
+            scope = tokens.accept("SESSION", "LOCAL", "GLOBAL")
+            if scope:
+                tokens.expect(".")
+        elif tokens.peek().text == "@":
+            refuse("the double has no user variables")
+        name = tokens.identifier()
+        tokens.expect("=")
+        if scope == "GLOBAL":
+            self.need("ADMIN", "")
+        value = tokens.accept("TRUE", "FALSE", "ON", "OFF") or self._set_value(tokens)
+        self.variables.set(name, value)
+
+    @staticmethod
+    def _set_value(tokens: Tokens) -> str:
+        return tokens.identifier() if tokens.peek().kind == "word" else tokens.literal()
+
+    def _use(self, tokens: Tokens) -> Ok:
+        tokens.next()
+        database = tokens.identifier()
+        tokens.expect_end()
+        self._use_database(database)
+        return Ok()
+
+    def _begin(self, tokens: Tokens) -> Ok:
+        del tokens
+        refuse("the double has no transactions of several INSERTs")
+
+    def _nothing(self, tokens: Tokens) -> Ok:
+        """COMMIT and ROLLBACK: every INSERT has committed itself."""
+        tokens.next()
+        tokens.accept("WORK")
+        tokens.expect_end()
+        return Ok()

@@ -1,0 +1,84 @@
+"""What all connections of one double share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.doris_double.faults import Faults
+from tests.doris_double.loads import Loader
+from tests.doris_double.storage import INFORMATION_SCHEMA, Storage
+
+if TYPE_CHECKING:
+    from tests.doris_double.loads import Load
+
+__all__ = ["ALL", "READ", "State", "Statement", "User"]
+
+READ = frozenset({"SELECT"})
+ALL = frozenset({"SELECT", "LOAD", "CREATE", "ALTER", "DROP", "ADMIN"})
+KEPT = 2000
+"""Characters of a statement that the log keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user, and what he may in which databases; None: in all."""
+
+    name: str
+    password: str = field(repr=False)
+    privileges: frozenset[str] = ALL
+    databases: frozenset[str] | None = None
+
+    def may(self, privilege: str, database: str) -> bool:
+        return privilege in self.privileges and self.sees(database)
+
+    def sees(self, database: str) -> bool:
+        return self.databases is None or database in {*self.databases, INFORMATION_SCHEMA, ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement that came over the MySQL protocol; text is cut."""
+
+    user: str
+    text: str
+    length: int
+
+
+class State:
+    """Tables, users, faults, logs."""
+
+    def __init__(self, version: tuple[int, ...], backends: int) -> None:
+        self.version = version
+        self.backends = backends
+        self.storage = Storage()
+        self.faults = Faults()
+        self.users: dict[str, User] = {}
+        self.violations: list[str] = []
+        self.statements: list[Statement] = []
+        self.loader = Loader(self.storage, self.violations)
+        self.error_logs: dict[str, list[str]] = {}
+        self.be = ""
+        """Base address of the BE's HTTP."""
+        self.stopping = asyncio.Event()
+
+    def log(self, sql: str, user: str) -> None:
+        self.statements.append(Statement(user, sql[:KEPT], len(sql)))
+
+    def authenticated(self, who: tuple[str, str] | None) -> User | None:
+        """The user, when name and password are right."""
+        user = self.users.get(who[0]) if who else None
+        return user if user and who and user.password == who[1] else None
+
+    def error_url(self, load: Load) -> str:
+        """Where the BE serves why rows were filtered."""
+        file = f"__shard_0/error_log_insert_stmt_{load.txn_id:x}"
+        self.error_logs[file] = load.filtered
+        return f"{self.be}/api/_load_error_log?file={file}"
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, but not past the double's end."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), seconds)

@@ -1,0 +1,254 @@
+"""The tables and their rows, in SQLite: one attached in-memory database for each of Doris's.
+
+information_schema is one of them, kept up to date by hand. Everything is behind one lock, so tests may look in at any
+time.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from tests.doris_double.errors import BAD_DATABASE, NO_DATABASE, refuse
+from tests.doris_double.tables import INTEGER_BITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.doris_double.tables import Column, Table
+    from tests.doris_double.tokens import Name
+
+__all__ = ["INFORMATION_SCHEMA", "Storage", "quoted"]
+
+INFORMATION_SCHEMA = "information_schema"
+MAX_DATABASES = 8
+"""SQLite attaches ten at most."""
+
+_SCHEMA_TABLES = {
+    "schemata": ("CATALOG_NAME", "SCHEMA_NAME", "DEFAULT_CHARACTER_SET_NAME", "DEFAULT_COLLATION_NAME"),
+    "tables": ("TABLE_CATALOG", "TABLE_SCHEMA", "TABLE_NAME", "TABLE_TYPE", "ENGINE", "TABLE_ROWS", "TABLE_COMMENT"),
+    "columns": (
+        "TABLE_CATALOG", "TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME", "ORDINAL_POSITION", "COLUMN_DEFAULT",
+        "IS_NULLABLE", "DATA_TYPE", "CHARACTER_MAXIMUM_LENGTH", "CHARACTER_OCTET_LENGTH", "NUMERIC_PRECISION",
+        "NUMERIC_SCALE", "DATETIME_PRECISION", "CHARACTER_SET_NAME", "COLLATION_NAME", "COLUMN_TYPE", "COLUMN_KEY",
+        "EXTRA", "PRIVILEGES", "COLUMN_COMMENT",
+    ),
+    # Doris has it for MySQL's tools, and nothing in it.
+    "statistics": (
+        "TABLE_CATALOG", "TABLE_SCHEMA", "TABLE_NAME", "NON_UNIQUE", "INDEX_SCHEMA", "INDEX_NAME", "SEQ_IN_INDEX",
+        "COLUMN_NAME", "COLLATION", "CARDINALITY", "SUB_PART", "PACKED", "NULLABLE", "INDEX_TYPE", "COMMENT",
+    ),
+}  # fmt: skip
+
+
+class Storage:
+    """Databases, tables and rows."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.databases: dict[str, dict[str, Table]] = {}
+        # Autocommit: transactions are begun by hand.
+        self._sqlite = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._sqlite.execute("PRAGMA case_sensitive_like = ON")
+        _add_functions(self._sqlite)
+        self._sqlite.execute(f"ATTACH ':memory:' AS {INFORMATION_SCHEMA}")
+        for table, columns in _SCHEMA_TABLES.items():
+            self._sqlite.execute(f"CREATE TABLE {INFORMATION_SCHEMA}.{table} ({', '.join(columns)})")
+        self._describe_database(INFORMATION_SCHEMA)
+
+    def close(self) -> None:
+        with self.lock:
+            self._sqlite.close()
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """SQLite's SQL; hold the lock until the rows are fetched."""
+        return self._sqlite.execute(sql, values)
+
+    def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._sqlite.executemany(sql, rows)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing."""
+        with self.lock:
+            self._sqlite.execute("BEGIN")
+            try:
+                yield
+            except BaseException:
+                self._sqlite.execute("ROLLBACK")
+                raise
+            self._sqlite.execute("COMMIT")
+
+    def create_database(self, name: str) -> None:
+        with self.lock:
+            if len(self.databases) >= MAX_DATABASES:
+                refuse(f"the double holds {MAX_DATABASES} databases at most")
+            self._sqlite.execute(f"ATTACH ':memory:' AS {quoted(name)}")
+            self.databases[name] = {}
+            self._describe_database(name)
+
+    def drop_database(self, name: str) -> None:
+        with self.lock:
+            for table in list(self.databases[name].values()):
+                self.drop(table)
+            self._sqlite.execute(f"DETACH {quoted(name)}")
+            del self.databases[name]
+            self._sqlite.execute(f"DELETE FROM {INFORMATION_SCHEMA}.schemata WHERE SCHEMA_NAME = ?", (name,))
+
+    def find(self, name: Name, current: str | None) -> Table:
+        """The table, or Nereids' refusal. Names of tables have case."""
+        database = self.database_of(name, current)
+        table = self.databases[database].get(name.table)
+        if table is None:
+            refuse(f"Table [{name.table}] does not exist in database [{database}].")
+        return table
+
+    def database_of(self, name: Name, current: str | None) -> str:
+        database = name.database or current
+        if database is None:
+            refuse("No database selected", NO_DATABASE)
+        if database not in self.databases:
+            refuse(f"Unknown database '{database}'", BAD_DATABASE)
+        return database
+
+    def create(self, table: Table) -> None:
+        with self.lock:
+            columns = ", ".join(f"{quoted(column.name)} {_affinity(column)}" for column in table.columns)
+            self._sqlite.execute(f"CREATE TABLE {self.where(table)} ({columns})")
+            if table.model != "DUPLICATE":
+                self._sqlite.execute(
+                    f"CREATE UNIQUE INDEX {quoted(table.database)}.{quoted(table.name + '.key')} "
+                    f"ON {quoted(table.name)} ({conflict_key(table)})"
+                )
+            self.databases[table.database][table.name] = table
+            self._describe_table(table)
+
+    def add_column(self, table: Table, column: Column) -> None:
+        with self.lock:
+            if table.column(column.name):
+                refuse(f"Can not add column which already exists in base table: {column.name}")
+            self._sqlite.execute(
+                f"ALTER TABLE {self.where(table)} ADD COLUMN {quoted(column.name)} {_affinity(column)}"
+            )
+            if column.default is not None:
+                self._sqlite.execute(f"UPDATE {self.where(table)} SET {quoted(column.name)} = ?", (column.default,))
+            table.columns.append(column)
+            self._describe_table(table)
+
+    def drop(self, table: Table) -> None:
+        with self.lock:
+            self._sqlite.execute(f"DROP TABLE {self.where(table)}")
+            del self.databases[table.database][table.name]
+            self._forget_table(table)
+
+    @staticmethod
+    def where(table: Table) -> str:
+        """The table's name for SQLite."""
+        return f"{quoted(table.database)}.{quoted(table.name)}"
+
+    def _describe_database(self, name: str) -> None:
+        values = ("internal", name, "utf8mb4", "utf8mb4_0900_bin")
+        self._sqlite.execute(f"INSERT INTO {INFORMATION_SCHEMA}.schemata VALUES (?, ?, ?, ?)", values)
+
+    def _forget_table(self, table: Table) -> None:
+        for name in ("tables", "columns"):
+            self._sqlite.execute(
+                f"DELETE FROM {INFORMATION_SCHEMA}.{name} WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
+                (table.database, table.name),
+            )
+
+    def _describe_table(self, table: Table) -> None:
+        self._forget_table(table)
+        about = ("internal", table.database, table.name)
+        self._sqlite.execute(
+            f"INSERT INTO {INFORMATION_SCHEMA}.tables VALUES (?, ?, ?, 'BASE TABLE', 'Doris', NULL, ?)",
+            (*about, table.comment),
+        )
+        marks = ", ".join("?" * len(_SCHEMA_TABLES["columns"]))
+        for position, column in enumerate(table.columns, 1):
+            self._sqlite.execute(
+                f"INSERT INTO {INFORMATION_SCHEMA}.columns VALUES ({marks})",
+                (*about, column.name, position, column.default, *_column_facts(table, column)),
+            )
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def conflict_key(table: Table) -> str:
+    """What a row is known by. In a key of Doris two NULLs are equal, to SQLite they are not."""
+    parts = []
+    for key in table.keys:
+        column = table.column(key)
+        name = quoted(key)
+        parts.append(f"ifnull({name}, x'00')" if column and column.nullable else name)
+    return ", ".join(parts)
+
+
+def _affinity(column: Column) -> str:
+    if column.type in {"BOOLEAN", *INTEGER_BITS} - {"LARGEINT"}:
+        return "INTEGER"
+    return "REAL" if column.type in {"FLOAT", "DOUBLE"} else "TEXT"
+
+
+def _column_facts(table: Table, column: Column) -> tuple[Any, ...]:
+    """The rest of a row of information_schema.columns, as FrontendServiceImpl and ScalarType.toMysql… make it."""
+    length = column.max_bytes or (2147483643 if column.type == "STRING" else None)
+    digits = {"TINYINT": 3, "SMALLINT": 5, "INT": 10, "BIGINT": 19}.get(column.type)
+    data_type = {"BOOLEAN": "tinyint", "LARGEINT": "bigint unsigned", "DATETIME": "datetimev2", "DATE": "datev2"}.get(
+        column.type, column.type.lower()
+    )
+    column_type = {"BOOLEAN": "tinyint(1)", "LARGEINT": "bigint(20) unsigned"}.get(column.type, column.sql_type)
+    return (
+        "YES" if column.nullable else "NO",
+        data_type,
+        length,
+        length,
+        digits,
+        0 if digits else None,
+        (column.arguments or (0,))[0] if column.type == "DATETIME" else None,
+        None,
+        None,
+        column_type,
+        table.column_key if column.key else "",
+        "",
+        "",
+        column.comment,
+    )
+
+
+def _add_functions(sqlite: sqlite3.Connection) -> None:
+    """Those of Doris's functions that queries here may use and SQLite lacks. Time is UTC."""
+    sqlite.create_function("NOW", 0, lambda: _now().isoformat(" ", "seconds"))
+    sqlite.create_function("DORIS_ADD", 3, _add_time, deterministic=True)
+    sqlite.create_function("FROM_UNIXTIME", 1, _from_unixtime, deterministic=True)
+    sqlite.create_function("UNIX_TIMESTAMP", 0, lambda: int(_now().timestamp()))
+    sqlite.create_function("UNIX_TIMESTAMP", 1, lambda text: text and int(_moment(text).timestamp()))
+    sqlite.create_function("LEFT", 2, lambda text, count: None if text is None else str(text)[:count])
+    sqlite.create_function("REGEXP", 2, lambda pattern, text: text is not None and re.search(pattern, text) is not None)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _from_unixtime(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat(" ", "seconds")
+
+
+def _add_time(text: str | None, count: int, unit: str) -> str | None:
+    if text is None:
+        return None
+    seconds = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86400, "WEEK": 604800}[unit.upper()]
+    return (datetime.fromisoformat(text) + timedelta(seconds=int(count) * seconds)).isoformat(" ", "seconds")

@@ -1,0 +1,257 @@
+"""Stream Load at the BE, which loads; front_end.py has sent the client here.
+
+Sources: be/src/http/action/stream_load.cpp and stream_load_context.cpp (the BE's answer), Doris's
+documentation of Stream Load (status, labels, ErrorURL).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote
+
+from tests.doris_double.errors import DorisError, Hangup
+from tests.doris_double.faults import Fault, Where
+from tests.doris_double.http_server import (
+    STREAM_LOAD_PATH,
+    Request,
+    credentials,
+    read_head,
+    reset,
+    respond,
+    respond_json,
+)
+from tests.doris_double.loads import NEW_KEYS_SINCE, Filtered, Load, Mode
+from tests.doris_double.tokens import Name, Tokens
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from tests.doris_double.faults import Planned
+    from tests.doris_double.state import State, User
+    from tests.doris_double.tables import Table
+
+__all__ = ["BackEnd"]
+
+MISSING = object()
+
+
+class BackEnd:
+    """Takes the body and loads it; serves the error logs."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await read_head(reader, writer)
+        if request is None:
+            return
+        target = STREAM_LOAD_PATH.fullmatch(request.path)
+        try:
+            if request.method == "GET" and request.path == "/api/_load_error_log":
+                await self._error_log(request)
+            elif target and request.method == "PUT":
+                await self._stream_load(request, Name(unquote(target[1]), unquote(target[2])))
+            else:
+                await respond(request, 404, b"")
+        except Hangup:
+            reset(writer)
+        except (ConnectionError, EOFError):
+            pass  # the client is gone
+
+    async def _error_log(self, request: Request) -> None:
+        """One line a row: `Reason: … . src line [...]; `, as the BE's load_path_mgr writes them."""
+        (file,) = parse_qs(request.query).get("file", [""])
+        reasons = self._state.error_logs.get(file)
+        if reasons is None:
+            await respond(request, 404, b"")
+            return
+        text = "".join(f"Reason: {reason}. src line []; \n" for reason in reasons)
+        await respond(request, 200, text.encode())
+
+    async def _stream_load(self, request: Request, name: Name) -> None:
+        # What is wrong with the head is answered before the body is asked for.
+        label = request.headers.get("label", "")
+        user = self._state.authenticated(credentials(request))
+        if user is None:
+            text = "[NOT_AUTHORIZED]no valid Basic authorization"
+            if credentials(request):
+                text = "[ANALYSIS_ERROR]TStatus: errCode = 2, detailMessage = Access denied for user"
+            await respond_json(request, _answer(label, "Fail", text))
+            return
+        planned = self._state.faults.take(Where.LOAD)
+        if planned and planned.fault is Fault.SLOW:
+            await self._state.sleep(planned.seconds)
+        try:
+            table = self._state.storage.find(name, None)
+            self._check_head(request, user, table)
+            known = self._state.loader.known(table, label)
+            if known or (planned and planned.fault is Fault.LABEL_RUNNING):
+                await respond_json(request, _label_exists(label, known))
+                return
+            if planned and planned.error:
+                raise planned.error
+        except DorisError as error:
+            await respond_json(request, _answer(label, "Fail", _be_text(error)))
+            return
+        body = await request.body()
+        if planned and planned.fault is Fault.DROP_BEFORE:
+            raise Hangup
+        answer = self._load(request, table, body, planned)
+        if planned and planned.fault is Fault.DROP_AFTER:
+            raise Hangup
+        await respond_json(request, answer)
+
+    def _check_head(self, request: Request, user: User, table: Table) -> None:
+        headers = request.headers
+        if not user.may("LOAD", table.database):
+            raise DorisError("errCode = 2, detailMessage = Access denied; LOAD privilege")
+        if headers.get("format", "csv").lower() != "json":
+            raise DorisError("the double takes `format: json` only")
+        if headers.get("two_phase_commit", "false").lower() == "true" or headers.get("group_commit", "off_mode") != (
+            "off_mode"
+        ):
+            raise DorisError("the double has no two_phase_commit and no group_commit")
+        if not headers.get("timeout", "600").isdigit():
+            raise DorisError("Invalid timeout format")
+
+    def _load(self, request: Request, table: Table, body: bytes, planned: Planned | None) -> dict[str, Any]:
+        loader = self._state.loader
+        label = request.headers.get("label", "")
+        with self._state.storage.lock:
+            try:
+                columns = _columns(request, table)
+                mode = self._mode(request, table, columns)
+                records = _records(request, body)
+            except DorisError as error:
+                return _answer(label, "Fail", _be_text(error), LoadBytes=len(body))
+            rows = [_row(record, columns) for record in records]
+            load = loader.begin(table, label, via="stream", mode=mode, rows=len(rows), size=len(body))
+            if planned and planned.fault is Fault.FAIL:
+                load.filtered = ["column_name[id], the double was told to fail"] * max(len(rows), 1)
+                return self._failed(load, len(rows))
+            try:
+                loader.write(load, table, columns, rows, mode)
+            except Filtered:
+                return self._failed(load, len(rows))
+            except DorisError as error:
+                return _answer(load.label, "Fail", _be_text(error), load, total=len(rows))
+        if planned and planned.fault is Fault.COMMITTED:
+            load.status = "COMMITTED"
+            return _answer(load.label, "Publish Timeout", "[PUBLISH_TIMEOUT]", load, total=len(rows))
+        return _answer(load.label, "Success", "OK", load, total=len(rows))
+
+    def _mode(self, request: Request, table: Table, columns: list[str]) -> Mode:
+        headers = request.headers
+        strict = headers.get("strict_mode", "false").lower() == "true"
+        ratio = float(headers.get("max_filter_ratio", 0))
+        update_mode = headers.get("unique_key_update_mode", "UPSERT").upper()
+        partial = headers.get("partial_columns", "false").lower() == "true" or update_mode == "UPDATE_FIXED_COLUMNS"
+        if not partial:
+            return Mode(strict=strict, max_filter_ratio=ratio)
+        if not table.merge_on_write:
+            raise DorisError("errCode = 2, detailMessage = Only unique key merge on write support partial update")
+        for key in table.keys:
+            if key.lower() not in {name.lower() for name in columns}:
+                raise DorisError(f"errCode = 2, detailMessage = Partial update should include all key columns: {key}")
+        append = not strict
+        if self._state.version >= NEW_KEYS_SINCE:
+            append = headers.get("partial_update_new_key_behavior", "APPEND").upper() == "APPEND"
+        return Mode(partial=True, append=append, strict=strict, max_filter_ratio=ratio)
+
+    def _failed(self, load: Load, total: int) -> dict[str, Any]:
+        url = self._state.error_url(load)
+        text = "[DATA_QUALITY_ERROR]too many filtered rows"
+        answer = _answer(load.label, "Fail", text, load, total=total, ErrorURL=url)
+        if self._state.version >= NEW_KEYS_SINCE:
+            answer["FirstErrorMsg"] = load.filtered[0]
+        return answer
+
+
+def _columns(request: Request, table: Table) -> list[str]:
+    """The header `columns`, parsed as SQL: a reserved word needs its back-quotes here too."""
+    header = request.headers.get("columns")
+    if not header:
+        return [column.name for column in table.columns]
+    tokens = Tokens(header)
+    names = [tokens.identifier()]
+    while tokens.accept(","):
+        names.append(tokens.identifier())
+    tokens.expect_end()
+    return names
+
+
+def _records(request: Request, body: bytes) -> list[dict[str, Any]]:
+    """The objects in the body: one a line, an array, or one."""
+    by_line = request.headers.get("read_json_by_line", "false").lower() == "true"
+    array = request.headers.get("strip_outer_array", "false").lower() == "true"
+    try:
+        if by_line and not array:
+            found = [json.loads(line) for line in body.splitlines() if line.strip()]
+        else:
+            whole = json.loads(body)
+            if isinstance(whole, list) != array:
+                raise DorisError("[DATA_QUALITY_ERROR]JSON data is array-object, `strip_outer_array` must be TRUE.")
+            found = whole if array else [whole]
+    except ValueError as error:
+        raise DorisError(f"[DATA_QUALITY_ERROR]Parse json data failed: {error}") from None
+    if not all(isinstance(record, dict) for record in found):
+        raise DorisError("[DATA_QUALITY_ERROR]JSON data is not an object")
+    return found
+
+
+def _row(record: dict[str, Any], columns: list[str]) -> list[Any]:
+    """Its values in the columns' order; what is absent is NULL, what belongs to no column is ignored."""
+    lower: dict[str, Any] | None = None
+    row = []
+    for name in columns:
+        value = record.get(name, MISSING)
+        if value is MISSING:
+            lower = lower or {key.lower(): value for key, value in record.items()}
+            value = lower.get(name.lower())
+        row.append(str(value).lower() if isinstance(value, bool) else value)
+    return row
+
+
+def _answer(
+    label: str, status: str, message: str, load: Load | None = None, *, total: int = 0, **more: Any
+) -> dict[str, Any]:
+    """What the BE answers, with HTTP 200 whatever the status."""
+    filtered = len(load.filtered) if load else 0
+    size = load.bytes if load else 0
+    return {
+        "TxnId": load.txn_id if load else -1,
+        "Label": label,
+        "Comment": "",
+        "TwoPhaseCommit": "false",
+        "Status": status,
+        "Message": message,
+        "NumberTotalRows": total,
+        "NumberLoadedRows": total - filtered,
+        "NumberFilteredRows": filtered,
+        "NumberUnselectedRows": 0,
+        "LoadBytes": size,
+        "LoadTimeMs": 1,
+        "BeginTxnTimeMs": 0,
+        "StreamLoadPutTimeMs": 0,
+        "ReadDataTimeMs": 0,
+        "WriteDataTimeMs": 0,
+        "CommitAndPublishTimeMs": 0,
+        **more,
+    }
+
+
+def _label_exists(label: str, known: Load | None) -> dict[str, Any]:
+    """ExistingJobStatus is FINISHED for what was committed, RUNNING for what is not over."""
+    txn_id, status = (known.txn_id, known.status) if known else (1, "PREPARE")
+    text = (
+        f"[LABEL_ALREADY_EXISTS]TStatus: errCode = 2, detailMessage = Label [{label}] has already been used, "
+        f"relate to txn [{txn_id}], status [{status}]."
+    )
+    job = "FINISHED" if known else "RUNNING"
+    return _answer(label, "Label Already Exists", text) | {"ExistingJobStatus": job}
+
+
+def _be_text(error: DorisError) -> str:
+    """The FE's refusal as the BE passes it on."""
+    return f"[ANALYSIS_ERROR]TStatus: {error.text}" if error.text.startswith("errCode") else error.text

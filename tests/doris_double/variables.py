@@ -1,0 +1,109 @@
+"""The session variables that each version of Doris knows; others are refused, as Doris does.
+
+From qe/SessionVariable.java: enable_unique_key_partial_update since 2.0, group_commit since 2.1,
+partial_update_new_key_behavior since 3.1, enable_strict_cast since 4.0. `version` is MySQL's that Doris claims to be;
+Doris's own is in version_comment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.doris_double.errors import refuse
+
+__all__ = ["SessionVariables"]
+
+BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+MYSQL_VERSION = "5.7.99"
+
+_KNOWN: dict[str, Any] = {
+    "autocommit": True,
+    "character_set_client": "utf8mb4",
+    "character_set_connection": "utf8mb4",
+    "character_set_results": "utf8mb4",
+    "character_set_server": "utf8mb4",
+    "character_set_database": "utf8mb4",
+    "collation_connection": "utf8mb4_0900_bin",
+    "collation_database": "utf8mb4_0900_bin",
+    "collation_server": "utf8mb4_0900_bin",
+    "enable_insert_strict": True,
+    "enable_nereids_planner": True,
+    "enable_unique_key_partial_update": False,
+    "exec_mem_limit": 2147483648,
+    "external_user": "",  # mysql-mimic's own
+    "init_connect": "",
+    "insert_max_filter_ratio": 1.0,
+    "insert_timeout": 14400,
+    "insert_visible_timeout_ms": 60000,
+    "interactive_timeout": 3600,
+    "lower_case_table_names": 0,
+    "max_allowed_packet": 16777216,
+    "net_read_timeout": 600,
+    "net_write_timeout": 600,
+    "query_timeout": 900,
+    "sql_mode": "ONLY_FULL_GROUP_BY",
+    "sql_safe_updates": False,
+    "sql_select_limit": 9223372036854775807,
+    "time_zone": "Etc/UTC",
+    "system_time_zone": "Etc/UTC",
+    "transaction_isolation": "REPEATABLE-READ",
+    "tx_isolation": "REPEATABLE-READ",
+    "transaction_read_only": False,
+    "tx_read_only": False,
+    "version": MYSQL_VERSION,
+    "version_comment": "",
+    "wait_timeout": 28800,
+}
+_SINCE = {
+    (2, 1): {"group_commit": "off_mode"},
+    (3, 1): {"partial_update_new_key_behavior": "APPEND"},
+    (4, 0): {"enable_strict_cast": False},
+}
+_CHOICES = {
+    "group_commit": {"off_mode", "sync_mode", "async_mode"},
+    "partial_update_new_key_behavior": {"APPEND", "ERROR"},
+}
+_READ_ONLY = {"version", "version_comment", "system_time_zone", "lower_case_table_names"}
+
+
+class SessionVariables:
+    """The variables of one session; its get and set are also mysql-mimic's interface to them."""
+
+    def __init__(self, version: tuple[int, ...]) -> None:
+        self._values = dict(_KNOWN)
+        for since, variables in _SINCE.items():
+            if version >= since:
+                self._values |= variables
+        number = ".".join(map(str, version))
+        self._values["version_comment"] = f"Doris version doris-{number}-0000000000"
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._values[name.lower()]
+        except KeyError:
+            refuse(f"Unknown system variable '{name}'", 1193)
+
+    def get(self, name: str) -> Any:
+        return self[name]
+
+    def items(self) -> list[tuple[str, Any]]:
+        return sorted((name, value) for name, value in self._values.items() if name != "external_user")
+
+    def set(self, name: str, value: Any, force: bool = False) -> None:
+        name = name.lower()
+        now = self[name]
+        if name in _READ_ONLY and not force:
+            refuse(f"Variable '{name}' is a read only variable", 1238)
+        choices = _CHOICES.get(name)
+        try:
+            if choices:
+                new: Any = str(value).lower() if name == "group_commit" else str(value).upper()
+                if new not in choices:
+                    raise ValueError(new)
+            elif isinstance(now, bool):
+                new = BOOLEANS[str(value).lower()]
+            else:
+                new = type(now)(value)
+        except (KeyError, ValueError):
+            refuse(f"Variable '{name}' can't be set to the value of '{value}'", 1231)
+        self._values[name] = new
