@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from kolspider.store.reading import target_label
 from kolspider.store.selection import Selection
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kolspider.arguments import Arguments
     from kolspider.config import Config
     from kolspider.db import Database, Table
@@ -35,6 +38,7 @@ def preflight(arguments: Arguments, config: Config, database: Database) -> int:
     key = "set" if config.api_key else "NOT SET: put KOL_API_KEY into .env"
     faults += not config.api_key
     _say(bool(config.api_key), "settings", f"{config.provider.name} at {config.api_url}, KOL_API_KEY {key}")
+    faults += _check_cache(config.cache_dir)
     try:
         try:
             database.connect()
@@ -64,6 +68,14 @@ def preflight(arguments: Arguments, config: Config, database: Database) -> int:
 
 def _say(good: bool, what: str, text: str) -> None:
     print(f"{'ok  ' if good else 'FAIL'}  {what:<9} {text}")
+
+
+def _check_cache(directory: Path) -> bool:
+    """Whether a run would find no room for its pages."""
+    there = next(path for path in (directory, *directory.parents) if path.exists())
+    good = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    _say(good, "cache", str(directory) + ("" if good else f": {there} can't be written (KOL_CACHE_DIR)"))
+    return not good
 
 
 def _map_samples(config: Config, table: Table) -> str:

@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING
 
 from kolspider.db.check import check_source, check_target, warnings
 from kolspider.errors import NotAsked, StopRun
+from kolspider.history import History
 from kolspider.job import Job
 from kolspider.loads import Loads
 from kolspider.rejects import RejectsFile
-from kolspider.store.database import connect, target_id, transaction
+from kolspider.store.database import FILE_NAME, connect, target_id, transaction
 from kolspider.store.kols import Kols
 from kolspider.store.lock import DirectoryLock
 from kolspider.store.pages import Pages
 from kolspider.store.reading import target_label
+from kolspider.store.runs import Runs
+from kolspider.store.salvage import is_damage, mark_damaged, salvage_if_damaged
 from kolspider.store.selection import Selection
 from kolspider.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from scrapy.crawler import Crawler
 
@@ -47,7 +50,7 @@ class Run:
     Whatever can't be used raises UserError here, before anything is called or paid.
     """
 
-    def __init__(self, arguments: Arguments, config: Config, database: Database) -> None:
+    def __init__(self, arguments: Arguments, config: Config, database: Database, asked: Sequence[str]) -> None:
         self.arguments = arguments
         self.config = config
         self.error: StopRun | None = None
@@ -60,18 +63,41 @@ class Run:
         self.database = database
         self.lock = DirectoryLock(config.cache_dir)
         try:
+            self._tell_of_losses()
             self._connection = connect(config.cache_dir)
+        except (sqlite3.Error, OSError) as error:
+            self.lock.release()
+            raise self._unusable(error) from None
         except BaseException:
             self.lock.release()
             raise
         try:
             self._open()
+            self.history = History(self, asked)
         except (sqlite3.Error, OSError) as error:
             self.close()
             raise self._unusable(error) from None
         except BaseException:
             self.close()
             raise
+
+    def _tell_of_losses(self) -> None:
+        """Say what earlier runs have bought and this one will not find."""
+        path, provider = self.config.cache_dir / FILE_NAME, self.config.provider
+        page = provider.price(provider.page_size, provider.page_size) * provider.credit_usd
+        if salvaged := salvage_if_damaged(self.config.cache_dir):
+            logger.warning(
+                "%s was damaged: %s and %s could be read and are kept; %s of whole lists are lost and bought again "
+                "(about $%.2f), as are those of unfinished lists; the damaged file is now %s",
+                path, counted(salvaged.pages, "page"), counted(salvaged.kols, "KOL"),
+                counted(salvaged.lost_pages, "page"), salvaged.lost_pages * page, salvaged.aside,
+            )  # fmt: skip
+        elif not self.lock.is_new and not (path.exists() and path.stat().st_size):
+            logger.warning(
+                "%s is missing, and there were runs in this directory: what they bought is bought again "
+                "(about $%.4f a page); put the file back to avoid that",
+                path, page,
+            )  # fmt: skip
 
     def _open(self) -> None:
         config = self.config
@@ -80,6 +106,7 @@ class Run:
         self.pages = Pages(self._connection, name, target)
         self.kols = Kols(self._connection, name, target, self.pages)
         self.selection = Selection(self._connection, name, target)
+        self.runs = Runs(self._connection, name, target)
         self.rejects = RejectsFile(config.cache_dir / "rejects.jsonl")
         noted = self._connection.execute("SELECT value FROM note WHERE key = ?", (_REJECTS_SIZE,)).fetchone()
         if noted:
@@ -120,6 +147,7 @@ class Run:
             else:
                 try:
                     selection.read(database.handles(self.config.source_table))
+                    selection.is_the_source = True
                 except database.errors as error:
                     raise StopRun(database.explain(error)) from None
             selection.choose_due(
@@ -202,6 +230,12 @@ class Run:
         self.stop(self._unusable(error))
 
     def _unusable(self, error: sqlite3.Error | OSError) -> StopRun:
+        if is_damage(error):
+            mark_damaged(self.config.cache_dir)
+            return StopRun(
+                f"{self.config.cache_dir / FILE_NAME} is damaged ({error}); run the same command again: it keeps "
+                "what can be read of it, and buys the rest anew"
+            )
         return StopRun(
             f"the cache directory {self.config.cache_dir} can't be written ({error}); "
             "make room or mend its permissions, then run the same command again"

@@ -28,6 +28,8 @@ KOL_SOURCE_TABLE = _setting("KOL_SOURCE_TABLE", "twitter_kol")
 KOL_TARGET_TABLE = _setting("KOL_TARGET_TABLE", "twitter_kol_all")
 KOL_CACHE_DIR = _setting("KOL_CACHE_DIR", ".kol_cache")  # beside scrapy.cfg; on a local disk, for its lock
 KOL_CACHE_EVICT = _setting("KOL_CACHE_EVICT", "False")  # kept by default: a reload from pages costs nothing
+KOL_DORIS_LOAD = _setting("KOL_DORIS_LOAD", "insert")  # or stream_load: over HTTP, for bulk reloads
+KOL_DORIS_HTTP = _setting("KOL_DORIS_HTTP", "")  # http://fe:8030, for stream_load; user and password are KOL_DB_URL's
 KOL_FLUSH_ROWS = _setting("KOL_FLUSH_ROWS", "2000")  # Doris wants 500 to 5,000 rows an INSERT
 KOL_FLUSH_SECS = _setting("KOL_FLUSH_SECS", "10")  # and a new version every 5 to 30 s at most
 KOL_DB_RETRY_SECS = _setting("KOL_DB_RETRY_SECS", "60")  # a database restart is ridden through
@@ -86,6 +88,7 @@ EXTENSIONS_BASE = {
     "scrapy.extensions.closespider.CloseSpider": 0,
     "scrapy.extensions.feedexport.FeedExporter": 0,
     "kolspider.extensions.outcome.Outcome": 500,
+    "kolspider.extensions.history.KeepHistory": 510,
 }
 
 # --- items ---------------------------------------------------------------------------------------------------
@@ -93,6 +96,7 @@ ITEM_PIPELINES = {
     "kolspider.pipelines.MapPipeline": 100,
     "kolspider.pipelines.UpsertPipeline": 200,
 }
+WARN_ON_GENERATOR_RETURN_VALUE = False  # reads the spider's source at run time, and fails when it can't
 DUPEFILTER_CLASS = "scrapy.dupefilters.BaseDupeFilter"  # a page asked for again is answered by the cache
 
 # --- logs ----------------------------------------------------------------------------------------------------

@@ -78,6 +78,13 @@ class Summary:
         done = {State.COMPLETE, State.NOT_FOUND} | ({State.FETCHED} if self.dry_run else set())
         return 0 if set(self.states) <= done else _STOPPED
 
+    @property
+    def stopped(self) -> str:
+        """Why it ended before its work was done; empty when it did not."""
+        if self._bugs:
+            return "a bug was met: see ERROR in the log"
+        return self.error or ("interrupted" if self._interrupted else "")
+
     def lines(self) -> Iterator[str]:
         """The closing table."""
         yield _line("KOLs", ", ".join(f"{n:,} {state}" for state, n in self._in_order()) or "none were due")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
+import sqlite3
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
@@ -19,7 +21,7 @@ from kolspider.config import PROJECT_DIR, Config, boolean
 from kolspider.db import open_database
 from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.exporters import FORMATS
-from kolspider.files import write_atomically
+from kolspider.files import make_directory, write_atomically
 from kolspider.job import Job
 from kolspider.preflight import preflight
 from kolspider.redaction import redact_logs, redacted
@@ -55,6 +57,10 @@ _SETTINGS_HELP = """\
                               the same as -a replay=all: load all that the cache holds, no network, no key
   -s DOWNLOAD_DELAY=2         seconds between API requests
   -s KOL_SUMMARY_FILE=s.json  the closing table as JSON"""
+
+
+_FILES = 128
+"""Open at once: connections, the database, modules that are loaded late."""
 
 
 class Command(CrawlCommand):
@@ -95,7 +101,7 @@ class Command(CrawlCommand):
                 settings.set("HTTPCACHE_IGNORE_MISSING", True, priority="cmdline")
             config = Config.from_settings(settings)
             self._config = replace(config, api_key=self._arguments.api_key or config.api_key)
-            self._database = open_database(self._config.db_url, base=PROJECT_DIR)
+            self._database = open_database(self._config.db_url, base=PROJECT_DIR, stream_load=self._config.stream_load)
             if not (self._config.api_key or self._arguments.replay or self._arguments.test):
                 raise WrongUsage("KOL_API_KEY is not set; put it into .env, or try -a sandbox=1, which needs none")
             if self._config.jobdir:
@@ -149,16 +155,20 @@ class Command(CrawlCommand):
             self.exitcode = 130
 
     def _crawl(self) -> None:
+        _allow_files()
         with _sandbox(self._config.api_key) if self._arguments.sandbox else nullcontext() as sandbox:
             config = self._config
             if sandbox:
                 config = replace(config, api_url=sandbox.url)
                 _make_sample_tables(config, self._database)
-            run = Run(self._arguments, config, self._database)
+            run = Run(self._arguments, config, self._database, self._typed)
             if (config.cache_dir / "progress.json").exists():
                 logger.warning(OLD_FILES.format(directory=config.cache_dir))
             try:
                 self.exitcode = self._crawl_with(run)
+            except sqlite3.Error as error:
+                run.stop_for_disk(error)
+                raise run.error or error from None
             finally:
                 run.close()
 
@@ -171,6 +181,7 @@ class Command(CrawlCommand):
         if process.bootstrap_failed:
             return 1
         summary = Summary.of(run, self._typed, crawler.stats.get_stats())
+        run.history.end(crawler.stats.get_stats(), summary)
         feeds_stdout = any(str(feed).startswith(("stdout:", "-")) for feed in crawler.settings.getdict("FEEDS"))
         print("\n".join(summary.lines()), file=sys.stderr if feeds_stdout else sys.stdout)
         self._write_summary(run.config.summary_file, summary)
@@ -183,6 +194,16 @@ class Command(CrawlCommand):
             write_atomically(path, summary.as_json())
         except OSError as error:
             raise StopRun(f"KOL_SUMMARY_FILE {path} can't be written: {error.strerror}") from None
+
+
+def _allow_files() -> None:
+    """A process that may open too few files would fail in the middle of its work."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _FILES if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < _FILES:
+        if most < _FILES:
+            raise StopRun(f"this process may open {most} files at once and needs {_FILES}: raise `ulimit -n`")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, hard))
 
 
 def _quiet_scrapy() -> None:
@@ -233,7 +254,7 @@ def _make_sample_tables(config: Config, database: Database) -> None:
     from kolspider.sandbox import SAMPLE_KOLS  # noqa: PLC0415 - as above
 
     try:
-        config.cache_dir.mkdir(parents=True, exist_ok=True)
+        make_directory(config.cache_dir)
         database.create_tables(config.source_table, config.target_table)
         database.insert_handles(config.source_table, list(SAMPLE_KOLS))
     except database.errors as error:

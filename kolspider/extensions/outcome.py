@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from scrapy import signals
 
+from kolspider.errors import NotAsked, StopRun
 from kolspider.run import run_of
 from kolspider.states import State
 
@@ -24,6 +25,7 @@ class Outcome:
         extension = cls(crawler)
         crawler.signals.connect(extension.spider_closed, signal=signals.spider_closed)
         crawler.signals.connect(extension.item_error, signal=signals.item_error)
+        crawler.signals.connect(extension.spider_error, signal=signals.spider_error)
         return extension
 
     def __init__(self, crawler: Crawler) -> None:
@@ -31,8 +33,12 @@ class Outcome:
 
     def spider_closed(self) -> None:
         """All pipelines are closed: what is committed is committed."""
-        states = run_of(self._crawler).kols.states_of_selected()
-        stats = self._crawler.stats
+        run, stats = run_of(self._crawler), self._crawler.stats
+        try:
+            with run.disk():
+                states = run.kols.states_of_selected()
+        except NotAsked:
+            return
         stats.set_value("kol/selected", sum(states.values()))
         for state in State:
             if state in states or state in {State.COMPLETE, State.PARTIAL, State.NOT_FOUND, State.FAILED}:
@@ -41,3 +47,7 @@ class Outcome:
     def item_error(self) -> None:
         """A pipeline raised: Scrapy only logs that and goes on."""
         run_of(self._crawler).count("bugs")
+
+    def spider_error(self) -> None:
+        """The spider raised: its KOL would never end, and hold the place of another for ever."""
+        run_of(self._crawler).stop(StopRun("a bug was met (see ERROR above); nothing is lost, the pages are cached"))

@@ -18,6 +18,7 @@ __all__ = [
     "OLD_FILES",
     "connect",
     "connect_to_read",
+    "create",
     "empty",
     "empty_in_memory",
     "name_waiting_pages",
@@ -32,9 +33,9 @@ OLD_FILES = (
     "not touched; what they list is fetched anew"
 )
 """Said when progress.json is there."""
-_VERSION = 1
+_VERSION = 2
 
-_SCHEMA = """
+_LEDGER = """
 CREATE TABLE kol (                  -- the ledger: what is known of each KOL's list
   provider TEXT NOT NULL, handle TEXT NOT NULL, user_name TEXT NOT NULL,
   generation INTEGER NOT NULL DEFAULT 0,    -- raised by a refresh, a retry, a refused cursor
@@ -65,6 +66,30 @@ CREATE TABLE kol_load (             -- lists that are wholly in a target
 ) WITHOUT ROWID;
 CREATE TABLE note (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
+_HISTORY = """
+CREATE TABLE run (                  -- the history: one row a run; it decides nothing, and outlives pages and progress
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  provider TEXT NOT NULL, target INTEGER NOT NULL,
+  mode TEXT NOT NULL,                       -- buy, dry run, replay
+  asked TEXT NOT NULL,                      -- the command as typed, without secrets
+  started_at REAL NOT NULL, updated_at REAL NOT NULL, finished_at REAL,     -- unix seconds
+  exit_code INTEGER, stopped TEXT NOT NULL DEFAULT '',      -- NULL while it runs, and for ever when it was killed
+  unbegun INTEGER,                          -- KOLs of the source table that no run has begun; NULL when it is not read
+  selected INTEGER NOT NULL DEFAULT 0, states TEXT NOT NULL DEFAULT '{}',   -- JSON: how many of those in which state
+  calls INTEGER NOT NULL DEFAULT 0, pages INTEGER NOT NULL DEFAULT 0, cache_hits INTEGER NOT NULL DEFAULT 0,
+  users INTEGER NOT NULL DEFAULT 0, rows INTEGER NOT NULL DEFAULT 0, rejects INTEGER NOT NULL DEFAULT 0,
+  credits INTEGER NOT NULL DEFAULT 0, dollars REAL NOT NULL DEFAULT 0, db_retries INTEGER NOT NULL DEFAULT 0,
+  errors TEXT NOT NULL DEFAULT '{}'         -- JSON: how many of the API's answers were which kind of error
+);
+CREATE TABLE sample (               -- a run's counters over time, for plots
+  run INTEGER NOT NULL, at REAL NOT NULL, calls INTEGER NOT NULL, pages INTEGER NOT NULL, users INTEGER NOT NULL,
+  rows INTEGER NOT NULL, credits INTEGER NOT NULL,
+  PRIMARY KEY (run, at)
+) WITHOUT ROWID;
+"""
+_SCHEMA = _LEDGER + _HISTORY
+_UPGRADES = {1: _HISTORY}
+"""What makes the next format out of each older one."""
 
 
 def connect(directory: Path) -> sqlite3.Connection:
@@ -82,9 +107,12 @@ def connect(directory: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk before it is reported
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
-            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+            create(connection)
             sync_directory(directory)
-        elif version != _VERSION:
+        while version in _UPGRADES:
+            connection.executescript(f"BEGIN; {_UPGRADES[version]} PRAGMA user_version = {version + 1}; COMMIT;")
+            version += 1
+        if version not in {0, _VERSION}:
             raise WrongUsage(f"{path} was written by another version of kolspider (format {version})")
     except (sqlite3.Error, OSError) as error:
         connection.close()
@@ -96,6 +124,11 @@ def connect(directory: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Make the tables, all or none."""
+    connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
 
 
 def connect_to_read(directory: Path) -> sqlite3.Connection | None:
@@ -117,6 +150,8 @@ def _connect_to_read(path: Path, how: str) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)
     try:
         connection.execute("SELECT count(*) FROM target").fetchone()
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 1:  # who only looks can't upgrade it
+            connection.executescript(_HISTORY.replace("CREATE TABLE", "CREATE TEMP TABLE"))
     except sqlite3.Error:
         connection.close()
         raise
@@ -142,7 +177,8 @@ def name_waiting_pages(connection: sqlite3.Connection, provider: str, target: in
 def empty(connection: sqlite3.Connection, *, keep_progress: bool) -> None:
     """Delete all pages, and with them, unless kept, all that is known of the KOLs.
 
-    Kept progress is that of lists which are in a table: the others have lost what they consisted of.
+    Kept progress is that of lists which are in a table: the others have lost what they consisted of. The history of
+    runs is kept in any case: what was spent stays spent.
     """
     with transaction(connection):
         for table in ("page_load", "page") if keep_progress else ("page_load", "page", "kol_load", "kol"):

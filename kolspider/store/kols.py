@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,13 +11,12 @@ from kolspider.states import State
 from kolspider.store.database import transaction
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator, Sequence
 
     from kolspider.items import Kol
     from kolspider.store.pages import Pages
 
-__all__ = ["KolRecord", "Kols"]
+__all__ = ["STATE_HERE", "KolRecord", "Kols"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class KolRecord:
     """When the list was last found to be wholly in this target."""
 
 
-_STATE_HERE = """
+STATE_HERE = """
 CASE
   WHEN k.state = 'fetched' AND l.generation = k.generation THEN 'complete'
   ELSE k.state
@@ -52,6 +52,13 @@ def _so_far(cached: str, ended: str) -> str:
         f"CASE k.state WHEN 'fetching' THEN (SELECT {cached} FROM page p WHERE p.provider = k.provider "
         f"AND p.handle = k.handle AND p.generation = k.generation) ELSE k.{ended} END"
     )
+
+
+def _state(text: object) -> State:
+    try:
+        return State(text)  # type: ignore[arg-type]
+    except ValueError:
+        raise sqlite3.DatabaseError(f"a KOL is in state {text!r}") from None
 
 
 class Kols:
@@ -74,18 +81,18 @@ class Kols:
     def states(self) -> dict[State, int]:
         """How many KOLs of the ledger are in which state."""
         rows = self._db.execute(
-            f"SELECT {_STATE_HERE} AS here, count(*) FROM kol k LEFT JOIN kol_load l ON l.target = ? "
+            f"SELECT {STATE_HERE} AS here, count(*) FROM kol k LEFT JOIN kol_load l ON l.target = ? "
             "AND l.provider = k.provider AND l.handle = k.handle WHERE k.provider = ? GROUP BY here",
             (self._target, self._provider),
         )
-        return {State(state): count for state, count in rows}
+        return {_state(state): count for state, count in rows}
 
     def selected_in(self, states: Sequence[State], limit: int) -> list[KolRecord]:
         """The first selected KOLs in these states, in the order of selection."""
         marks = ", ".join("?" * len(states))
         return list(
             self._records(
-                f"AND k.handle IN (SELECT handle FROM temp.selected) AND {_STATE_HERE} IN ({marks}) "
+                f"AND k.handle IN (SELECT handle FROM temp.selected) AND {STATE_HERE} IN ({marks}) "
                 "ORDER BY (SELECT place FROM temp.selected s WHERE s.handle = k.handle) LIMIT ?",
                 *states,
                 limit,
@@ -94,7 +101,7 @@ class Kols:
 
     def _records(self, which: str, *values: object) -> Iterator[KolRecord]:
         rows = self._db.execute(
-            f"SELECT k.handle, k.user_name, {_STATE_HERE}, k.reason, k.generation, "
+            f"SELECT k.handle, k.user_name, {STATE_HERE}, k.reason, k.generation, "
             f"{_so_far('count(*)', 'pages')}, {_so_far('coalesce(sum(p.users), 0)', 'users')}, k.calls, "
             "k.started_at, k.finished_at, l.loaded_at FROM kol k "
             "LEFT JOIN kol_load l ON l.target = ? AND l.provider = k.provider AND l.handle = k.handle "
@@ -102,7 +109,7 @@ class Kols:
             (self._target, self._provider, *values),
         )
         for handle, user_name, state, *rest in rows:
-            yield KolRecord(handle, user_name, State(state), *rest)
+            yield KolRecord(handle, user_name, _state(state), *rest)
 
     def generation(self, handle: str) -> int:
         """The KOL's current generation; 0 before anything is known of it."""
@@ -183,7 +190,7 @@ class Kols:
 
         A whole list makes the older generations needless; with evict the pages of loaded lists go too.
         """
-        state, generation = State(str(self._get(handle, "state"))), self.generation(handle)
+        state, generation = _state(self._get(handle, "state")), self.generation(handle)
         if self._pages.are_waiting(handle, generation):
             return None
         if state not in {State.FETCHED, State.PARTIAL}:
@@ -206,13 +213,13 @@ class Kols:
     def states_of_selected(self) -> dict[State, int]:
         """How many of the selected KOLs are in which state; `new` are those never begun."""
         rows = self._db.execute(
-            f"SELECT coalesce({_STATE_HERE}, 'new') AS here, count(*) FROM temp.selected s "
+            f"SELECT coalesce({STATE_HERE}, 'new') AS here, count(*) FROM temp.selected s "
             "LEFT JOIN kol k ON k.provider = ? AND k.handle = s.handle "
             "LEFT JOIN kol_load l ON l.target = ? AND l.provider = k.provider AND l.handle = k.handle "
             "GROUP BY here",
             (self._provider, self._target),
         )
-        return {State(state): count for state, count in rows}
+        return {_state(state): count for state, count in rows}
 
     def _get(self, handle: str, column: str) -> Any:
         row = self._db.execute(

@@ -24,6 +24,7 @@ class DirectoryLock:
         path = directory / "lock"
         try:
             make_directory(directory)
+            self.is_new = not path.exists()
             self._file = path.open("a+", encoding="utf-8")
         except OSError as error:
             raise StopRun(f"the cache directory {directory} can't be used: {error.strerror}") from None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kolspider.items import Kol
 
-__all__ = ["CachedPage", "PageCount", "PageRecord", "Pages"]
+__all__ = ["CachedPage", "PageCount", "PageRecord", "Pages", "unpack"]
 
 _OPTIONS: dict[int, int] = {
     zstd.CompressionParameter.compression_level: 6,
@@ -84,7 +84,7 @@ class Pages:
             "SELECT seq, body FROM page WHERE provider = ? AND handle = ? AND generation = ? AND cursor = ?",
             (self._provider, handle, generation, cursor),
         ).fetchone()
-        body = _unpack(row[1]) if row else None
+        body = unpack(row[1]) if row else None
         return None if body is None else (row[0], body)
 
     def put(self, kol: Kol, generation: int, cursor: str, number: int, users: int, body: bytes) -> int:
@@ -147,7 +147,7 @@ class Pages:
             (seq,),
         ).fetchone():
             seq, handle, user_name, generation, number, cursor, packed = row
-            yield CachedPage(seq, handle, user_name, generation, number, cursor, _unpack(packed))
+            yield CachedPage(seq, handle, user_name, generation, number, cursor, unpack(packed))
 
     def drop(self, seq: int) -> None:
         """Delete a page that nothing can be made of."""
@@ -239,7 +239,8 @@ class Pages:
         return len(seqs)
 
 
-def _unpack(packed: object) -> bytes | None:
+def unpack(packed: object) -> bytes | None:
+    """A page's body; None when it is damaged, which its checksum tells."""
     try:
         return zstd.decompress(packed) if isinstance(packed, bytes) else None
     except (zstd.ZstdError, MemoryError):

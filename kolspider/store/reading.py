@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolspider.errors import StopRun
 from kolspider.store.database import connect_to_read, empty_in_memory
 from kolspider.store.kols import Kols
+from kolspider.store.overview import Overview
 from kolspider.store.pages import Pages
+from kolspider.store.runs import Runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from kolspider.config import Config
     from kolspider.db import Database
 
-__all__ = ["open_to_read", "target_label"]
+__all__ = ["Store", "open_store", "open_to_read", "target_label"]
 
 
 def target_label(config: Config, database: Database) -> str:
@@ -28,14 +30,43 @@ def target_label(config: Config, database: Database) -> str:
 @contextmanager
 def open_to_read(config: Config, database: Database) -> Iterator[tuple[Kols, Pages]]:
     """The ledger and the pages as they are, seen from this target; both empty when there is no store yet."""
+    with _opened(config, database) as (connection, target):
+        pages = Pages(connection, config.provider.name, target)
+        yield Kols(connection, config.provider.name, target, pages), pages
+
+
+class Store(NamedTuple):
+    """All that can be read of a store."""
+
+    kols: Kols
+    pages: Pages
+    overview: Overview
+    runs: Runs
+
+
+@contextmanager
+def open_store(config: Config, database: Database) -> Iterator[Store]:
+    """Everything, as it is at one moment: a run beside may go on writing. Empty when there is no store yet."""
+    with _opened(config, database) as (connection, target):
+        name = config.provider.name
+        pages = Pages(connection, name, target)
+        connection.execute("BEGIN")
+        yield Store(
+            Kols(connection, name, target, pages),
+            pages,
+            Overview(connection, name, target),
+            Runs(connection, name, target),
+        )
+
+
+@contextmanager
+def _opened(config: Config, database: Database) -> Iterator[tuple[sqlite3.Connection, int]]:
     connection = connect_to_read(config.cache_dir) or empty_in_memory()
     try:
         found = connection.execute(
             "SELECT id FROM target WHERE label = ?", (target_label(config, database),)
         ).fetchone()
-        target = found[0] if found else -1
-        pages = Pages(connection, config.provider.name, target)
-        yield Kols(connection, config.provider.name, target, pages), pages
+        yield connection, found[0] if found else -1
     except sqlite3.Error as error:
         raise StopRun(f"the ledger in {config.cache_dir} can't be read: {error}") from None
     finally:

@@ -80,6 +80,8 @@ class Selection:
         self.skipped = Skipped()
         self.left = 0
         """KOLs that are due, too, but beyond the limit: for the next run."""
+        self.is_the_source = False
+        """Whether what was taken in is the whole source table."""
         connection.execute("CREATE TEMP TABLE source (handle TEXT PRIMARY KEY, user_name TEXT, position INTEGER)")
         connection.execute(
             "CREATE TEMP TABLE selected (place INTEGER PRIMARY KEY, handle TEXT UNIQUE, user_name TEXT, "
@@ -166,6 +168,17 @@ class Selection:
         if limit is not None:
             cut = self._db.execute("DELETE FROM temp.selected WHERE place > ?", (limit,))
             self.left = cut.rowcount
+
+    def count_unbegun(self) -> int | None:
+        """How many KOLs of the source table were never begun; None when it was not read."""
+        if not self.is_the_source:
+            return None
+        counted = self._db.execute(
+            "SELECT count(*) FROM temp.source s WHERE NOT EXISTS "
+            "(SELECT 1 FROM kol k WHERE k.provider = ? AND k.handle = s.handle)",
+            (self._provider,),
+        ).fetchone()
+        return int(counted[0])
 
     def count_gone(self) -> int:
         """How many KOLs of the source have a whole list that is in another table only, and its pages deleted."""

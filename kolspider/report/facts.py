@@ -1,0 +1,168 @@
+"""All that the report tells, read from the store at one moment and added up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kolspider.report import failures, set_aside
+from kolspider.report.pace import Pace, pace_of
+from kolspider.report.spending import Period, Spent, by_period
+from kolspider.states import State
+
+if TYPE_CHECKING:
+    from kolspider.config import Config
+    from kolspider.report.failures import Failed
+    from kolspider.report.set_aside import SetAside
+    from kolspider.store.overview import LargeKol
+    from kolspider.store.pages import PageCount
+    from kolspider.store.reading import Store
+    from kolspider.store.runs import Counters, RunRecord, Runs
+
+__all__ = ["Facts", "Remaining"]
+
+_RUNS, _PACES, _LARGEST = 100, 6, 20
+_ALIVE = 30.0
+"""A run writes a sign of life every 10 seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What the lists that are not whole yet will cost and take, if they are like the others."""
+
+    kols: int
+    dollars: float
+    seconds: float | None
+    """None when no run has a pace to go by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Times are unix seconds, sizes bytes."""
+
+    now: float
+    target: str
+    provider: str
+    cache_dir: str
+    began_at: float | None
+    states: dict[State, int]
+    """Of the KOLs of the ledger, and `new`: those that the last run saw in the source table and no run began."""
+    users: int
+    total: Counters
+    """Of all runs of the history."""
+    pages_before: int
+    dollars_before: float
+    """Bought before there was a history, and still in the cache."""
+    runs: list[RunRecord]
+    """The latest ones, the last one first."""
+    run_count: int
+    period: str
+    periods: list[Period]
+    paces: list[Pace]
+    """Of the latest runs that have one, the last one first."""
+    failures: list[Failed]
+    failures_beyond: int
+    largest: list[LargeKol]
+    cache: PageCount
+    cache_dollars: float
+    """What buying these pages again would cost."""
+    set_aside: SetAside
+
+    @classmethod
+    def gather(cls, store: Store, config: Config, target: str, now: float) -> Facts:
+        """Read the store and rejects.jsonl. Raises StopRun."""
+        runs = store.runs
+        latest = runs.latest(_RUNS)
+        before = _bought_before(store, config)
+        period, periods = by_period([*before, *(Spent(*one) for one in runs.spending())], latest)
+        groups, beyond = failures.group(store.overview)
+        began = [time for time in (runs.began_at(), store.overview.began_at()) if time is not None]
+        return cls(
+            now=now,
+            target=target,
+            provider=config.provider.name,
+            cache_dir=str(config.cache_dir),
+            began_at=min(began, default=None),
+            states=_states(store),
+            users=store.overview.users(),
+            total=runs.total(),
+            pages_before=sum(one.pages for one in before),
+            dollars_before=sum(one.dollars for one in before),
+            runs=latest,
+            run_count=len(runs),
+            period=period,
+            periods=periods,
+            paces=_paces(runs, latest),
+            failures=groups,
+            failures_beyond=beyond,
+            largest=store.overview.largest(_LARGEST),
+            cache=store.pages.count(),
+            cache_dollars=sum(n * _dollars(config, users) for users, n in store.pages.sizes()),
+            set_aside=set_aside.read(config.cache_dir / "rejects.jsonl"),
+        )
+
+    @property
+    def known(self) -> int:
+        """KOLs, begun or not."""
+        return sum(self.states.values())
+
+    @property
+    def done(self) -> int:
+        """KOLs that need nothing more."""
+        return self.states.get(State.COMPLETE, 0) + self.states.get(State.NOT_FOUND, 0)
+
+    @property
+    def spent(self) -> float:
+        """Dollars, as far as they can be known without the API's bill."""
+        return self.total.dollars + self.dollars_before
+
+    @property
+    def pages_bought(self) -> int:
+        """As far as it is known."""
+        return self.total.pages + self.pages_before
+
+    @property
+    def saved(self) -> float:
+        """Dollars that pages answered from the cache would have cost."""
+        return self.total.cache_hits * self.spent / self.pages_bought if self.pages_bought else 0.0
+
+    @property
+    def remaining(self) -> Remaining | None:
+        """None when nothing remains, or nothing is known of what a list costs."""
+        kols = self.states.get(State.NEW, 0) + self.states.get(State.FETCHING, 0)
+        lists = sum(self.states.get(state, 0) for state in (State.COMPLETE, State.FETCHED, State.PARTIAL))
+        if not kols or not lists or not self.spent:
+            return None
+        bought = next((pace for pace in self.paces if pace.what == "pages"), None)
+        pages = kols * self.pages_bought / lists
+        return Remaining(kols, kols * self.spent / lists, 60 * pages / bought.average if bought else None)
+
+    def is_alive(self, run: RunRecord) -> bool:
+        """Whether the run is going on: the last one, without an end, and heard of just now."""
+        return run.exit_code is None and run is self.runs[0] and self.now - run.updated_at < _ALIVE
+
+
+def _states(store: Store) -> dict[State, int]:
+    counts = store.kols.states()
+    if new := store.runs.unbegun():
+        counts[State.NEW] = counts.get(State.NEW, 0) + new
+    return {state: counts[state] for state in State if counts.get(state)}
+
+
+def _bought_before(store: Store, config: Config) -> list[Spent]:
+    began = store.runs.began_at()
+    found = store.overview.bought_before(float("inf") if began is None else began)
+    return [Spent(day, n * _dollars(config, users), n) for day, users, n in found]
+
+
+def _dollars(config: Config, users: int) -> float:
+    return config.provider.price(users, config.provider.page_size) * config.provider.credit_usd
+
+
+def _paces(runs: Runs, latest: list[RunRecord]) -> list[Pace]:
+    found: list[Pace] = []
+    for run in latest:
+        pace = pace_of(run, runs.samples(run.id)) if len(found) < _PACES else None
+        if pace is not None:
+            found.append(pace)
+    return found

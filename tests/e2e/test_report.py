@@ -1,0 +1,80 @@
+"""`scrapy report`, and the history that real runs leave for it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from tests.e2e.harness import KEY, kill, wait_until
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import MakeProject
+    from tests.e2e.harness import Project
+
+KOLS = {"BTC": 450, "ethereum": 201}
+
+
+def history(project: Project, columns: str) -> list[tuple[object, ...]]:
+    return project.ledger(f"SELECT {columns} FROM run ORDER BY id")
+
+
+def test_a_run_is_in_the_history_and_on_the_page(make_project: MakeProject) -> None:
+    project = make_project(KOLS, names=["BTC", "ethereum", "gone"])
+    project.crawl("-a", "limit=2", "-a", f"api_key={KEY}").expect(0)
+    project.crawl("-a", "dry_run=1").expect(0)
+    project.crawl("-a", "replay=all").expect(0)
+    project.crawl("-a", "test=1", "-a", "limit=1").expect(0)
+
+    told = history(project, "mode, exit_code, calls, pages, users, selected, unbegun, states")
+    assert told == [
+        ("buy", 0, 5, 5, 651, 2, 1, '{"complete": 2}'),
+        ("dry run", 0, 1, 0, 0, 1, 0, '{"not_found": 1}'),
+        ("replay", 0, 0, 0, 651, 2, None, '{"complete": 2}'),
+    ]
+    (asked, rows, dollars), *_ = history(project, "asked, rows, dollars")
+    assert asked == "scrapy crawl followings -a limit=2 -s DOWNLOAD_DELAY=0 -s KOL_RETRY_SECS=0.05"
+    assert 0 < rows <= 651
+    assert dollars > 0
+
+    page = project.folder / "report.html"
+    printed = project.scrapy("report", "-o", str(page)).expect(0)
+    assert (printed.out, printed.err) == (f"{page}\n", "")
+    html = page.read_text()
+    assert "All 3 KOLs are done" in html
+    assert "in 3 runs" in html
+    assert KEY not in html
+
+
+def test_a_killed_run_shows_what_it_did_and_the_report_is_written_beside_a_run(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 20_000}, latency=0.1)
+    page = project.folder / "report.html"
+    run = project.start_crawl()
+    project.api.wait_for_calls(1)
+    wait_until(lambda: history(project, "pages") > [(2,)])
+
+    project.scrapy("report", "-o", str(page)).expect(0)
+    assert "Run 1 has been running for" in page.read_text()
+
+    kill(run)
+    ((pages, code, finished, updated),) = history(project, "pages, exit_code, finished_at, updated_at")
+    assert pages >= 2
+    assert (code, finished) == (None, None)
+    assert time.time() - updated < 30
+
+
+def test_why_a_run_stopped_is_noted(make_project: MakeProject) -> None:
+    project = make_project(KOLS)
+    project.crawl("-a", "max_calls=2").expect(1)
+    ((code, why, states),) = history(project, "exit_code, stopped, states")
+    assert code == 1
+    assert "the cap of 2 API calls is reached" in why
+    assert "fetching" in states
+
+
+def test_report_refuses_what_it_can_not_do(make_project: MakeProject) -> None:
+    project = make_project({})
+    assert "is a folder" in project.scrapy("report", "-o", str(project.folder)).expect(2).err
+    (project.folder / "file").write_text("")
+    told = project.scrapy("report", "-o", str(project.folder / "file" / "report.html")).expect(1)
+    assert "can't be written" in told.err
+    assert told.err.count("\n") == 1

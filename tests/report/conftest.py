@@ -1,0 +1,42 @@
+"""Reports of stores made by script, and one browser to look at them."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kolspider.providers import provider
+from kolspider.report.facts import Facts
+from kolspider.report.page import page
+from kolspider.store.reading import open_store
+from tests.browser import Browser, installed
+from tests.report.history import NOW, TARGET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def report(directory: Path, now: float = NOW) -> tuple[Facts, str]:
+    """The facts of a store, and its page."""
+    label, table = TARGET.split()
+    config = SimpleNamespace(cache_dir=directory, target_table=table, provider=provider("twitterapi_io"))
+    with open_store(config, SimpleNamespace(label=label)) as store:
+        facts = Facts.gather(store, config, TARGET, now)
+    return facts, page(facts)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Chromium, started once."""
+    if installed() is None:
+        reason = "Chromium is not installed: apt-get install chromium"
+        if "CI" in os.environ:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    started = Browser(tmp_path_factory.mktemp("browser"))
+    yield started
+    started.close()
