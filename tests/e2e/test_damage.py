@@ -1,0 +1,107 @@
+"""A damaged store: no traceback, no wrong row; what is lost is told, and at worst bought again."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.harness import expected_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.e2e.conftest import MakeProject
+    from tests.e2e.harness import Project
+
+KOLS = {f"kol{number:02}": 150 + 70 * number for number in range(12)}
+SEEDS = range(int(os.environ.get("KOL_TEST_SEEDS", "2")))
+
+
+def overwrite(path: Path, dice: random.Random) -> None:
+    """Bytes here and there, from a few to thousands in a row."""
+    content = bytearray(path.read_bytes())
+    for _ in range(dice.randint(1, 6)):
+        size = dice.choice([1, 4, 100, 5000])
+        at = dice.randrange(len(content))
+        content[at : at + size] = dice.randbytes(min(size, len(content) - at))
+    path.write_bytes(content)
+
+
+def truncate(path: Path, dice: random.Random) -> None:
+    os.truncate(path, dice.randrange(path.stat().st_size))
+
+
+def overwrite_the_beginning(path: Path, dice: random.Random) -> None:
+    with path.open("r+b") as file:
+        file.write(dice.randbytes(200))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("damage", [overwrite, truncate, overwrite_the_beginning])
+def test_a_damaged_store_costs_at_worst_the_pages_that_were_in_it(
+    half_done: Project, damage: Callable[[Path, random.Random], None], seed: int
+) -> None:
+    project, dice = half_done, random.Random(seed)
+    damage(project.cache / "kolspider.sqlite3", dice)
+
+    text = crawl_until_all_is_well(project)
+
+    assert project.rows() == expected_rows(KOLS)
+    assert project.ended() == dict.fromkeys(KOLS, "complete")
+    bought_again = sum(times - 1 for times in project.bought().values())
+    assert bought_again <= 14
+    if bought_again:
+        assert "is damaged" in text or "was damaged" in text
+    project.crawl("-s", "HTTPCACHE_IGNORE_MISSING=True").expect(0)
+    assert project.rows() == expected_rows(KOLS)
+
+
+def test_a_store_that_is_gone_or_emptied_is_told_before_pages_are_bought_again(half_done: Project) -> None:
+    (project := half_done).scrapy("kols", "kol03").expect(0)
+    for lose in (os.unlink, lambda path: os.truncate(path, 0)):
+        lose(project.cache / "kolspider.sqlite3")
+        result = project.crawl("-a", "max_calls=2").expect(1)
+        assert "kolspider.sqlite3 is missing, and there were runs in this directory" in result.err
+    project.crawl().expect(0)
+    assert project.rows() == expected_rows(KOLS)
+
+
+def test_whoever_looks_at_a_damaged_store_gets_one_line(half_done: Project) -> None:
+    overwrite_the_beginning(half_done.cache / "kolspider.sqlite3", random.Random(1))
+    for words in (("kols",), ("cache", "status"), ("cache", "clear", "--yes")):
+        result = half_done.scrapy(*words).expect(1)
+        assert len(result.err.splitlines()) == 1
+        assert "kolspider.sqlite3" in result.err
+
+
+@pytest.fixture
+def half_done(make_project: MakeProject, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in the middle of its work; crawled once, and copied for each test."""
+    project = make_project(KOLS)
+    original = tmp_path_factory.getbasetemp() / "half_done"
+    if not original.exists():
+        project.crawl("-a", "max_calls=14").expect(1)
+        project.crawl("-a", "max_calls=12", "-s", "KOL_CACHE_EVICT=False").expect(1)
+        shutil.copytree(project.folder, original)
+    else:
+        shutil.rmtree(project.folder)
+        shutil.copytree(original, project.folder)
+    return project
+
+
+def crawl_until_all_is_well(project: Project) -> str:
+    text = ""
+    for _ in range(4):
+        result = project.crawl()
+        text += result.text
+        assert "Traceback" not in text, text
+        if result.code == 0:
+            return text
+        assert result.code == 1
+        assert "run the same command again" in result.out
+    raise AssertionError(f"it does not come right\n{text}")
