@@ -50,7 +50,7 @@ class ProjectCommand(ScrapyCommand):
             if unknown:
                 raise WrongUsage(f"unknown option {unknown[0]}; it takes {self.syntax()}")
             config = Config.from_settings(self.settings)
-            database = open_database(config.db_url, base=PROJECT_DIR)
+            database = open_database(config.db_url, base=PROJECT_DIR, stream_load=config.stream_load)
             try:
                 self.work(config, database, args, opts)
             finally:

@@ -118,7 +118,7 @@ def _clear(config: Config, database: Database, *, keep_progress: bool, yes: bool
         pages = Pages(connection, provider.name, target)
         kols = Kols(connection, provider.name, target, pages)
         count = pages.count()
-        dollars = sum(n * provider.price(users, provider.page_size) for users, n in pages.sizes()) * provider.credit_usd
+        dollars = sum(n * provider.price(users, provider.page_size) for users, n in pages.sizes()) * config.credit_usd
         progress = "" if keep_progress else f" and the progress of {counted(sum(kols.states().values()), 'KOL')}"
         bought = f"{counted(count.pages, 'page')} with {counted(count.users, 'user')} (bought for about ${dollars:.2f})"
         print(f"This deletes {bought}{progress}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from kolspider.command import ProjectCommand
@@ -21,10 +22,12 @@ class Command(ProjectCommand):
     examples = """
   scrapy initdb            create the table of KOLs and the table of followed accounts in the database of KOL_DB_URL
   scrapy initdb --sample   and put a few KOLs into the table of KOLs
+  scrapy initdb --replicas 1 --buckets 8   in Doris: one copy of each tablet (a single node has no place for three),
+                                           and 8 tablets a table instead of as many as Doris thinks best
 """
 
     def syntax(self) -> str:
-        return "[--sample]"
+        return "[--sample] [--replicas N] [--buckets N]"
 
     def short_desc(self) -> str:
         return "Create both tables where missing"
@@ -32,16 +35,27 @@ class Command(ProjectCommand):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument("--sample", action="store_true", help="put a few KOLs into the table of KOLs")
+        parser.add_argument("--replicas", metavar="N", help="Doris: copies of each tablet; 1 on a single node")
+        parser.add_argument("--buckets", metavar="N", help="Doris: tablets a table; otherwise Doris chooses")
 
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
         if args:
             raise WrongUsage(f"initdb takes no arguments, not {' '.join(args)}")
+        database.spread(replicas=_number("--replicas", opts.replicas), buckets=_number("--buckets", opts.buckets))
         try:
             _create(database, config.source_table, config.target_table)
             if opts.sample:
                 _add_sample(database, config.source_table)
         except database.errors as error:
             raise StopRun(database.explain(error)) from None
+
+
+def _number(option: str, typed: str | None) -> int | None:
+    if typed is None:
+        return None
+    if not re.fullmatch("[0-9]{1,4}", typed) or int(typed) == 0:
+        raise WrongUsage(f"{option} {typed} is not a whole number from 1 to 9999")
+    return int(typed)
 
 
 def _create(database: Database, source: str, target: str) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from kolspider.db.base import Column, Database, ErrorKind, Table
 from kolspider.db.doris import DorisDatabase
+from kolspider.db.doris_stream import StreamLoadDatabase
 from kolspider.db.mysql import MysqlDatabase, Server
 from kolspider.db.sqlite import SqliteDatabase
+from kolspider.db.stream_load import Address
 from kolspider.errors import WrongUsage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Column", "Database", "ErrorKind", "Table", "open_database"]
+__all__ = ["Address", "Column", "Database", "ErrorKind", "Table", "open_database"]
 
 FORMS = "sqlite:///kol.db, sqlite:////abs/file, mysql://user:password@host:3306/db, doris://user:password@fe:9030/db"
 SERVER_URL = re.compile(
@@ -26,8 +28,10 @@ SERVER_URL = re.compile(
 )
 
 
-def open_database(url: str, *, base: Path) -> Database:
+def open_database(url: str, *, base: Path, stream_load: Address | None = None) -> Database:
     """The database that a KOL_DB_URL names; nothing is opened or connected to yet.
+
+    stream_load: the FE's HTTP address, if rows are to go into Doris that way; other databases have no other way.
 
     No message ever repeats a part of the URL: where it is malformed, any part may be the password.
     """
@@ -38,7 +42,8 @@ def open_database(url: str, *, base: Path) -> Database:
         case "mysql":
             return MysqlDatabase(_server(rest, default_port=3306))
         case "doris":
-            return DorisDatabase(_server(rest, default_port=9030))
+            server = _server(rest, default_port=9030)
+            return StreamLoadDatabase(server, stream_load) if stream_load else DorisDatabase(server)
     raise WrongUsage(f"KOL_DB_URL must be one of: {FORMS}")
 
 
@@ -72,5 +77,6 @@ def _server(rest: str, *, default_port: int) -> Server:
         user=user,
         password=password,
         database=database,
-        secrets=tuple({secret: None for secret in (password, typed) if secret}),
+        # As it is, as it was typed, and as a redirect of Doris's FE spells it.
+        secrets=tuple({secret: None for secret in (password, typed, quote(password, safe="")) if secret}),
     )

@@ -5,18 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from kolspider.errors import WrongUsage
 from kolspider.items import COLUMNS, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Column", "Database", "ErrorKind", "Table", "as_text", "name_parts", "row_values"]
-
-row_values: Callable[[Row], tuple[Any, ...]] = attrgetter(*COLUMNS)
+__all__ = ["Column", "Database", "ErrorKind", "Table", "as_text", "name_parts"]
 
 
 class ErrorKind(Enum):
@@ -99,8 +96,11 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def upsert(self, table: str, rows: Sequence[Row]) -> None:
-        """Insert or update rows of distinct ids, all or none; columns that are not ours keep their values."""
+    def upsert(self, table: str, rows: Sequence[Row]) -> str:
+        """Insert or update rows of distinct ids; columns that are not ours keep their values.
+
+        All or none, or so that it can be repeated. Returns what the database says of it, for the log.
+        """
 
     @abstractmethod
     def count(self, table: str) -> int:
@@ -145,6 +145,16 @@ class Database(ABC):
             f"INSERT INTO {self.quoted(table)} ({self._column_list()}) "
             f"SELECT {self._column_list()} FROM {self.quoted(table)} WHERE 1 = 0"
         )
+
+    def named_rows(self, exc: BaseException) -> Mapping[str, str]:
+        """The ids that an error names as the refused ones, each with the reason; empty: unknown."""
+        del exc
+        return {}
+
+    def spread(self, *, replicas: int | None, buckets: int | None) -> None:
+        """How create_tables spreads tables over a cluster; WrongUsage where there is none."""
+        if replicas is not None or buckets is not None:
+            raise WrongUsage("replicas and buckets are for doris:// databases only")
 
     def refusal(self, table: Table) -> str | None:
         """Why this dialect can't upsert into a table that is otherwise fit, if it can't."""

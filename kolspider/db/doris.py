@@ -1,20 +1,35 @@
-"""Apache Doris over the MySQL protocol. Every identifier is back-quoted: `following` is reserved there."""
+"""Apache Doris over the MySQL protocol. Every identifier is back-quoted: `following` is reserved there.
+
+An INSERT replaces the whole row of an id, so a table with columns that are not ours is updated in part, if it can be.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import re
-from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from kolspider.db.base import Column, ErrorKind, Table, row_values
-from kolspider.db.mysql import MysqlDatabase
-from kolspider.db.mysql_facts import INTEGER_BITS, error_code
-from kolspider.items import COLUMNS, Row
+import pymysql
+
+from kolspider.db.base import ErrorKind, Table, as_text
+from kolspider.db.doris_facts import PAGED_TYPES, UNTOLD_CODES, Layout, column, is_committed, kind_of
+from kolspider.db.doris_tables import DorisTables
+from kolspider.db.literals import of_at_most, values_sql
+from kolspider.db.mysql_facts import error_code
+from kolspider.errors import StopRun
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from kolspider.items import Row
 
 __all__ = ["DorisDatabase"]
+
+PAGE_ROWS = 10_000
+"""KOLs in one SELECT: a query is given 900 s (query_timeout), however slowly its rows are used."""
+KEYS_AT_ONCE = 1000
+INSERT_BYTES = 8_000_000
+"""A batch is one INSERT, unless a page of the API is larger than that. Doris takes 1 to 8 MB best."""
 
 COLUMNS_SQL = """
     SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
@@ -22,111 +37,149 @@ COLUMNS_SQL = """
     WHERE `table_schema` = %s AND `table_name` = %s
     ORDER BY `ordinal_position`
 """
-UNIQUE_KEY = re.compile(r"^\s*UNIQUE KEY\s*\(([^)]*)\)", re.MULTILINE | re.IGNORECASE)
-
-# Nearly every error is 1105 (5025 in older versions), so the text tells, and the first match counts. The text may
-# quote a row that was filtered, so nothing else is looked for once that is said.
-UNTOLD_CODES = {1105, 5025}
-ERROR_TEXTS = (
-    (ErrorKind.REFUSED, re.compile("filtered data", re.IGNORECASE)),
-    (
-        ErrorKind.FATAL,
-        re.compile(
-            "mismatched input|no viable alternative|extraneous input|unknown (column|table|database)"
-            "|column count doesn't match|denied",
-            re.IGNORECASE,
-        ),
-    ),
-    (ErrorKind.REFUSED, re.compile(r"too long|-238\b|TOO_MANY_SEGMENTS", re.IGNORECASE)),
-    (
-        ErrorKind.LOST,
-        re.compile(
-            r"TOO_MANY_VERSION|-235\b|larger than limit|blocked on schema change|no available backend"
-            "|not alive|timeout|timed out|MEM_LIMIT",
-            re.IGNORECASE,
-        ),
-    ),
-)
+# The OK packet's info is a length-encoded string, and PyMySQL leaves its length in front of it.
+_LOADED = re.compile(r"'(label|status|txnId)'\s*:\s*'([^']*)'")
 
 
-class DorisDatabase(MysqlDatabase):
-    """A database in Doris: an INSERT of a known key replaces the row, and commits itself."""
+class DorisDatabase(DorisTables):
+    """A database in Doris: an INSERT commits itself."""
 
     dialect = "doris"
-    types: ClassVar[dict[str, str]] = {**MysqlDatabase.types, "description": "STRING"}
     transactional = False
     sql_mode = None
-    init_command = "SET group_commit = 'off_mode', enable_insert_strict = true"
+    # An INSERT that takes longer is given up by Doris before we stop listening: once repeated, it can't come late.
+    # And a sql_mode with NO_BACKSLASH_ESCAPES would give texts another meaning.
+    init_command = (
+        "SET group_commit = 'off_mode', enable_insert_strict = true, insert_timeout = 20, "
+        "insert_visible_timeout_ms = 5000, sql_mode = 'ONLY_FULL_GROUP_BY'"
+    )
 
     def describe(self, table: str) -> Table | None:
-        columns = {facts[0].lower(): _column(*facts) for facts in self._select(COLUMNS_SQL, self._where(table))}
-        return Table(table, columns, self._unique_keys(table)) if columns else None
+        columns = {facts[0].lower(): column(*facts) for facts in self._select(COLUMNS_SQL, self._where(table))}
+        if not columns:
+            return None
+        layout = self._layout(table)
+        return Table(table, columns, [layout.keys] if layout.model == "UNIQUE" else [])
 
-    def upsert(self, table: str, rows: Sequence[Row]) -> None:
-        """One INSERT for the batch: `executemany` would split it, and half of it could stay behind."""
-        if not rows:
+    def handles(self, table: str) -> Iterator[str | None]:
+        """In pages, by `id`, or by `user_name` where there is none. Neither need be unique, or not NULL."""
+        types = {facts[0].lower(): facts[1].lower().partition("(")[0] for facts in self._facts(table)}
+        key = "id" if "id" in types else "user_name"
+        if types.get(key) not in PAGED_TYPES:
+            yield from super().handles(table)
             return
-        marks = f"({', '.join(['%s'] * len(COLUMNS))})"
-        sql = f"INSERT INTO {self._formatted(table)} ({self._column_list()}) VALUES\n{', '.join([marks] * len(rows))}"
-        self._select(sql, tuple(chain.from_iterable(map(row_values, rows))))
+        name = self.identifier(key)
+        select = f"SELECT {name}, `user_name` FROM {self._formatted(table)} WHERE"
+        yield from self._handles(f"{select} {name} IS NULL")
+        after, last = f"{name} IS NOT NULL", tuple[Any, ...]()
+        while True:
+            rows = self._select(f"{select} {after} ORDER BY {name} LIMIT {PAGE_ROWS}", last)
+            last = rows[-1][:1] if len(rows) == PAGE_ROWS else ()
+            yield from (as_text(handle) for value, handle in rows if (value,) != last)
+            if not last:
+                return
+            # The page may end between two rows of one key.
+            yield from self._handles(f"{select} {name} = %s", last)
+            after = f"{name} > %s"
+
+    def upsert(self, table: str, rows: Sequence[Row]) -> str:
+        """A repeated batch changes nothing, so one of two parts may be written twice."""
+        distinct = list({row.id: row for row in rows}.values())  # of two Doris would keep either
+        if not distinct:
+            return ""
+        # Read anew for each batch, which costs the FE next to nothing: a column may have been added since.
+        layout = self._layout(table)
+        if reason := self._reason(table, layout):
+            raise StopRun(f"table {table} can't be written to without loss: {reason}")
+        return "; ".join(
+            self._load(table, part, partial=partial) for part, partial in self._parts(table, distinct, layout) if part
+        )
 
     def try_write(self, table: str) -> None:
-        """Not here: even an empty INSERT is a transaction and a tablet version."""
+        """Doris looks at the privilege first, sees that there is no row, and begins no transaction.
 
-    def refusal(self, table: Table) -> str | None:
-        # An INSERT replaces the whole row, so columns that it leaves out would be emptied.
-        others = [name for name in table.columns if name not in COLUMNS]
-        if not others:
-            return None
-        return f"its columns {', '.join(others)} are not ours, and an INSERT in Doris would empty them"
+        (nereids/trees/plans/commands/insert/InsertIntoTableCommand.java: checkTblPriv, isEmptyInsert)
+        """
+        super().try_write(table)
 
     def error_kind(self, exc: BaseException) -> ErrorKind:
-        if error_code(exc) in UNTOLD_CODES:
-            text = str(exc)
-            return next((kind for kind, words in ERROR_TEXTS if words.search(text)), ErrorKind.FATAL)
-        return super().error_kind(exc)
+        return kind_of(str(exc)) if error_code(exc) in UNTOLD_CODES else super().error_kind(exc)
 
-    def source_ddl(self, table: str) -> str:
-        return (
-            f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n  `user_name` VARCHAR(128) NOT NULL\n) "
-            "ENGINE=OLAP UNIQUE KEY(`user_name`) DISTRIBUTED BY HASH(`user_name`) BUCKETS AUTO\n"
-            'PROPERTIES ("enable_unique_key_merge_on_write" = "true", "light_schema_change" = "true")'
-        )
+    def _load(self, table: str, rows: Sequence[Row], *, partial: bool) -> str:
+        """Write rows of distinct ids; what Doris says of it."""
+        connection = self._open()
+        said = []
+        with connection.cursor() as cursor:
+            # On the connection that inserts: the next one knows nothing of it.
+            cursor.execute(f"SET enable_unique_key_partial_update = {str(partial).lower()}")
+            for part in of_at_most(INSERT_BYTES, map(values_sql, rows)):
+                sql = f"INSERT INTO {self.quoted(table)} ({self._column_list()}) VALUES\n{', '.join(part)}"
+                said.append(f"{len(part)} rows, {len(sql.encode()):,} bytes, {self._inserted(cursor, sql)}")
+        return "; ".join(said)
 
-    def target_ddl(self, table: str) -> str:
-        return (
-            f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n{self._column_definitions()}\n) "
-            "ENGINE=OLAP UNIQUE KEY(`id`) DISTRIBUTED BY HASH(`id`) BUCKETS AUTO\n"
-            'PROPERTIES ("enable_unique_key_merge_on_write" = "true", "light_schema_change" = "true", '
-            '"store_row_column" = "true")'
-        )
+    @staticmethod
+    def _inserted(cursor: Any, sql: str) -> str:
+        """Run an INSERT; label, transaction and status."""
+        try:
+            cursor.execute(sql)
+        except pymysql.err.Error as exc:
+            if not is_committed(str(exc.args[-1])):
+                raise
+            return "COMMITTED"
+        result = cursor._result  # noqa: SLF001 - PyMySQL shows the message in no other way
+        if result.warning_count:  # rows that were filtered: none is in strict mode, so the session is not strict
+            raise pymysql.err.OperationalError(1105, f"{result.warning_count} rows were filtered: filtered data")
+        told = dict(_LOADED.findall((result.message or b"").decode("utf-8", "replace")))
+        return f"label {told.get('label', '?')}, txnId {told.get('txnId', '?')}, {told.get('status', '?')}"
 
-    def unique_key_ddl(self, table: str) -> str:
-        """A table's key can't be changed in Doris, so: the table anew."""
-        return " ".join(self.target_ddl(table).split())
+    def _parts(self, table: str, rows: list[Row], layout: Layout) -> Iterator[tuple[list[Row], bool]]:
+        """The rows that an INSERT writes whole (False), and those that it writes in part (True)."""
+        if not layout.others:
+            yield rows, False
+        elif self._appends_new_keys():
+            yield rows, True
+        else:
+            known = self._known(table, rows)
+            yield [row for row in rows if row.id not in known], False
+            yield [row for row in rows if row.id in known], True
 
-    def _unique_keys(self, table: str) -> list[tuple[str, ...]]:
-        ((_, ddl, *_),) = self._select(f"SHOW CREATE TABLE {self.quoted(table)}")
-        match = UNIQUE_KEY.search(ddl)
-        return [tuple(name.strip().strip("`").lower() for name in match[1].split(","))] if match else []
+    def _appends_new_keys(self) -> bool:
+        """Does a partial update take new keys? From 3.1 on by this variable; before, strict mode filters them.
+
+        (qe/SessionVariable.java: PARTIAL_UPDATE_NEW_KEY_BEHAVIOR; the update section of Doris's documentation)
+        """
+        try:
+            self._select("SET partial_update_new_key_behavior = 'APPEND'")
+        except pymysql.err.Error as exc:
+            if "unknown system variable" not in str(exc).lower():  # 1193, 1228 or 1105
+                raise
+            return False
+        return True
+
+    def _known(self, table: str, rows: list[Row]) -> set[str]:
+        """Which of the ids are in the table."""
+        known: set[str] = set()
+        for start in range(0, len(rows), KEYS_AT_ONCE):
+            ids = tuple(row.id for row in rows[start : start + KEYS_AT_ONCE])
+            marks = ", ".join(["%s"] * len(ids))
+            found = self._select(f"SELECT `id` FROM {self._formatted(table)} WHERE `id` IN ({marks})", ids)
+            known.update(str(id_) for (id_,) in found)
+        return known
+
+    def _facts(self, table: str) -> list[tuple[Any, ...]]:
+        return self._select(COLUMNS_SQL, self._where(table))
+
+    def _handles(self, sql: str, values: tuple[Any, ...] = ()) -> Iterator[str | None]:
+        with contextlib.closing(self._stream(sql, values)) as rows:
+            for _, handle in rows:
+                yield as_text(handle)
 
     def _insert_handles(self, table: str, handles: Sequence[str]) -> None:
+        layout = self._layout(table)
+        if layout.model != "DUPLICATE" and layout.keys != ("user_name",):
+            raise StopRun(
+                f"{self.label}: sample KOLs would replace one another in table {table}, whose key is "
+                f"({', '.join(layout.keys)}): insert them by hand"
+            )
         marks = ", ".join(["(%s)"] * len(handles))
         self._select(f"INSERT INTO {self._formatted(table)} (`user_name`) VALUES {marks}", tuple(handles))
-
-
-def _column(name: str, data_type: str, length: Any, is_nullable: str, default: object) -> Column:
-    """VARCHAR and CHAR count bytes of UTF-8; integers are signed."""
-    kind = data_type.lower().partition("(")[0]
-    bits = INTEGER_BITS.get(kind)
-    nullable = is_nullable.upper() == "YES"
-    return Column(
-        name=name.lower(),
-        max_chars=None,
-        max_bytes=int(length) if kind in {"varchar", "char"} and length else None,
-        int_min=None if bits is None else -(2 ** (bits - 1)),
-        int_max=None if bits is None else 2 ** (bits - 1) - 1,
-        nullable=nullable,
-        bmp_only=False,
-        needs_value=not nullable and default is None,
-    )

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pymysql
+from pymysql.converters import escape_string
 from pymysql.cursors import SSCursor
 
-from kolspider.db.base import Database, Table, as_text, name_parts, row_values
+from kolspider.db.base import Database, Table, as_text, name_parts
+from kolspider.db.literals import of_at_most, values_sql
 from kolspider.db.mysql_facts import column, error_code, error_kind
 from kolspider.errors import StopRun
 from kolspider.items import COLUMNS, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from pymysql.connections import Connection
 
@@ -25,6 +27,8 @@ __all__ = ["MysqlDatabase", "Server"]
 
 CONNECT_SECS = 10
 ANSWER_SECS = 30
+STATEMENT_BYTES = 1_000_000
+"""Of a batch's statements: under any max_allowed_packet, and larger ones are no faster."""
 UNKNOWN_DATABASE = 1049
 
 COLUMNS_SQL = """
@@ -58,7 +62,7 @@ class Server:
 class MysqlDatabase(Database):
     """A database on a MySQL or MariaDB server."""
 
-    errors = (pymysql.err.Error, OSError)
+    errors: ClassVar[tuple[type[Exception], ...]] = (pymysql.err.Error, OSError)
     dialect: ClassVar[str] = "mysql"
     types: ClassVar[dict[str, str]] = {
         "id": "VARCHAR(32)",
@@ -99,19 +103,17 @@ class MysqlDatabase(Database):
     def handles(self, table: str) -> Iterator[str | None]:
         described = self.describe(table)
         order = " ORDER BY `id`" if described and "id" in described.columns else ""
-        connection = self._open()
-        cursor = connection.cursor(SSCursor)
-        try:
-            cursor.execute(f"SELECT `user_name` FROM {self.quoted(table)}{order}")
-            for (value,) in cursor:
+        with contextlib.closing(self._stream(f"SELECT `user_name` FROM {self.quoted(table)}{order}")) as rows:
+            for (value,) in rows:
                 yield as_text(value)
-        finally:
-            _finish(connection, cursor)
-            self._end_reading(connection)
 
-    def upsert(self, table: str, rows: Sequence[Row]) -> None:
-        if rows:
-            self._write(self._upsert_sql(table), list(map(row_values, rows)))
+    def upsert(self, table: str, rows: Sequence[Row]) -> str:
+        # VALUES(), not an alias: MariaDB knows no other way, and MySQL 8 still takes it.
+        updates = ", ".join(f"`{name}` = VALUES(`{name}`)" for name in COLUMNS if name != "id")
+        insert = f"INSERT INTO {self.quoted(table)} ({self._column_list()}) VALUES\n"
+        parts = list(of_at_most(STATEMENT_BYTES, map(values_sql, rows)))
+        self._write([f"{insert}{','.join(part)}\nON DUPLICATE KEY UPDATE {updates}" for part in parts])
+        return ""
 
     def count(self, table: str) -> int:
         ((count,),) = self._select(f"SELECT COUNT(*) FROM {self.quoted(table)}")
@@ -149,28 +151,21 @@ class MysqlDatabase(Database):
             raise StopRun(f"{self.explain(exc)}; create the database first (CREATE DATABASE)") from exc
         return created
 
-    def _upsert_sql(self, table: str) -> str:
-        # VALUES(), not an alias: MariaDB knows no other way, and MySQL 8 still takes it.
-        updates = ", ".join(f"`{name}` = VALUES(`{name}`)" for name in COLUMNS if name != "id")
-        return f"{self._insert_sql(table)}\nON DUPLICATE KEY UPDATE {updates}"
-
-    def _insert_sql(self, table: str) -> str:
-        marks = ", ".join(["%s"] * len(COLUMNS))
-        return f"INSERT INTO {self._formatted(table)} ({self._column_list()}) VALUES ({marks})"
-
     def _insert_handles(self, table: str, handles: Sequence[str]) -> None:
-        self._write(f"INSERT INTO {self._formatted(table)} (`user_name`) VALUES (%s)", [(name,) for name in handles])
+        names = ",".join(f"('{escape_string(name)}')" for name in handles)
+        self._write([f"INSERT INTO {self.quoted(table)} (`user_name`) VALUES {names}"])
 
     def _formatted(self, table: str) -> str:
         """The quoted name for a statement with parameters: PyMySQL binds them with Python's `%`."""
         return self.quoted(table).replace("%", "%%")
 
-    def _write(self, sql: str, values: list[tuple[Any, ...]]) -> None:
-        """Insert many rows in one transaction; PyMySQL makes statements of up to 1 MB of them."""
+    def _write(self, statements: Sequence[str]) -> None:
+        """Run them in one transaction."""
         connection = self._open()
         try:
             with connection.cursor() as cursor:
-                cursor.executemany(sql, values)
+                for statement in statements:
+                    cursor.execute(statement)
             connection.commit()
         except BaseException:
             try:
@@ -194,6 +189,17 @@ class MysqlDatabase(Database):
                 cursor.execute(sql, values)
                 return list(cursor.fetchall())
         finally:
+            self._end_reading(connection)
+
+    def _stream(self, sql: str, values: tuple[Any, ...] | None = None) -> Generator[tuple[Any, ...], None, None]:
+        """The rows, as they come, of a query of any length."""
+        connection = self._open()
+        cursor = connection.cursor(SSCursor)
+        try:
+            cursor.execute(sql, values)
+            yield from cursor
+        finally:
+            _finish(connection, cursor)
             self._end_reading(connection)
 
     def _end_reading(self, connection: Connection) -> None:

@@ -17,10 +17,11 @@ __all__ = ["INTEGER_BITS", "column", "error_code", "error_kind"]
 # 20xx are the client's. What is in no set is judged by PyMySQL's class of it, and else fatal.
 LOST: AbstractSet[int] = frozenset(
     {0, 2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2055}  # no connection, or it broke
-    | {1040, 1203, 1226}  # too many connections or queries
+    | {1040, 1203, 1226, 1637}  # too many connections, queries or transactions
     | {1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 4031}  # shutting down, hung up on us
-    | {1020, 1205, 1206, 1213, 1317, 1969, 3024}  # lock wait, deadlock, killed or timed-out statement
-    | {1021, 1114, 1037, 1038, 1041}  # disk or memory full
+    | {1020, 1180, 1205, 1206, 1213, 1317, 1412, 1969, 3024, 3101}  # lock wait, deadlock, killed, to be tried again
+    | {1021, 1026, 1114, 1037, 1038, 1041}  # disk or memory full
+    | {1047, 1290, 1792, 1836, 3032, 3168, 9001}  # read-only, offline, not ready: a cluster that changes its primary
 )
 REFUSED: AbstractSet[int] = frozenset(
     {1048, 1062, 1264, 1265, 1292, 1366, 1406, 1411, 1690}  # null, duplicate, range, format, length

@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 from typing import TYPE_CHECKING, ClassVar
 
-from kolspider.db.base import Column, Database, ErrorKind, Table, as_text, name_parts, row_values
+from kolspider.db.base import Column, Database, ErrorKind, Table, as_text, name_parts
 from kolspider.errors import StopRun
 from kolspider.items import COLUMNS, Row
 
@@ -88,14 +88,15 @@ class SqliteDatabase(Database):
             for (value,) in cursor:
                 yield as_text(value)
 
-    def upsert(self, table: str, rows: Sequence[Row]) -> None:
+    def upsert(self, table: str, rows: Sequence[Row]) -> str:
         marks = ", ".join("?" * len(COLUMNS))
         updates = ", ".join(f'"{name}" = excluded."{name}"' for name in COLUMNS if name != "id")
         self._write(
             f"INSERT INTO {self.quoted(table)} ({self._column_list()}) VALUES ({marks})\n"
             f'ON CONFLICT ("id") DO UPDATE SET {updates}',
-            map(row_values, rows),
+            iter(rows),
         )
+        return ""
 
     def _execute(self, sql: str) -> None:
         connection = self._open("rw")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ ROW = Row("1", "Satoshi", "satoshi", "https://a/b.jpg", "words", "x", "2007-12-1
 
 
 def row(id_: str, **changes: Any) -> Row:
-    return replace(ROW, id=id_, **changes)
+    return ROW._replace(id=id_, **changes)
 
 
 @dataclass

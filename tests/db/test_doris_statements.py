@@ -1,164 +1,115 @@
-"""What is said to Doris, through a connection that only listens: no Doris can be started here."""
+"""What Doris says, understood: its errors, SHOW CREATE TABLE, and an OK packet. What the double can't say is here."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Any, Self
+from types import SimpleNamespace
+from typing import Any
 
 import pymysql
 import pytest
-from pymysql.converters import escape_item
 
 from kolspider.db import ErrorKind, open_database
-from kolspider.db.check import check_target
 from kolspider.db.doris import DorisDatabase
-from kolspider.errors import StopRun
-from tests.db.conftest import row
+from kolspider.db.doris_facts import Layout
 
+DB = open_database("doris://kol:hunter2@fe/public_data", base=Path("/"))
+# As published of Doris 2.1 and 3.0, e.g. in apache/doris#32376.
 CREATED = """CREATE TABLE `twitter_kol_all` (
   `id` varchar(32) NOT NULL,
-  `following` bigint NULL
+  `name` varchar(1024) NULL COMMENT 'as they, say\\nUNIQUE KEY(`x`)',
+  `following` bigint NULL,
+  `Note` decimal(9,2) NOT NULL DEFAULT "1.00" COMMENT "a, b",
+  INDEX idx_name (`name`) USING INVERTED
 ) ENGINE=OLAP
 UNIQUE KEY(`id`)
-DISTRIBUTED BY HASH(`id`) BUCKETS AUTO"""
-COLUMNS = [
-    ("id", "varchar", 32, "NO", None),
-    ("name", "varchar", 1024, "YES", None),
-    ("user_name", "varchar", 128, "YES", None),
-    ("avatar", "varchar", 2048, "YES", None),
-    ("description", "string", 2147483643, "YES", None),
-    ("created_at", "char", 64, "YES", None),
-    ("created_at_time", "datetime", None, "YES", None),
-    ("followers", "bigint", None, "YES", None),
-    ("following", "int", None, "YES", None),
-    ("statuses_count", "largeint", None, "YES", None),
-]
+COMMENT 'OLAP'
+DISTRIBUTED BY HASH(`id`) BUCKETS AUTO
+PROPERTIES (
+"replication_allocation" = "tag.location.default: 3",
+"enable_unique_key_merge_on_write" = "true",
+"light_schema_change" = "true"
+);"""
 
 
-class FakeConnection:
-    """Writes down each statement as PyMySQL would send it, and answers from a script."""
+def test_a_table_is_understood() -> None:
+    layout = Layout.of(CREATED)
 
-    open = True
-
-    def __init__(self, columns: list[Any] | None = None, ddl: str = CREATED) -> None:
-        self.columns = COLUMNS if columns is None else columns
-        self.ddl = ddl
-        self.statements: list[str] = []
-        self.answer: list[Any] = []
-
-    def cursor(self) -> FakeConnection:
-        return self
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def execute(self, sql: str, values: tuple[object, ...] | None = None) -> None:
-        if values is not None:
-            sql %= tuple(escape_item(value) for value in values)
-        self.statements.append(sql)
-        if "information_schema" in sql:
-            self.answer = self.columns
-        elif "SHOW CREATE TABLE" in sql:
-            self.answer = [("twitter_kol_all", self.ddl)]
-        else:
-            self.answer = []
-
-    def fetchall(self) -> list[Any]:
-        return self.answer
-
-
-def doris(connection: FakeConnection) -> DorisDatabase:
-    db = open_database("doris://kol:hunter2@fe/public_data", base=Path("/"))
-    assert isinstance(db, DorisDatabase)
-    db._connection = connection  # type: ignore[assignment]
-    return db
-
-
-def test_a_batch_is_one_plain_insert_with_every_identifier_quoted() -> None:
-    connection = FakeConnection()
-
-    doris(connection).upsert("pub%lic.twitter_kol_all", [row("1", name="it's 5% \\ %s"), row("2", name=None)])
-
-    (statement,) = connection.statements
-    assert statement.startswith(
-        "INSERT INTO `pub%lic`.`twitter_kol_all` (`id`, `name`, `user_name`, `avatar`, `description`, "
-        "`created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) VALUES\n"
-        "('1', 'it\\'s 5% \\\\ %s', 'satoshi', "
-    )
-    assert "), ('2', NULL, 'satoshi', " in statement
-    assert "DUPLICATE" not in statement
-    assert not re.search(r"(?<!`)\bfollowing\b(?!`)", statement)
-
-
-def test_a_batch_larger_than_pymysql_sends_at_once_is_still_one_insert() -> None:
-    connection = FakeConnection()
-
-    doris(connection).upsert("t", [row(str(number), description="x" * 2000) for number in range(1000)])
-
-    assert len(connection.statements) == 1
-    assert len(connection.statements[0]) > 2_000_000
-
-
-def test_nothing_is_said_for_no_rows() -> None:
-    connection = FakeConnection()
-    doris(connection).upsert("t", [])
-    assert connection.statements == []
-
-
-def test_varchar_counts_bytes_and_integers_have_their_range() -> None:
-    connection = FakeConnection()
-
-    table = doris(connection).describe("twitter_kol_all")
-
-    assert table is not None
-    assert table.unique_keys == [("id",)]
-    assert table.columns["name"].max_bytes == 1024
-    assert table.columns["name"].max_chars is None
-    assert table.columns["created_at"].max_bytes == 64
-    assert table.columns["description"].max_bytes is None
-    assert table.columns["following"].int_max == 2**31 - 1
-    assert table.columns["statuses_count"].int_min == -(2**127)
-    assert table.columns["id"].nullable is False
-    assert "'public_data' AND `table_name` = 'twitter_kol_all'" in connection.statements[0]
-    assert connection.statements[1] == "SHOW CREATE TABLE `twitter_kol_all`"
-
-
-def test_a_table_that_is_not_there_is_none() -> None:
-    assert doris(FakeConnection(columns=[])).describe("t") is None
+    assert layout.is_keyed_by_id
+    assert layout.merge_on_write
+    assert layout.others == ["note"]
+    assert layout.columns["note"] == 'decimal(9,2) NOT NULL DEFAULT "1.00" COMMENT "a, b"'
+    assert layout.columns["following"] == "bigint NULL"
+    assert layout.properties["replication_allocation"] == "tag.location.default: 3"
+    assert layout.sequence == ""
 
 
 @pytest.mark.parametrize(
     "ddl",
     [
-        CREATED.replace("UNIQUE KEY(`id`)", "DUPLICATE KEY(`id`)"),
-        CREATED.replace("UNIQUE KEY(`id`)", "UNIQUE KEY(`id`, `user_name`)"),
-        CREATED.replace("UNIQUE KEY(`id`)", 'DUPLICATE KEY(`id`)\nCOMMENT "UNIQUE KEY(`id`)"'),
+        CREATED.replace("UNIQUE KEY(`id`)\n", "DUPLICATE KEY(`id`)\n"),
+        CREATED.replace("UNIQUE KEY(`id`)\n", "AGGREGATE KEY(`id`)\n"),
+        CREATED.replace("UNIQUE KEY(`id`)\n", "UNIQUE KEY(`id`, `name`)\n"),
+        CREATED.replace("UNIQUE KEY(`id`)\nCOMMENT 'OLAP'", "DUPLICATE KEY(`id`)\nCOMMENT 'UNIQUE KEY(`id`)'"),
+        "CREATE VIEW `v` AS SELECT `id` FROM `t`;",
     ],
 )
-def test_a_table_of_another_model_or_key_stops_the_run(ddl: str) -> None:
-    with pytest.raises(StopRun, match="no unique key that is `id` alone"):
-        check_target(doris(FakeConnection(ddl=ddl)), "t")
+def test_another_model_or_key_is_not_ours(ddl: str) -> None:
+    assert not Layout.of(ddl).is_keyed_by_id
 
 
-def test_a_table_with_more_columns_stops_the_run_because_an_insert_would_empty_them() -> None:
-    connection = FakeConnection(columns=[*COLUMNS, ("note", "varchar", 10, "YES", None)])
-
-    with pytest.raises(StopRun, match="its columns note are not ours"):
-        check_target(doris(connection), "t")
-
-
-def test_our_own_table_will_do() -> None:
-    assert check_target(doris(FakeConnection()), "twitter_kol_all").name == "twitter_kol_all"
+def test_merge_on_write_is_what_the_table_says_and_no_guess() -> None:
+    property_ = '"enable_unique_key_merge_on_write" = "true",\n'
+    assert not Layout.of(CREATED.replace(property_, "")).merge_on_write
+    assert not Layout.of(CREATED.replace(property_, property_.replace("true", "false"))).merge_on_write
 
 
-def test_sample_handles_are_one_insert() -> None:
-    connection = FakeConnection()
-    doris(connection)._insert_handles("twitter_kol", ["btc", "o'neil"])
-    assert connection.statements == ["INSERT INTO `twitter_kol` (`user_name`) VALUES ('btc'), ('o\\'neil')"]
+def test_a_sequence_column_decides_instead_of_the_order_of_writing() -> None:
+    layout = Layout.of(CREATED.replace("PROPERTIES (\n", 'PROPERTIES (\n"function_column.sequence_col" = "name",\n'))
+    assert isinstance(DB, DorisDatabase)
+    assert "the row with the largest sequence" in str(DB._reason("t", layout))
+
+
+class FakeCursor:
+    """Answers an INSERT."""
+
+    def __init__(self, message: bytes = b"", warnings: int = 0, error: Exception | None = None) -> None:
+        self._result = SimpleNamespace(message=message, warning_count=warnings)
+        self._error = error
+
+    def execute(self, sql: str) -> None:
+        if self._error:
+            raise self._error
+
+
+def inserted(*args: Any, **kwargs: Any) -> str:
+    return DorisDatabase._inserted(FakeCursor(*args, **kwargs), "INSERT")
+
+
+def test_label_and_transaction_are_in_the_ok_packet() -> None:
+    info = b"{'label':'label_7', 'status':'COMMITTED', 'txnId':'4013', 'err':'...'}"
+    assert inserted(bytes([len(info)]) + info) == "label label_7, txnId 4013, COMMITTED"
+    assert inserted(b"") == "label ?, txnId ?, ?"
+
+
+def test_an_error_that_says_committed_is_none() -> None:
+    text = (
+        "errCode = 2, detailMessage = transaction commit successfully, BUT data did not become visible within "
+        "insert_visible_timeout_ms and will be visible later."
+    )
+    assert inserted(error=pymysql.err.OperationalError(1105, text)) == "COMMITTED"
+
+
+def test_a_row_that_is_quoted_can_not_say_committed() -> None:
+    text = "Insert has filtered data in strict mode. first_error_msg: [transaction commit successfully, BUT]"
+    with pytest.raises(pymysql.err.OperationalError):
+        inserted(error=pymysql.err.OperationalError(1105, f"errCode = 2, detailMessage = {text}"))
+
+
+def test_rows_that_were_filtered_all_the_same_are_refused() -> None:
+    with pytest.raises(pymysql.err.OperationalError) as caught:
+        inserted(b"", warnings=3)
+    assert DB.error_kind(caught.value) is ErrorKind.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -179,8 +130,16 @@ def test_sample_handles_are_one_insert() -> None:
         (1105, "Access denied; you need (at least one of) the LOAD privilege", ErrorKind.FATAL),
         (1045, "Access denied for user 'kol'", ErrorKind.FATAL),
         (1049, "Unknown database 'x'", ErrorKind.FATAL),
+        (1105, "Table [t] does not exist in database [kol].", ErrorKind.FATAL),
+        (1105, "(10.0.0.1)[E-235]failed to init rowset builder. version count: 2001, exceed limit", ErrorKind.LOST),
+        (1105, "There is no scanNode Backend available.[10002: not alive]", ErrorKind.LOST),
+        (1105, "current running txns on db 1 is 1000, larger than limit 1000", ErrorKind.LOST),
+        (1105, "insert table t is blocked on schema change", ErrorKind.LOST),
+        (1105, "Insert has filtered data in strict mode. first_error_msg: timeout, denied. url: x", ErrorKind.REFUSED),
+        (1203, "Reach limit of connections", ErrorKind.LOST),
+        (1105, "tablet 7 alive replica num 0 < load required replica num 1, alive backends: []", ErrorKind.LOST),
         (1105, "something new", ErrorKind.FATAL),
     ],
 )
 def test_doris_errors_are_told_apart_by_their_text(code: int, text: str, kind: ErrorKind) -> None:
-    assert doris(FakeConnection()).error_kind(pymysql.err.OperationalError(code, text)) is kind
+    assert DB.error_kind(pymysql.err.OperationalError(code, text)) is kind

@@ -171,7 +171,7 @@ def test_a_row_that_another_session_holds_is_waited_for(mysql: Subject, mariadb:
 
 def test_a_crash_of_the_server_loses_no_committed_row(mysql: Subject, mariadb: MariaDB) -> None:
     mysql.db.create_tables("s", "t")
-    mysql.db.insert_handles("s", [f"kol{number}" for number in range(100_000)])
+    mysql.db.insert_handles("s", [f"kol{number:0110}" for number in range(100_000)])  # more than sockets buffer
     mysql.db.upsert("t", [row("1")])
     handles = mysql.db.handles("s")
     next(handles)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kolspider.db import open_database
+from kolspider.db import Database, open_database
 from kolspider.db.doris import DorisDatabase
 from kolspider.db.mysql import MysqlDatabase
 from kolspider.db.sqlite import SqliteDatabase
 from kolspider.errors import WrongUsage
+from tests.wild import wildly
 
 BASE = Path("/srv/kol")
 
@@ -99,3 +102,34 @@ def test_a_wrong_url_is_told_in_one_line_that_repeats_nothing_of_it(url: str) ->
     assert "hun" not in message
     assert "ter2" not in message
     assert caught.value.__cause__ is None
+
+
+# The settings are checked first, and refuse what is no UTF-8.
+# fmt: off
+url_parts = st.sampled_from([
+    "mysql", "doris", "sqlite", "://", ":///", ":", "/", "@", "u", "h", "db", "[::1]", "[", "]", "[zz]", ":3306", ":0",
+    ":70000", ":\N{FULLWIDTH DIGIT EIGHT}", "%", "%00", "%ff", "%C3%A4", "%zz", "?", "#", " ", "\n", "\t", "\x1b",
+    "é", ".", ";",
+]) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
+# fmt: on
+
+
+@given(
+    st.sampled_from(["", "mysql://u:hunter2", "doris://u:hunter2@h", "sqlite:///", "mysql://u:hunter2@h:"]),
+    st.lists(url_parts, max_size=8).map("".join),
+)
+@wildly
+def test_any_url_is_a_database_or_refused_in_one_line_that_repeats_nothing_of_it(start: str, rest: str) -> None:
+    try:
+        db = open_database(start + rest, base=BASE)
+    except WrongUsage as error:
+        line = str(error)
+        assert line.startswith("KOL_DB_URL")
+        assert line.splitlines() == [line]
+        assert "hunter2" not in line
+    else:
+        assert isinstance(db, Database)
+        if start.startswith(("mysql", "doris")):
+            assert "hunter2" not in db.label
+            assert db.secrets
+        assert "hunter2" not in repr(vars(db)).replace(repr(db.secrets), "")

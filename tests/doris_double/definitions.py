@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from tests.doris_double.answers import Ok
 from tests.doris_double.ddl import added_columns, created_table
 from tests.doris_double.errors import refuse
+from tests.doris_double.tokens import Name
 
 if TYPE_CHECKING:
     from tests.doris_double.session import DorisSession
+    from tests.doris_double.tables import Table
     from tests.doris_double.tokens import Tokens
 
 __all__ = ["alter", "create", "drop", "truncate"]
@@ -40,8 +42,27 @@ def alter(session: DorisSession, tokens: Tokens) -> Ok:
     tokens.expect("TABLE")
     table = session.state.storage.find(tokens.name(), session.database)
     session.need("ALTER", table.database)
+    if tokens.accept("RENAME"):
+        name = tokens.identifier()
+        tokens.expect_end()
+        session.state.storage.rename(table, name)
+        return Ok()
+    if tokens.phrase("REPLACE", "WITH", "TABLE"):
+        return _swap(session, tokens, table)
     for column in added_columns(tokens):
         session.state.storage.add_column(table, column)
+    return Ok()
+
+
+def _swap(session: DorisSession, tokens: Tokens, table: Table) -> Ok:
+    """Each gets the other's name (`swap` is true where it is left out)."""
+    name = tokens.identifier()
+    tokens.expect_end()
+    storage = session.state.storage
+    other = storage.find(Name(table.database, name), None)
+    storage.rename(table, f"{name}.swap")
+    storage.rename(other, table.name)
+    storage.rename(storage.find(Name(table.database, f"{name}.swap"), None), name)
     return Ok()
 
 

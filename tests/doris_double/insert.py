@@ -34,6 +34,8 @@ class Insert:
     label: str | None
     columns: list[str] | None
     rows: list[list[Any]]
+    query: str = ""
+    """INSERT … SELECT: where the rows come from."""
 
 
 def parse_insert(sql: str) -> Insert:
@@ -49,7 +51,7 @@ def parse_insert(sql: str) -> Insert:
         label = tokens.identifier()
     columns = tokens.identifiers() if tokens.peek().text == "(" else None
     if tokens.peek().word in {"SELECT", "WITH"}:
-        refuse("the double takes INSERT … VALUES, no INSERT … SELECT")
+        return Insert(name, label, columns, [], sql[tokens.position :])
     tokens.expect("VALUES")
     rows, tokens.position = _rows(sql, tokens.position)
     tokens.expect_end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.doris_double.answers import Ok
@@ -22,6 +23,10 @@ async def insert(session: DorisSession, sql: str) -> Ok:
     statement = parse_insert(sql)
     table = session.state.storage.find(statement.name, session.database)
     session.check_load(table)
+    if statement.query:
+        statement = replace(statement, rows=session.selected(statement.query), query="")
+        if not statement.rows:  # InsertIntoTableCommand: isEmptyInsert, no transaction
+            return Ok()
     planned = session.state.faults.take(Where.INSERT)
     await session.before(planned)
     mode = _mode(session, table, statement)

@@ -122,6 +122,11 @@ class DorisSession(BaseSession):
         result = run_query(self._as_query(tokens.sql), self.state.storage)
         return result if isinstance(result, Rows) else Rows([], [])
 
+    def selected(self, query: str) -> list[list[Any]]:
+        """The rows of an INSERT … SELECT."""
+        result = run_query(self._as_query(query), self.state.storage)
+        return [list(row) for row in result.rows] if isinstance(result, Rows) else []
+
     def _change(self, tokens: Tokens) -> Ok:
         verb = tokens.next().word
         if verb == "DELETE":

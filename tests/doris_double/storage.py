@@ -10,6 +10,7 @@ import re
 import sqlite3
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +139,16 @@ class Storage:
                 self._sqlite.execute(f"UPDATE {self.where(table)} SET {quoted(column.name)} = ?", (column.default,))
             table.columns.append(column)
             self._describe_table(table)
+
+    def rename(self, table: Table, name: str) -> None:
+        """The indexes too, whose names have the table's."""
+        with self.lock:
+            if name in self.databases[table.database]:
+                refuse(f"Table name[{name}] is already used")
+            renamed = replace(table, name=name)
+            self.create(renamed)
+            self._sqlite.execute(f"INSERT INTO {self.where(renamed)} SELECT * FROM {self.where(table)}")
+            self.drop(table)
 
     def drop(self, table: Table) -> None:
         with self.lock:

@@ -1,0 +1,114 @@
+"""Doris by Stream Load: rows go over HTTP as JSON, everything else over the MySQL protocol."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import uuid
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from kolspider.db.base import ErrorKind
+from kolspider.db.doris import DorisDatabase
+from kolspider.db.stream_load import StreamLoad, StreamLoadError, basic
+from kolspider.items import COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kolspider.db.mysql import Server
+    from kolspider.db.stream_load import Address
+    from kolspider.items import Row
+
+__all__ = ["StreamLoadDatabase"]
+
+# The BE's words for a row that it filtered (be/src/vec/sink/vtablet_block_convertor.cpp). The 32 bytes of the row that
+# it quotes are too few to hold such a sentence.
+TOO_LONG = re.compile(
+    r"column_name\[(\w+)\], the length of input is too long than schema\..*?schema length: (\d+); actual length: \d+",
+    re.DOTALL,
+)
+NULL = re.compile(r"column_name\[(\w+)\], null value for not null column")
+
+
+class StreamLoadDatabase(DorisDatabase):
+    """A batch has a label of its own, under which it is repeated while nobody knows what became of it.
+
+    So an attempt that was thought lost, and is still running, can't be committed after a later batch. The label is
+    random: one made of the rows would make a reload of a table that was emptied look done.
+    """
+
+    errors = (*DorisDatabase.errors, StreamLoadError)
+
+    def __init__(self, server: Server, front_end: Address) -> None:
+        super().__init__(server)
+        self.secrets = (*self.secrets, basic(server.user, server.password).removeprefix("Basic "))
+        self._http = StreamLoad(front_end, server.user, server.password)
+        self._unfinished: tuple[bytes, str] | None = None
+        """Digest and label of the batch whose outcome is unknown."""
+        self._refused: Sequence[Row] = ()
+        """The rows of the batch that was refused last."""
+
+    def try_write(self, table: str) -> None:
+        super().try_write(table)
+        self._http.check(self._path(table))
+
+    def error_kind(self, exc: BaseException) -> ErrorKind:
+        return exc.kind if isinstance(exc, StreamLoadError) else super().error_kind(exc)
+
+    def named_rows(self, exc: BaseException) -> Mapping[str, str]:
+        """By the BE's error log: those that break a rule that it names, if they are as many as it filtered.
+
+        The log is cut off after some rows and quotes no id, so it is the rule that is taken from it.
+        """
+        if not isinstance(exc, StreamLoadError) or not exc.log:
+            return {}
+        named: dict[str, str] = {}
+        for column, most in set(TOO_LONG.findall(exc.log)):
+            reason = f"{column} is longer than {most} bytes"
+            named |= {row.id: reason for row in self._refused if _length(row, column) > int(most)}
+        for column in set(NULL.findall(exc.log)):
+            named |= {row.id: f"{column} is NULL" for row in self._refused if getattr(row, column, "") is None}
+        return named if len(named) == exc.filtered else {}
+
+    def _load(self, table: str, rows: Sequence[Row], *, partial: bool) -> str:
+        body = b"\n".join(json.dumps(dict(zip(COLUMNS, row, strict=True)), ensure_ascii=False).encode() for row in rows)
+        digest = hashlib.sha256(f"{table} {partial} ".encode() + body).digest()
+        label = f"kolspider-{uuid.uuid4().hex}"
+        if self._unfinished and self._unfinished[0] == digest:
+            label = self._unfinished[1]
+        self._unfinished = digest, label
+        try:
+            said = self._http.load(self._path(table), _headers(label, partial=partial), body)
+        except StreamLoadError as error:
+            if error.kind is ErrorKind.REFUSED:
+                self._unfinished, self._refused = None, rows
+            raise
+        self._unfinished = None
+        return f"{len(rows)} rows, {len(body):,} bytes, {said}"
+
+    def _path(self, table: str) -> str:
+        schema, name = self._where(table)
+        return f"/api/{quote(schema, safe='')}/{quote(name, safe='')}/_stream_load"
+
+
+def _headers(label: str, *, partial: bool) -> dict[str, str]:
+    headers = {
+        "label": label,
+        "format": "json",
+        "read_json_by_line": "true",
+        "columns": ", ".join(f"`{name}`" for name in COLUMNS),  # parsed as SQL, where `following` is reserved
+        "strict_mode": "true",
+        "max_filter_ratio": "0",
+        "timeout": "30",
+    }
+    if partial:
+        # The second one since 3.1; an older Doris ignores it, and gets no new keys.
+        headers |= {"partial_columns": "true", "partial_update_new_key_behavior": "APPEND"}
+    return headers
+
+
+def _length(row: Row, column: str) -> int:
+    value = getattr(row, column, None)
+    return len(value.encode()) if isinstance(value, str) else 0

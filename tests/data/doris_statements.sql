@@ -1,0 +1,158 @@
+SET NAMES utf8mb4;
+
+SET group_commit = 'off_mode', enable_insert_strict = true, insert_timeout = 20, insert_visible_timeout_ms = 5000, sql_mode = 'ONLY_FULL_GROUP_BY';
+
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+    FROM `information_schema`.`columns`
+    WHERE `table_schema` = 'kol' AND `table_name` = 'twitter_kol'
+    ORDER BY `ordinal_position`;
+
+CREATE TABLE IF NOT EXISTS `twitter_kol` (
+  `user_name` VARCHAR(128) NOT NULL
+) ENGINE=OLAP UNIQUE KEY(`user_name`) DISTRIBUTED BY HASH(`user_name`) BUCKETS AUTO
+PROPERTIES ("enable_unique_key_merge_on_write" = "true", "light_schema_change" = "true");
+
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+    FROM `information_schema`.`columns`
+    WHERE `table_schema` = 'kol' AND `table_name` = 'twitter_kol_all'
+    ORDER BY `ordinal_position`;
+
+CREATE TABLE IF NOT EXISTS `twitter_kol_all` (
+  `id` VARCHAR(32) NOT NULL,
+  `name` VARCHAR(1024) NULL,
+  `user_name` VARCHAR(128) NULL,
+  `avatar` VARCHAR(2048) NULL,
+  `description` STRING NULL,
+  `created_at` VARCHAR(64) NULL,
+  `created_at_time` DATETIME NULL,
+  `followers` BIGINT NULL,
+  `following` BIGINT NULL,
+  `statuses_count` BIGINT NULL
+) ENGINE=OLAP UNIQUE KEY(`id`) DISTRIBUTED BY HASH(`id`) BUCKETS AUTO
+PROPERTIES ("enable_unique_key_merge_on_write" = "true", "light_schema_change" = "true", "store_row_column" = "true");
+
+SELECT `user_name`, `user_name` FROM `twitter_kol` WHERE `user_name` IS NULL;
+
+SELECT `user_name`, `user_name` FROM `twitter_kol` WHERE `user_name` IS NOT NULL ORDER BY `user_name` LIMIT 2;
+
+SHOW CREATE TABLE `twitter_kol`;
+
+INSERT INTO `twitter_kol` (`user_name`) VALUES ('BTC'), ('o\'neil'), ('vitalik');
+
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+    FROM `information_schema`.`columns`
+    WHERE `table_schema` = 'kol' AND `table_name` = 'k8'
+    ORDER BY `ordinal_position`;
+
+CREATE TABLE IF NOT EXISTS `kol`.`k8` (
+  `user_name` VARCHAR(128) NOT NULL
+) ENGINE=OLAP UNIQUE KEY(`user_name`) DISTRIBUTED BY HASH(`user_name`) BUCKETS 8
+PROPERTIES ("enable_unique_key_merge_on_write" = "true", "light_schema_change" = "true", "replication_allocation" = "tag.location.default: 1");
+
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+    FROM `information_schema`.`columns`
+    WHERE `table_schema` = 'kol' AND `table_name` = 't8'
+    ORDER BY `ordinal_position`;
+
+CREATE TABLE IF NOT EXISTS `kol`.`t8` (
+  `id` VARCHAR(32) NOT NULL,
+  `name` VARCHAR(1024) NULL,
+  `user_name` VARCHAR(128) NULL,
+  `avatar` VARCHAR(2048) NULL,
+  `description` STRING NULL,
+  `created_at` VARCHAR(64) NULL,
+  `created_at_time` DATETIME NULL,
+  `followers` BIGINT NULL,
+  `following` BIGINT NULL,
+  `statuses_count` BIGINT NULL
+) ENGINE=OLAP UNIQUE KEY(`id`) DISTRIBUTED BY HASH(`id`) BUCKETS 8
+PROPERTIES ("enable_unique_key_merge_on_write" = "true", "light_schema_change" = "true", "store_row_column" = "true", "replication_allocation" = "tag.location.default: 1");
+
+SELECT COUNT(*) FROM `twitter_kol`;
+
+SELECT `user_name`, `user_name` FROM `twitter_kol` WHERE `user_name` = 'o\'neil';
+
+SELECT `user_name`, `user_name` FROM `twitter_kol` WHERE `user_name` > 'o\'neil' ORDER BY `user_name` LIMIT 2;
+
+CREATE TABLE `k_by_id` (`id` BIGINT NULL, `user_name` VARCHAR(9) NULL) DUPLICATE KEY(`id`);
+
+INSERT INTO `k_by_id` VALUES (1, 'a'), (2, 'b'), (2, 'c'), (4, 'd');
+
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+    FROM `information_schema`.`columns`
+    WHERE `table_schema` = 'kol' AND `table_name` = 'k_by_id'
+    ORDER BY `ordinal_position`;
+
+SHOW CREATE TABLE `k_by_id`;
+
+SELECT COUNT(*) FROM `k_by_id`;
+
+SELECT `id`, `user_name` FROM `k_by_id` WHERE `id` IS NULL;
+
+SELECT `id`, `user_name` FROM `k_by_id` WHERE `id` IS NOT NULL ORDER BY `id` LIMIT 2;
+
+SELECT `id`, `user_name` FROM `k_by_id` WHERE `id` = 2;
+
+SELECT `id`, `user_name` FROM `k_by_id` WHERE `id` > 2 ORDER BY `id` LIMIT 2;
+
+SHOW CREATE TABLE `twitter_kol_all`;
+
+INSERT INTO `twitter_kol_all` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) SELECT `id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count` FROM `twitter_kol_all` WHERE 1 = 0;
+
+SET enable_unique_key_partial_update = false;
+
+INSERT INTO `twitter_kol_all` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) VALUES
+('1','it\'s \\ 100%\n中文 😀','satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',3,2,1), ('2',NULL,'satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',NULL,2,1);
+
+ALTER TABLE `twitter_kol_all` ADD COLUMN `theirs` BIGINT;
+
+SET partial_update_new_key_behavior = 'APPEND';
+
+SELECT `id` FROM `twitter_kol_all` WHERE `id` IN ('2', '3');
+
+INSERT INTO `twitter_kol_all` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) VALUES
+('3','Satoshi','satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',3,2,1);
+
+SET enable_unique_key_partial_update = true;
+
+INSERT INTO `twitter_kol_all` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) VALUES
+('2','Satoshi','satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',3,2,1);
+
+CREATE TABLE `dup` (`id` VARCHAR(32) NOT NULL, `name` VARCHAR(1024) NULL, `user_name` VARCHAR(128) NULL, `avatar` VARCHAR(2048) NULL, `description` STRING NULL, `created_at` VARCHAR(64) NULL, `created_at_time` DATETIME NULL, `followers` BIGINT NULL, `following` BIGINT NULL, `statuses_count` BIGINT NULL) DUPLICATE KEY(`id`) DISTRIBUTED BY HASH(`id`) BUCKETS 1 PROPERTIES ("replication_allocation" = "tag.location.default: 1");
+
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+    FROM `information_schema`.`columns`
+    WHERE `table_schema` = 'kol' AND `table_name` = 'dup'
+    ORDER BY `ordinal_position`;
+
+SHOW CREATE TABLE `dup`;
+
+ALTER TABLE `dup` RENAME `dup_old`;
+
+CREATE TABLE IF NOT EXISTS `dup` ( `id` VARCHAR(32) NOT NULL, `name` VARCHAR(1024) NULL, `user_name` VARCHAR(128) NULL, `avatar` VARCHAR(2048) NULL, `description` STRING NULL, `created_at` VARCHAR(64) NULL, `created_at_time` DATETIME NULL, `followers` BIGINT NULL, `following` BIGINT NULL, `statuses_count` BIGINT NULL ) ENGINE=OLAP UNIQUE KEY(`id`) DISTRIBUTED BY HASH(`id`) BUCKETS AUTO PROPERTIES ("enable_unique_key_merge_on_write" = "true", "light_schema_change" = "true", "store_row_column" = "true", "replication_allocation" = "tag.location.default: 1");
+
+CREATE TABLE `mor` (`id` VARCHAR(32) NOT NULL, `name` VARCHAR(1024) NULL, `user_name` VARCHAR(128) NULL, `avatar` VARCHAR(2048) NULL, `description` STRING NULL, `created_at` VARCHAR(64) NULL, `created_at_time` DATETIME NULL, `followers` BIGINT NULL, `following` BIGINT NULL, `statuses_count` BIGINT NULL, `note` VARCHAR(9) NULL) UNIQUE KEY(`id`) DISTRIBUTED BY HASH(`id`) BUCKETS 1 PROPERTIES ("replication_allocation" = "tag.location.default: 1", "enable_unique_key_merge_on_write" = "false");
+
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+    FROM `information_schema`.`columns`
+    WHERE `table_schema` = 'kol' AND `table_name` = 'mor'
+    ORDER BY `ordinal_position`;
+
+SHOW CREATE TABLE `mor`;
+
+INSERT INTO `mor` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) SELECT `id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count` FROM `mor` WHERE 1 = 0;
+
+CREATE TABLE `mor_new` (`id` varchar(32) NOT NULL, `name` varchar(1024) NULL, `user_name` varchar(128) NULL, `avatar` varchar(2048) NULL, `description` text NULL, `created_at` varchar(64) NULL, `created_at_time` datetime NULL, `followers` bigint NULL, `following` bigint NULL, `statuses_count` bigint NULL, `note` varchar(9) NULL) ENGINE=OLAP UNIQUE KEY(`id`) DISTRIBUTED BY HASH(`id`) BUCKETS AUTO PROPERTIES ("enable_unique_key_merge_on_write" = "true", "light_schema_change" = "true", "store_row_column" = "true", "replication_allocation" = "tag.location.default: 1");
+
+INSERT INTO `mor_new` SELECT * FROM `mor`;
+
+ALTER TABLE `mor` REPLACE WITH TABLE `mor_new`;
+
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+    FROM `information_schema`.`columns`
+    WHERE `table_schema` = 'kol' AND `table_name` = 'nowhere'
+    ORDER BY `ordinal_position`;
+
+INSERT INTO `twitter_kol_all` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) VALUES
+('2','Satoshi','satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',3,2,1), ('3','Satoshi','satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',3,2,1);
+

@@ -1,0 +1,126 @@
+"""Every kind of statement that the product sends to Doris, in tests/data/doris_statements.sql, to be parsed elsewhere.
+
+KOL_WRITE_EXAMPLES=1 writes the file anew; without it the statements must be those in the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from kolspider.db import Database, open_database
+from kolspider.db import doris as dialect
+from kolspider.db.check import check_source, check_target
+from kolspider.db.doris import DorisDatabase
+from kolspider.errors import StopRun
+from kolspider.items import COLUMNS
+from tests.db.conftest import row
+from tests.db.test_doris import ONE, OURS, VERSIONS
+from tests.doris_double import DorisDouble
+from tests.doris_double.tokens import RESERVED
+
+FILE = Path(__file__).parents[1] / "data" / "doris_statements.sql"
+# The words that the statements are made of. Any other word that stands unquoted is a name.
+KEYWORDS = set(
+    """
+    add allocation alter and as asc auto bigint buckets by column comment count create datetime default desc
+    distributed duplicate engine exists from group_commit hash if in information_schema insert insert_timeout
+    insert_visible_timeout_ms into is key largeint limit not null olap on order partial_update_new_key_behavior
+    properties rename replace select set show sql_mode string table text unique values varchar where with
+    enable_insert_strict enable_unique_key_partial_update true false names utf8mb4 int
+    """.split()  # noqa: SIM905
+)
+LITERAL = re.compile(r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`""", re.DOTALL)
+
+
+def spoken() -> list[str]:
+    """What is sent while a project does everything it can."""
+    said: dict[str, None] = {}
+    for version in VERSIONS:
+        with DorisDouble(version, backends=3) as double:
+            db = open_database(double.url(), base=Path("/"))
+            assert isinstance(db, DorisDatabase)
+            _everything(db)
+            db.close()
+            said |= {" ".join(statement.text.split(" ")): None for statement in double.statements}
+            assert double.violations == []
+    return list(said)
+
+
+def _everything(db: DorisDatabase) -> None:
+    db.create_tables("twitter_kol", "twitter_kol_all")
+    db.insert_handles("twitter_kol", ["BTC", "o'neil", "vitalik"])
+    db.spread(replicas=1, buckets=8)
+    db.create_tables("kol.k8", "kol.t8")
+    db.spread(replicas=None, buckets=None)
+    for table in ("twitter_kol", "k_by_id"):
+        if table == "k_by_id":
+            _arrange(db, f"CREATE TABLE `{table}` (`id` BIGINT NULL, `user_name` VARCHAR(9) NULL) DUPLICATE KEY(`id`)")
+            _arrange(db, f"INSERT INTO `{table}` VALUES (1, 'a'), (2, 'b'), (2, 'c'), (4, 'd')")
+        check_source(db, table)
+        db.count(table)
+        list(db.handles(table))
+    check_target(db, "twitter_kol_all")
+    db.upsert("twitter_kol_all", [row("1", name="it's \\ 100%\n中文 😀"), row("2", name=None, followers=None)])
+    db._execute(db.add_column_ddl("twitter_kol_all", "following").replace("`following`", "`theirs`"))
+    check_target(db, "twitter_kol_all")
+    db.upsert("twitter_kol_all", [row("2"), row("3")])
+    for name, table in (
+        ("dup", f"CREATE TABLE `dup` ({OURS}) DUPLICATE KEY(`id`)"),
+        ("mor", f"CREATE TABLE `mor` ({OURS}, `note` VARCHAR(9) NULL) UNIQUE KEY(`id`)"),
+    ):
+        off = ', "enable_unique_key_merge_on_write" = "false"' if name == "mor" else ""
+        _arrange(db, f"{table} DISTRIBUTED BY HASH(`id`) BUCKETS 1 PROPERTIES ({ONE}{off})")
+        _mend(db, name)
+    with suppress(*db.errors):
+        db.describe("nowhere")
+
+
+def _arrange(db: DorisDatabase, sql: str) -> None:
+    """Not a statement of the product's, but it is parsed all the same."""
+    db._execute(sql)
+
+
+def _mend(db: Database, table: str) -> None:
+    with pytest.raises(StopRun) as caught:
+        check_target(db, table)
+    for statement in str(caught.value).partition(" with: ")[2].split("; "):
+        db._execute(statement)
+
+
+@pytest.fixture(scope="module")
+def statements() -> list[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dialect, "PAGE_ROWS", 2)
+        return spoken()
+
+
+def test_the_examples_are_what_is_sent(statements: list[str]) -> None:
+    text = "".join(f"{statement.strip()};\n\n" for statement in statements)
+    if os.environ.get("KOL_WRITE_EXAMPLES"):
+        FILE.parent.mkdir(exist_ok=True)
+        FILE.write_text(text)
+    assert FILE.read_text() == text, "write them anew: KOL_WRITE_EXAMPLES=1 python -m pytest tests/db"
+
+
+def test_no_name_stands_unquoted(statements: list[str]) -> None:
+    for statement in statements:
+        words = set(re.findall(r"[A-Za-z_]\w*", LITERAL.sub(" ", statement)))
+        assert {word.lower() for word in words} <= KEYWORDS, statement
+
+
+def test_every_column_of_ours_is_quoted_everywhere(statements: list[str]) -> None:
+    assert "following" in RESERVED
+    assert not {*COLUMNS} & KEYWORDS
+    for name in COLUMNS:
+        assert any(f"`{name}`" in statement for statement in statements)
+
+
+def test_what_doris_refuses_is_not_among_them(statements: list[str]) -> None:
+    refused = re.compile(r"ON DUPLICATE|REPLACE INTO|INSERT IGNORE|\bVALUE\s*\(|FOR UPDATE|PRIMARY KEY", re.IGNORECASE)
+    for statement in statements:
+        assert not refused.search(LITERAL.sub(" ", statement)), statement

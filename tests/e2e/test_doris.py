@@ -1,0 +1,167 @@
+"""The whole job into Doris, by INSERT and by Stream Load, while Doris does what it does on bad days.
+
+Tests with `doris` run unchanged against a real one (KOL_TEST_DORIS_URL, KOL_TEST_DORIS_HTTP); those with
+`doris_double` need faults, which only the double has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+
+from tests.doris_double import PASSWORD, DorisDouble, Fault
+from tests.e2e.harness import (
+    SMALL_BATCHES,
+    Result,
+    expected_rows,
+    finish,
+    kill,
+    logged_stats,
+    start_logged,
+    wait_until,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.e2e.conftest import Doris, MakeProject
+    from tests.e2e.harness import Project
+
+WAYS = ("insert", "stream_load")
+KOLS = {f"kol{number:02}": (number * 137) % 460 for number in range(30)}
+ROW_LINE = re.compile(r"(\d[\d,]*) rows? of .* upserted in \d+ ms \((\d+) rows, [\d,]+ bytes, label \S+, txnId \S+, ")
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def double(doris_double: DorisDouble) -> DorisDouble:
+    doris_double.clear_faults()
+    doris_double.clear_logs()
+    return doris_double
+
+
+def loading(project: Project, way: str, http: str) -> Project:
+    """The project, with rows on this way."""
+    if way == "stream_load" and not http:
+        pytest.skip("KOL_TEST_DORIS_HTTP is not set")
+    project.env |= {"KOL_DORIS_LOAD": way, "KOL_DORIS_HTTP": http}
+    return project
+
+
+def clean(double: DorisDouble, text: str) -> None:
+    """Nothing that Doris leaves undefined was done, and no secret was told."""
+    assert double.violations == []
+    assert "Traceback" not in text
+    for secret in (PASSWORD, quote(PASSWORD, safe=""), "Basic "):
+        assert secret not in text
+
+
+def test_thirty_kols_and_each_flush_is_logged(make_project: MakeProject, doris: Doris, way: str) -> None:
+    project = loading(make_project(KOLS, db_url=doris.url), way, doris.http)
+
+    result = project.crawl("-s", "KOL_FLUSH_ROWS=1000").expect(0)
+
+    assert project.rows() == expected_rows(KOLS)
+    flushes = ROW_LINE.findall(result.err)
+    assert flushes, result.err
+    assert all(int(rows.replace(",", "")) == int(sent) for rows, sent in flushes)
+    if doris.double:
+        loads = [load for load in doris.double.loads if load.table == project.target]
+        assert {load.via for load in loads} == {"stream" if way == "stream_load" else "insert"}
+        assert len(loads) == len(flushes)
+        clean(doris.double, result.text)
+
+
+def test_thirty_kols_through_one_fault_after_another(make_project: MakeProject, double: DorisDouble, way: str) -> None:
+    project = loading(make_project(KOLS, db_url=double.url()), way, double.http)
+    faults = [Fault.TOO_MANY_VERSION, Fault.TXN_LIMIT, Fault.DROP_BEFORE, Fault.DROP_AFTER, Fault.COMMITTED]
+    if way == "stream_load":
+        faults += [Fault.BE_UNREACHABLE, Fault.FAIL, Fault.LABEL_RUNNING]
+    for number, fault in enumerate(faults):
+        # The check at the start asks the FE, too.
+        double.fail_next(fault, after=1 if fault is Fault.BE_UNREACHABLE else min(number, 1))
+
+    run, log = start_logged(project, "-s", "STATS_DUMP=True", "-s", "KOL_FLUSH_ROWS=200")
+    finish(run).expect(0)
+
+    text = log.read_text()
+    assert double.faults_left == 0
+    assert project.rows() == expected_rows(KOLS)
+    assert project.rejects() == []
+    assert set(project.bought().values()) == {1}
+    waited_for = len(faults) - len({Fault.COMMITTED, Fault.FAIL} & set(faults))
+    assert logged_stats(log)["db/retries"] == text.count("the database is away") == waited_for
+    clean(double, text)
+
+
+def test_kill_9_in_mid_run_loses_no_user(make_project: MakeProject, doris: Doris, way: str) -> None:
+    kols = {"BTC": 1600, "ethereum": 1400}
+    project = loading(make_project(kols, db_url=doris.url, latency=0.05), way, doris.http)
+    run, log = start_logged(project)
+    wait_until(lambda: bool(project.rows()))
+    killed = kill(run)
+    assert len(project.rows()) < len(expected_rows(kols)), log.read_text()
+    lost = Counter(project.in_flight())
+
+    result = project.crawl(*SMALL_BATCHES).expect(0)
+
+    assert project.rows() == expected_rows(kols)
+    assert project.bought() - lost == Counter(dict.fromkeys(project.bought(), 1))
+    if doris.double:
+        clean(doris.double, killed.text + log.read_text() + result.text)
+
+
+def test_who_may_only_read_is_told_before_the_first_call(
+    make_project: MakeProject, double: DorisDouble, way: str
+) -> None:
+    project = loading(make_project({"BTC": 450}, db_url=double.url()), way, double.http)
+    double.create_user("reader", PASSWORD, read_only=True)
+    project.db_url = double.url(user="reader")
+
+    result = project.crawl().expect(1)
+
+    (line,) = (line for line in result.err.splitlines() if line.startswith("kolspider: "))
+    assert "denied" in line
+    assert project.api.calls == []
+    clean(double, result.text)
+
+
+def test_a_row_that_doris_refuses_is_set_aside_and_the_rest_is_in(
+    make_project: MakeProject, doris: Doris, way: str
+) -> None:
+    """An id is never cut, so one that its column is too narrow for can't go in."""
+    project = loading(make_project({"BTC": 450}, db_url=doris.url), way, doris.http)
+    expected = expected_rows({"BTC": 450})
+    width = max(map(len, expected)) - 1
+    ((_, ddl),) = project.sql(f"SHOW CREATE TABLE `{project.target}`")
+    project.sql(f"DROP TABLE `{project.target}`")
+    assert "`id` varchar(32)" in ddl
+    project.sql(ddl.replace("`id` varchar(32)", f"`id` varchar({width})").rstrip(";"))
+    long = {id_ for id_ in expected if len(id_) > width}
+
+    result = project.crawl("-s", "STATS_DUMP=True").expect(0)
+
+    assert project.rows() == {id_: row for id_, row in expected.items() if id_ not in long}
+    assert {reject["user"]["id"] for reject in project.rejects()} == long
+    assert project.ended() == {"btc": "complete"}
+    assert f"'kol/rows/rejected/refused': {len(long)}" in result.text
+
+
+def test_a_front_end_that_is_not_there_is_told_before_the_first_call(
+    make_project: MakeProject, double: DorisDouble, tmp_path: Path
+) -> None:
+    project = loading(make_project({"BTC": 3}, db_url=double.url()), "stream_load", "http://127.0.0.1:9")
+
+    result: Result = project.crawl().expect(1)
+
+    assert "127.0.0.1:9: [Errno 111] Connection refused" in result.err
+    assert project.api.calls == []
+    clean(double, result.text)
