@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy.exporters import CsvItemExporter, JsonItemExporter, JsonLinesItemExporter
 
-from kolspider.items import MappedPage
-
 if TYPE_CHECKING:
     from scrapy.exporters import BaseItemExporter
 
@@ -21,12 +19,11 @@ FORMATS = ("jsonl", "jsonlines", "jl", "json", "csv")
 
 
 class _Rows(_Exporter):
-    """Unrolls a page; itemadapter reads the fields of its rows."""
+    """Unrolls a page."""
 
     def export_item(self, item: Any) -> None:
-        rows = item.rows if isinstance(item, MappedPage) else [item]
-        for row in rows:
-            super().export_item(row)  # type: ignore[safe-super]  # the exporter it is mixed into
+        for row in item.rows:
+            super().export_item(row._asdict())  # type: ignore[safe-super]  # the exporter it is mixed into
 
 
 class JsonLinesRows(_Rows, JsonLinesItemExporter):

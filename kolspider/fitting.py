@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from kolspider.items import COLUMNS
@@ -67,7 +66,7 @@ class Fitter:
         if not changes:
             return row
         self.clipped.update(changes.keys())
-        return replace(row, **changes)  # type: ignore[arg-type]
+        return row._replace(**changes)  # type: ignore[arg-type]
 
 
 def _limited(limits: Limits) -> bool:
@@ -87,6 +86,9 @@ def _fit_text(text: str, limits: Limits) -> str:
 
 
 def _fit_int(number: int, limits: Limits) -> int | None:
+    for size in (limits.max_chars, limits.max_bytes):  # a column of text
+        if size is not None and len(str(number)) > size:
+            return None
     if limits.int_min is not None and number < limits.int_min:
         return None
     if limits.int_max is not None and number > limits.int_max:

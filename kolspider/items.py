@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 __all__ = ["COLUMNS", "FollowedUser", "FollowingsPage", "Kol", "MappedPage", "Reject", "Row"]
 
@@ -17,8 +18,7 @@ class Kol:
     """The handle as the source table spells it: what the API is asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class FollowedUser:
+class FollowedUser(NamedTuple):
     """A followed account in the API's terms. Values are what the API sent: of any JSON type, or None."""
 
     id: object
@@ -32,8 +32,7 @@ class FollowedUser:
     statuses_count: object
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A row of the target table; the fields are its columns, in order."""
 
     id: str
@@ -51,7 +50,7 @@ class Row:
     statuses_count: int | None
 
 
-COLUMNS: tuple[str, ...] = tuple(column.name for column in fields(Row))
+COLUMNS: tuple[str, ...] = Row._fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +87,5 @@ class MappedPage:
 
     page: FollowingsPage
     rows: list[Row] = field(default_factory=list)
+    """Not those that an earlier page of this run has brought already, with the same values."""
     rejects: list[Reject] = field(default_factory=list)

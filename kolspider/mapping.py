@@ -94,6 +94,14 @@ def utc_time(text: str) -> str | None:
     Reads Twitter's own format and ISO 8601 (without a zone: UTC). Years 1000 to 9999, what DATETIME holds.
     """
     text = text.strip()
+    if text[19:26] == " +0000 " and (number := _MONTH_NUMBERS.get(text[4:7].lower())):  # as nearly all are
+        try:
+            time = datetime.fromisoformat(f"{text[26:]}-{number}-{text[8:10]} {text[11:19]}")
+        except ValueError:
+            pass
+        else:
+            if _TWITTER_TIME.fullmatch(text):
+                return time.isoformat(" ") if time.year >= 1000 else None
     if twitter := _TWITTER_TIME.fullmatch(text):
         name, day, clock, zone, year = twitter.groups()
         local = f"{year}-{_MONTH_NUMBERS.get(name.lower())}-{day:0>2} {clock}"

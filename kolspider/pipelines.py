@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.fitting import Fitter
 from kolspider.items import FollowingsPage, MappedPage, Reject, Row
-from kolspider.mapping import Mapper
+from kolspider.mapping import Mapper, usable_id
 from kolspider.run import run_of
 from kolspider.wording import counted
 from kolspider.writer import Writer
@@ -15,6 +15,7 @@ from kolspider.writer import Writer
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
+    from kolspider.repeats import Repeats
     from kolspider.run import Run
 
 __all__ = ["MapPipeline", "UpsertPipeline"]
@@ -25,33 +26,40 @@ logger = logging.getLogger(__name__)
 class MapPipeline:
     """Turns each user of a page into a row of the target table, or sets it aside with a reason."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, repeats: Repeats | None) -> None:
         self._run = run
         self._followed_user = run.config.provider.followed_user
         self._mapper = Mapper()
         self._fitter = Fitter(run.table.columns)
+        self._repeats = repeats
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> MapPipeline:
-        """Wire it to the run."""
-        return cls(run_of(crawler))
+        """Wire it to the run. A feed has a row for each user of each page, so none is left out then."""
+        run = run_of(crawler)
+        return cls(run, None if crawler.settings.getdict("FEEDS") else run.repeats)
 
     def process_item(self, item: FollowingsPage) -> MappedPage:
         """Map one page; the users that can't be mapped do not hold up the others."""
         mapped = MappedPage(item)
+        repeats = self._repeats
         for raw in item.users:
-            row = self._mapper.map_user(self._followed_user(raw), raw)
+            user = self._followed_user(raw)
+            if repeats and user and (id_ := usable_id(user.id)) and repeats.is_one(id_, user):
+                continue
+            row = self._mapper.map_user(user, raw)
             if isinstance(row, Row):
                 mapped.rows.append(self._fitter.fit(row))
             else:
                 mapped.rejects.append(row)
-        self._count(item, mapped.rejects)
+        self._count(item, mapped.rejects, len(item.users) - len(mapped.rows) - len(mapped.rejects))
         return mapped
 
-    def _count(self, page: FollowingsPage, rejects: list[Reject]) -> None:
+    def _count(self, page: FollowingsPage, rejects: list[Reject], repeated: int) -> None:
         """Count and tell what was lost of the page's users, or set aside."""
         count, where = self._run.count, f"KOL {page.kol.user_name}: page {page.number}"
         count("users/read", len(page.users))
+        count("rows/repeated", repeated)
         for column, times in self._mapper.out_of_range.items():
             count(f"rows/out_of_range/{column}", times)
         self._mapper.out_of_range.clear()

@@ -9,7 +9,6 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from kolspider.db.upsert import Refused, Upserter
@@ -43,8 +42,10 @@ class Writer:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._loads = run.loads
-        self._pages: deque[tuple[MappedPage, float]] = deque()
+        self._pages: deque[tuple[MappedPage, int, float]] = deque()
+        """With its size in bytes, and the time when it came."""
         self._rows = 0
+        self._rows_on_their_way = 0
         self._bytes = 0
         self._changed = asyncio.Condition()
         self._closing = False
@@ -52,19 +53,25 @@ class Writer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="upsert")
         self._upserter = Upserter(
             run.database,
-            run.config.target_table,
+            run.table,
             retry_secs=run.config.db_retry_secs,
             give_up=self._give_up,
-            on_retry=lambda: run.count("db/retries"),
+            on_retry=self._retrying,
         )
         self._task = asyncio.ensure_future(self._work())
 
     def add(self, page: MappedPage) -> None:
         """Take a page. Never waits, so that pages keep their order; await room() before the next one."""
         self._loads.handed_over(page.page)
-        self._pages.append((page, time.monotonic()))
+        size = _size(page)
+        self._pages.append((page, size, time.monotonic()))
         self._rows += len(page.rows)
-        self._bytes += _size(page)
+        self._bytes += size
+
+    @property
+    def rows_waiting(self) -> int:
+        """How many rows are not in the table yet."""
+        return self._rows + self._rows_on_their_way
 
     async def room(self) -> None:
         """Wait until the buffer is small enough for another page; not for an outage when the run is stopping."""
@@ -112,7 +119,7 @@ class Writer:
             while not self._closing and not self._is_full(1):
                 wait = None
                 if self._pages:
-                    wait = self._pages[0][1] + self._run.config.flush_secs - time.monotonic()
+                    wait = self._pages[0][2] + self._run.config.flush_secs - time.monotonic()
                     if wait <= 0:
                         break
                 try:
@@ -132,18 +139,30 @@ class Writer:
         refused: list[Refused] = []
         if rows:
             loop = asyncio.get_running_loop()
+            self._rows_on_their_way = len(rows)
             refused = await loop.run_in_executor(self._thread, self._upserter.upsert, rows)
+            self._rows_on_their_way = 0
+            self._run.work.resume("the database")
             self._run.count("rows/upserted", len(rows) - len(refused))
+            self._run.count("rows/repeated", sum(len(page.rows) for page in pages) - len(rows))
             self._run.count("db/batches")
+            said = "; ".join(filter(None, self._upserter.said))
             logger.info(
-                "%s of %s upserted in %.0f ms",
+                "%s of %s upserted in %.0f ms%s",
                 counted(len(rows) - len(refused), "row"),
                 counted(len(pages), "page"),
                 (time.monotonic() - began) * 1000,
+                f" ({said})" if said else "",
             )
         self._loads.committed([page.page for page in pages], self._rejects(pages, owners, refused))
         async with self._changed:
             self._changed.notify_all()
+
+    def _retrying(self) -> None:
+        """The database is away. In the upserting thread."""
+        self._run.count("db/retries")
+        secs = self._run.config.db_retry_secs
+        self._run.work.wait("the database", f"the database is away, waiting up to {secs:g} s")
 
     def _take_batch(self) -> tuple[list[MappedPage], dict[str, tuple[FollowingsPage, Row]]]:
         """Whole pages up to a batch's size; of an id that occurs twice, the row that came last."""
@@ -151,10 +170,10 @@ class Writer:
         owners: dict[str, tuple[FollowingsPage, Row]] = {}
         size = 0
         while self._pages and len(owners) < self._run.config.flush_rows and size < _FLUSH_BYTES:
-            page, _ = self._pages.popleft()
+            page, bytes_, _ = self._pages.popleft()
             self._rows -= len(page.rows)
-            self._bytes -= _size(page)
-            size += _size(page)
+            self._bytes -= bytes_
+            size += bytes_
             pages.append(page)
             for row in page.rows:
                 owners[row.id] = (page.page, row)
@@ -175,13 +194,19 @@ class Writer:
             for reject in page.rejects
         ]
         for row, said in refused:
+            self._run.repeats.forget(row.id)
             page, _ = owners[row.id]
             logger.warning("KOL %s: the database refuses account %s: %s", page.kol.user_name, row.id, said)
             if page.seq is None or not store.is_loaded(page.seq):
-                rejects.append((page, Reject("refused", asdict(row), said)))
+                rejects.append((page, Reject("refused", row._asdict(), said)))
         return rejects
 
 
 def _size(page: MappedPage) -> int:
-    """About how many bytes a page's rows are as SQL text: the descriptions are what varies."""
-    return sum(300 + 2 * len(row.description or "") for row in page.rows)
+    """About how many bytes a page's rows are as SQL text or JSON: escapes are not counted."""
+    size = 120 * len(page.rows)  # numbers, quotes, commas
+    for row in page.rows:
+        for text in (row.name, row.user_name, row.avatar, row.description, row.created_at):
+            if text:
+                size += len(text) if text.isascii() else len(text.encode(errors="replace"))
+    return size

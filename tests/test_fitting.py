@@ -1,6 +1,5 @@
 """A row always fits the table after `fit`, and loses no more than it must."""
 
-import dataclasses
 from dataclasses import dataclass
 
 import pytest
@@ -69,7 +68,7 @@ def test_a_row_that_fits_is_the_same_object(columns: dict[str, Column]) -> None:
 )
 def test_texts_are_cut_at_a_character_and_counted(limits: Column, name: str) -> None:
     fitter = Fitter({"name": limits})
-    assert fitter.fit(ROW) == dataclasses.replace(ROW, name=name)
+    assert fitter.fit(ROW) == ROW._replace(name=name)
     assert fitter.clipped["name"] == (name != ROW.name)
 
 
@@ -77,7 +76,7 @@ def test_texts_are_cut_at_a_character_and_counted(limits: Column, name: str) -> 
 def test_a_number_that_the_column_cannot_hold_is_null_and_counted(limits: Column) -> None:
     fitter = Fitter({"followers": limits, "following": limits})
     for _ in range(2):
-        assert fitter.fit(ROW) == dataclasses.replace(ROW, followers=None)
+        assert fitter.fit(ROW) == ROW._replace(followers=None)
     assert fitter.clipped == {"followers": 2}
 
 

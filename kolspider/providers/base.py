@@ -76,7 +76,11 @@ class Provider(Protocol):
     page_size: ClassVar[int]
     """How many users are asked for at a time."""
     credit_usd: ClassVar[float]
-    """What one credit costs, in US dollars."""
+    """What one credit costs, in US dollars, when KOL_CREDIT_PRICE does not say otherwise."""
+    usual_users: ClassVar[int]
+    """How many accounts a KOL follows on average: for an estimate before enough lists are known."""
+    allowed_rate: ClassVar[str]
+    """How many calls the API takes, in words."""
 
     def url(self, base: str, user_name: str, cursor: str) -> str:
         """The URL of the page at `cursor` (empty for the first one)."""
@@ -86,6 +90,9 @@ class Provider(Protocol):
 
     def price(self, users_returned: int, page_size: int) -> int:
         """The credits that a call cost, for 0 users when it failed."""
+
+    def account_id(self, raw: object) -> object:
+        """The id of a user of a page, as `followed_user` has it; None when it has none."""
 
     def followed_user(self, raw: object) -> FollowedUser | None:
         """A user of a page in the API's terms; None when `raw` is not a JSON object."""

@@ -198,16 +198,26 @@ def shrink(connection: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing, on disk when the block is left."""
-    connection.execute("BEGIN IMMEDIATE")
+def transaction(connection: sqlite3.Connection, *, synced: bool = True) -> Iterator[None]:
+    """All or nothing, on disk when the block is left.
+
+    Not synced: on disk with the next one that is, as the journal is written in order. For what a power cut may take
+    back, a count of calls say: a sync takes some milliseconds.
+    """
+    if not synced:
+        connection.execute("PRAGMA synchronous = NORMAL")
     try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # a full disk rolls back by itself
-            connection.execute("ROLLBACK")
-        raise
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:  # a full disk rolls back by itself
+                connection.execute("ROLLBACK")
+            raise
+    finally:
+        if not synced:
+            connection.execute("PRAGMA synchronous = FULL")
 
 
 def target_id(connection: sqlite3.Connection, label: str) -> int:

@@ -123,7 +123,7 @@ class Kols:
 
     def begin(self, kol: Kol) -> int:
         """The KOL's list is asked for now. Returns its generation."""
-        with transaction(self._db):
+        with transaction(self._db, synced=False):
             now = time.time()
             self._db.execute(
                 "INSERT INTO kol (provider, handle, user_name, state, started_at) VALUES (?, ?, ?, 'fetching', ?) "
@@ -169,7 +169,7 @@ class Kols:
 
     def add_calls(self, handle: str, calls: int) -> None:
         """Count API calls that were made for the KOL."""
-        with transaction(self._db):
+        with transaction(self._db, synced=False):
             self._db.execute(
                 "UPDATE kol SET calls = calls + ? WHERE provider = ? AND handle = ?",
                 (calls, self._provider, handle),

@@ -73,6 +73,8 @@ class Pages:
         self._db = connection
         self._provider = provider
         self._target = target
+        self.coming = 0
+        """How many pages this run loads from the cache; 0 before it has looked."""
         name_waiting_pages(connection, provider, target)
 
     def __len__(self) -> int:
@@ -137,6 +139,7 @@ class Pages:
                     "UPDATE page_load SET again = 1 WHERE target = ? AND seq IN (SELECT seq FROM temp.coming)",
                     (self._target,),
                 )
+        (self.coming,) = self._db.execute("SELECT count(*) FROM temp.coming").fetchone()
         seq = 0
         # One page at a time: the run writes to the same file between two of them.
         while row := self._db.execute(

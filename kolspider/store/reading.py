@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kolspider.config import Config
     from kolspider.db import Database
 
-__all__ = ["Store", "open_store", "open_to_read", "target_label"]
+__all__ = ["Store", "open_store", "open_to_read", "opened", "target_label"]
 
 
 def target_label(config: Config, database: Database) -> str:
@@ -30,7 +30,7 @@ def target_label(config: Config, database: Database) -> str:
 @contextmanager
 def open_to_read(config: Config, database: Database) -> Iterator[tuple[Kols, Pages]]:
     """The ledger and the pages as they are, seen from this target; both empty when there is no store yet."""
-    with _opened(config, database) as (connection, target):
+    with opened(config, database) as (connection, target):
         pages = Pages(connection, config.provider.name, target)
         yield Kols(connection, config.provider.name, target, pages), pages
 
@@ -47,7 +47,7 @@ class Store(NamedTuple):
 @contextmanager
 def open_store(config: Config, database: Database) -> Iterator[Store]:
     """Everything, as it is at one moment: a run beside may go on writing. Empty when there is no store yet."""
-    with _opened(config, database) as (connection, target):
+    with opened(config, database) as (connection, target):
         name = config.provider.name
         pages = Pages(connection, name, target)
         connection.execute("BEGIN")
@@ -60,7 +60,8 @@ def open_store(config: Config, database: Database) -> Iterator[Store]:
 
 
 @contextmanager
-def _opened(config: Config, database: Database) -> Iterator[tuple[sqlite3.Connection, int]]:
+def opened(config: Config, database: Database) -> Iterator[tuple[sqlite3.Connection, int]]:
+    """The store's file and the number of the target; an empty store in memory when there is none yet."""
     connection = connect_to_read(config.cache_dir) or empty_in_memory()
     try:
         found = connection.execute(

@@ -6,7 +6,6 @@ import csv
 import json
 import signal
 from contextlib import closing
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -172,7 +171,7 @@ def test_feeds_have_one_mapped_row_a_user(make_project: MakeProject) -> None:
 
     project.crawl(*(word for path in feeds.values() for word in ("-o", str(path)))).expect(0)
 
-    expected = [asdict(row) for row in expected_rows({"BTC": 450}).values()]
+    expected = [row._asdict() for row in expected_rows({"BTC": 450}).values()]
     assert len(expected) == 450
     assert [json.loads(line) for line in feeds["jsonl"].read_text(encoding="utf-8").split("\n")[:-1]] == expected
     assert json.loads(feeds["json"].read_text(encoding="utf-8")) == expected

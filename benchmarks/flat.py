@@ -1,0 +1,191 @@
+"""Whether it stays flat: many KOLs, many users, and what an operation of the store costs as the ledger grows.
+
+The stores are filled by SQL, through the package's own schema: buying 100,000 lists would take the day.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import sys
+import time
+from contextlib import closing
+from statistics import median
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.api import serve
+from benchmarks.contestants import LIVE, REPLAY, ROOT, SETTINGS
+from benchmarks.databases import SqliteFile
+from benchmarks.inputs import build
+from benchmarks.measure import measure
+from kolspider.db import open_database
+from kolspider.items import Kol
+from kolspider.states import State
+from kolspider.store.database import FILE_NAME, connect, target_id, transaction
+from kolspider.store.kols import Kols
+from kolspider.store.pages import Pages
+from kolspider.store.reading import target_label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["Many", "Operations", "Reload", "cache_per_user", "many_kols", "operations", "reload_many"]
+
+PROVIDER = "twitterapi_io"
+_TIMES = 200
+"""How often each operation is measured; the median counts."""
+
+Many = SimpleNamespace
+Reload = SimpleNamespace
+Operations = dict[int, dict[str, float]]
+
+
+def many_kols(folder: Path, kols: int, done: int) -> Many:
+    """Start with so many KOLs in the source, so many of them done: time to the first request, peak of the whole run."""
+    shutil.rmtree(folder, ignore_errors=True)
+    given = build(folder / "input", 1, 20)
+    target = SqliteFile(folder / "target.db")
+    names = [f"many_{number:06}" for number in range(kols)]
+    target.empty(names)
+    body = (
+        next(given.folder.glob("[0-9]*.json")).read_bytes().replace(b'"has_next_page": true', b'"has_next_page": false')
+    )
+    (folder / "any.json").write_bytes(body)
+    cache = folder / "cache"
+    cache.mkdir()
+    with closing(connect(cache)) as connection:
+        _fill(connection, _target(connection, target.url), names[:done], body)
+    requests = folder / "requests.log"
+    with serve(given.folder, "--any", str(folder / "any.json"), "--log", str(requests)) as url:
+        environment = {**SETTINGS, "KOL_API_URL": url, "KOL_DB_URL": target.url, "KOL_CACHE_DIR": str(cache)}
+        began = time.time()
+        cost = measure([sys.executable, *LIVE], folder, environment)
+    times = [float(line) for line in requests.read_text().split()]
+    if len(times) != kols - done:
+        raise AssertionError(f"{len(times)} requests instead of {kols - done}")
+    return Many(kols=kols, done=done, first=times[0] - began, peak=cost.peak, wall=cost.wall)
+
+
+def reload_many(folder: Path, cache: Path, kols: list[str], users: int) -> Reload:
+    """Replay so many users, the pages of a live run over and over under other names, into a SQLite file."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    shutil.copytree(cache, folder / "cache")
+    with closing(connect(folder / "cache")) as connection:
+        _multiply(connection, users)
+        (number,) = connection.execute("SELECT sum(users) FROM page").fetchone()
+    target = SqliteFile(folder / "target.db")
+    target.empty(kols)
+    environment = {**SETTINGS, "KOL_DB_URL": target.url, "KOL_CACHE_DIR": str(folder / "cache")}
+    cost = measure([sys.executable, *REPLAY], folder, environment)
+    return Reload(users=number, wall=cost.wall, cpu=cost.cpu, peak=cost.peak, rows=target.rows())
+
+
+def operations(folder: Path, sizes: list[int]) -> Operations:
+    """Median microseconds of each operation in a store of so many KOLs, all done but those that are measured.
+
+    Without fsync, which takes what the disk takes and hides the rest.
+    """
+    given = build(folder / "input", 1, 20)
+    body = next(given.folder.glob("[0-9]*.json")).read_bytes()
+    found: Operations = {}
+    for size in sizes:
+        cache = folder / str(size)
+        cache.mkdir(parents=True)
+        with closing(connect(cache)) as connection:
+            names = [f"many_{number:06}" for number in range(size)]
+            _fill(connection, target := target_id(connection, "bench"), names, body)
+            connection.execute("PRAGMA synchronous = OFF")
+            found[size] = _measure(connection, target, body, names)
+        shutil.rmtree(cache)
+    return found
+
+
+def cache_per_user(cache: Path) -> float:
+    """Bytes of the store's file for each cached user."""
+    with closing(sqlite3.connect(cache / FILE_NAME)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (users,) = connection.execute("SELECT sum(users) FROM page").fetchone()
+    return (cache / FILE_NAME).stat().st_size / float(users)
+
+
+def _measure(connection: sqlite3.Connection, target: int, body: bytes, names: list[str]) -> dict[str, float]:
+    pages = Pages(connection, PROVIDER, target)
+    kols = Kols(connection, PROVIDER, target, pages)
+    took: dict[str, list[float]] = {}
+
+    def timed(name: str, call: Callable[[], Any]) -> Any:
+        began = time.perf_counter()
+        result = call()
+        took.setdefault(name, []).append((time.perf_counter() - began) * 1e6)
+        return result
+
+    def note_loaded(seq: int) -> None:
+        with transaction(connection):
+            pages.mark_loaded([seq])
+
+    for number in range(_TIMES):
+        kol = Kol(f"fresh_{number}", f"fresh_{number}")
+        timed("begin a KOL", lambda kol=kol: kols.begin(kol))
+        seq = timed("store a page", lambda kol=kol: pages.put(kol, 0, "", 1, 20, body))
+        timed("note it loaded", lambda seq=seq: note_loaded(seq))
+        timed("end its list", lambda kol=kol: kols.end(kol.handle, State.FETCHED, "", 1, 20, bought=True))
+        timed("settle it", lambda kol=kol: kols.settle(kol.handle, evict=False))
+        timed("find a page", lambda number=number: pages.get(names[number * len(names) // _TIMES], 0, ""))
+        timed("find a KOL", lambda number=number: kols.find(names[number * len(names) // _TIMES]))
+    return {name: median(times) for name, times in took.items()}
+
+
+def _target(connection: sqlite3.Connection, url: str) -> int:
+    database = open_database(url, base=ROOT)
+    return target_id(connection, target_label(SimpleNamespace(target_table="twitter_kol_all"), database))
+
+
+def _fill(connection: sqlite3.Connection, target: int, names: list[str], body: bytes) -> None:
+    """KOLs that are done: one page each, and all of it in the target."""
+    pages = Pages(connection, PROVIDER, target)
+    kols = Kols(connection, PROVIDER, target, pages)
+    model = Kol("model", "model")
+    kols.begin(model)
+    seq = pages.put(model, 0, "", 1, 20, body)
+    with transaction(connection):
+        pages.mark_loaded([seq])
+    kols.end("model", State.FETCHED, "", 1, 20, bought=True)
+    kols.settle("model", evict=False)
+    with transaction(connection):
+        connection.execute("CREATE TEMP TABLE name (seq INTEGER PRIMARY KEY, handle TEXT)")
+        connection.executemany("INSERT INTO name VALUES (?, ?)", enumerate(names, seq + 1))
+        _copy(connection, "kol", {"handle": "n.handle", "user_name": "n.handle"}, "WHERE t.handle = 'model'")
+        _copy(connection, "page", {"seq": "n.seq", "handle": "n.handle"}, "WHERE t.handle = 'model'")
+        _copy(connection, "page_load", {"seq": "n.seq"}, f"WHERE t.seq = {seq}")
+        _copy(connection, "kol_load", {"handle": "n.handle"}, "WHERE t.handle = 'model'")
+        connection.execute("DROP TABLE name")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _copy(connection: sqlite3.Connection, table: str, changed: dict[str, str], which: str) -> None:
+    """A row of a table for each name, whatever columns the table has."""
+    columns = [column[1] for column in connection.execute(f"PRAGMA main.table_info({table})")]
+    values = ", ".join(changed.get(column, f"t.{column}") for column in columns)
+    connection.execute(
+        f"INSERT INTO main.{table} ({', '.join(columns)}) SELECT {values} FROM temp.name n, main.{table} t {which}"
+    )
+
+
+def _multiply(connection: sqlite3.Connection, users: int) -> None:
+    """The same lists again under other handles, until there are so many users."""
+    (have, last) = connection.execute("SELECT sum(users), max(seq) FROM page").fetchone()
+    with transaction(connection):
+        for copy in range(1, -(-users // have)):
+            handle = f"handle || '_{copy}'"
+            _again(connection, "kol", {"handle": handle, "user_name": handle}, "length(handle) = 8")
+            _again(connection, "page", {"seq": f"seq + {copy * last}", "handle": handle}, f"seq <= {last}")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _again(connection: sqlite3.Connection, table: str, changed: dict[str, str], which: str) -> None:
+    columns = [column[1] for column in connection.execute(f"PRAGMA main.table_info({table})")]
+    values = ", ".join(changed.get(column, column) for column in columns)
+    connection.execute(f"INSERT INTO main.{table} ({', '.join(columns)}) SELECT {values} FROM {table} WHERE {which}")

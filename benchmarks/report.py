@@ -1,0 +1,136 @@
+"""What was measured, as text for people: the tables of RESULTS.md."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from benchmarks.flat import Many, Operations, Reload
+    from benchmarks.inputs import Input
+    from benchmarks.measure import Cost
+
+__all__ = ["flat_table", "heading", "race_table", "reach_table"]
+
+Costs = dict[str, list["Cost"]]
+OURS = "ours replay MariaDB"
+PLAIN, PLAIN_LIVE = "plain Scrapy replay", "plain Scrapy live"
+
+
+def heading(machine: Iterable[str], given: Input, rounds: int) -> str:
+    """Where, when and on what."""
+    return "\n".join([
+        "# Results",
+        "",
+        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}. Not to be edited.",
+        "",
+        *(f"- {line}" for line in machine),
+        (
+            f"- {given.users:,} users of {len(given.kols)} KOLs, {len(given.rows):,} different, "
+            f"{given.pages:,} pages, {given.size / 1e6:.0f} MB of JSON; medians of alternating runs, rounds: {rounds}; "
+            "every column of every row checked after each run"
+        ),
+        "- wall time and CPU of the whole process, start-up included; the database's and the API's CPU is not in it",
+        "",
+    ])  # fmt: skip
+
+
+def race_table(costs: Costs) -> str:
+    """Each contestant's medians, and how often its time goes into that of our replay into MariaDB."""
+    ours = _wall(costs, OURS)
+    rows = [
+        (
+            name,
+            f"{median(cost.wall for cost in runs):.1f}",
+            f"{min(cost.wall for cost in runs):.1f}-{max(cost.wall for cost in runs):.1f}",
+            f"{median(cost.cpu for cost in runs):.1f}",
+            f"{max(cost.peak for cost in runs):.0f}",
+            f"{median(cost.wall for cost in runs) / ours:.2f}" if ours else "",
+        )
+        for name, runs in costs.items()
+    ]
+    return _table(("", "wall s", "from-to", "CPU s", "peak MB", f"times {OURS}"), rows)
+
+
+def reach_table(costs: Costs, given: Input, cache_bytes: float | None) -> str:
+    """What has to be reached, and whether it is."""
+    rows = [
+        _ratio(costs, PLAIN, OURS, 5),
+        _ratio(costs, "no framework executemany", OURS, 1),
+        _ratio(costs, PLAIN_LIVE, "ours live MariaDB", 3),
+        _ratio(costs, "script live", "ours live MariaDB", 1),
+    ]
+    if live := costs.get("ours live MariaDB"):
+        page = 1000 * median(cost.cpu for cost in live) / given.pages
+        rows.append(_at_most("CPU of a live page, start-up shared out", page, 10, "ms"))
+    if cache_bytes is not None:
+        rows.append(_at_most("cache bytes a user", cache_bytes, given.size / given.users / 8, ""))
+    return _table(("", "measured", "target", ""), [row for row in rows if row])
+
+
+def flat_table(many: Many, reload: Reload, operations: Operations) -> str:
+    """Many KOLs, many users, and the store's operations."""
+    of = f"{many.kols:,} KOLs, {many.done:,} done"
+    limits = _table(
+        ("", "measured", "target", ""),
+        [
+            _at_most(f"{of}: first request after", many.first, 5, "s"),
+            _at_most(f"{of}: peak memory", many.peak, 130, "MB"),
+            _at_most(f"{reload.users:,} users replayed in {reload.wall:.0f} s: peak memory", reload.peak, 150, "MB"),
+        ],
+    )
+    sizes = list(operations)
+    names = list(operations[sizes[0]])
+    took = _table(
+        ("median µs without fsync, with", *(f"{size:,} KOLs" for size in sizes), "last / first"),
+        [
+            (
+                name,
+                *(f"{operations[size][name]:.0f}" for size in sizes),
+                f"{operations[sizes[-1]][name] / operations[sizes[0]][name]:.1f}",
+            )
+            for name in names
+        ],
+    )
+    return f"{limits}\n{took}"
+
+
+def _wall(costs: Mapping[str, Sequence[Cost]], name: str) -> float | None:
+    return median(cost.wall for cost in costs[name]) if name in costs else None
+
+
+def _ratio(costs: Costs, slower: str, faster: str, target: float) -> tuple[str, ...]:
+    above, below = _wall(costs, slower), _wall(costs, faster)
+    if above is None or below is None:
+        return ()
+    reached = above / below >= target
+    return f"{slower} / {faster}", f"{above / below:.2f}", f"at least {target:g}", _verdict(reached=reached)
+
+
+def _at_most(what: str, value: float, target: float, unit: str) -> tuple[str, ...]:
+    shown = f"{value:.1f} {unit}".strip()
+    return what, shown, f"at most {target:.0f} {unit}".strip(), _verdict(reached=value <= target)
+
+
+def _verdict(*, reached: bool) -> str:
+    return "reached" if reached else "**not reached**"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table that can be read as it is, too."""
+    lines = [tuple(head), *map(tuple, rows)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
+    texts = [
+        "| "
+        + " | ".join(
+            cell.ljust(width) if n == 0 else cell.rjust(width)
+            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        + " |"
+        for line in lines
+    ]
+    rule = "|" + "|".join("-" * (width + 1) + (":" if n else "-") for n, width in enumerate(widths)) + "|"
+    return "\n".join([texts[0], rule, *texts[1:]]) + "\n"

@@ -1,0 +1,18 @@
+"""`python -I -S timed.py COST.json COMMAND…`: runs the command, writes its wall, CPU and peak memory.
+
+A process of its own, and a small one: Linux counts the memory of the process that forked into the child's peak.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+began = time.perf_counter()
+child = subprocess.Popen(sys.argv[2:])
+_, status, usage = os.wait4(child.pid, 0)
+wall = time.perf_counter() - began
+with open(sys.argv[1], "w") as file:  # noqa: PTH123 - without imports that are not needed
+    json.dump({"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "peak": usage.ru_maxrss / 1024}, file)
+sys.exit(os.waitstatus_to_exitcode(status))
