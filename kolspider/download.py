@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -161,13 +162,14 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
             self._run.stop(error)
             return
         logger.warning("the API answered 429 (too fast): no request for %.0f s, then slower", wait)
+        self._run.work.wait("the API", "429 (too fast): next request", wait)
 
 
 def _retry_after(response: Response) -> float | None:
     """Seconds from the Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3)."""
     raw = (response.headers.get("Retry-After") or b"").decode("latin-1").strip()
-    if raw.isascii() and raw.isdigit():
-        return float(raw[:9])
+    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", raw, re.ASCII):  # RFC 9110 has no decimals; that is no reason to hurry
+        return float(raw)
     try:
         return max(0.0, parsedate_to_datetime(raw).timestamp() - time.time())
     except (TypeError, ValueError, OverflowError):

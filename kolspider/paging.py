@@ -43,22 +43,28 @@ class Paging:
         self._asked: set[str] = set()
         self._seen: set[int] = set()  # as ints: half the memory of the texts
         self._stale_pages = 0
+        self._kept_pages = 0
+        """Pages of an earlier run that had new accounts."""
 
     @property
     def users(self) -> int:
         """How many different accounts were seen."""
         return len(self._seen)
 
-    def take(self, cursor_asked: str, page: Page, ids: Iterable[str]) -> Next | End:
+    def take(self, cursor_asked: str, page: Page, ids: Iterable[str], *, kept: bool = False) -> Next | End:
         """Where to go after `page`, which was the answer to `cursor_asked`; `ids` are its usable ids.
 
-        Expect the same account on two pages: the list shifts while it is read.
+        Expect the same account on two pages: the list shifts while it is read. `kept`: the page is one of an
+        earlier run. Days may lie between that and this run, and where cursors are positions, as many pages as
+        were read then can come again behind as many new follows: that many without a new account are no loop.
         """
         self.pages += 1
         self._asked.add(cursor_asked)
         users_before = self.users
         self._seen.update(map(int, ids))
-        self._stale_pages = 0 if self.users > users_before else self._stale_pages + 1
+        new = self.users > users_before
+        self._stale_pages = 0 if new or kept else self._stale_pages + 1
+        self._kept_pages += new and kept
 
         if not page.more:
             return End(State.COMPLETE, "")
@@ -66,6 +72,6 @@ class Paging:
             return End(State.PARTIAL, "has_next_page without a cursor")
         if page.next_cursor in self._asked:
             return End(State.PARTIAL, "repeated cursor")
-        if self._stale_pages == _MAX_STALE_PAGES:
-            return End(State.PARTIAL, f"{_MAX_STALE_PAGES} pages in a row without a new account")
+        if self._stale_pages == max(_MAX_STALE_PAGES, self._kept_pages + 1):
+            return End(State.PARTIAL, f"{self._stale_pages} pages in a row without a new account")
         return Next(page.next_cursor)

@@ -15,12 +15,12 @@ COMPLETE = End(State.COMPLETE, "")
 STALE = End(State.PARTIAL, "3 pages in a row without a new account")
 
 
-def walk(paging: Paging, answers: Iterable[tuple[Page, list[str]]]) -> Next | End:
-    """Ask for page after page, as the spider does, until the end or the last answer."""
+def walk(paging: Paging, answers: Iterable[tuple[Page, list[str]]], kept: int = 0) -> Next | End:
+    """Ask for page after page, as the spider does, until the end or the last answer; so many come from the cache."""
     step: Next | End = Next("")
-    for page, ids in answers:
+    for number, (page, ids) in enumerate(answers, 1):
         assert isinstance(step, Next)
-        step = paging.take(step.cursor, page, ids)
+        step = paging.take(step.cursor, page, ids, kept=number <= kept)
     return step
 
 
@@ -77,6 +77,24 @@ def test_the_last_page_is_complete_even_when_it_is_the_third_stale_one() -> None
     assert paging.take("", Page([], "", more=False), []) == COMPLETE
 
 
+READ = [[str(number)] for number in range(5)]
+"""Five pages that an earlier run read."""
+
+
+@pytest.mark.parametrize("new", [[], [["91"], ["92"]]])
+def test_a_list_that_grew_by_all_that_was_read_before_the_interruption_is_not_cut_off(new: list[list[str]]) -> None:
+    answers = chain(*READ, *new, *READ, ["6"], *READ, last=False)
+    assert walk(Paging(), answers[:-1], kept=5) == Next(str(len(answers) - 1))
+    # and the same list read in one go was in a loop
+    assert walk(Paging(), chain(*READ, *READ[:3], last=False)) == STALE
+
+
+def test_pages_from_the_cache_do_not_end_a_list_that_the_next_run_can_finish() -> None:
+    answers = chain(*READ, *READ[:3], *READ, ["0"], last=False)
+    assert walk(Paging(), answers[:-1], kept=8) == Next(str(len(answers) - 1))
+    assert walk(Paging(), answers, kept=8) == End(State.PARTIAL, "6 pages in a row without a new account")
+
+
 cursors = st.none() | st.sampled_from("abcdef") | st.integers().map(str)
 pages = st.tuples(
     st.builds(Page, st.just([]), cursors, st.booleans() | st.just(value=True)),
@@ -84,9 +102,9 @@ pages = st.tuples(
 )
 
 
-@given(st.lists(pages, min_size=1))
+@given(st.lists(pages, min_size=1), st.integers(0, 20))
 @settings(deadline=None)
-def test_an_endless_list_over_finite_accounts_ends(script: list[tuple[Page, list[str]]]) -> None:
+def test_an_endless_list_over_finite_accounts_ends(script: list[tuple[Page, list[str]]], kept: int) -> None:
     paging = Paging()
     step: Next | End = Next("")
     seen: set[str] = set()
@@ -96,10 +114,10 @@ def test_an_endless_list_over_finite_accounts_ends(script: list[tuple[Page, list
         if number > len(script) and page.more:  # an API that never runs out of fresh cursors
             page = Page([], f"fresh {number}", more=True)
         seen |= set(ids)
-        step = paging.take(step.cursor, page, ids)
+        step = paging.take(step.cursor, page, ids, kept=number <= kept)
         assert (paging.pages, paging.users) == (number, len(seen))
         if isinstance(step, End):
             assert step.state == (State.PARTIAL if page.more else State.COMPLETE)
             assert bool(step.reason) == (step.state == State.PARTIAL)
             break
-        assert number <= 3 * (10 + 1), "at most two stale pages before each new account, three at the end"
+        assert number <= kept + max(3, min(kept, 10) + 1) * (10 + 1), "so many stale pages before each new account"

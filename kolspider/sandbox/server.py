@@ -20,7 +20,7 @@ from kolspider.sandbox.answers import Answer, Delivery, detail, give
 from kolspider.sandbox.calls import Call, CallLog
 from kolspider.sandbox.faults import NORMAL, Fault, FaultPlan, Faults
 from kolspider.sandbox.users import SAMPLE_KOLS
-from kolspider.sandbox.world import CursorError, World, decode_cursor
+from kolspider.sandbox.world import CursorError, Cursors, World, decode_cursor
 
 __all__ = ["FOLLOWINGS_PATH", "Sandbox"]
 
@@ -118,6 +118,15 @@ class Sandbox:
     @revision.setter
     def revision(self, revision: int) -> None:
         self._world.revision = revision
+
+    @property
+    def cursors(self) -> Cursors:
+        """What the cursors mean: world.py says which kinds there are. To be set before the first call."""
+        return self._world.cursors
+
+    @cursors.setter
+    def cursors(self, cursors: Cursors) -> None:
+        self._world.cursors = cursors
 
     def set_faults(self, faults: Faults) -> None:
         """Replace the faults, used up or not."""

@@ -3,21 +3,27 @@
 A cursor says all there is to know (page number, how many entries are in front, how many remain); nothing is
 kept about a reader, so a restarted server goes on with the cursors of the one before.
 
-The next page starts at the lesser of two places: as many entries from the front as were read, or as many
-from the end as remained. Nobody who is in the list throughout can be lost: the unread ones are among the
-last `remaining` entries, whatever came in at the front or was taken out anywhere. And users repeat, as with
-the real API, when the list grew at its front, or shrank in its unread part.
+The real API does not say what its cursors mean, so there are three kinds. Of `position`: as many entries from
+the front as were read; users repeat when the list grew, and are skipped when it shrank in front. Of `time`: the
+follows older than the last one read; nothing repeats, nobody is skipped. `both`, the default: the lesser of two
+places, as many entries from the front as were read, or as many from the end as remained. Nobody who is in the
+list throughout can be lost: the unread ones are among the last `remaining` entries, whatever came in at the
+front or was taken out anywhere; and users repeat when the list grew at its front, or shrank in its unread part.
 """
 
 import hashlib
 import re
 import threading
+from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from kolspider.sandbox.users import entry, followings, member, user_id
 
-__all__ = ["FIRST", "CursorError", "ListPage", "Position", "World", "decode_cursor", "encode_cursor"]
+__all__ = ["FIRST", "CursorError", "Cursors", "ListPage", "Position", "World", "decode_cursor", "encode_cursor"]
+
+Cursors = Literal["both", "position", "time"]
 
 _CURSOR = re.compile(r"[0-9]{19}\|([0-9]{1,10})\.([0-9]{1,10})\.([0-9]{1,10})")
 
@@ -34,7 +40,7 @@ class Position:
     front: int
     """How many entries were in front of it when the cursor was given."""
     remaining: int
-    """How many entries were from there to the end."""
+    """How many entries were from there to the end; of `time`: how many follows ever are older than the last read."""
 
 
 FIRST = Position(1, 0, 0)
@@ -73,15 +79,23 @@ def decode_cursor(handle: str, cursor: str) -> Position:
     return position
 
 
+class _Follow(NamedTuple):
+    nth: int
+    """0 for the first account that the KOL ever followed."""
+    user: int
+    """Its index."""
+
+
 class World:
     """The KOLs and their lists. Handles ignore case. May be changed from any thread while it is read."""
 
     def __init__(self, kols: Mapping[str, int], *, unusable: bool = False) -> None:
         self._counts = {kol.lower(): count for kol, count in kols.items()}
         self._unusable = unusable
-        self._lists: dict[str, list[int]] = {}
+        self._lists: dict[str, list[_Follow]] = {}
         self._lock = threading.Lock()
         self.revision = 0
+        self.cursors: Cursors = "both"
 
     def __contains__(self, handle: str) -> bool:
         return handle.lower() in self._counts
@@ -89,46 +103,65 @@ class World:
     def page(self, handle: str, position: Position, size: int) -> ListPage:
         """One page of a KOL's list as it is now."""
         with self._lock:
-            indices = self._list(handle)
-            start = max(0, min(position.front, len(indices) - position.remaining))
-            here = indices[start : start + size]
-            read, total = start + len(here), len(indices)
-        following = Position(position.page + 1, read, total - read)
+            follows = self._list(handle)
+            start = self._start(follows, position)
+            here = follows[start : start + size]
+            read, total = start + len(here), len(follows)
+            following = Position(position.page + 1, read, self._remaining(handle, read))
+            again = Position(position.page + 1, start, self._remaining(handle, start))
+            own = Position(1, 0, self._remaining(handle, 0)) if position == FIRST else position
         return ListPage(
-            users=[entry(index, self.revision) for index in here],
+            users=[entry(follow.user, self.revision) for follow in here],
             next_cursor=encode_cursor(handle, following) if read < total else "",
-            own_cursor=encode_cursor(handle, Position(1, 0, total) if position == FIRST else position),
-            again_cursor=encode_cursor(handle, Position(position.page + 1, start, total - start)),
+            own_cursor=encode_cursor(handle, own),
+            again_cursor=encode_cursor(handle, again),
         )
 
     def ids(self, handle: str) -> list[str]:
         """The usable ids of a list as it is now, in its order."""
         with self._lock:
-            return [user_id(index) for index in self._list(handle) if index >= 0]
+            return [user_id(follow.user) for follow in self._list(handle) if follow.user >= 0]
 
     def follow(self, handle: str, number: int) -> list[str]:
         """Put new accounts at the front; an unknown KOL comes into being. Returns their usable ids."""
         handle = handle.lower()
         with self._lock:
             begin = self._counts.setdefault(handle, 0)
-            indices = self._list(handle)
-            new = [member(handle, begin + n, unusable=self._unusable) for n in reversed(range(number))]
-            indices[:0] = new
-            self._counts[handle] = begin + number
-        return [user_id(index) for index in new if index >= 0]
+            follows = self._list(handle)
+            end = self._counts[handle] = begin + number
+            new = [_Follow(nth, member(handle, nth, unusable=self._unusable)) for nth in reversed(range(begin, end))]
+            follows[:0] = new
+        return [user_id(follow.user) for follow in new if follow.user >= 0]
 
     def unfollow(self, handle: str, who: int | Collection[str]) -> None:
         """Take the `who` newest entries out of a list, or the users with these ids."""
         with self._lock:
-            indices = self._list(handle)
+            follows = self._list(handle)
             if isinstance(who, int):
-                del indices[:who]
+                del follows[:who]
                 return
             ids = set(who)
-            indices[:] = [index for index in indices if index < 0 or user_id(index) not in ids]
+            follows[:] = [follow for follow in follows if follow.user < 0 or user_id(follow.user) not in ids]
 
-    def _list(self, handle: str) -> list[int]:
+    def _start(self, follows: list[_Follow], position: Position) -> int:
+        """The place of a page's first entry in the list as it is now."""
+        if self.cursors == "position" or position == FIRST:
+            return min(position.front, len(follows))
+        if self.cursors == "time":
+            return bisect_right(follows, -position.remaining, key=lambda follow: -follow.nth)
+        return max(0, min(position.front, len(follows) - position.remaining))
+
+    def _remaining(self, handle: str, place: int) -> int:
+        """What a cursor for this place says of the rest of the list."""
+        follows = self._list(handle)
+        if self.cursors != "time":
+            return len(follows) - place
+        return follows[place - 1].nth if place else self._counts[handle.lower()]
+
+    def _list(self, handle: str) -> list[_Follow]:
         handle = handle.lower()
         if handle not in self._lists:
-            self._lists[handle] = followings(handle, self._counts[handle], unusable=self._unusable)
+            count = self._counts[handle]
+            indices = followings(handle, count, unusable=self._unusable)
+            self._lists[handle] = [_Follow(count - 1 - place, index) for place, index in enumerate(indices)]
         return self._lists[handle]

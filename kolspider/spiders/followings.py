@@ -114,7 +114,10 @@ class FollowingsSpider(Spider):
             await self._places.acquire()
             if self.run.stopping:
                 return
-            yield self._request(_List(due.kol, self._begin(due)), "")
+            expected = self.run.forecast.of(due.kol.handle)
+            followings = _List(due.kol, self._begin(due))
+            self.run.work.begin(due.kol, followings.paging, expected)
+            yield self._request(followings, "")
 
     def _begin(self, due: Due) -> int:
         kols, kol = self.run.kols, due.kol
@@ -156,7 +159,7 @@ class FollowingsSpider(Spider):
             return  # the cache directory can't be used, and the run stops
         finally:
             if more is None:
-                self._places.release()
+                self._give_back(followings)
         if more is not None:
             yield more
 
@@ -164,10 +167,10 @@ class FollowingsSpider(Spider):
         self, response: Response, page: Page, followings: _List
     ) -> Generator[FollowingsPage, None, Request | None]:
         cursor = response.meta["cursor"]
-        users = map(self._provider.followed_user, page.users)
-        ids = [id_ for user in users if user and (id_ := usable_id(user.id))]
-        outcome = followings.paging.take(cursor, page, ids)
-        if "cached" not in response.flags:
+        ids = [id_ for raw in map(self._provider.account_id, page.users) if (id_ := usable_id(raw))]
+        kept = "cached" in response.flags
+        outcome = followings.paging.take(cursor, page, ids, kept=kept)
+        if not kept:
             followings.bought += 1
             yield FollowingsPage(
                 followings.kol,
@@ -194,7 +197,9 @@ class FollowingsSpider(Spider):
                     "KOL %s: the API no longer takes its cursor (%s); buying the list again from page 1, once",
                     followings.kol.user_name, error.message,
                 )  # fmt: skip
-                return self._request(_List(followings.kol, generation, bought=followings.bought), "")
+                again = _List(followings.kol, generation, bought=followings.bought)
+                self.run.work.begin_again(again.kol, again.paging)
+                return self._request(again, "")
             self._end(
                 followings,
                 State.FAILED,
@@ -208,12 +213,17 @@ class FollowingsSpider(Spider):
 
     def no_answer(self, failure: Failure) -> None:
         """The network failed for good, or the request was never sent because the run stops."""
-        self._places.release()
+        followings: _List = failure.request.cb_kwargs["followings"]  # type: ignore[attr-defined]
+        self._give_back(followings)
         if isinstance(failure.value, NotAsked):
             return
-        followings: _List = failure.request.cb_kwargs["followings"]  # type: ignore[attr-defined]
         reason = f"page {followings.paging.pages + 1}: {network_error(failure.value, self.run)}"
         self._end(followings, State.FAILED, reason)
+
+    def _give_back(self, followings: _List) -> None:
+        """Nothing more is asked of this list: another may begin."""
+        self.run.work.end(followings.kol)
+        self._places.release()
 
     def _end(self, followings: _List, state: State, reason: str) -> None:
         self.run.loads.list_ended(

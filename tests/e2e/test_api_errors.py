@@ -84,13 +84,16 @@ ENDINGS = GUARDS | {
     "bad_request_list": Ending((Fault("bad_request_list", times=None),), "failed", "value is not valid", 1, 0),
     "bad_cursor_once": Ending((Fault("bad_cursor", page=2),), "complete", "", 5, WHOLE),
     "bad_cursor_always": Ending((Fault("bad_cursor", page=2, times=None),), "failed", "cursor refused again", 4, 200),
+    "slow": Ending((Fault("slow", page=2, seconds=0.5, times=None),), "complete", "", 3, WHOLE),
+    "too_slow_once": Ending((Fault("slow", page=2, seconds=9),), "complete", "", 4, WHOLE),
+    "of_many_kinds": Ending(("error_in_200", "", "reset", "bad_gateway"), "complete", "", 3 + 3, WHOLE),
     "two_empty_pages": Ending(("", Fault("empty_pages", times=2)), "complete", "", 5, WHOLE),
     "protected": Ending((), "complete", "", 1, 0),
     "in_good_health": Ending((), "complete", "", 3, WHOLE),
 }
 LASTING = [f"lasting_{fault}" for fault in STRIKES]
 PASSING = [f"passing_{fault}" for fault in STRIKES]
-SLOWEST = ["lasting_timeout", "passing_timeout"]
+SLOWEST = ["lasting_timeout", "passing_timeout", "too_slow_once"]
 NAMES = SLOWEST + sorted({*LASTING, *PASSING, *ENDINGS} - set(SLOWEST))
 
 

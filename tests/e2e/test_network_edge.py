@@ -15,6 +15,7 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import inf
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from scrapy.http import Response
 
-from kolspider.download import Pace
+from kolspider.download import Pace, _retry_after
 from kolspider.errors import StopRun
 from kolspider.sandbox import Fault, RandomFaults, Sandbox
 from tests.e2e.harness import (
@@ -360,6 +362,24 @@ def test_429_for_ever_stops_the_run_after_a_bounded_number_of_calls(waiting: dic
     assert "429" in line
     assert "5 times in a row" in line
     assert set(project.ended().values()) <= {"fetching"}
+
+
+def test_who_is_asked_to_wait_for_hours_stops_and_says_for_how_long(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 600}, faults={"*": Fault("rate_limit", seconds=7200, page=2)})
+    result = project.crawl().expect(1)
+    assert [call.status for call in project.api.calls] == [200, 429]
+    (line,) = errors(result)
+    assert "asks to wait 2.0 h" in line
+    assert project.ended() == {"btc": "fetching"}
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("0", 0), ("7", 7), (" 7 ", 7), ("1.5", 1.5), ("9" * 400, inf), ("Thu, 01 Jan 1970 00:00:00 GMT", 0)]
+    + [(nothing, None) for nothing in ("", "soon", "-1", "nan", "1e3", "٣", "0x10")],
+)
+def test_retry_after_is_read_whatever_it_holds(header: str, seconds: float | None) -> None:
+    assert _retry_after(Response("http://x", headers={"Retry-After": header})) == seconds
 
 
 def test_429_for_ever_is_bounded_by_default_too() -> None:

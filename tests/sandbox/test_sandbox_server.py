@@ -114,6 +114,39 @@ def test_list_that_shrinks_while_it_is_read_loses_nobody_who_stays(walk, ids, ta
         assert not set(gone) & set(stayed)
 
 
+def read_while_it_changes(walk, ids, cursors: str, change) -> list[str]:
+    """The ids that a reader gets of a list of 100 in pages of 20 that changes after the second page."""
+    with Sandbox({"BTC": 100}) as sandbox:
+        sandbox.cursors = cursors
+        return ids(walk(sandbox, size=20, between=lambda page: change(sandbox) if page == 2 else None))
+
+
+@pytest.mark.parametrize("cursors", ["both", "position", "time"])
+def test_any_kind_of_cursor_reads_a_list_that_does_not_change(walk, ids, cursors):
+    read = read_while_it_changes(walk, ids, cursors, lambda _sandbox: None)
+    assert read == Sandbox({"BTC": 100}).expected_ids("BTC")
+
+
+def test_cursors_of_position_repeat_users_when_the_list_grew_and_skip_some_when_it_shrank(walk, ids):
+    before = Sandbox({"BTC": 100}).expected_ids("BTC")
+    grown = read_while_it_changes(walk, ids, "position", lambda sandbox: sandbox.follow("BTC", 7))
+    assert grown == before[:40] + before[33:]
+    shrunk = read_while_it_changes(walk, ids, "position", lambda sandbox: sandbox.unfollow("BTC", 7))
+    assert shrunk == before[:40] + before[47:]
+    assert read_while_it_changes(walk, ids, "position", lambda sandbox: sandbox.unfollow("BTC", 90)) == before[:40]
+
+
+def test_cursors_of_time_neither_repeat_nor_skip(walk, ids):
+    before = Sandbox({"BTC": 100}).expected_ids("BTC")
+
+    def change(sandbox: Sandbox) -> None:
+        sandbox.follow("BTC", 7)
+        sandbox.unfollow("BTC", 5)
+        sandbox.unfollow("BTC", before[30:45])  # the last one read, too
+
+    assert read_while_it_changes(walk, ids, "time", change) == before[:40] + before[45:]
+
+
 def test_unfollow_takes_the_newest(get, ids):
     with Sandbox({"BTC": 5}) as sandbox:
         before = sandbox.expected_ids("BTC")
