@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import getpass
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
@@ -16,6 +18,8 @@ from urllib.parse import quote
 import pymysql
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from pymysql.connections import Connection
 
 __all__ = ["DATABASE", "PASSWORD", "USER", "MariaDB", "installed"]
@@ -34,6 +38,8 @@ class MariaDB:
         self._directory = Path(tempfile.mkdtemp(prefix="kol-mariadb-"))
         self._process: subprocess.Popen[bytes] | None = None
         self._socket = str(self._directory / "sock")
+        # A server that starts deletes the temporary tables in its TMPDIR: those of others too, if it is shared.
+        self._environment = os.environ | {"TMPDIR": str(self._directory)}
         self.port = _free_port()
 
     @property
@@ -61,6 +67,15 @@ class MariaDB:
             unix_socket=self._socket, user="root", database=database, charset="utf8mb4", autocommit=True
         )
 
+    def kill_sessions(self, user: str = USER, *, but: Container[int] = ()) -> None:
+        """KILL the connections of a user, but those of these ids."""
+        with closing(self.connect()) as root, root.cursor() as cursor:
+            cursor.execute("SELECT id FROM information_schema.processlist WHERE user = %s", (user,))
+            for (session,) in cursor.fetchall():
+                if session not in but:
+                    with suppress(pymysql.err.OperationalError):  # it has just gone by itself
+                        cursor.execute(f"KILL {session}")
+
     def start(self) -> None:
         """Start, and wait until it answers."""
         log = self._directory / "log"
@@ -79,6 +94,7 @@ class MariaDB:
                     "--performance-schema=OFF",
                     "--lock-wait-timeout=10",  # a table that is still read from fails a test, not hangs it
                 ],
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -116,6 +132,7 @@ class MariaDB:
             ],
             check=True,
             capture_output=True,
+            env=self._environment,
         )
 
     def _create_user(self) -> None:

@@ -12,6 +12,7 @@ from kolspider.arguments import HELP, Arguments
 from kolspider.errors import WrongUsage
 from kolspider.items import Kol
 from kolspider.states import State
+from tests.wild import wildly
 
 NAMES = [argument.name for argument in fields(Arguments)]
 EXAMPLES = {  # one good value each, which is not the default
@@ -22,12 +23,13 @@ EXAMPLES = {  # one good value each, which is not the default
     "retry": "partial",
     "replay": "pending",
     "dry_run": "1",
+    "estimate": "1",
     "test": "1",
     "sandbox": "1",
     "api_key": "k",
 }
 
-any_text = st.text() | st.text(
+any_text = st.text(st.characters()) | st.text(
     "0123456789smhd.,-+e_ @/\n\t\0\N{ARABIC-INDIC DIGIT FOUR}\N{SUPERSCRIPT TWO}", max_size=8
 )
 any_raw = st.dictionaries(st.sampled_from(NAMES) | st.text(), any_text, max_size=4)
@@ -95,7 +97,7 @@ def test_a_good_value_is_understood(name: str, text: str, value: object) -> None
         *(("refresh", text) for text in ("", "30", "d", "30w", "-1d", "1.5d", "30 d", "30D")),
         *(("retry", text) for text in ("", ",", "complete", "partial,nope", "PARTIAL", "new")),
         *(("replay", text) for text in ("", "1", "All", "waiting")),
-        *((flag, text) for flag in ("dry_run", "test", "sandbox") for text in ("", "2", "on", "maybe")),
+        *((flag, text) for flag in ("dry_run", "estimate", "test", "sandbox") for text in ("", "2", "on", "maybe")),
         *(("kols", text) for text in ("", ",,", " ", "no handle", "BTC,a-b", "https://example.com/BTC", "\N{SNOWMAN}")),
         ("api_key", ""),
         ("api_key", "  "),
@@ -129,7 +131,7 @@ def test_test_is_refused_when_the_settings_ask_for_a_replay() -> None:
 
 
 @pytest.mark.parametrize("replay", ["pending", "all", None])
-@pytest.mark.parametrize("other", ["refresh", "retry", "max_calls", "dry_run"])
+@pytest.mark.parametrize("other", ["refresh", "retry", "max_calls", "dry_run", "estimate"])
 def test_a_replay_takes_nothing_that_is_about_calls(replay: str | None, other: str) -> None:
     raw = {other: EXAMPLES[other]} | ({"replay": replay} if replay else {})
     assert other in refusal(raw, ignore_missing=replay is None)
@@ -138,6 +140,27 @@ def test_a_replay_takes_nothing_that_is_about_calls(replay: str | None, other: s
 @pytest.mark.parametrize("other", ["limit", "kols", "sandbox", "api_key"])
 def test_a_replay_takes_the_others(other: str) -> None:
     assert Arguments.parse({"replay": "all", other: EXAMPLES[other]}).replay == "all"
+
+
+@pytest.mark.parametrize("other", [name for name in NAMES if name not in {"estimate", "test", "replay"}])
+def test_an_estimate_takes_all_that_a_run_takes(other: str) -> None:
+    arguments = Arguments.parse({"estimate": "1", other: EXAMPLES[other]})
+    assert arguments.estimate
+    assert arguments.of_job() == Arguments.parse({other: EXAMPLES[other]}).of_job()
+
+
+@pytest.mark.parametrize(
+    ("raw", "needs_none"),
+    [
+        ({}, False),
+        ({"dry_run": "1"}, False),
+        ({"estimate": "1"}, True),
+        ({"test": "1"}, True),
+        ({"replay": "all"}, True),
+    ],
+)
+def test_who_asks_the_api_for_nothing_needs_no_key(raw: dict[str, str], needs_none: bool) -> None:
+    assert Arguments.parse(raw).needs_no_key is needs_none
 
 
 @pytest.mark.parametrize("text", ["0", "00"])
@@ -160,6 +183,7 @@ def test_a_refused_key_is_not_repeated() -> None:
 
 
 @given(any_raw, st.booleans())
+@wildly
 def test_whatever_is_typed_is_understood_or_refused_in_one_line(raw: dict[str, str], ignore_missing: bool) -> None:
     try:
         arguments = Arguments.parse(raw, ignore_missing=ignore_missing)
@@ -171,7 +195,30 @@ def test_whatever_is_typed_is_understood_or_refused_in_one_line(raw: dict[str, s
         assert not arguments.replay or arguments.max_calls is None
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_bytes_that_are_no_text_are_refused(name: str) -> None:
+    assert "UTF-8" in refusal({name: "1\udc80"})
+
+
+def test_a_refusal_has_an_end_and_no_commands_for_the_terminal() -> None:
+    for raw in ({"limit": "\x1b[31m\u202e\0"}, {"\x1b]0;\x07": "1"}, {"kols": "\x1b[31m"}, {"kols": "a b" * 100_000}):
+        line = refusal(raw)
+        assert line.isprintable()
+        assert len(line) <= 2000
+
+
+@given(st.text(st.characters(), min_size=1), st.sampled_from([{}, {"test": "1"}, {"limit": "x"}, {"nope": "1"}]))
+@wildly
+def test_no_refusal_repeats_any_of_a_key(odd: str, others: dict[str, str]) -> None:
+    raw = {"api_key": f"hunter2{odd}hunter2", **others}
+    try:
+        assert "hunter2" not in repr(Arguments.parse(raw))
+    except WrongUsage:
+        assert "hunter2" not in refusal(raw)
+
+
 @given(st.sampled_from(NAMES), any_text)
+@wildly
 def test_any_text_for_any_argument_is_understood_or_refused_in_one_line(name: str, text: str) -> None:
     try:
         Arguments.parse({name: text})

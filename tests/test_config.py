@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scrapy import Request
 from scrapy.settings import Settings
 
 from kolspider.config import PROJECT_DIR, Config
 from kolspider.errors import WrongUsage
+from kolspider.providers import provider
+from tests.wild import wildly
 
 GOOD = {
     "KOL_API_KEY": "secret-key-0123456789",
     "KOL_API_PROVIDER": "twitterapi_io",
     "KOL_API_URL": "",
     "KOL_DB_URL": "sqlite:///kol.db",
+    "KOL_DORIS_LOAD": "insert",
+    "KOL_DORIS_HTTP": "",
     "KOL_SOURCE_TABLE": "twitter_kol",
     "KOL_TARGET_TABLE": "twitter_kol_all",
     "KOL_CACHE_DIR": ".kol_cache",
@@ -31,6 +37,8 @@ GOOD = {
     "CONCURRENT_REQUESTS": "8",
     "LOG_LEVEL": "INFO",
     "KOL_SUMMARY_FILE": "",
+    "KOL_CREDIT_PRICE": "",
+    "KOL_PROGRESS": "True",
     "JOBDIR": "",
 }
 NUMBERS = [name for name, value in GOOD.items() if value.isdigit()]
@@ -133,12 +141,156 @@ def test_an_unknown_setting_of_ours_is_refused_with_the_list_of_known_ones(name:
 @pytest.mark.parametrize(
     "url",
     ["api.twitterapi.io", "ftp://api.twitterapi.io", "https://", "http://:80", "http://h:0", "http://h:99999",
-     "http://[::1", "https://h/?key=secret-url", "https://h/#secret-url", "https://me:secret-url@h"],
+     "http://[::1", "https://h/?key=secret-url", "https://h/#secret-url", "https://me:secret-url@h",
+     "http://[::1]secret-url", "http://secret-url\\@h", "http://h\\secret-url", "http://secret url",
+     "http://h/secret url",
+     "http://h\nsecret-url", "http://h/\x1bsecret-url", "http://secret-url..h", "http://.", "http://secret-url%00",
+     "http://h<secret-url>", "http://\u200bsecret-url", "http://\udc80secret-url", "http://h/\udc80secret-url",
+     "http://" + "secret-url" * 7, "http://h:\N{FULLWIDTH DIGIT EIGHT}", "http://h:+80", "http://@h", "http://h?"],
 )  # fmt: skip
 def test_what_is_no_api_address_is_refused_without_repeating_it(url: str) -> None:
     line = refusal(KOL_API_URL=url)
     assert "KOL_API_URL" in line
     assert "secret-url" not in line
+
+
+@pytest.mark.parametrize("url", ["http://h", "HTTPS://H:8443/v1/", "http://[::1]:80", "http://例え.jp", "http://a_b/é"])
+def test_an_api_address_is_kept_but_for_its_last_slash(url: str) -> None:
+    assert config(KOL_API_URL=url).api_url == url.rstrip("/")
+
+
+@given(
+    st.sampled_from(["http://", "https://", "HTTP:/", "http:"]),
+    st.lists(st.sampled_from([
+        "h", "example.com", "[::1]", "[", "]", ":", ":80", ":0", "@", "u:p@", "/", "\\", ".", "..", " ", "%00", "%",
+        "?", "#", "é", "\u2100", "\ud800", "\u200b", "\t", "\n", ";", "a" * 64,
+    ]) | any_text, max_size=5),
+)  # fmt: skip
+@wildly
+def test_an_api_address_that_is_taken_is_where_requests_go(scheme: str, parts: list[str]) -> None:
+    try:
+        base = config(KOL_API_URL=scheme + "".join(parts)).api_url
+    except WrongUsage as error:
+        line = str(error)
+        assert line.splitlines() == [line]
+        return
+    request = Request(provider("twitterapi_io").url(base, "BTC", "1|2"))
+    host = urlsplit(base).hostname
+    assert host
+    assert urlsplit(request.url).hostname in {host, host.encode("idna").decode().lower()}
+    assert urlsplit(request.url).path.endswith("/twitter/user/followings")
+
+
+SCRAPY_NUMBERS = [
+    "CONCURRENT_ITEMS", "CONCURRENT_REQUESTS_PER_DOMAIN", "DOWNLOAD_DELAY_JITTER", "DOWNLOAD_MAXSIZE", "DNS_TIMEOUT",
+    "CLOSESPIDER_ITEMCOUNT", "MEMUSAGE_LIMIT_MB", "REACTOR_THREADPOOL_MAXSIZE",
+]  # fmt: skip
+SCRAPY_FLAGS = ["STATS_DUMP", "LOG_ENABLED", "HTTPCACHE_IGNORE_MISSING", "RANDOMIZE_DOWNLOAD_DELAY", "MEMUSAGE_ENABLED"]
+
+
+@pytest.mark.parametrize("name", SCRAPY_NUMBERS)
+@pytest.mark.parametrize("text", ["", "many", "-1", "nan", "inf", "None"])
+def test_a_number_of_scrapys_own_is_refused_before_scrapy_meets_it(name: str, text: str) -> None:
+    assert f"{name}=" in refusal(**{name: text})
+
+
+@pytest.mark.parametrize("name", SCRAPY_FLAGS)
+@pytest.mark.parametrize("text", ["", "maybe", "TRUE", " true", "None"])
+def test_a_flag_of_scrapys_own_is_refused_before_scrapy_meets_it(name: str, text: str) -> None:
+    assert f"{name}=" in refusal(**{name: text})
+
+
+@pytest.mark.parametrize("name", ["CONCURRENT_REQUESTS_PER_DOMAIN", "REACTOR_THREADPOOL_MAXSIZE"])
+def test_nothing_at_once_is_refused_because_the_run_would_hang(name: str) -> None:
+    assert name in refusal(**{name: "0"})
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [("http://fe:8030", "fe:8030"), (" http://10.0.0.1/ ", "10.0.0.1:8030"), ("HTTP://[::1]:1", "[::1]:1")],
+)
+def test_the_front_end_of_stream_load_is_an_address(url: str, address: str) -> None:
+    found = config(KOL_DORIS_LOAD="stream_load", KOL_DORIS_HTTP=url).stream_load
+    assert str(found) == address
+    assert config(KOL_DORIS_HTTP=url).stream_load is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://kol:hunter2@fe:8030",
+        "http://fe:8030/api?token=hunter2",
+        "https://fe:8030",
+        "fe:8030",
+        "http://fe:0",
+        "http://fe:65536",
+        "http://a\\hunter2",
+        "http://fe\n:8030",
+    ],
+)
+def test_what_is_no_address_of_a_front_end_is_refused_without_repeating_it(url: str) -> None:
+    line = refusal(KOL_DORIS_HTTP=url)
+    assert "KOL_DORIS_HTTP" in line
+    assert "hunter2" not in line
+
+
+def test_stream_load_needs_a_front_end_and_there_is_no_third_way() -> None:
+    assert "needs KOL_DORIS_HTTP" in refusal(KOL_DORIS_LOAD="stream_load")
+    assert "'broker' is neither insert nor stream_load" in refusal(KOL_DORIS_LOAD="broker")
+
+
+def test_a_setting_that_scrapy_gave_up_is_refused() -> None:
+    assert "CONCURRENT_REQUESTS" in refusal(CONCURRENT_REQUESTS_PER_IP="5")
+    assert config(CONCURRENT_REQUESTS_PER_IP="0")
+
+
+@given(
+    st.sampled_from([*SCRAPY_NUMBERS, *SCRAPY_FLAGS, *NUMBERS]),
+    any_text
+    | st.sampled_from(
+        ["1e3", "1e308", "1e-400", "0x10", "1_0", "٣", "²", "０", "9" * 5000, "2147483648", "+5", "1.5", "-0"]
+    )
+    | st.integers().map(str)
+    | st.floats().map(str),
+)
+@wildly
+def test_what_is_taken_can_be_read_by_scrapy_too(name: str, text: str) -> None:
+    settings = Settings({**GOOD, name: text})
+    try:
+        Config.from_settings(settings)
+    except WrongUsage as error:
+        line = str(error)
+        assert line.splitlines() == [line]
+        assert len(line) <= 2000
+        assert name in line
+        return
+    if name in SCRAPY_FLAGS:
+        assert settings.getbool(name) in {True, False}
+    else:
+        assert 0 <= settings.getfloat(name) < 2**31
+    if name not in {*SCRAPY_FLAGS, "DOWNLOAD_DELAY", "DOWNLOAD_DELAY_JITTER", "DOWNLOAD_TIMEOUT", "DNS_TIMEOUT",
+                    "KOL_FLUSH_SECS", "KOL_DB_RETRY_SECS", "KOL_RETRY_SECS"}:  # fmt: skip
+        assert settings.getint(name) >= 0
+
+
+@pytest.mark.parametrize("name", ["KOL_CACHE_DIR", "KOL_SUMMARY_FILE", "JOBDIR"])
+def test_a_file_name_that_is_too_long_for_any_disk_is_refused(name: str) -> None:
+    assert name in refusal(**{name: f"/tmp/{'币' * 86}/x"})  # noqa: S108 - never opened
+
+
+@pytest.mark.parametrize(
+    "name", ["KOL_DB_URL", "KOL_CACHE_DIR", "KOL_TARGET_TABLE", "KOL_API_KEY", "JOBDIR", "LOG_FILE"]
+)
+@pytest.mark.parametrize("odd", ["\udc80", "\0"])
+def test_bytes_that_are_no_text_are_refused_without_repeating_the_value(name: str, odd: str) -> None:
+    line = refusal(**{name: f"sqlite:///secret{odd}"})
+    assert line.startswith(f"{name} ")
+    assert "secret" not in line
+
+
+def test_a_refusal_has_an_end_and_no_commands_for_the_terminal() -> None:
+    assert len(refusal(KOL_API_PROVIDER="x" * 100_000)) <= 2000
+    assert refusal(KOL_FLUSH_ROWS="\x1b[31m\u202e").isprintable()
 
 
 @pytest.mark.parametrize("key", ["secret key", "secret\nkey", "secrét-key", "“secret”", "\x7fsecret"])
@@ -170,3 +322,16 @@ def test_any_name_of_a_setting_of_ours_is_known_or_refused_in_one_line(name: str
             config(**{f"KOL_{name}": "1"})
         except WrongUsage:
             refusal(**{f"KOL_{name}": "1"})
+
+
+# --- what a credit costs -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("price", "dollars"), [("", 1e-5), (" ", 1e-5), (None, 1e-5), ("0.00002", 2e-5), ("0", 0.0)])
+def test_a_credit_costs_what_the_provider_says_unless_set(price: str | None, dollars: float) -> None:
+    assert config(KOL_CREDIT_PRICE=price).credit_usd == pytest.approx(dollars)
+
+
+@pytest.mark.parametrize("price", ["-1", "free", "nan", "1,5", "$1"])
+def test_a_price_that_is_none_is_refused(price: str) -> None:
+    assert "KOL_CREDIT_PRICE" in refusal(KOL_CREDIT_PRICE=price)

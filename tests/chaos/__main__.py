@@ -54,7 +54,7 @@ def _reckon(done: Future[Toll], seed: int, toll: Toll) -> bool:
     """Add up a story that ended; whether it ended well."""
     try:
         result = done.result()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it was, its seed is told
         print(f"seed {seed}: {error}", *getattr(error, "__notes__", ()), sep="\n", flush=True)
         return False
     toll.add(result)

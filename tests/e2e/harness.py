@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "secret-key-0123456789"
 FAST = ("-s", "DOWNLOAD_DELAY=0", "-s", "KOL_RETRY_SECS=0.05")
+SMALL_BATCHES = ("-s", "KOL_FLUSH_ROWS=50", "-s", "KOL_FLUSH_SECS=0.05")
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,8 @@ class Project:
     def init(self, kols: Iterable[str | None]) -> None:
         """Create both tables and put these handles, as they are, into the source table."""
         database = open_database(self.db_url, base=ROOT)
+        if self.db_url.startswith("doris:"):
+            database.spread(replicas=1, buckets=1)  # the double, and Apache's container, are single nodes
         try:
             database.create_tables(self.source, self.target)
             database.insert_handles(self.source, [kol for kol in kols if kol is not None])
@@ -227,7 +230,7 @@ def _mysql(url: str) -> Connection:
     parts = urlsplit(url)
     return pymysql.connect(
         host=parts.hostname,
-        port=parts.port or 3306,
+        port=parts.port or (9030 if parts.scheme == "doris" else 3306),
         user=unquote(parts.username or ""),
         password=unquote(parts.password or "").encode(),  # PyMySQL would encode it as latin-1
         database=parts.path.lstrip("/"),
@@ -287,6 +290,22 @@ def gaps(calls: Iterable[Call]) -> list[float]:
 def stats(result: Result) -> dict[str, int]:
     """The numbers under kol/ of a run with `-s STATS_DUMP=True`, without that prefix."""
     return {name: int(number) for name, number in re.findall(r"'kol/([^']+)': (\d+)", result.text)}
+
+
+def start_logged(project: Project, *words: str) -> tuple[subprocess.Popen[str], Path]:
+    """Start a crawl that writes in small batches, and its log to a file that can be read meanwhile."""
+    log = project.folder / "log"
+    return project.start_crawl(*SMALL_BATCHES, "-s", f"LOG_FILE={log}", *words), log
+
+
+def logged_stats(log: Path) -> dict[str, int]:
+    """As `stats`, from a log file."""
+    return stats(Result(0, "", log.read_text()))
+
+
+def wait_for_text(path: Path, text: str) -> None:
+    """Wait until a file has this text."""
+    wait_until(lambda: path.exists() and text in path.read_text(), timeout=20)
 
 
 @contextmanager
@@ -373,9 +392,12 @@ __all__ = [
     "gaps",
     "http_server",
     "kill",
+    "logged_stats",
     "reply",
     "rows_of_pages",
+    "start_logged",
     "stats",
+    "wait_for_text",
     "wait_until",
     "watch_network",
 ]

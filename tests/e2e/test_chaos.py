@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.chaos.story import Story
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.parametrize("db_url", ["sqlite", "mariadb"], indirect=True)
 def test_kills_at_any_point_lose_no_row_and_buy_again_only_what_was_in_flight(tmp_path: Path, db_url: str) -> None:
     toll = Story(tmp_path, seed=4 if db_url else 1, db_url=db_url, kills_each=3).tell()
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import random
 import signal
 import time
 from collections import Counter
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kolspider.sandbox import Fault
-from tests.e2e.harness import KEY, expected_rows, finish, kill, rows_of_pages, wait_until
+from tests.e2e.harness import KEY, expected_rows, finish, rows_of_pages, wait_until
 from tests.mariadb import PASSWORD
 
 if TYPE_CHECKING:
@@ -30,44 +28,7 @@ BUSY_SECS = 6
 COMMITS_OFTEN = ("-s", "KOL_FLUSH_ROWS=300", "-s", "KOL_FLUSH_SECS=0.1")
 
 
-@pytest.mark.parametrize("seed", range(int(os.environ.get("KOL_TEST_SEEDS", "1"))))
-def test_five_kills_lose_no_user_and_buy_again_only_what_was_in_flight(
-    make_project: MakeProject, db_url: str, seed: int
-) -> None:
-    dice = random.Random(f"{seed}{db_url[:6]}")
-    kols = {f"kol{number:02}": dice.choice([0, 1, 200, 201, dice.randrange(1200)]) for number in range(30)}
-    project = make_project(kols, db_url=db_url, latency=0.08)
-    job = project.folder / "job"
-    words = [*COMMITS_OFTEN, *(["-s", f"JOBDIR={job}"] if db_url else [])]
-
-    lost: Counter[tuple[str, str]] = Counter()
-    for _ in range(5):
-        before = len(project.api.calls)
-        process = project.start_crawl(*words)
-        moment = before + dice.randint(1, 14)
-        wait_until(
-            lambda process=process, moment=moment: process.poll() is not None or len(project.api.calls) >= moment
-        )
-        time.sleep(dice.uniform(0, 0.2))
-        kill(process)
-        in_flight = project.in_flight(since=before)
-        assert len(in_flight) <= AT_ONCE
-        lost.update(in_flight)
-    project.api.latency = 0
-    if db_url:  # a job without a limit is what was due when it began
-        project.sql(f"INSERT INTO `{project.source}` (user_name) VALUES ('later')")
-    project.crawl(*words).expect(0)
-
-    assert project.rows() == expected_rows(kols)
-    assert project.ended() == dict.fromkeys(kols, "complete")
-    bought = project.bought()
-    assert bought == Counter(dict.fromkeys(bought, 1)) + lost
-    assert 0 < lost.total() <= 5 * AT_ONCE
-    if db_url:
-        assert [path.name for path in job.iterdir()] == ["job.json"]
-        assert_no_secret_in(job / "job.json")
-
-
+@pytest.mark.parametrize("db_url", ["sqlite", "mariadb"], indirect=True)  # for Doris: test_doris.py
 def test_a_list_whose_last_commit_was_all_that_a_dead_run_did_is_complete_after_the_next(
     make_project: MakeProject,
 ) -> None:

@@ -88,6 +88,20 @@ def test_settings_that_nothing_can_be_made_of_are_refused_in_one_line(make_proje
     refusals(make_project({"BTC": 3}), {("-s", f"{name}={value}"): name for name, value in settings.items()})
 
 
+def test_the_wildest_that_can_be_typed_is_refused_in_one_line(make_project: MakeProject) -> None:
+    refusals(
+        make_project({"BTC": 3}),
+        {
+            ("-s", "CONCURRENT_REQUESTS_PER_DOMAIN=0"): "CONCURRENT_REQUESTS_PER_DOMAIN",  # Scrapy would wait for ever
+            ("-s", "LOGSTATS_INTERVAL=nan", "-s", "STATS_DUMP=TRUE"): "=",  # Scrapy would raise
+            ("-s", "KOL_TARGET_TABLE=all\udc80"): "KOL_TARGET_TABLE",  # no UTF-8: no store takes it
+            ("-s", "KOL_API_URL=http://[::1]x"): "KOL_API_URL",  # a URL to urlsplit, but not to Request
+            ("-s", f"KOL_DB_URL=mysql://u:{KEY}@h:\N{FULLWIDTH DIGIT EIGHT}/db"): "KOL_DB_URL",
+            ("-a", f"api_key={KEY}\r\n\x1b[31m", "-a", "kols=\x1b[31m"): "-a api_key=",
+        },
+    )
+
+
 def test_with_the_cache_switched_off_nothing_is_paid_for_twice(make_project: MakeProject) -> None:
     project = make_project({"BTC": 450})
     project.crawl("-s", "HTTPCACHE_ENABLED=False")

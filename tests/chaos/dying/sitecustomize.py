@@ -80,21 +80,23 @@ def _arm(point: str, nth: int) -> None:
 
 
 def _arm_the_inside_of_a_batch(nth: int) -> None:
-    """Half of a batch's rows are with the database, in a transaction that is open."""
+    """Rows of a batch are with the database, in a transaction that is open."""
     batches = count(1)
+    owner = importlib.import_module("pymysql.connections").Connection
+    owner.commit = _dying(owner.commit, "before", nth)
 
     def half_of(rows: Iterable[Any]) -> Iterator[Any]:
         rows = list(rows)
         yield from rows[: len(rows) // 2]
         die()
 
-    for module, class_name in (("kolspider.db.sqlite", "SqliteDatabase"), ("kolspider.db.mysql", "MysqlDatabase")):
-        owner = getattr(importlib.import_module(module), class_name)
+    owner = importlib.import_module("kolspider.db.sqlite").SqliteDatabase
+    usual = owner._write
 
-        def write(self: Any, sql: str, values: Any, *, usual: Callable[..., Any] = owner._write) -> None:
-            usual(self, sql, half_of(values) if next(batches) == nth else values)
+    def write(self: Any, sql: str, values: Any) -> None:
+        usual(self, sql, half_of(values) if next(batches) == nth else values)
 
-        owner._write = write
+    owner._write = write
 
 
 if "KOL_TEST_DIE_AT" in os.environ:

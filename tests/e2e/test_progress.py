@@ -1,0 +1,202 @@
+"""A run seen from its terminal: the progress below, the log above it, nothing torn and nothing left behind. And what
+it says of a run before it begins."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from typing import TYPE_CHECKING
+
+import pyte
+
+from tests.e2e.harness import FAST, kill, stats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.e2e.conftest import MakeProject
+    from tests.e2e.harness import Project
+
+COLUMNS, ROWS = 300, 60
+KOLS = {"BTC": 900, "ethereum": 450, "gone": 3}
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[[\w.]+\] (INFO|WARNING): \S.*")
+TABLE_LINE = re.compile(r"(KOLs|pages|users|API|time|table|not_found|stopped|next) +\S.*")
+
+
+class Seen:
+    """A crawl on a terminal of its own, and all that it wrote there."""
+
+    def __init__(self, project: Project, *words: str, **env: str) -> None:
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        environment = project.environment() | {"TERM": "xterm-256color"} | env
+        environment.pop("NO_COLOR", None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "scrapy", "crawl", "followings", *FAST, *words],
+            cwd=project.root, env=environment | env, stdin=subprocess.DEVNULL, stdout=slave, stderr=slave,
+        )  # fmt: skip
+        os.close(slave)
+        self._master = master
+        self.raw = ""
+
+    def read(self, until: Callable[[str], bool] | None = None, timeout: float = 30) -> Seen:
+        """Read until it is so, or to the end."""
+        give_up_at = time.monotonic() + timeout
+        with contextlib.suppress(OSError):  # EIO: nobody writes to it any more
+            while not (until and until(self.raw)) and time.monotonic() < give_up_at:
+                if select.select([self._master], [], [], 0.05)[0]:
+                    data = os.read(self._master, 65536)
+                    if not data:
+                        break
+                    self.raw += data.decode()
+                    continue
+        return self
+
+    def end(self) -> int:
+        self.read()
+        os.close(self._master)
+        return self.process.wait(timeout=10)
+
+    @property
+    def screen(self) -> list[str]:
+        """What stands there."""
+        screen = pyte.Screen(COLUMNS, ROWS)
+        pyte.Stream(screen).feed(self.raw)
+        return [row.rstrip() for row in screen.display if row.strip()]
+
+
+def has_block(raw: str) -> bool:
+    return "waiting to be written" in raw
+
+
+def test_a_run_on_a_terminal_shows_its_progress_and_leaves_a_clean_log(make_project: MakeProject) -> None:
+    project = make_project(KOLS, latency=0.25, faults={"gone": ["server_error", "not_found"]})
+
+    seen = Seen(project, "-s", "KOL_FLUSH_SECS=0.5", "-s", "KOL_RETRY_SECS=0.6").read(has_block)
+    middle = seen.screen
+    assert seen.end() == 0
+
+    # While it ran: the log, below it the block, a line for each KOL
+    assert [bool(LOG_LINE.fullmatch(text)) for text in middle] == sorted(
+        (bool(LOG_LINE.fullmatch(text)) for text in middle), reverse=True
+    )
+    assert any(re.match(r"KOLs +\[[#-]{20}\] \d of 3 done", text) for text in middle)
+    assert any(re.match(r"reading +BTC (begun|page \d)", text) for text in middle)
+    assert "\x1b[32m" in seen.raw or "\x1b[1m" in seen.raw
+    assert "gone asks for page 1 again in" in seen.raw
+    # In the end: log lines, then the closing table; of the block nothing
+    kinds = ["log" if LOG_LINE.fullmatch(t) else "table" if TABLE_LINE.fullmatch(t) else t for t in seen.screen]
+    assert set(kinds) == {"log", "table"}, seen.screen
+    assert kinds == sorted(kinds)
+    assert sum(": complete, " in text for text in seen.screen) == 2
+    assert "waiting to be written" not in "\n".join(seen.screen)
+    assert len([text for text in seen.screen if text.startswith("KOLs ")]) == 1
+
+
+def test_ctrl_c_leaves_a_clean_terminal_and_log_file(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 9000}, latency=0.2)
+    log = project.folder / "log"
+
+    seen = Seen(project, "-s", f"LOG_FILE={log}", "-a", "max_calls=40", NO_COLOR="1").read(has_block)
+    seen.process.send_signal(signal.SIGINT)
+    assert seen.end() == 130
+
+    # The terminal: no log, and only the table is left
+    assert all(TABLE_LINE.fullmatch(text) for text in seen.screen), seen.screen
+    assert seen.raw.count("waiting to be written") >= 1
+    assert not re.search(r"\x1b\[\d*m", seen.raw)  # NO_COLOR
+    # The file: log lines alone
+    lines = log.read_text().splitlines()
+    assert len(lines) > 4
+    assert [text for text in lines if not LOG_LINE.fullmatch(text)] == []
+
+
+def test_without_progress_or_a_terminal_that_can_there_is_only_the_log(make_project: MakeProject) -> None:
+    runs = [Seen(make_project({"BTC": 500}, latency=0.4), **env) for env in ({"KOL_PROGRESS": "0"}, {"TERM": "dumb"})]
+    project = make_project({"BTC": 500}, latency=0.4)
+    piped = project.crawl("-s", "DOWNLOAD_DELAY=0").expect(0)
+    for seen in runs:
+        assert seen.end() == 0
+        assert "\x1b" not in seen.raw
+        assert all(LOG_LINE.fullmatch(text) or TABLE_LINE.fullmatch(text) for text in seen.screen), seen.screen
+    assert "\x1b" not in piped.text
+    assert all(LOG_LINE.fullmatch(text) for text in piped.err.splitlines())
+
+
+# --- estimate=1 ---------------------------------------------------------------------------------------------------
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """All but what SQLite itself puts beside a file in WAL mode for a reader."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(("-shm", "-wal"))]
+    return {str(path): path.read_bytes() for path in paths}
+
+
+def estimated(text: str) -> tuple[int, int]:
+    """Calls and credits."""
+    calls = re.search(r"^calls +about ([\d,]+)", text, re.MULTILINE)
+    credits_ = re.search(r"^cost +about ([\d,]+) credits", text, re.MULTILINE)
+    assert calls
+    assert credits_
+    return int(calls[1].replace(",", "")), int(credits_[1].replace(",", ""))
+
+
+def test_the_estimate_of_a_refresh_is_what_it_then_uses(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 1000, "ethereum": 450, "one": 1, "nobody": 0})
+    project.crawl().expect(0)
+    project.api.clear_calls()
+    before = files(project.folder)
+
+    told = project.crawl("-a", "refresh=0s", "-a", "estimate=1", env={"KOL_API_KEY": "", "KOL_CREDIT_PRICE": "0.01"})
+
+    assert project.api.calls == []
+    assert files(project.folder) == before
+    assert "4 due (4 refresh)" in told.expect(0).out
+    assert "10 for 4 KOLs, by the list read last time" in told.out
+    assert "1,580 credits, $15.80" in told.out  # 5 full pages, 450, and 60 each for one and nobody
+    used = stats(project.crawl("-a", "refresh=0s", "-s", "STATS_DUMP=True").expect(0))
+    assert estimated(told.out) == (used["api/calls"], used["api/credits_estimated"])
+
+
+def test_an_estimate_beside_a_run_subtracts_what_is_cached(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 5000, "new": 3}, latency=0.2)
+    first = project.start_crawl("-a", "kols=BTC")
+    project.api.wait_for_calls(4)
+
+    told = project.crawl("-a", "estimate=1", "-a", "dry_run=1").expect(0)
+
+    assert first.poll() is None
+    kill(first)
+    assert "2 due (1 begun, 1 new)" in told.out
+    (cached,) = re.findall(r"^cache +(\d+) pages? of these lists", told.out, re.MULTILINE)
+    assert int(cached) >= 3
+    assert estimated(told.out)[0] == max(10 - int(cached), 5) + 10
+    assert "by the usual 1,900 users" in told.out
+    assert "next      scrapy crawl followings -a dry_run=1 -s DOWNLOAD_DELAY=0" in told.out
+
+
+def test_an_estimate_of_the_sandbox_writes_nothing(make_project: MakeProject) -> None:
+    project = make_project({})
+    told = project.crawl("-a", "sandbox=1", "-a", "estimate=1", "-a", "max_calls=30", "-a", "limit=5").expect(0)
+    assert "5 due (5 new); 3 more KOLs beyond the limit" in told.out
+    assert estimated(told.out) == (30, 5700)
+    assert not (project.cache / "sandbox").exists()
+
+
+def test_an_estimate_needs_the_source_table(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 3})
+    project.sql("DROP TABLE twitter_kol")
+    told = project.crawl("-a", "estimate=1").expect(1)
+    assert told.out == ""
+    assert "scrapy initdb" in told.err.splitlines()[-1]
