@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: demo test check clean
+.PHONY: demo test check chaos bench clean
 
 demo: $(VENV)/.runs
 	$(BIN)/scrapy crawl followings -a sandbox=1 -s DOWNLOAD_DELAY=0.1
@@ -16,6 +16,15 @@ check: $(VENV)/.tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The long variants: 200 kills, more seeds, 10,000 examples.
+chaos: $(VENV)/.tests
+	$(BIN)/python -m tests.chaos
+	KOL_TEST_SEEDS=5 KOL_TEST_EXAMPLES=10000 $(BIN)/python -m pytest -n auto \
+	  tests/e2e/test_soak.py tests/e2e/test_damage.py tests/test_wild_input.py tests/db/test_wild_rows.py
+
+bench: $(VENV)/.benches
+	$(BIN)/python -m benchmarks
+
 $(VENV)/.runs: requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -23,6 +32,10 @@ $(VENV)/.runs: requirements.txt
 
 $(VENV)/.tests: requirements-dev.txt $(VENV)/.runs
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+$(VENV)/.benches: benchmarks/requirements.txt $(VENV)/.runs
+	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	touch $@
 
 clean:

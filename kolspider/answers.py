@@ -131,6 +131,8 @@ class AnswerMiddleware:
             request.meta["kol"].user_name, request.meta["number"], error.message, wait, times + 1,
             self._retries(error.kind),
         )  # fmt: skip
+        name, number = request.meta["kol"].user_name, request.meta["number"]
+        self._run.work.wait(name, f"{name} asks for page {number} again", wait, why=error.message)
         await self._run.wait(wait)
         again = request.copy()
         again.meta["asked_again"] = times + 1

@@ -23,6 +23,13 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _RETRIABLE = (State.PARTIAL, State.NOT_FOUND, State.FAILED)
 
 
+def _decoded(raw: str) -> str:
+    """`raw` without blanks around it; a terminal passes on bytes that are no UTF-8 as lone surrogates."""
+    if not raw.isascii() and any("\ud800" <= char <= "\udfff" for char in raw):
+        raise ValueError("is not UTF-8")
+    return raw.strip()
+
+
 def _flag(raw: str) -> bool:
     if raw.lower() not in _BOOLS:
         raise ValueError("is neither 1 nor 0")
@@ -112,6 +119,12 @@ class Arguments:
         "dry_run=1",
         "real API calls, no database write; the pages are cached and not bought again",
     )
+    estimate: bool = _argument(
+        _flag,
+        False,
+        "estimate=1",
+        "what the same command without it would cost: no API call, no write, no key",
+    )
     test: bool = _argument(
         _flag,
         False,
@@ -141,7 +154,7 @@ class Arguments:
             if name not in known:
                 raise WrongUsage(f"unknown argument -a {name}=...; the arguments are {', '.join(known)}")
             try:
-                values[name] = known[name].metadata["parse"](value.strip())
+                values[name] = known[name].metadata["parse"](_decoded(value))
             except ValueError as error:
                 shown = "" if name == "api_key" else value
                 raise WrongUsage(f"-a {name}={shown} {error} (example: -a {known[name].metadata['example']})") from None
@@ -150,6 +163,11 @@ class Arguments:
             arguments = replace(arguments, replay="all")
         _check_contradictions(arguments)
         return arguments
+
+    @property
+    def needs_no_key(self) -> bool:
+        """Whether the API is asked for nothing."""
+        return bool(self.replay) or self.test or self.estimate
 
     def of_job(self) -> dict[str, Any]:
         """What makes a job the same job: all but the key, and the cap, which is one run's own."""
@@ -168,7 +186,7 @@ def _check_contradictions(arguments: Arguments) -> None:
     given = {known.name for known in fields(arguments) if getattr(arguments, known.name) != known.default}
     if arguments.test and (others := given - {"test", "limit"}):
         raise WrongUsage(f"-a test=1 goes with limit alone, not with {', '.join(sorted(others))}")
-    if arguments.replay and (others := given & {"refresh", "retry", "max_calls", "dry_run"}):
+    if arguments.replay and (others := given & {"refresh", "retry", "max_calls", "dry_run", "estimate"}):
         raise WrongUsage(f"a replay asks the API for nothing, so it can't have {', '.join(sorted(others))}")
 
 

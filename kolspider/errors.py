@@ -5,13 +5,19 @@ from scrapy.exceptions import IgnoreRequest
 __all__ = ["NotAsked", "StopRun", "UserError", "WrongUsage"]
 
 
+_LONGEST = 2000
+"""Characters of a message: room for the DDL of every column."""
+
+
 class UserError(Exception):
     """Something the user can act on. The message is one line: what happened, to what, what to do next."""
 
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))  # what was typed, or what a server says, may hold line breaks
+        # What was typed, or what a server says, may hold line breaks, a terminal's commands, and no end.
+        visible = "".join(char if char.isprintable() else " " for char in message[: _LONGEST * 2])
+        super().__init__(" ".join(visible.split())[:_LONGEST])
 
 
 class StopRun(UserError):  # noqa: N818 - says what happens; an Error suffix would not

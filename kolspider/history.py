@@ -81,7 +81,7 @@ class History:
             rows=count("rows/upserted"),
             rejects=sum(counts("rows/rejected").values()),
             credits=count("api/credits_estimated"),
-            dollars=count("api/credits_estimated") * self._run.config.provider.credit_usd,
+            dollars=count("api/credits_estimated") * self._run.config.credit_usd,
             db_retries=count("db/retries"),
             errors=counts("api/errors"),
         )

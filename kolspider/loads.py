@@ -66,7 +66,9 @@ class Loads:
             self._whole[kol.handle] = f"KOL {kol.user_name}: complete, {size}"
         elif state is State.FETCHED:
             logger.info("KOL %s: fetched, %s", kol.user_name, size)
+            self._run.work.done[state] += 1
         else:
+            self._run.work.done[state] += 1
             logger.warning("KOL %s: %s, %s: %s", kol.user_name, state, reason, _WHAT_NEXT[state])
         with suppress(NotAsked), self._run.disk():
             self._run.kols.end(kol.handle, state, reason, pages, users, bought=bought > 0)
@@ -74,6 +76,7 @@ class Loads:
 
     def list_had_ended(self, kol: Kol) -> None:
         """The list ended in an earlier run: it may be done already, or will be when its pages are committed."""
+        self._run.work.done[State.COMPLETE] += 1
         with suppress(NotAsked), self._run.disk():
             self._settle(kol.handle)
 
@@ -84,3 +87,4 @@ class Loads:
         state = self._run.kols.settle(handle, evict=self._run.config.cache_evict)
         if state is State.COMPLETE and handle in self._whole:
             logger.info(self._whole.pop(handle))
+            self._run.work.done[state] += 1

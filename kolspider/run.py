@@ -15,7 +15,9 @@ from kolspider.history import History
 from kolspider.job import Job
 from kolspider.loads import Loads
 from kolspider.rejects import RejectsFile
+from kolspider.repeats import Repeats
 from kolspider.store.database import FILE_NAME, connect, target_id, transaction
+from kolspider.store.forecast import Forecast
 from kolspider.store.kols import Kols
 from kolspider.store.lock import DirectoryLock
 from kolspider.store.pages import Pages
@@ -24,9 +26,10 @@ from kolspider.store.runs import Runs
 from kolspider.store.salvage import is_damage, mark_damaged, salvage_if_damaged
 from kolspider.store.selection import Selection
 from kolspider.wording import counted
+from kolspider.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from scrapy.crawler import Crawler
 
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from kolspider.db.base import Database, Table
     from kolspider.writer import Writer
 
-__all__ = ["Run", "run_of"]
+__all__ = ["Run", "choose_due", "run_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +60,9 @@ class Run:
         """Why the run was stopped early, if it was."""
         self.writer: Writer | None = None
         """Set by the pipeline; a dry run has none."""
+        self.work = Work()
         self.loads = Loads(self)
+        self.repeats = Repeats()
         self._crawler: Crawler | None = None
         self._closing: asyncio.Task[None] | None = None
         self.database = database
@@ -84,7 +89,7 @@ class Run:
     def _tell_of_losses(self) -> None:
         """Say what earlier runs have bought and this one will not find."""
         path, provider = self.config.cache_dir / FILE_NAME, self.config.provider
-        page = provider.price(provider.page_size, provider.page_size) * provider.credit_usd
+        page = provider.price(provider.page_size, provider.page_size) * self.config.credit_usd
         if salvaged := salvage_if_damaged(self.config.cache_dir):
             logger.warning(
                 "%s was damaged: %s and %s could be read and are kept; %s of whole lists are lost and bought again "
@@ -106,6 +111,7 @@ class Run:
         self.pages = Pages(self._connection, name, target)
         self.kols = Kols(self._connection, name, target, self.pages)
         self.selection = Selection(self._connection, name, target)
+        self.forecast = Forecast(self._connection, config.provider)
         self.runs = Runs(self._connection, name, target)
         self.rejects = RejectsFile(config.cache_dir / "rejects.jsonl")
         noted = self._connection.execute("SELECT value FROM note WHERE key = ?", (_REJECTS_SIZE,)).fetchone()
@@ -130,7 +136,7 @@ class Run:
         return table
 
     def _select(self) -> None:
-        arguments, selection, database = self.arguments, self.selection, self.database
+        arguments, selection = self.arguments, self.selection
         job = Job.load(self.config.jobdir, arguments.of_job()) if self.config.jobdir else None
         if arguments.replay:
             selection.read_cached(waiting_only=arguments.replay == "pending")
@@ -140,25 +146,16 @@ class Run:
                 )
             selection.choose_all(None if job else arguments.limit)
         else:
-            if job:
-                selection.read(job.kols)
-            elif arguments.kols:
-                selection.read(kol.user_name for kol in arguments.kols)
-            else:
-                try:
-                    selection.read(database.handles(self.config.source_table))
-                    selection.is_the_source = True
-                except database.errors as error:
-                    raise StopRun(database.explain(error)) from None
-            selection.choose_due(
-                now=job.began_at if job else time.time(),
-                refresh=arguments.refresh,
-                retry=arguments.retry,
-                limit=None if job else arguments.limit,
-                keep_done=job is not None,
-            )
+            choose_due(selection, arguments, job, self._source)
         if self.config.jobdir and not job:
             Job.begin(self.config.jobdir, arguments.of_job(), selection.handles())
+
+    def _source(self) -> Iterator[str | None]:
+        """The handles of the source table."""
+        try:
+            yield from self.database.handles(self.config.source_table)
+        except self.database.errors as error:
+            raise StopRun(self.database.explain(error)) from None
 
     def attach(self, crawler: Crawler) -> None:
         """Tell the run which crawl is its own."""
@@ -258,6 +255,26 @@ class Run:
         self.database.close()
         self._connection.close()
         self.lock.release()
+
+
+def choose_due(
+    selection: Selection, arguments: Arguments, job: Job | None, source: Callable[[], Iterable[str | None]]
+) -> None:
+    """Select the KOLs that a run with these arguments, or of this job, works on."""
+    if job:
+        selection.read(job.kols)
+    elif arguments.kols:
+        selection.read(kol.user_name for kol in arguments.kols)
+    else:
+        selection.read(source())
+        selection.is_the_source = True
+    selection.choose_due(
+        now=job.began_at if job else time.time(),
+        refresh=arguments.refresh,
+        retry=arguments.retry,
+        limit=None if job else arguments.limit,
+        keep_done=job is not None,
+    )
 
 
 def run_of(crawler: Crawler) -> Run:

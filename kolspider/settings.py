@@ -28,11 +28,13 @@ KOL_SOURCE_TABLE = _setting("KOL_SOURCE_TABLE", "twitter_kol")
 KOL_TARGET_TABLE = _setting("KOL_TARGET_TABLE", "twitter_kol_all")
 KOL_CACHE_DIR = _setting("KOL_CACHE_DIR", ".kol_cache")  # beside scrapy.cfg; on a local disk, for its lock
 KOL_CACHE_EVICT = _setting("KOL_CACHE_EVICT", "False")  # kept by default: a reload from pages costs nothing
+KOL_CREDIT_PRICE = _setting("KOL_CREDIT_PRICE", "")  # US dollars a credit; empty: the provider's list price
 KOL_DORIS_LOAD = _setting("KOL_DORIS_LOAD", "insert")  # or stream_load: over HTTP, for bulk reloads
 KOL_DORIS_HTTP = _setting("KOL_DORIS_HTTP", "")  # http://fe:8030, for stream_load; user and password are KOL_DB_URL's
 KOL_FLUSH_ROWS = _setting("KOL_FLUSH_ROWS", "2000")  # Doris wants 500 to 5,000 rows an INSERT
 KOL_FLUSH_SECS = _setting("KOL_FLUSH_SECS", "10")  # and a new version every 5 to 30 s at most
 KOL_DB_RETRY_SECS = _setting("KOL_DB_RETRY_SECS", "60")  # a database restart is ridden through
+KOL_PROGRESS = _setting("KOL_PROGRESS", "1")  # what a run is at: live on a terminal, else a log line every 30 s
 KOL_SUMMARY_FILE = _setting("KOL_SUMMARY_FILE", "")  # the closing table as JSON, for schedulers; empty: none
 KOL_RETRY_SECS = _setting("KOL_RETRY_SECS", "5")  # first wait after a failed call; doubles each time
 DOWNLOAD_DELAY = _setting("DOWNLOAD_DELAY", "2")  # seconds between API requests; cached pages do not wait
@@ -89,6 +91,7 @@ EXTENSIONS_BASE = {
     "scrapy.extensions.feedexport.FeedExporter": 0,
     "kolspider.extensions.outcome.Outcome": 500,
     "kolspider.extensions.history.KeepHistory": 510,
+    "kolspider.extensions.progress.Progress": 520,
 }
 
 # --- items ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kolspider.states import State
-from kolspider.wording import counted
+from kolspider.wording import counted, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ class Summary:
             stats=stats,
             error=str(run.error or ""),
             target=f"{run.database.label} {run.config.target_table}",
-            credit_usd=run.config.provider.credit_usd,
+            credit_usd=run.config.credit_usd,
             replay=bool(run.arguments.replay),
             dry_run=run.arguments.dry_run,
             waiting=run.selection.count_waiting(),
@@ -94,7 +94,7 @@ class Summary:
         yield _line(
             "API", f"{counted(self._count('api/calls'), 'call')}, about {self._credits:,} credits (${dollars:.2f})"
         )
-        yield _line("time", _duration(float(self.stats.get("elapsed_time_seconds") or 0)))
+        yield _line("time", duration(float(self.stats.get("elapsed_time_seconds") or 0)))
         yield _line("table", self.target + (" (not written: dry run)" if self.dry_run else ""))
         for kol in self.troubled:
             yield _line(kol.state, f"{kol.user_name}: {kol.reason}")
@@ -143,6 +143,7 @@ class Summary:
         users = {
             "read": self._count("users/read"),
             "written": self._count("rows/upserted"),
+            "repeated": self._count("rows/repeated"),
             "set_aside": self._counts("rows/rejected/"),
             "clipped": self._counts("rows/clipped/"),
             "out_of_range": self._counts("rows/out_of_range/"),
@@ -170,6 +171,8 @@ class Summary:
     def _users(self) -> Iterator[str]:
         yield f"{self._count('users/read'):,} read"
         yield f"{self._count('rows/upserted'):,} rows written"
+        if repeated := self._count("rows/repeated"):
+            yield f"{repeated:,} repeats of these"
         if set_aside := self._counts("rows/rejected/"):
             yield f"{sum(set_aside.values()):,} set aside ({', '.join(set_aside)})"
         if out_of_range := self._counts("rows/out_of_range/"):
@@ -226,12 +229,6 @@ def _without_once(command: Sequence[str]) -> list[str]:
 
 def _line(name: str, text: str) -> str:
     return f"{name:<9} {text}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
 def _iso(time: Any) -> str | None:

@@ -20,6 +20,7 @@ from kolspider.command import KeepLines
 from kolspider.config import PROJECT_DIR, Config, boolean
 from kolspider.db import open_database
 from kolspider.errors import StopRun, UserError, WrongUsage
+from kolspider.estimate import estimate
 from kolspider.exporters import FORMATS
 from kolspider.files import make_directory, write_atomically
 from kolspider.job import Job
@@ -102,7 +103,7 @@ class Command(CrawlCommand):
             config = Config.from_settings(settings)
             self._config = replace(config, api_key=self._arguments.api_key or config.api_key)
             self._database = open_database(self._config.db_url, base=PROJECT_DIR, stream_load=self._config.stream_load)
-            if not (self._config.api_key or self._arguments.replay or self._arguments.test):
+            if not (self._config.api_key or self._arguments.needs_no_key):
                 raise WrongUsage("KOL_API_KEY is not set; put it into .env, or try -a sandbox=1, which needs none")
             if self._config.jobdir:
                 Job.load(self._config.jobdir, self._arguments.of_job())
@@ -139,13 +140,15 @@ class Command(CrawlCommand):
             _check_writable(Path(log_file), "LOG_FILE")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        """Run the crawl, or the checks of test=1."""
+        """Run the crawl, the checks of test=1, or the estimate."""
         redact_logs(self._config.api_key, *self._database.secrets)
         if self._settings["LOG_LEVEL"] != "DEBUG":
             _quiet_scrapy()
         try:
             if self._arguments.test:
                 self.exitcode = preflight(self._arguments, self._config, self._database)
+            elif self._arguments.estimate:
+                estimate(self._arguments, self._config, self._database, self._typed)
             else:
                 self._crawl()
         except UserError as error:

@@ -156,7 +156,7 @@ def _bought_before(store: Store, config: Config) -> list[Spent]:
 
 
 def _dollars(config: Config, users: int) -> float:
-    return config.provider.price(users, config.provider.page_size) * config.provider.credit_usd
+    return config.provider.price(users, config.provider.page_size) * config.credit_usd
 
 
 def _paces(runs: Runs, latest: list[RunRecord]) -> list[Pace]:
