@@ -13,7 +13,7 @@ from benchmarks.databases import DorisTarget, MariaDB, SqliteFile
 from benchmarks.measure import Cost, RunError, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from benchmarks.databases import Target
     from benchmarks.inputs import Input
@@ -79,13 +79,22 @@ def _compare(found: dict[str, tuple[object, ...]], expected: dict[str, tuple[obj
 def contestants(stage: Stage) -> list[Contestant]:
     """All of them, those to compare next to each other."""
     sqlite = SqliteFile(stage.folder / "target.db")
-    doris = _ours(stage, "Doris double", stage.doris) if stage.doris else []
+    doris = []
+    if stage.doris:
+        by_http = {"KOL_DORIS_LOAD": "stream_load", "KOL_DORIS_HTTP": stage.doris.http}
+        doris = [
+            *_ours(stage, "Doris double, INSERT", stage.doris),
+            *_ours(stage, "Doris double, Stream Load", stage.doris, by_http),
+        ]
     return [*_ours(stage, "MariaDB", stage.mariadb), *_peers(stage), *_ours(stage, "SQLite", sqlite), *doris]
 
 
-def _ours(stage: Stage, target_name: str, target: Target) -> list[Contestant]:
+def _ours(
+    stage: Stage, target_name: str, target: Target, settings: Mapping[str, str] | None = None
+) -> list[Contestant]:
     cache = stage.cache(target_name)
     environment = {
+        **(settings or {}),
         **SETTINGS,
         "KOL_API_URL": stage.api_url,
         "KOL_DB_URL": target.url,

@@ -79,8 +79,8 @@ class SqliteFile:
 class DorisTarget:
     """The tests' double of Doris: it says what ours costs, nothing of what Doris can do."""
 
-    def __init__(self, url: str, connect: dict[str, Any]) -> None:
-        self.url = url
+    def __init__(self, url: str, http: str, connect: dict[str, Any]) -> None:
+        self.url, self.http = url, http
         self._connect = connect
 
     def empty(self, kols: Iterable[str]) -> None:
@@ -105,7 +105,7 @@ def doris_double() -> Iterator[DorisTarget | None]:
         return
     with DorisDouble(backends=3) as doris:
         where = {"host": "127.0.0.1", "port": doris.port, "user": USER, "database": DATABASE, "charset": "utf8mb4"}
-        yield DorisTarget(doris.url(), {**where, "password": PASSWORD.encode()})
+        yield DorisTarget(doris.url(), doris.http, {**where, "password": PASSWORD.encode()})
 
 
 class MariaDB:

@@ -133,11 +133,13 @@ class _Estimate:
 
     @property
     def _range(self) -> str:
-        """What 19 in 20 such runs cost, as far as chance goes: lists differ a lot, many together do not."""
+        """What 19 in 20 such runs cost, as far as chance goes: lists differ a lot, many together do not. The average
+        is the less sure the fewer lists it is of."""
         total, average = self._total, self._average
         if not total.kols_average or self._part < 1:
             return ""
-        spread = 2 * average.spread * sqrt(total.kols_average)
+        kols, lists = total.kols_average, average.lists
+        spread = 2 * average.spread * sqrt(kols * (1 + kols / lists if lists else 1))
         least = total.credits_known + total.kols_average * self._config.provider.price(
             0, self._config.provider.page_size
         )

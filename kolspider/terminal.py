@@ -40,6 +40,7 @@ class LiveBlock:
         self._stream = stream
         self._lock = threading.RLock()
         self._lines: Sequence[str] = ()
+        self._closed = False
         self._handlers: list[logging.StreamHandler[Any]] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -58,11 +59,12 @@ class LiveBlock:
         """Erase the block, and give the terminal back. More than once does no harm."""
         with self._lock:
             self.show(())
-            for handler in self._handlers:
-                handler.setStream(self._stream)
-            self._handlers.clear()
-            if sys.stderr is self:
-                sys.stderr = self._stream
+            self._closed = True
+        for handler in self._handlers:  # without our lock: a thread that logs has the handler's, and may wait for ours
+            handler.setStream(self._stream)
+        self._handlers.clear()
+        if sys.stderr is self:
+            sys.stderr = self._stream
 
     @property
     def size(self) -> os.terminal_size:
@@ -76,7 +78,7 @@ class LiveBlock:
     def show(self, lines: Sequence[str]) -> None:
         """Draw the block with these lines, in place of those before."""
         with self._lock:
-            if lines == self._lines:
+            if self._closed or lines == self._lines:
                 return
             erased = _ERASE if self._lines else ""
             self._lines = lines

@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import sys
+import threading
 
 import pyte
 import pytest
@@ -57,6 +58,7 @@ def test_the_log_goes_above_the_block() -> None:
     assert terminal.shown == [*(f"log line {n}" for n in range(12, 21)), "three"]
     block.close()
     block.close()
+    block.show(["too late"])
     assert terminal.shown == [f"log line {n}" for n in range(12, 21)]
 
 
@@ -138,3 +140,18 @@ def test_a_dumb_terminal_is_none(monkeypatch: pytest.MonkeyPatch, term: str | No
         monkeypatch.setenv("TERM", term)
     assert is_live(Terminal()) is live
     assert not is_live(io.StringIO())
+
+
+def test_a_thread_that_logs_while_it_is_closed_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setattr(logging.root, "handlers", [logging.StreamHandler(terminal)])
+    for _ in range(20):
+        block = Block(terminal)
+        block.open()
+        block.show(["block"])
+        thread = threading.Thread(target=lambda: [logging.getLogger("t").warning("x" * 30) for _ in range(50)])
+        thread.start()
+        block.close()
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+    assert set(terminal.shown) == {"x" * 30}

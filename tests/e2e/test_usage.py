@@ -140,8 +140,10 @@ def test_a_second_run_at_the_same_time_is_refused_and_the_first_goes_on(make_pro
     project.api.wait_for_calls(1)
 
     look = project.start_crawl("-a", "test=1")  # only looks, so it may
+    create = project.start("initdb")  # what is there it leaves as it is
     second = project.crawl().expect(2)
     assert "BTC" in finish(look).expect(0).out
+    finish(create).expect(0)
 
     (line,) = (line for line in second.err.splitlines() if line.startswith("kolspider: "))
     assert str(project.cache) in line
