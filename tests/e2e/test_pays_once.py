@@ -8,8 +8,6 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import pytest
-
 from kolspider.sandbox import Fault
 from tests.e2e.harness import KEY, expected_rows, finish, rows_of_pages, wait_until
 from tests.mariadb import PASSWORD
@@ -25,10 +23,8 @@ AT_ONCE = 8
 """CONCURRENT_REQUESTS: what can be in flight when a process dies."""
 BUSY_SECS = 6
 """What a busy machine may need for the rest of a shutdown; the answer that is waited for takes 60 s."""
-COMMITS_OFTEN = ("-s", "KOL_FLUSH_ROWS=300", "-s", "KOL_FLUSH_SECS=0.1")
 
 
-@pytest.mark.parametrize("db_url", ["sqlite", "mariadb"], indirect=True)  # for Doris: test_doris.py
 def test_a_list_whose_last_commit_was_all_that_a_dead_run_did_is_complete_after_the_next(
     make_project: MakeProject,
 ) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pyte
 
-from tests.e2e.harness import FAST, kill, stats
+from tests.e2e.harness import FAST, finish, kill, stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,17 +186,18 @@ def test_an_estimate_beside_a_run_subtracts_what_is_cached(make_project: MakePro
     assert "next      scrapy crawl followings -a dry_run=1 -s DOWNLOAD_DELAY=0" in told.out
 
 
-def test_an_estimate_of_the_sandbox_writes_nothing(make_project: MakeProject) -> None:
-    project = make_project({})
-    told = project.crawl("-a", "sandbox=1", "-a", "estimate=1", "-a", "max_calls=30", "-a", "limit=5").expect(0)
-    assert "5 due (5 new); 3 more KOLs beyond the limit" in told.out
-    assert estimated(told.out) == (30, 5700)
-    assert not (project.cache / "sandbox").exists()
-
-
-def test_an_estimate_needs_the_source_table(make_project: MakeProject) -> None:
+def test_an_estimate_needs_the_source_table_but_in_the_sandbox_where_it_writes_nothing(
+    make_project: MakeProject,
+) -> None:
     project = make_project({"BTC": 3})
     project.sql("DROP TABLE twitter_kol")
-    told = project.crawl("-a", "estimate=1").expect(1)
+    words = ("-a", "estimate=1", "-a", "max_calls=30", "-a", "limit=5")
+    sandbox = project.start_crawl("-a", "sandbox=1", *words)  # beside the other: each takes a second
+    told = project.crawl(*words).expect(1)
     assert told.out == ""
     assert "scrapy initdb" in told.err.splitlines()[-1]
+
+    told = finish(sandbox).expect(0)
+    assert "5 due (5 new); 3 more KOLs beyond the limit" in told.out
+    assert estimated(told.out) == (30, 5700)
+    assert not project.cache.exists()
