@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
 
-from kolspider.config import PROJECT_DIR, Config
+from kolspider.config import PROJECT_DIR, Config, point_at_sandbox
 from kolspider.db import open_database
 from kolspider.errors import UserError, WrongUsage
 from kolspider.handles import HandleError, normalise
@@ -41,6 +41,7 @@ class ProjectCommand(ScrapyCommand):
         """Keep the examples' lines."""
         super().add_options(parser)
         parser.formatter_class = KeepLines
+        parser.add_argument("--sandbox", action="store_true", help="of what -a sandbox=1 made, not of your own data")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Read the settings, then do the command's work."""
@@ -49,6 +50,8 @@ class ProjectCommand(ScrapyCommand):
             unknown = [arg for arg in args if arg.startswith("-")]
             if unknown:
                 raise WrongUsage(f"unknown option {unknown[0]}; it takes {self.syntax()}")
+            if opts.sandbox:
+                point_at_sandbox(self.settings)
             config = Config.from_settings(self.settings)
             database = open_database(config.db_url, base=PROJECT_DIR, stream_load=config.stream_load)
             try:

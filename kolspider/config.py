@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from kolspider.providers.base import Provider
 
-__all__ = ["PROJECT_DIR", "Config", "boolean"]
+__all__ = ["PROJECT_DIR", "Config", "boolean", "point_at_sandbox"]
 
 PROJECT_DIR = Path(__file__).resolve().parents[1]
 """Where scrapy.cfg is; relative paths in settings start here."""
@@ -121,6 +121,21 @@ def _check_scrapy(settings: BaseSettings) -> None:
         elif isinstance(default, int | float) and default >= 0:
             is_whole = isinstance(default, int) and not name.endswith(("_DELAY", "_TIMEOUT"))
             _number(settings, name, int if is_whole else float, name.startswith(("CONCURRENT_", "REACTOR_")))
+
+
+def point_at_sandbox(settings: BaseSettings) -> None:
+    """Nothing of the user's is touched: cache, ledger and database are in a folder of their own."""
+    folder = PROJECT_DIR / Path(str(settings["KOL_CACHE_DIR"])).expanduser() / "sandbox"
+    for name, value in {
+        "KOL_CACHE_DIR": str(folder),
+        "KOL_DB_URL": f"sqlite:///{folder / 'sandbox.db'}",
+        "KOL_SOURCE_TABLE": "twitter_kol",
+        "KOL_TARGET_TABLE": "twitter_kol_all",
+        "KOL_API_PROVIDER": "twitterapi_io",
+        "KOL_API_URL": "",
+        "KOL_API_KEY": "sandbox-key",
+    }.items():
+        settings.set(name, value, priority="cmdline")
 
 
 def _text(settings: BaseSettings, name: str) -> str:

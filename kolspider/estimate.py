@@ -116,7 +116,7 @@ class _Estimate:
             f"; {counted(total.kols_whole, 'KOL')} {_need(total.kols_whole)} nothing else" if total.kols_whole else ""
         )
         if not total.cached:
-            return "no page of these lists is here yet"
+            return "no page of these readings is here yet"
         return f"{counted(total.cached, 'page')} of these lists {_are(total.cached)} here and cost nothing{whole}"
 
     def _grounds(self, total: Total) -> Iterator[str]:

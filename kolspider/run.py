@@ -92,8 +92,8 @@ class Run:
         page = provider.price(provider.page_size, provider.page_size) * self.config.credit_usd
         if salvaged := salvage_if_damaged(self.config.cache_dir):
             logger.warning(
-                "%s was damaged: %s and %s could be read and are kept; %s of whole lists are lost and bought again "
-                "(about $%.2f), as are those of unfinished lists; the damaged file is now %s",
+                "%s was damaged: %s and %s could be read and are kept; what could not is bought again (%s of whole "
+                "lists, about $%.2f, and what unfinished lists had); the damaged file is now %s",
                 path, counted(salvaged.pages, "page"), counted(salvaged.kols, "KOL"),
                 counted(salvaged.lost_pages, "page"), salvaged.lost_pages * page, salvaged.aside,
             )  # fmt: skip

@@ -172,7 +172,7 @@ class Summary:
         yield f"{self._count('users/read'):,} read"
         yield f"{self._count('rows/upserted'):,} rows written"
         if repeated := self._count("rows/repeated"):
-            yield f"{repeated:,} repeats of these"
+            yield f"{counted(repeated, 'repeat')} of these"
         if set_aside := self._counts("rows/rejected/"):
             yield f"{sum(set_aside.values()):,} set aside ({', '.join(set_aside)})"
         if out_of_range := self._counts("rows/out_of_range/"):

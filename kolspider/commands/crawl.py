@@ -97,7 +97,7 @@ class Command(CrawlCommand):
             settings = self._settings
             self._arguments = Arguments.parse(opts.spargs, ignore_missing=boolean(settings, "HTTPCACHE_IGNORE_MISSING"))
             if self._arguments.sandbox:
-                _point_at_sandbox(settings)
+                point_at_sandbox(settings)
             if self._arguments.replay:
                 settings.set("HTTPCACHE_IGNORE_MISSING", True, priority="cmdline")
             config = Config.from_settings(settings)
@@ -230,21 +230,6 @@ def _check_writable(path: Path, what: str) -> None:
     target = path if path.exists() else path.absolute().parent
     if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
         raise WrongUsage(f"{what} {path} can't be written: is there such a folder, and is it yours?")
-
-
-def _point_at_sandbox(settings: BaseSettings) -> None:
-    """Nothing of the user's is touched: cache, ledger and database are in a folder of their own."""
-    folder = PROJECT_DIR / Path(str(settings["KOL_CACHE_DIR"])).expanduser() / "sandbox"
-    for name, value in {
-        "KOL_CACHE_DIR": str(folder),
-        "KOL_DB_URL": f"sqlite:///{folder / 'sandbox.db'}",
-        "KOL_SOURCE_TABLE": "twitter_kol",
-        "KOL_TARGET_TABLE": "twitter_kol_all",
-        "KOL_API_PROVIDER": "twitterapi_io",
-        "KOL_API_URL": "",
-        "KOL_API_KEY": "sandbox-key",
-    }.items():
-        settings.set(name, value, priority="cmdline")
 
 
 def _sandbox(key: str) -> Sandbox:
