@@ -86,6 +86,7 @@ class MappedPage:
     """A page with its users turned into rows of the target table."""
 
     page: FollowingsPage
+    """Without its users."""
     rows: list[Row] = field(default_factory=list)
     """Not those that an earlier page of this run has brought already, with the same values."""
     rejects: list[Reject] = field(default_factory=list)

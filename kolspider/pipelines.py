@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kolspider.fitting import Fitter
@@ -41,7 +42,7 @@ class MapPipeline:
 
     def process_item(self, item: FollowingsPage) -> MappedPage:
         """Map one page; the users that can't be mapped do not hold up the others."""
-        mapped = MappedPage(item)
+        mapped = MappedPage(replace(item, users=[]))  # what is behind has no use for them, and may wait long
         repeats = self._repeats
         for raw in item.users:
             user = self._followed_user(raw)

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 _FLUSH_BYTES = 4_000_000
 """A batch is also written at about this size: MySQL's smallest usual max_allowed_packet is 16 MB, and Doris
 takes 1 to 8 MB an INSERT best."""
+_FLUSH_PAGES = 200
+"""Or of so many pages, which may bring next to no rows: those that repeat what is in the table."""
 _BATCHES_WAITING = 2
 """How many batches may wait before pages are held back: memory stays flat while the database is slow."""
 
@@ -130,7 +132,11 @@ class Writer:
             return bool(self._pages) or not self._closing
 
     def _is_full(self, batches: int) -> bool:
-        return self._rows >= self._run.config.flush_rows * batches or self._bytes >= _FLUSH_BYTES * batches
+        return (
+            self._rows >= self._run.config.flush_rows * batches
+            or self._bytes >= _FLUSH_BYTES * batches
+            or len(self._pages) >= _FLUSH_PAGES * batches
+        )
 
     async def _write_batch(self) -> None:
         pages, owners = self._take_batch()

@@ -17,7 +17,7 @@ from scrapy.exceptions import UsageError
 
 from kolspider.arguments import HELP, Arguments
 from kolspider.command import KeepLines
-from kolspider.config import PROJECT_DIR, Config, boolean
+from kolspider.config import PROJECT_DIR, Config, boolean, point_at_sandbox
 from kolspider.db import open_database
 from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.estimate import estimate
