@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sqlite3
 import sys
 from abc import abstractmethod
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ from kolspider.config import PROJECT_DIR, Config, point_at_sandbox
 from kolspider.db import open_database
 from kolspider.errors import UserError, WrongUsage
 from kolspider.handles import HandleError, normalise
+from kolspider.store.damage import is_damage, mark_damaged
+from kolspider.store.database import FILE_NAME, MENDS
 
 if TYPE_CHECKING:
     from kolspider.db import Database
@@ -61,6 +64,11 @@ class ProjectCommand(ScrapyCommand):
         except UserError as error:
             print(f"kolspider: {error}", file=sys.stderr)
             self.exitcode = error.exit_code
+        except sqlite3.Error as error:
+            if is_damage(error):
+                mark_damaged(config.cache_dir / FILE_NAME)
+            print(f"kolspider: {config.cache_dir / FILE_NAME} can't be used: {error}; {MENDS}", file=sys.stderr)
+            self.exitcode = 1
 
     @abstractmethod
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:

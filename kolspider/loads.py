@@ -36,6 +36,8 @@ class Loads:
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self.pages = 0
+        """Handed over so far."""
         self._waiting: dict[str, int] = {}
         """Pages handed over and not committed, by handle."""
         self._whole: dict[str, str] = {}
@@ -43,6 +45,7 @@ class Loads:
 
     def handed_over(self, page: FollowingsPage) -> None:
         """The page's rows are in the writer's buffer."""
+        self.pages += 1
         self._waiting[page.kol.handle] = self._waiting.get(page.kol.handle, 0) + 1
 
     def committed(self, pages: Sequence[FollowingsPage], rejects: list[tuple[FollowingsPage, Reject]]) -> None:

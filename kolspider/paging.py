@@ -57,13 +57,14 @@ class Paging:
         Expect the same account on two pages: the list shifts while it is read. `kept`: the page is one of an
         earlier run. Days may lie between that and this run, and where cursors are positions, as many pages as
         were read then can come again behind as many new follows: that many without a new account are no loop.
+        Those that were bought of them before count, too, or a loop would be bought on run after run.
         """
         self.pages += 1
         self._asked.add(cursor_asked)
         users_before = self.users
         self._seen.update(map(int, ids))
         new = self.users > users_before
-        self._stale_pages = 0 if new or kept else self._stale_pages + 1
+        self._stale_pages = 0 if new else self._stale_pages + 1
         self._kept_pages += new and kept
 
         if not page.more:
@@ -72,6 +73,6 @@ class Paging:
             return End(State.PARTIAL, "has_next_page without a cursor")
         if page.next_cursor in self._asked:
             return End(State.PARTIAL, "repeated cursor")
-        if self._stale_pages == max(_MAX_STALE_PAGES, self._kept_pages + 1):
+        if not kept and self._stale_pages >= max(_MAX_STALE_PAGES, self._kept_pages + 1):
             return End(State.PARTIAL, f"{self._stale_pages} pages in a row without a new account")
         return Next(page.next_cursor)

@@ -16,6 +16,7 @@ from kolspider.job import Job
 from kolspider.loads import Loads
 from kolspider.rejects import RejectsFile
 from kolspider.repeats import Repeats
+from kolspider.store.damage import is_damage, mark_damaged
 from kolspider.store.database import FILE_NAME, connect, target_id, transaction
 from kolspider.store.forecast import Forecast
 from kolspider.store.kols import Kols
@@ -23,7 +24,7 @@ from kolspider.store.lock import DirectoryLock
 from kolspider.store.pages import Pages
 from kolspider.store.reading import target_label
 from kolspider.store.runs import Runs
-from kolspider.store.salvage import is_damage, mark_damaged, salvage_if_damaged
+from kolspider.store.salvage import salvage_if_damaged
 from kolspider.store.selection import Selection
 from kolspider.wording import counted
 from kolspider.work import Work
@@ -63,6 +64,8 @@ class Run:
         self.work = Work()
         self.loads = Loads(self)
         self.repeats = Repeats()
+        self.bugs = 0
+        """Pages that a pipeline of ours failed at."""
         self._crawler: Crawler | None = None
         self._closing: asyncio.Task[None] | None = None
         self.database = database
@@ -92,10 +95,13 @@ class Run:
         page = provider.price(provider.page_size, provider.page_size) * self.config.credit_usd
         if salvaged := salvage_if_damaged(self.config.cache_dir):
             logger.warning(
-                "%s was damaged: %s and %s could be read and are kept; what could not is bought again (%s of whole "
-                "lists, about $%.2f, and what unfinished lists had); the damaged file is now %s",
+                "%s was damaged: %s and %s could be read and are kept; what could not is bought again (%s); the "
+                "damaged file is now %s",
                 path, counted(salvaged.pages, "page"), counted(salvaged.kols, "KOL"),
-                counted(salvaged.lost_pages, "page"), salvaged.lost_pages * page, salvaged.aside,
+                f"nobody can tell how many pages, about ${page:.4f} each" if salvaged.lost_pages is None else
+                f"{counted(salvaged.lost_pages, 'page')} of whole lists, about ${salvaged.lost_pages * page:.2f}, "
+                "and what unfinished ones had",
+                salvaged.aside,
             )  # fmt: skip
         elif not self.lock.is_new and not (path.exists() and path.stat().st_size):
             logger.warning(
@@ -228,7 +234,7 @@ class Run:
 
     def _unusable(self, error: sqlite3.Error | OSError) -> StopRun:
         if is_damage(error):
-            mark_damaged(self.config.cache_dir)
+            mark_damaged(self.config.cache_dir / FILE_NAME)
             return StopRun(
                 f"{self.config.cache_dir / FILE_NAME} is damaged ({error}); run the same command again: it keeps "
                 "what can be read of it, and buys the rest anew"

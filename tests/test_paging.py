@@ -89,10 +89,18 @@ def test_a_list_that_grew_by_all_that_was_read_before_the_interruption_is_not_cu
     assert walk(Paging(), chain(*READ, *READ[:3], last=False)) == STALE
 
 
-def test_pages_from_the_cache_do_not_end_a_list_that_the_next_run_can_finish() -> None:
-    answers = chain(*READ, *READ[:3], *READ, ["0"], last=False)
-    assert walk(Paging(), answers[:-1], kept=8) == Next(str(len(answers) - 1))
-    assert walk(Paging(), answers, kept=8) == End(State.PARTIAL, "6 pages in a row without a new account")
+def test_stale_pages_from_the_cache_end_nothing_but_count() -> None:
+    answers = chain(*READ, *READ, *READ, last=False)
+    assert walk(Paging(), answers, kept=15) == Next("15")
+    assert walk(Paging(), answers[:10], kept=8) == Next("10")
+    assert walk(Paging(), answers[:11], kept=8) == End(State.PARTIAL, "6 pages in a row without a new account")
+
+
+def test_an_endless_loop_ends_however_often_its_reading_is_interrupted() -> None:
+    answers, kept = chain(*READ, *[[]] * 50, last=False), 0
+    while isinstance(walk(Paging(), answers[: kept + 2], kept=kept), Next):  # each run buys two pages
+        kept += 2
+    assert kept < 5 + 6
 
 
 cursors = st.none() | st.sampled_from("abcdef") | st.integers().map(str)

@@ -46,7 +46,9 @@ class Outcome:
 
     def item_error(self) -> None:
         """A pipeline raised: Scrapy only logs that and goes on."""
-        run_of(self._crawler).count("bugs")
+        run = run_of(self._crawler)
+        run.bugs += 1
+        run.count("bugs")
 
     def spider_error(self) -> None:
         """The spider raised: its KOL would never end, and hold the place of another for ever."""

@@ -33,6 +33,9 @@ __all__ = ["FollowingsSpider"]
 
 logger = logging.getLogger(__name__)
 
+_LOOK_EVERY = 0.01
+"""Seconds between two looks at whether the cached pages are all on their way to the table."""
+
 
 @dataclass(slots=True)
 class _List:
@@ -80,14 +83,18 @@ class FollowingsSpider(Spider):
 
     async def load_cached_pages(self, response: Response) -> AsyncIterator[FollowingsPage]:
         """In the order of fetching, so that a newer profile is never overwritten by an older one."""
-        pages = self.run.pages
+        run, pages, sent = self.run, self.run.pages, 0
         try:
             with suppress(NotAsked), self.run.disk():
                 for cached in pages.of_selected() if self.run.arguments.replay == "all" else pages.waiting():
                     if self.run.stopping:
                         return
                     if page := self._page_of(cached):
+                        sent += 1
                         yield page
+            # Scrapy takes pages from here ahead of the pipelines, and no page bought now may overtake them.
+            while run.loads.pages + run.bugs < sent and not run.stopping:  # noqa: ASYNC110 - for some milliseconds
+                await asyncio.sleep(_LOOK_EVERY)
         finally:
             self._cache_is_loaded.set()  # after a bug, too: start() would wait for ever
 

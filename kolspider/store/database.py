@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.files import sync_directory
+from kolspider.store.damage import looks_damaged, mark_damaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,8 @@ OLD_FILES = (
     "not touched; what they list is fetched anew"
 )
 """Said when progress.json is there."""
+MENDS = "if it is damaged, `scrapy crawl followings` keeps what can be read of it, and buys the rest anew"
+"""What to do about a file that only was to be looked at."""
 _VERSION = 2
 
 _LEDGER = """
@@ -93,11 +96,14 @@ _UPGRADES = {1: _HISTORY}
 
 
 def connect(directory: Path) -> sqlite3.Connection:
-    """Open the file for a run, making it when missing. The caller holds the directory's lock.
+    """Open the file to change it, making it when missing. The caller holds the directory's lock.
 
     Raises StopRun when the file can't be used, WrongUsage when a newer kolspider wrote it.
     """
     path = directory / FILE_NAME
+    if path.exists() and looks_damaged(path):
+        mark_damaged(path)
+        raise StopRun(f"{path} is damaged; {MENDS}")
     try:
         connection = sqlite3.connect(path, isolation_level=None)
     except sqlite3.Error as error:
@@ -136,6 +142,9 @@ def connect_to_read(directory: Path) -> sqlite3.Connection | None:
     path = directory / FILE_NAME
     if not path.exists():
         return None
+    if looks_damaged(path):
+        mark_damaged(path)
+        raise StopRun(f"{path} is damaged; {MENDS}")
     try:
         try:
             connection = _connect_to_read(path, "mode=ro")

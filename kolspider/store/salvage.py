@@ -1,12 +1,11 @@
 """A store whose file is damaged: what can still be read of it goes into a new one, and the rest is bought again.
 
-SQLite notices damage only where it reads, so a run that meets some leaves a mark and stops; the next one begins
-here. The new file replaces the damaged one, which is kept beside it, in a single step.
+A run that meets damage leaves a mark and stops; the next one begins here. The new file replaces the damaged one,
+which is kept beside it.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from contextlib import closing, suppress
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kolspider.files import sync_directory
-from kolspider.states import State
+from kolspider.store.damage import looks_damaged, marked_damaged, unmark_damaged
 from kolspider.store.database import FILE_NAME, create, transaction
 from kolspider.store.pages import unpack
 
@@ -22,18 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Salvaged", "is_damage", "mark_damaged", "salvage_if_damaged"]
+__all__ = ["Salvaged", "salvage_if_damaged"]
 
-_MARK = f"{FILE_NAME}.is-damaged"
-_UNFINISHED = f"{FILE_NAME}.new"
-_SALVAGED = f"{FILE_NAME}.salvaged"
 _KEYS = {
     "target": ("id",), "kol": ("provider", "handle"), "page": ("seq",), "page_load": ("seq", "target"),
     "kol_load": ("target", "provider", "handle"), "note": ("key",), "run": ("id",), "sample": ("run", "at"),
 }  # fmt: skip
+_COUNTED_BY = {"page": "page", "page_load": "page", "run": "run", "sample": "run"}
+"""Tables whose first key is a number that SQLite gave out, and of which table."""
 _TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,), "BLOB": (bytes,)}
-_OF_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
-"""SQLITE_ERROR: our own statements are right, so a table or column that is missing was lost."""
+_MOST_NUMBERS = 20_000_000
+"""Pages of some 300 GB: a larger number is damage itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +40,10 @@ class Salvaged:
 
     pages: int
     kols: int
-    lost_pages: int
-    """Of lists that were whole: their pages that could not be read. Those of other lists nobody counted."""
+    lost_pages: int | None
+    """Of lists that were whole: their pages that could not be read. None: nobody can tell."""
     aside: Path
     """The damaged file."""
-
-
-def is_damage(error: BaseException) -> bool:
-    """Whether what went wrong is that the store's content is not what was written."""
-    if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError):
-        return False
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # Python's own: text that is no UTF-8
-    return code & 0xFF in _OF_DAMAGE or isinstance(error, sqlite3.IntegrityError)
-
-
-def mark_damaged(directory: Path) -> None:
-    """Have the next run begin with a salvage."""
-    with suppress(OSError):
-        (directory / _MARK).touch()
 
 
 def salvage_if_damaged(directory: Path) -> Salvaged | None:
@@ -68,49 +52,59 @@ def salvage_if_damaged(directory: Path) -> Salvaged | None:
     The caller holds the directory's lock. Raises sqlite3.Error or OSError when the disk does not let it.
     """
     path = directory / FILE_NAME
-    if (directory / _SALVAGED).exists():  # a salvage died when it had all but done its work
-        return _swap(directory, _count(directory / _SALVAGED))
-    if not path.exists() or not ((directory / _MARK).exists() or _looks_damaged(path)):
+    salvaged = path.with_name(f"{FILE_NAME}.salvaged")
+    if salvaged.exists():  # a salvage died when it had all but done its work
+        return _swap(path, salvaged, None)
+    if not path.exists() or not (marked_damaged(path) or looks_damaged(path)):
         return None
-    unfinished = directory / _UNFINISHED
-    for name in (unfinished, *_beside(unfinished)):
-        name.unlink(missing_ok=True)
-    with closing(sqlite3.connect(unfinished, isolation_level=None)) as new:
+    unfinished = path.with_name(f"{FILE_NAME}.new")
+    _delete(unfinished)
+    try:
+        lost = _copy_all(path, unfinished)
+    except BaseException:
+        _delete(unfinished)  # a full disk has better use for the room
+        raise
+    unfinished.rename(salvaged)
+    sync_directory(directory)
+    return _swap(path, salvaged, lost)
+
+
+def _copy_all(path: Path, to: Path) -> int | None:
+    with closing(sqlite3.connect(to, isolation_level=None)) as new:
         create(new)
         with closing(sqlite3.connect(path, isolation_level=None)) as old, transaction(new):
-            for table, key in _KEYS.items():
-                _copy(old, new, table, key)
-            lost = _mend(new)
-    unfinished.rename(directory / _SALVAGED)
-    sync_directory(directory)
-    return _swap(directory, (*_count(directory / _SALVAGED)[:2], lost))
+            old.text_factory = _text_or_nothing
+            torn = {table for table, key in _KEYS.items() if not _copy(old, new, table, key)}
+            return _mend(new, torn)
 
 
-def _looks_damaged(path: Path) -> bool:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        try:
-            if connection.execute("PRAGMA user_version").fetchone()[0]:
-                for table in ("target", "kol", "page"):
-                    connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()
-        except sqlite3.Error as error:
-            return is_damage(error)
-    return False
+def _text_or_nothing(raw: bytes) -> str | None:
+    """Text that is no UTF-8 must not end the reading of its table."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return None
 
 
-def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, key: tuple[str, ...]) -> None:
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, key: tuple[str, ...]) -> bool:
+    """Copy the rows that make sense. Returns whether all could be read."""
     facts = new.execute(f"PRAGMA table_info({table})").fetchall()
     names = [name for _, name, *_ in facts]
-    types = [
-        _TYPES[kind] + (() if not_null or primary else (type(None),)) for _, _, kind, not_null, _, primary in facts
-    ]
+    types = [_TYPES[kind] if must or is_key else (*_TYPES[kind], type(None)) for _, _, kind, must, _, is_key in facts]
     insert = f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+    whole = True
     for row in _readable(old, table, names, key):
-        if all(isinstance(value, kind) for value, kind in zip(row, types, strict=True)):
+        if row is None or not all(isinstance(value, kind) for value, kind in zip(row, types, strict=True)):
+            whole = False
+        else:
             new.execute(insert, row)
+    return whole
 
 
-def _readable(old: sqlite3.Connection, table: str, names: list[str], key: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
-    """From both ends to the damage between them, and then, where keys are numbers, each by itself."""
+def _readable(
+    old: sqlite3.Connection, table: str, names: list[str], key: tuple[str, ...]
+) -> Iterator[tuple[Any, ...] | None]:
+    """From both ends to the damage between them, and then, where keys are numbers, each by itself. None: damage."""
     select, at = f"SELECT {', '.join(names)} FROM {table}", names.index(key[0])
     ends: list[Any] = []
     for direction in ("ASC", "DESC"):
@@ -121,24 +115,49 @@ def _readable(old: sqlite3.Connection, table: str, names: list[str], key: tuple[
                 last = row[at]
                 yield row
         except sqlite3.Error:
+            yield None
             ends.append(last)
         else:
             return
-    first, last = ends
-    if isinstance(first, int) and isinstance(last, int):
-        for number in range(first, last + 1):
+    if table in _COUNTED_BY:
+        first, last = ends
+        most = _largest_number(old, _COUNTED_BY[table])
+        low = first if isinstance(first, int) and first > 0 else 1
+        high = last if isinstance(last, int) and last <= most else most
+        for number in range(low, high + 1):
             with suppress(sqlite3.Error):
                 yield from old.execute(f"{select} WHERE {key[0]} = ?", (number,)).fetchall()
 
 
-def _mend(new: sqlite3.Connection) -> int:
+def _largest_number(old: sqlite3.Connection, table: str) -> int:
+    """The largest key that was given out; where that is lost, a guess by the size of the file."""
+    with suppress(sqlite3.Error):
+        found = old.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+        if found and isinstance(found[0], int) and 0 <= found[0] <= _MOST_NUMBERS:
+            return found[0]
+    with suppress(sqlite3.Error):
+        (pages,) = old.execute("PRAGMA page_count").fetchone()
+        return min(int(pages) * 20 + 10_000, _MOST_NUMBERS)
+    return 10_000
+
+
+def _mend(new: sqlite3.Connection, torn: set[str]) -> int | None:
     """Let the ledger say no more than the pages bear out. Returns how many pages of whole lists are lost."""
-    states = ", ".join(f"'{state}'" for state in State)
-    new.execute(f"DELETE FROM kol WHERE state NOT IN ({states})")
     for (seq,) in new.execute("SELECT seq FROM page").fetchall():
         (body,) = new.execute("SELECT body FROM page WHERE seq = ?", (seq,)).fetchone()
         if unpack(body) is None:
             new.execute("DELETE FROM page WHERE seq = ?", (seq,))
+    # What is loaded where counts only for a target whose name is left; and no other may get its number.
+    (most,) = new.execute(
+        "SELECT max(coalesce((SELECT max(target) FROM page_load), 0), coalesce((SELECT max(target) FROM kol_load), 0), "
+        "coalesce((SELECT max(target) FROM run), 0))"
+    ).fetchone()
+    if most > new.execute("SELECT coalesce(max(id), 0) FROM target").fetchone()[0]:
+        new.execute("INSERT INTO target (id, label) VALUES (?, '(its name was lost)')", (most,))
+    for table in ("page_load", "kol_load"):
+        new.execute(
+            f"DELETE FROM {table} WHERE target NOT IN (SELECT id FROM target WHERE label <> '(its name was lost)')"
+        )
     new.execute("DELETE FROM page_load WHERE seq NOT IN (SELECT seq FROM page)")
     new.execute(
         "INSERT INTO kol (provider, handle, user_name, generation, state, started_at) "
@@ -146,6 +165,13 @@ def _mend(new: sqlite3.Connection) -> int:
         "WHERE NOT EXISTS (SELECT 1 FROM kol k WHERE k.provider = p.provider AND k.handle = p.handle) "
         "GROUP BY provider, handle"
     )
+    if "page" not in torn:  # then a list that is in a table and has no page was whole, and its pages were evicted
+        new.execute(
+            "INSERT INTO kol (provider, handle, user_name, generation, state, started_at, finished_at) "
+            "SELECT provider, handle, handle, max(generation), 'fetched', max(loaded_at), max(loaded_at) "
+            "FROM kol_load l WHERE NOT EXISTS "
+            "(SELECT 1 FROM kol k WHERE k.provider = l.provider AND k.handle = l.handle) GROUP BY provider, handle"
+        )
     new.execute(
         "CREATE TEMP TABLE short AS SELECT provider, handle, k.pages - count(p.seq) AS lost FROM kol k "
         "LEFT JOIN page p USING (provider, handle, generation) WHERE k.state IN ('fetched', 'partial') "
@@ -157,29 +183,29 @@ def _mend(new: sqlite3.Connection) -> int:
     new.execute(f"UPDATE kol SET state = 'fetching', reason = '', finished_at = NULL WHERE {which}")
     new.execute(f"DELETE FROM kol_load WHERE {which}")
     (lost,) = new.execute("SELECT coalesce(sum(lost), 0) FROM temp.short").fetchone()
-    return int(lost)
+    return None if "kol" in torn else int(lost)
 
 
-def _count(path: Path) -> tuple[int, int, int]:
-    with closing(sqlite3.connect(path)) as connection:
+def _swap(path: Path, salvaged: Path, lost: int | None) -> Salvaged:
+    """Put the new file in the place of the damaged one. Dying in between is no harm: `salvaged` is looked for first."""
+    with closing(sqlite3.connect(salvaged)) as connection:
         (pages,) = connection.execute("SELECT count(*) FROM page").fetchone()
         (kols,) = connection.execute("SELECT count(*) FROM kol").fetchone()
-    return pages, kols, 0
-
-
-def _swap(directory: Path, counts: tuple[int, int, int]) -> Salvaged:
-    """Put the new file in the place of the damaged one."""
-    path = directory / FILE_NAME
-    aside = directory / f"{FILE_NAME}.damaged-{int(time.time())}"
-    with suppress(FileNotFoundError, FileExistsError):
-        os.link(path, aside)
-    for name in (*_beside(path), *_beside(directory / _SALVAGED)):
+    aside = path.with_name(f"{FILE_NAME}.damaged-{int(time.time())}")
+    with suppress(FileNotFoundError):
+        path.rename(aside)
+    for name in _journals(path):
         name.unlink(missing_ok=True)  # a journal of the damaged file must not be played into the new one
-    (directory / _SALVAGED).replace(path)
-    (directory / _MARK).unlink(missing_ok=True)
-    sync_directory(directory)
-    return Salvaged(*counts, aside)
+    salvaged.replace(path)
+    unmark_damaged(path)
+    sync_directory(path.parent)
+    return Salvaged(pages, kols, lost, aside)
 
 
-def _beside(path: Path) -> list[Path]:
+def _delete(path: Path) -> None:
+    for name in (path, *_journals(path)):
+        name.unlink(missing_ok=True)
+
+
+def _journals(path: Path) -> list[Path]:
     return [path.with_name(f"{path.name}-{end}") for end in ("wal", "shm", "journal")]

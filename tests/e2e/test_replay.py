@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from kolspider.mapping import Mapper
 from kolspider.providers import provider
-from tests.e2e.harness import expected_rows, kill, rows_of_pages, watch_network
+from tests.e2e.harness import expected_rows, finish, kill, rows_of_pages, wait_until, watch_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,6 +84,23 @@ def test_the_page_fetched_last_wins_among_kols_at_once_and_after_a_kill(make_pro
         kill(process)
         project.crawl(*often).expect(0)
     assert project.rows() == newest_rows_of_the_cache(project)
+
+
+def test_no_page_bought_now_overtakes_the_cached_ones_while_the_database_is_slow(make_project: MakeProject) -> None:
+    old, new = dict.fromkeys("abcd", 200), {f"kol{number}": 200 for number in range(7)}
+    project = make_project(old | new)
+    project.crawl("-a", "dry_run=1", "-a", f"kols={','.join(old)}").expect(0)
+    project.api.revision = 1
+    with closing(sqlite3.connect(project.db_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        process = project.start_crawl("-s", "KOL_FLUSH_ROWS=200")
+        wait_until(lambda: bool(project.ledger("SELECT 1 FROM run WHERE mode = 'buy'")))
+        other.execute("BEGIN IMMEDIATE")
+        time.sleep(1.5)
+        other.execute("COMMIT")
+        finish(process).expect(0)
+
+    rows = project.rows()
+    assert {id_: rows[id_] for id_ in expected_rows(new, 1)} == expected_rows(new, 1)
 
 
 def test_the_page_fetched_last_wins_when_only_some_kols_are_replayed(make_project: MakeProject) -> None:

@@ -1,0 +1,70 @@
+"""Whether a store's content is not what was written. SQLite notices damage only where it reads, and not all of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+
+from kolspider.states import State
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["is_damage", "looks_damaged", "mark_damaged", "marked_damaged", "unmark_damaged"]
+
+_OF_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
+"""SQLITE_ERROR: our own statements are right, so a table or column that is missing was lost."""
+_STATES = ", ".join(f"'{state}'" for state in State)
+_WRONG_KOL = (
+    f"SELECT 1 FROM kol WHERE state NOT IN ({_STATES}) OR typeof(generation) <> 'integer' "
+    "OR typeof(pages) <> 'integer' OR typeof(users) <> 'integer' OR typeof(calls) <> 'integer' "
+    "OR typeof(restarts) <> 'integer' "
+    "OR typeof(started_at) NOT IN ('real', 'integer', 'null') OR typeof(finished_at) NOT IN ('real', 'integer', 'null')"
+)
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether this is what went wrong: not a disk that is full or away."""
+    if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError):
+        return False
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # Python's own: text that is no UTF-8
+    return code & 0xFF in _OF_DAMAGE or isinstance(error, sqlite3.IntegrityError)
+
+
+def looks_damaged(path: Path) -> bool:
+    """A look at each table, and at every value of the ledger; the pages have checksums."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        try:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not connection.execute("PRAGMA user_version").fetchone()[0]:
+                return bool(tables)
+            for table in ("target", "page", "page_load", "kol_load"):
+                connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()
+            wrong = (
+                connection.execute(_WRONG_KOL).fetchone()
+                or connection.execute("SELECT 1 FROM note WHERE typeof(value) <> 'integer'").fetchone()
+            )
+        except sqlite3.Error as error:
+            return is_damage(error)
+    return wrong is not None
+
+
+def _mark(path: Path) -> Path:
+    return path.with_name(f"{path.name}.is-damaged")
+
+
+def mark_damaged(path: Path) -> None:
+    """Have the next run begin with a salvage."""
+    with suppress(OSError):
+        _mark(path).touch()
+
+
+def marked_damaged(path: Path) -> bool:
+    """Whether a run met damage."""
+    return _mark(path).exists()
+
+
+def unmark_damaged(path: Path) -> None:
+    """The store is good again."""
+    _mark(path).unlink(missing_ok=True)
