@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kolspider.db.check import check_source, check_target, warnings
+from kolspider.db.check import check_follows, check_source, check_target, warnings
 from kolspider.errors import NotAsked, StopRun
 from kolspider.history import History
 from kolspider.job import Job
@@ -127,6 +127,7 @@ class Run:
         try:
             database.connect()
             table = check_target(database, self.config.target_table)
+            check_follows(database, self.config.follows_table)
             if not (self.arguments.replay or self.arguments.kols):
                 check_source(database, self.config.source_table)
         except database.errors as error:
@@ -170,7 +171,7 @@ class Run:
         logger.info("%s to work on%s%s", counted(sum(by_why.values()), "KOL"), f" ({whys})" if whys else "", left)
         if gone := selection.count_gone():
             logger.warning(
-                "%s complete in another database only, and the cached pages are deleted: -a refresh=0s buys them anew",
+                "%s complete in another database or table only, and the cached pages are deleted: -a refresh=0s buys them anew",
                 "1 KOL is" if gone == 1 else f"{gone:,} KOLs are",
             )
         told = []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kolspider.states import State
+from kolspider.store.reading import target_label
 from kolspider.wording import counted, duration
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Summary:
             troubled=run.kols.selected_in((State.FAILED, State.PARTIAL), _SHOWN),
             stats=stats,
             error=str(run.error or ""),
-            target=f"{run.database.label} {run.config.target_table}",
+            target=target_label(run.config, run.database),
             credit_usd=run.config.credit_usd,
             replay=bool(run.arguments.replay),
             dry_run=run.arguments.dry_run,

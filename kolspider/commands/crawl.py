@@ -240,6 +240,7 @@ def _point_at_sandbox(settings: BaseSettings) -> None:
         "KOL_DB_URL": f"sqlite:///{folder / 'sandbox.db'}",
         "KOL_SOURCE_TABLE": "twitter_kol",
         "KOL_TARGET_TABLE": "twitter_kol_all",
+        "KOL_FOLLOWS_TABLE": "twitter_kol_follows" if settings["KOL_FOLLOWS_TABLE"] else "",
         "KOL_API_PROVIDER": "twitterapi_io",
         "KOL_API_URL": "",
         "KOL_API_KEY": "sandbox-key",
@@ -258,7 +259,7 @@ def _make_sample_tables(config: Config, database: Database) -> None:
 
     try:
         make_directory(config.cache_dir)
-        database.create_tables(config.source_table, config.target_table)
+        database.create_tables(config.source_table, config.target_table, config.follows_table)
         database.insert_handles(config.source_table, list(SAMPLE_KOLS))
     except database.errors as error:
         raise StopRun(database.explain(error)) from None

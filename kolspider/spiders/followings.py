@@ -65,6 +65,8 @@ class FollowingsSpider(Spider):
         self._provider = self.run.config.provider
         self._places = asyncio.Semaphore(self.run.config.concurrency)
         self._damaged: set[str] = set()
+        self._with_gaps: set[tuple[str, int]] = set()
+        """Lists, by generation, of which a page in the cache is damaged: that they end tells nothing of who is lost."""
         self._cache_is_loaded = asyncio.Event()
         self.run.announce()
         if not self.run.arguments.dry_run:
@@ -97,13 +99,31 @@ class FollowingsSpider(Spider):
         if isinstance(answer, Page):
             self.run.count("cache/hits")
             kol = Kol(cached.handle, cached.user_name)
-            return FollowingsPage(kol, cached.number, cached.cursor, answer.users, not answer.more, cached.seq)
+            return FollowingsPage(
+                kol,
+                cached.number,
+                cached.cursor,
+                answer.users,
+                not answer.more,
+                cached.seq,
+                cached.fetched_at,
+                None if answer.more else self._whole_since(cached.handle, cached.generation),
+            )
+        self._with_gaps.add((cached.handle, cached.generation))
         self.run.count("cache/damaged")
         logger.warning("KOL %s: page %d in the cache is damaged", cached.user_name, cached.number)
         if self.run.kols.will_ask_again(cached.handle, cached.generation):
             self._damaged.add(cached.handle)
         else:
             self.run.pages.drop(cached.seq)
+        return None
+
+    def _whole_since(self, handle: str, generation: int) -> float | None:
+        """For the last page of a list."""
+        if (handle, generation) in self._with_gaps:
+            return None
+        with suppress(NotAsked), self.run.disk():
+            return self.run.pages.whole_since(handle, generation)
         return None
 
     async def _first_requests(self) -> AsyncIterator[Request]:
@@ -179,6 +199,8 @@ class FollowingsSpider(Spider):
                 page.users,
                 not page.more,
                 response.meta.get("seq"),
+                response.meta["fetched_at"],
+                None if page.more else self._whole_since(followings.kol.handle, followings.generation),
             )
         if isinstance(outcome, Next):
             return self._request(followings, outcome.cursor)

@@ -30,6 +30,7 @@ _SALVAGED = f"{FILE_NAME}.salvaged"
 _KEYS = {
     "target": ("id",), "kol": ("provider", "handle"), "page": ("seq",), "page_load": ("seq", "target"),
     "kol_load": ("target", "provider", "handle"), "note": ("key",), "run": ("id",), "sample": ("run", "at"),
+    "crawl": ("provider", "handle", "generation"),
 }  # fmt: skip
 _TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,), "BLOB": (bytes,)}
 _OF_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
