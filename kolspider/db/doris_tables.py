@@ -61,9 +61,11 @@ class DorisTables(MysqlDatabase):
     def span_ddls(self, table: str, span: Span) -> list[str]:
         """AGGREGATE KEY with MIN and MAX: a plain INSERT is the upsert."""
         return [
-            f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n"
-            f"{self._span_definitions(span, ('MIN', 'MAX'))}\n) "
-            f"{self._stored(span.spread_by, aggregated_by=span.keys)}"
+            (
+                f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n"
+                f"{self._span_definitions(span, ('MIN', 'MAX'))}\n) "
+                f"{self._stored(span.spread_by, aggregated_by=span.keys)}"
+            )
         ]
 
     def span_refusal(self, table: Table, span: Span) -> str | None:

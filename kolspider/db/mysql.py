@@ -146,8 +146,10 @@ class MysqlDatabase(Database):
             f",\n  KEY {self.identifier('_'.join(index))} ({self._column_list(index)})" for index in span.indexes
         )
         return [
-            f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n{self._span_definitions(span)},\n"
-            f"  PRIMARY KEY ({self._column_list(span.keys)}){indexes}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
+            (
+                f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n{self._span_definitions(span)},\n"
+                f"  PRIMARY KEY ({self._column_list(span.keys)}){indexes}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
+            )
         ]
 
     def widen(self, table: str, span: Span, rows: Sequence[tuple[str, ...]]) -> str:

@@ -4,10 +4,14 @@ greatest that it was ever given. So it does not matter in which order, and how o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kolspider.items import CRAWLS, FOLLOWS
 
-__all__ = ["SPAN_CRAWLS", "SPAN_FOLLOWS", "Span", "crawls_table", "spans"]
+if TYPE_CHECKING:
+    from kolspider.db.base import Database
+
+__all__ = ["SPAN_CRAWLS", "SPAN_FOLLOWS", "Span", "crawls_table", "known_ids", "spans"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +51,14 @@ def crawls_table(follows: str) -> str:
 def spans(follows: str) -> list[tuple[str, Span]]:
     """Both tables; none when who follows whom is not kept."""
     return [(follows, SPAN_FOLLOWS), (crawls_table(follows), SPAN_CRAWLS)] if follows else []
+
+
+def known_ids(database: Database, follows: str, handle: str, until: str) -> frozenset[int]:
+    """Whom a KOL is known to follow or to have followed, by what was seen up to a moment."""
+    name = database.identifier
+    rows = database.query(
+        f"SELECT {name('user_id')} FROM {database.quoted(follows)} "
+        f"WHERE {name('kol_user_name')} = ? AND {name('first_seen')} <= ?",
+        (handle, until),
+    )
+    return frozenset(int(id_) for (id_,) in rows)

@@ -139,8 +139,10 @@ class SqliteDatabase(Database):
         columns = ",\n".join(f"  {self.identifier(name)} TEXT NOT NULL" for name in span.columns)
         *schema, name = name_parts(table)
         ddls = [
-            f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n{columns},\n"
-            f"  PRIMARY KEY ({self._column_list(span.keys)})\n) WITHOUT ROWID"
+            (
+                f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n{columns},\n"
+                f"  PRIMARY KEY ({self._column_list(span.keys)})\n) WITHOUT ROWID"
+            )
         ]
         for index in span.indexes:
             made = ".".join(map(self.identifier, [*schema, "_".join((name, *index))]))

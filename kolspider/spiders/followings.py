@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from scrapy import Request, Spider
 
 from kolspider.answers import network_error
-from kolspider.errors import NotAsked
+from kolspider.db.spans import known_ids
+from kolspider.errors import NotAsked, StopRun
+from kolspider.follows import moment
 from kolspider.items import FollowingsPage, Kol
 from kolspider.mapping import usable_id
 from kolspider.paging import Next, Paging
@@ -128,7 +130,7 @@ class FollowingsSpider(Spider):
 
     async def _first_requests(self) -> AsyncIterator[Request]:
         for due in self.run.selection.due():
-            if due.why is Why.BEGUN and due.state != State.FETCHING and due.kol.handle not in self._damaged:
+            if self._needs_nothing(due):
                 self.run.loads.list_had_ended(due.kol)  # only its cached pages had to be loaded
                 continue
             await self._places.acquire()
@@ -136,12 +138,45 @@ class FollowingsSpider(Spider):
                 return
             expected = self.run.forecast.of(due.kol.handle)
             followings = _List(due.kol, self._begin(due))
+            if self.run.kols.is_incremental(due.kol.handle):
+                followings.paging = Paging(await self._known(due.kol), self.run.config.known_stop)
             self.run.work.begin(due.kol, followings.paging, expected)
             yield self._request(followings, "")
+
+    def _needs_nothing(self, due: Due) -> bool:
+        """Whether only its cached pages had to be loaded."""
+        handle = due.kol.handle
+        ended = due.why is Why.BEGUN and due.state != State.FETCHING
+        return ended and handle not in self._damaged and not self.run.kols.lacks_base(handle)
+
+    async def _known(self, kol: Kol) -> frozenset[int]:
+        """Whom the KOL was known to follow before this crawl: by the cache, or else by the follows table.
+
+        What is missing here costs calls, and loses nobody.
+        """
+        kols, account_id, table = self.run.kols, self._provider.account_id, self.run.config.follows_table
+        if (pages := kols.known_pages(kol.handle)) is not None:
+            answers = (self._provider.parse(200, body, cursor) for cursor, body in pages)
+            users = (user for page in answers if isinstance(page, Page) for user in page.users)
+            return frozenset(int(id_) for user in users if (id_ := usable_id(account_id(user))))
+        if not table:
+            return frozenset()
+        until = moment(kols.known_until(kol.handle))
+        try:
+            return await self.run.ask(lambda database: known_ids(database, table, kol.handle, until))
+        except StopRun as error:
+            self.run.stop(error)
+            raise NotAsked("the run is stopping") from None
 
     def _begin(self, due: Due) -> int:
         kols, kol = self.run.kols, due.kol
         if due.why is Why.REFRESH:
+            return kols.begin_anew(kol, keep_good_pages=False, incremental=due.incremental)
+        if due.why is not Why.NEW and kols.lacks_base(kol.handle):
+            logger.warning(
+                "KOL %s: the whole list that its last crawl adds to is not in this table, nor in the cache: "
+                "reading it whole", kol.user_name,
+            )  # fmt: skip
             return kols.begin_anew(kol, keep_good_pages=False)
         if due.why is Why.RETRY and due.state == State.PARTIAL:
             return kols.begin_anew(kol, keep_good_pages=True)
@@ -207,7 +242,7 @@ class FollowingsSpider(Spider):
         if "seq" not in response.meta:
             return None  # the page could not be stored, so the list is not whole in the cache; the run stops
         state = State.FETCHED if outcome.state is State.COMPLETE else outcome.state
-        self._end(followings, state, outcome.reason)
+        self._end(followings, state, outcome.reason, known=not outcome.whole)
         return None
 
     def _after_error(self, error: ApiError, followings: _List) -> Request | None:
@@ -247,7 +282,8 @@ class FollowingsSpider(Spider):
         self.run.work.end(followings.kol)
         self._places.release()
 
-    def _end(self, followings: _List, state: State, reason: str) -> None:
+    def _end(self, followings: _List, state: State, reason: str, *, known: bool = False) -> None:
+        """known: everybody behind its last page is known."""
         self.run.loads.list_ended(
             followings.kol,
             state,
@@ -255,4 +291,5 @@ class FollowingsSpider(Spider):
             pages=followings.paging.pages,
             users=followings.paging.users,
             bought=followings.bought,
+            new=followings.paging.new if known else None,
         )

@@ -88,7 +88,7 @@ CREATE TABLE sample (               -- a run's counters over time, for plots
 ) WITHOUT ROWID;
 """
 _CRAWLS = """
-CREATE TABLE crawl (                -- every reading of a KOL's list; the whole ones among them carry the incremental ones
+CREATE TABLE crawl (                -- every reading of a KOL's list
   provider TEXT NOT NULL, handle TEXT NOT NULL, generation INTEGER NOT NULL,
   kind TEXT NOT NULL,                       -- full, or incremental: it ends where everybody is known
   state TEXT NOT NULL DEFAULT 'fetching',

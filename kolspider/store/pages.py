@@ -146,8 +146,8 @@ class Pages:
         seq = 0
         # One page at a time: the run writes to the same file between two of them.
         while row := self._db.execute(
-            "SELECT p.seq, p.handle, coalesce(k.user_name, p.handle), p.generation, p.number, p.cursor, p.body, p.fetched_at "
-            "FROM temp.coming c JOIN page p ON p.seq = c.seq "
+            "SELECT p.seq, p.handle, coalesce(k.user_name, p.handle), p.generation, p.number, p.cursor, p.body, "
+            "p.fetched_at FROM temp.coming c JOIN page p ON p.seq = c.seq "
             "LEFT JOIN kol k ON k.provider = p.provider AND k.handle = p.handle "
             "WHERE c.seq > ? ORDER BY c.seq LIMIT 1",
             (seq,),
@@ -189,9 +189,9 @@ class Pages:
         return bool(found and found[0])
 
     def are_waiting(self, handle: str, generation: int) -> bool:
-        """Whether the KOL's list has a page that is not in the target."""
+        """Whether the KOL's list, from this generation on, has a page that is not in the target."""
         found = self._db.execute(
-            "SELECT 1 FROM temp.waiting_page WHERE handle = ? AND generation = ? LIMIT 1", (handle, generation)
+            "SELECT 1 FROM temp.waiting_page WHERE handle = ? AND generation >= ? LIMIT 1", (handle, generation)
         )
         return found.fetchone() is not None
 

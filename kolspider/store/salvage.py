@@ -148,14 +148,17 @@ def _mend(new: sqlite3.Connection) -> int:
         "GROUP BY provider, handle"
     )
     new.execute(
-        "CREATE TEMP TABLE short AS SELECT provider, handle, k.pages - count(p.seq) AS lost FROM kol k "
+        "CREATE TEMP TABLE short AS SELECT provider, handle, coalesce(c.pages, k.pages) - count(p.seq) AS lost "
+        "FROM kol k LEFT JOIN crawl c USING (provider, handle, generation) "
         "LEFT JOIN page p USING (provider, handle, generation) WHERE k.state IN ('fetched', 'partial') "
-        "GROUP BY provider, handle HAVING count(p.seq) < k.pages AND (count(p.seq) > 0 OR NOT EXISTS "
+        "GROUP BY provider, handle HAVING count(p.seq) < coalesce(c.pages, k.pages) "
+        "AND (count(p.seq) > 0 OR NOT EXISTS "
         "(SELECT 1 FROM kol_load l WHERE l.provider = k.provider AND l.handle = k.handle "
         " AND l.generation = k.generation))"
     )
     which = "(provider, handle) IN (SELECT provider, handle FROM temp.short)"
     new.execute(f"UPDATE kol SET state = 'fetching', reason = '', finished_at = NULL WHERE {which}")
+    new.execute(f"UPDATE crawl SET state = 'fetching', ended_at = NULL WHERE state = 'fetched' AND {which}")
     new.execute(f"DELETE FROM kol_load WHERE {which}")
     (lost,) = new.execute("SELECT coalesce(sum(lost), 0) FROM temp.short").fetchone()
     return int(lost)

@@ -204,6 +204,10 @@ class Project:
         """The pages in the cache, by (handle, cursor)."""
         return set(self.ledger(f"SELECT handle, cursor FROM page WHERE generation = {generation}"))
 
+    def cached_generations(self, handle: str) -> set[int]:
+        """Of a KOL's pages in the cache."""
+        return {generation for (generation,) in self.ledger(f"SELECT generation FROM page WHERE handle = '{handle}'")}
+
     def in_flight(self, since: int = 0, generation: int = 0) -> list[tuple[str, str]]:
         """Of a killed process: the pages it asked for, from the since-th call on, whose answers it did not keep."""
         settled = -1

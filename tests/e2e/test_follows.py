@@ -96,9 +96,8 @@ def fetched(project: Project) -> dict[tuple[str, int], str]:
 def expected_follows(project: Project) -> dict[tuple[str, str], tuple[str, str]]:
     """Of lists that did not change and were read once."""
     pages, expected = fetched(project), {}
-    for kol in KOLS:
-        unusable = project.api._world._unusable
-        places = followings(kol, KOLS[kol], unusable=unusable)
+    for kol, size in KOLS.items():
+        places = followings(kol, size, unusable=project.api._world._unusable)
         ids = project.api.expected_ids(kol)
         usable = [place for place, user in enumerate(places) if user >= 0]
         for place, id_ in zip(usable, ids, strict=True):
