@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kolspider.items import Kol
 
-__all__ = ["HELP", "Arguments"]
+__all__ = ["HELP", "Arguments", "age"]
 
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -45,7 +45,8 @@ def _count(least: int) -> Callable[[str], int]:
     return count
 
 
-def _age(raw: str) -> int:
+def age(raw: str) -> int:
+    """Seconds. Raises ValueError."""
     match = re.fullmatch(r"([0-9]{1,9})([smhd])", raw)
     if not match:
         raise ValueError("is not an age such as 30d (units: s, m, h, d)")
@@ -102,7 +103,7 @@ class Arguments:
         _count(0), None, "max_calls=500", "never more than 500 API requests in this run, retries included"
     )
     refresh: int | None = _argument(
-        _age, None, "refresh=30d", "fetch anew the KOLs that finished longer ago than that (s, m, h, d)"
+        age, None, "refresh=30d", "fetch anew the KOLs that finished longer ago than that (s, m, h, d)"
     )
     incremental: bool = _argument(
         _flag,
@@ -111,7 +112,7 @@ class Arguments:
         "with refresh: read a list only up to where everybody is known (about 1 call, not 10)",
     )
     full_every: int | None = _argument(
-        _age, None, "full_every=30d", "with incremental: lists last read whole longer ago are read whole again"
+        age, None, "full_every=30d", "with incremental: lists last read whole longer ago are read whole again"
     )
     retry: frozenset[State] = _argument(
         _states, frozenset(), "retry=partial,not_found", "also KOLs that ended in these states (also: failed)"

@@ -33,7 +33,8 @@ PROJECT_DIR = Path(__file__).resolve().parents[1]
 _KNOWN = {
     "KOL_API_KEY", "KOL_API_PROVIDER", "KOL_API_URL", "KOL_CACHE_DIR", "KOL_CACHE_EVICT", "KOL_CREDIT_PRICE",
     "KOL_DB_RETRY_SECS", "KOL_DB_URL", "KOL_DORIS_HTTP", "KOL_DORIS_LOAD", "KOL_FLUSH_ROWS", "KOL_FLUSH_SECS",
-    "KOL_FOLLOWS_TABLE", "KOL_KNOWN_STOP", "KOL_PROGRESS", "KOL_RETRY_SECS", "KOL_SOURCE_TABLE", "KOL_SUMMARY_FILE", "KOL_TARGET_TABLE",
+    "KOL_FOLLOWS_TABLE", "KOL_KNOWN_STOP", "KOL_PROGRESS", "KOL_RETRY_SECS", "KOL_SOURCE_TABLE",
+    "KOL_SUMMARY_FILE", "KOL_TARGET_TABLE",
 }  # fmt: skip
 # As Scrapy reads them: its own settings are checked here too.
 _BOOLS = {"1": True, "True": True, "true": True, "0": False, "False": False, "false": False}

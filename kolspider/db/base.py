@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["Column", "Database", "ErrorKind", "Table", "as_text", "name_parts"]
 
 
+ANSWER_SECS = 30
+
+
 class ErrorKind(Enum):
     """What to do about an exception of the driver."""
 
@@ -75,6 +78,8 @@ class Database(ABC):
     def __init__(self, label: str, secrets: tuple[str, ...] = ()) -> None:
         self.label = label
         """Which database this is, without credentials; stable, so what is loaded where is kept under it."""
+        self.answer_secs = ANSWER_SECS
+        """How long a server is given for an answer; for the next connection."""
         self.secrets = secrets
         """Never to be printed."""
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["MysqlDatabase", "Server"]
 
 CONNECT_SECS = 10
-ANSWER_SECS = 30
 STATEMENT_BYTES = 1_000_000
 """Of a batch's statements: under any max_allowed_packet, and larger ones are no faster."""
 UNKNOWN_DATABASE = 1049
@@ -269,8 +268,8 @@ class MysqlDatabase(Database):
                 sql_mode=self.sql_mode,
                 init_command=self.init_command,
                 connect_timeout=CONNECT_SECS,
-                read_timeout=ANSWER_SECS,
-                write_timeout=ANSWER_SECS,
+                read_timeout=self.answer_secs,
+                write_timeout=self.answer_secs,
             )
         return self._connection
 

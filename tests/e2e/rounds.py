@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -75,6 +76,11 @@ class Rounds:
     def lost(self) -> set[tuple[str, str]]:
         """Follows that the KOL's last whole crawl did not see, nor any crawl since."""
         return {key for key, (_, last) in self.seen.items() if key[0] in self.whole and last < self.whole[key[0]][1]}
+
+    def shared(self) -> dict[str, int]:
+        """Accounts that at least two KOLs follow, and how many do."""
+        count = Counter(id_ for _, id_ in self.seen.keys() - self.lost())
+        return {id_: kols for id_, kols in count.items() if kols > 1}
 
     def assert_seen(self) -> None:
         """The tables say the same, to the week."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from typing import TYPE_CHECKING
 
 from kolspider.sandbox import Fault
@@ -51,6 +54,7 @@ def test_rounds_of_follows_unfollows_and_kills(make_project: MakeProject, db_url
     rounds.assert_seen()
     assert {key for key, kol in rounds.lost() if key == "small"} == set()
     assert "KOL big: complete, 230 new of 600 users in 3 pages" in result.text
+    assert "saved     about 11 calls, 2," in result.out  # of 10 + 4 pages
     records = project.records()
     assert {kol: records[kol].users for kol in ("big", "still")} == {"big": 1900, "still": 700}
     assert set(project.ended().values()) == {"complete"}
@@ -76,6 +80,9 @@ def test_rounds_of_follows_unfollows_and_kills(make_project: MakeProject, db_url
     lost_of_big = {id_ for kol, id_ in rounds.lost() if kol == "big"}
     assert lost_of_big == set(gone[4:])
     assert project.cached_generations("still") == {3}
+
+    # and what the commands tell is that, to the account
+    assert_told(rounds)
 
 
 def test_a_replay_gives_the_whole_list_with_the_increments_on_top(make_project: MakeProject) -> None:
@@ -123,8 +130,8 @@ def test_an_increment_that_broke_off_hides_nobody_behind_it(make_project: MakePr
     assert len(project.rows()) == 1900 + 450
 
 
-def test_without_cached_pages_the_follows_table_says_who_is_known(make_project: MakeProject, db_url: str) -> None:
-    project = make_project({"big": 1900, "mid": 450}, db_url=db_url, follows=True)
+def test_without_cached_pages_the_follows_table_says_who_is_known(make_project: MakeProject) -> None:
+    project = make_project({"big": 1900, "mid": 450}, follows=True)
     evict = ("-s", "KOL_CACHE_EVICT=True")
     rounds = Rounds(project)
     project.crawl(*evict).expect(0)
@@ -137,10 +144,6 @@ def test_without_cached_pages_the_follows_table_says_who_is_known(make_project: 
         assert calls(project) == 3
     rounds.assert_seen()
     assert project.cached_generations("big") == set()
-
-    # Where nobody keeps who follows whom, and the pages are gone, the lists are read whole.
-    project.follows = ""
-    rounds.project.crawl(*AGAIN).expect(0)
 
 
 def test_known_stop_looks_further_and_without_a_follows_table_cached_pages_do(make_project: MakeProject) -> None:
@@ -162,6 +165,29 @@ def test_known_stop_looks_further_and_without_a_follows_table_cached_pages_do(ma
     project.api.clear_calls()
     project.crawl("-a", "refresh=0s", "-a", "incremental=1", "-s", "KOL_KNOWN_STOP=2").expect(0)
     assert (calls(project), set(hidden) <= set(project.rows())) == (4, True)
+
+
+def assert_told(rounds: Rounds) -> None:
+    project = rounds.project
+    assert told(project, "new") == rounds.new()
+    assert told(project, "new", "--since", "8d", "--kol", "@MID") == rounds.new(since=rounds.week - 1) != set()
+    assert told(project, "lost") == rounds.lost()
+    assert told_top(project) == rounds.shared()
+
+
+def told(project: Project, *words: str) -> set[tuple[str, str]]:
+    rows = json.loads(project.scrapy("follows", *words, "--json").expect(0).out)
+    found = {(row["kol"], row["user_id"]) for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def told_top(project: Project) -> dict[str, int]:
+    """By the CSV: each account that two KOLs or more follow."""
+    out = project.scrapy("follows", "top", "--limit", "9999", "--csv").expect(0).out
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [int(row["kols"]) for row in rows] == sorted((int(row["kols"]) for row in rows), reverse=True)
+    return {row["user_id"]: int(row["kols"]) for row in rows}
 
 
 def calls(project: Project) -> int:
