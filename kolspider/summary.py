@@ -183,7 +183,7 @@ class Summary:
         dollars = credits_ * self.credit_usd
         return (
             f"about {counted(calls, 'call')}, {credits_:,} credits (${dollars:.2f}) by {counted(lists, 'list')} "
-            "read only as far as they changed"
+            f"read only as far as {'it' if lists == 1 else 'they'} changed"
         )
 
     def _users(self) -> Iterator[str]:
