@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _ANSWER_SECS = 600
 _TOP = 100
-_EVER = "1970-01-01 00:00:00"
 
 
 class Command(ProjectCommand):
@@ -66,7 +65,7 @@ class Command(ProjectCommand):
                 "KOL_FOLLOWS_TABLE is not set: `scrapy initdb --follows` creates the table, and what the cache holds "
                 "is loaded into it without a call"
             )
-        since = _moment("--since", opts.since) or _EVER
+        since = _moment("--since", opts.since)
         kol = handle_of(opts.kol) if opts.kol else None
         least, limit = _number("--min", opts.min, 2), _number("--limit", opts.limit, _TOP)
         new_since = _moment("--new-in", opts.new_in)

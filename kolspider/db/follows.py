@@ -48,23 +48,32 @@ class Follows:
         self._database = database
         self._follows, self._crawls, self._target = map(database.quoted, (follows, crawls_table(follows), target))
 
-    def new(self, *, since: str, kol: str | None) -> list[FollowSeen]:
-        """Who was first seen since a moment (UTC, as text), the newest first."""
-        return self._seen("f.`first_seen` > c.`first_whole` AND f.`first_seen` >= ?", "first_seen", since, kol)
+    def new(self, *, since: str | None, kol: str | None) -> list[FollowSeen]:
+        """Who was first seen since a moment (UTC, as text), or ever; the newest first."""
+        # Since a moment the index on it leads to few rows; else KOL after KOL.
+        return self._seen(
+            f"{self._follows} f JOIN {self._crawls} c" if since and not kol else self._kol_after_kol,
+            "f.`first_seen` > c.`first_whole`", "first_seen", since, kol,
+        )  # fmt: skip
 
-    def lost(self, *, since: str, kol: str | None) -> list[FollowSeen]:
-        """Who is not followed any more, and was last seen since a moment, the latest first."""
-        return self._seen("f.`last_seen` < c.`last_whole` AND f.`last_seen` >= ?", "last_seen", since, kol)
+    def lost(self, *, since: str | None, kol: str | None) -> list[FollowSeen]:
+        """Who is not followed any more, and was last seen since a moment, or ever; the latest first."""
+        return self._seen(self._kol_after_kol, "f.`last_seen` < c.`last_whole`", "last_seen", since, kol)
 
-    def _seen(self, which: str, latest: str, since: str, kol: str | None) -> list[FollowSeen]:
-        of_kol, values = (" AND f.`kol_user_name` = ?", (since, kol)) if kol else ("", (since,))
+    @property
+    def _kol_after_kol(self) -> str:
+        """To SQLite CROSS JOIN means this order; to the others it is a join like any."""
+        return f"{self._crawls} c CROSS JOIN {self._follows} f"
+
+    def _seen(self, tables: str, which: str, latest: str, since: str | None, kol: str | None) -> list[FollowSeen]:
+        limits = {f"f.`{latest}` >= ?": since, "c.`kol_user_name` = ?": kol}
+        wanted = {limit: value for limit, value in limits.items() if value}
+        where = " AND ".join(["c.`kol_user_name` = f.`kol_user_name`", which, *wanted])
         rows = self._query(
             "SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, "
-            f"f.`last_seen` FROM {self._follows} f "
-            f"JOIN {self._crawls} c ON c.`kol_user_name` = f.`kol_user_name` "
-            f"LEFT JOIN {self._target} a ON a.`id` = f.`user_id` "
-            f"WHERE {which}{of_kol} ORDER BY f.`{latest}` DESC, f.`kol_user_name`, f.`user_id`",
-            values,
+            f"f.`last_seen` FROM {tables} LEFT JOIN {self._target} a ON a.`id` = f.`user_id` "
+            f"WHERE {where} ORDER BY f.`{latest}` DESC, f.`kol_user_name`, f.`user_id`",
+            tuple(wanted.values()),
         )
         return [FollowSeen._make((*row[:-2], str(row[-2]), str(row[-1]))) for row in rows]
 

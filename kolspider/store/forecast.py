@@ -159,7 +159,7 @@ class Forecast:
             "SELECT avg(pages) FROM crawl WHERE provider = ? AND kind = 'incremental' AND state = 'fetched'",
             (self._provider.name,),
         ).fetchone()
-        increment = max(round(pages or 1), 1)
+        increment = max(round(pages or 2), 1)  # of a list that changed: the page with the new ones, and one without
         return {"provider": self._provider.name, "increment": increment, "page_size": self._provider.page_size}
 
     def _calls(self, pages: int | None, cached: int) -> float:

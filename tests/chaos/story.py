@@ -81,6 +81,7 @@ class Story:
         with Sandbox(kols, key=KEY, faults=faults, unusable=True) as api:
             project = Project(self.folder, api, self.db_url or f"sqlite:///{self.folder / 'kol.db'}")
             project.source, project.target = self._names()
+            project.follows = f"{project.target}_follows"
             project.init(kols)
             self._evict = self._dice.random() < 0.25
             evict = ("-s", f"KOL_CACHE_EVICT={self._evict}")
@@ -136,6 +137,7 @@ class Story:
     def _load_elsewhere(self, project: Project, kols: Mapping[str, int]) -> None:
         """Another table is filled from the cache, without a call, killed in between."""
         full, (_, project.target) = project.target, self._names()
+        project.follows = f"{project.target}_follows"
         if not self.db_url:
             project.db_url = f"sqlite:///{self.folder / 'other.db'}"
         project.init(())
@@ -235,5 +237,9 @@ class Story:
         self.toll.rows_wrong += len(wrong)
         assert not lost, f"{len(lost)} rows lost"
         assert not wrong, f"{len(wrong)} rows wrong, such as {rows[wrong[0]]}"
+        follows = project.sql(f"SELECT kol_user_name, user_id FROM `{project.follows}`")
+        assert Counter(follows) == Counter((kol, id_) for kol in kols for id_ in set(project.api.expected_ids(kol)))
+        whole = project.sql(f"SELECT kol_user_name FROM `{project.follows}_crawls`")
+        assert {kol for (kol,) in whole} == {kol for kol, size in kols.items() if size}
         aside = Counter(repr(line) for line in project.rejects())
         assert max(aside.values(), default=0) <= revision + 1, "a user is set aside twice for one page"

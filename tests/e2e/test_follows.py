@@ -71,6 +71,31 @@ def test_initdb_says_what_to_set_and_a_table_that_will_not_do_stops_the_run(
     assert project.api.calls == []
 
 
+def test_the_report_tells_what_kols_share_and_does_without_when_it_can_not_ask(make_project: MakeProject) -> None:
+    project = make_project({"alpha": 450, "beta": 300}, follows=True)
+    project.crawl().expect(0)
+    both = len(set(project.api.expected_ids("alpha")) & set(project.api.expected_ids("beta")))
+    page = project.folder / "report.html"
+
+    assert project.scrapy("report", "-o", str(page)).expect(0).err == ""
+    html = page.read_text()
+    assert "Accounts that most KOLs follow" in html
+    assert f"alpha and beta both follow {both} accounts" in html
+
+    project.sql(f"DROP TABLE {project.follows}")
+    assert "without who follows whom" in project.scrapy("report", "-o", str(page)).expect(0).err
+    assert "both follow" not in page.read_text()
+    assert "run `scrapy initdb --follows`" in project.scrapy("follows", "new").expect(1).err
+    for words in (
+        ("old",),
+        ("new", "--min", "3"),
+        ("top", "--kol", "x"),
+        ("new", "--since", "7"),
+        ("top", "--min", "0"),
+    ):
+        assert project.scrapy("follows", *words).expect(2).err.count("\n") == 1
+
+
 ONE_NODE: dict[bool, tuple[str, ...]] = {True: ("--replicas", "1", "--buckets", "1"), False: ()}
 
 

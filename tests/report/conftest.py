@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from kolspider.report.follows import FollowFacts
 
-def report(directory: Path, now: float = NOW) -> tuple[Facts, str]:
+
+def report(directory: Path, now: float = NOW, follows: FollowFacts | None = None) -> tuple[Facts, str]:
     """The facts of a store, and its page."""
     label, table = TARGET.split()
     adapter = provider("twitterapi_io")
@@ -28,7 +30,7 @@ def report(directory: Path, now: float = NOW) -> tuple[Facts, str]:
         cache_dir=directory, target_table=table, follows_table="", provider=adapter, credit_usd=adapter.credit_usd
     )
     with open_store(config, SimpleNamespace(label=label)) as store:
-        facts = Facts.gather(store, config, TARGET, now)
+        facts = Facts.gather(store, config, TARGET, now, follows)
     return facts, page(facts)
 
 
