@@ -52,7 +52,7 @@ class Follows:
         """Who was first seen since a moment (UTC, as text), or ever; the newest first."""
         # Since a moment the index on it leads to few rows; else KOL after KOL.
         return self._seen(
-            f"{self._follows} f JOIN {self._crawls} c" if since and not kol else self._kol_after_kol,
+            f"{self._follows} f CROSS JOIN {self._crawls} c" if since and not kol else self._kol_after_kol,
             "f.`first_seen` > c.`first_whole`", "first_seen", since, kol,
         )  # fmt: skip
 

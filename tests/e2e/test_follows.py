@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+from kolspider.db import open_database
+from kolspider.db.follows import Follows
+from kolspider.db.spans import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table, known_ids
 from kolspider.follows import moment
 from kolspider.sandbox import followings
-from tests.e2e.harness import SMALL_BATCHES, expected_rows, kill
+from tests.db.conftest import ROW
+from tests.e2e.harness import ROOT, SMALL_BATCHES, expected_rows, kill
 
 if TYPE_CHECKING:
+    from kolspider.db.follows import FollowSeen
     from tests.e2e.conftest import MakeProject
     from tests.e2e.harness import Project
 
@@ -69,6 +75,52 @@ def test_initdb_says_what_to_set_and_a_table_that_will_not_do_stops_the_run(
     result = project.crawl().expect(1)
     assert "can't hold who follows whom: it lacks " in result.err
     assert project.api.calls == []
+
+
+def test_new_lost_and_shared_are_what_the_moments_say(make_project: MakeProject, db_url: str) -> None:
+    # Given a (read whole on day 1 and day 8), b (on day 1), c (never whole), and moments that come in any order
+    project = make_project({}, db_url=db_url, follows=True)
+    with closing(open_database(project.db_url, base=ROOT)) as database:
+        database.connect()
+        database.upsert(project.target, [ROW._replace(id="1", user_name="one"), ROW._replace(id="2", followers=None)])
+        for seen in (
+            {"a1": (8, 8), "a2": (1, 1), "a3": (8, 9), "a4": (1, 1), "a6": (9, 9), "b1": (1, 1), "b4": (7, 7),
+             "c1": (5, 5)},
+            {"a1": (1, 1), "a4": (9, 9), "b4": (7, 7), "c4": (1, 1), "c6": (9, 9), "b2": (1, 1), "b6": (9, 9)},
+        ):  # fmt: skip
+            rows = [(key[0], key[1], day(first), day(last)) for key, (first, last) in seen.items()]
+            database.widen(project.follows, SPAN_FOLLOWS, rows)
+        crawls = [("a", day(8), day(8)), ("b", day(1), day(1)), ("a", day(1), day(1))]
+        for crawl in crawls:
+            database.widen(crawls_table(project.follows), SPAN_CRAWLS, [crawl])
+
+        # then new is who came after the first whole list, lost who was not seen since the last one began,
+        tables = Follows(database, project.follows, project.target)
+        assert keys(tables.new(since=None, kol=None)) == ["a6", "b6", "a3", "b4"]
+        assert keys(tables.new(since=day(9), kol=None)) == ["a6", "b6"]
+        assert keys(tables.new(since=day(8), kol="a")) == ["a6", "a3"]
+        assert keys(tables.lost(since=None, kol=None)) == ["a2"]
+        assert tables.lost(since=day(2), kol=None) == tables.lost(since=None, kol="b") == []
+        # and shared is who is not lost.
+        shared = tables.top(least=2, new_since=None, limit=9)
+        assert [(one.user_id, one.kols, one.newest) for one in shared] == [
+            ("6", 3, day(9)), ("4", 3, day(7)), ("1", 3, day(5)),
+        ]  # fmt: skip
+        assert (shared[2].user_name, shared[2].followers, shared[0].user_name) == ("one", 3, None)
+        new = tables.top(least=2, new_since=day(8), limit=9)
+        assert [(one.user_id, one.kols) for one in new] == [("6", 2)]
+        assert tables.top(least=4, new_since=None, limit=9) == []
+        assert tables.largest(2) == [("a", 4), ("b", 4)]
+        assert tables.overlap(["a", "b", "c"]) == {("a", "b"): 3, ("a", "c"): 3, ("b", "c"): 3}
+        assert known_ids(database, project.follows, "a", day(1)) == {1, 2, 4}
+
+
+def day(number: int) -> str:
+    return f"2026-11-{number:02} 08:00:00"
+
+
+def keys(found: list[FollowSeen]) -> list[str]:
+    return [f"{one.kol}{one.user_id}" for one in found]
 
 
 def test_the_report_tells_what_kols_share_and_does_without_when_it_can_not_ask(make_project: MakeProject) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from typing import TYPE_CHECKING
+
+import pytest
 
 from kolspider.sandbox import Fault
 from tests.e2e.harness import kill
@@ -19,6 +22,10 @@ KOLS = {"big": 1900, "mid": 450, "small": 150, "still": 700, "empty": 0}
 AGAIN = ("-a", "refresh=6d", "-a", "incremental=1")
 
 
+# The others take half a minute: `make chaos` has them. What differs between them is in test_follows.py.
+@pytest.mark.parametrize(
+    "db_url", ["sqlite", "mariadb", "doris"] if "KOL_TEST_SEEDS" in os.environ else ["sqlite"], indirect=True
+)
 def test_rounds_of_follows_unfollows_and_kills(make_project: MakeProject, db_url: str) -> None:
     # Given whole lists, read in a crawl that is killed
     project = make_project(KOLS, db_url=db_url, follows=True, latency=0.1)
