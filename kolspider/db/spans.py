@@ -53,12 +53,12 @@ def spans(follows: str) -> list[tuple[str, Span]]:
     return [(follows, SPAN_FOLLOWS), (crawls_table(follows), SPAN_CRAWLS)] if follows else []
 
 
-def known_ids(database: Database, follows: str, handle: str, until: str) -> frozenset[int]:
-    """Whom a KOL is known to follow or to have followed, by what was seen up to a moment."""
+def known_ids(database: Database, follows: str, handle: str, before: str) -> frozenset[int]:
+    """Whom a KOL is known to follow or to have followed, by what was seen before a moment."""
     name = database.identifier
     rows = database.query(
         f"SELECT {name('user_id')} FROM {database.quoted(follows)} "
-        f"WHERE {name('kol_user_name')} = ? AND {name('first_seen')} <= ?",
-        (handle, until),
+        f"WHERE {name('kol_user_name')} = ? AND {name('first_seen')} < ?",
+        (handle, before),
     )
     return frozenset(int(id_) for (id_,) in rows)

@@ -161,9 +161,9 @@ class FollowingsSpider(Spider):
             return frozenset(int(id_) for user in users if (id_ := usable_id(account_id(user))))
         if not table:
             return frozenset()
-        until = moment(kols.known_until(kol.handle))
+        before = moment(kols.known_before(kol.handle))
         try:
-            return await self.run.ask(lambda database: known_ids(database, table, kol.handle, until))
+            return await self.run.ask(lambda database: known_ids(database, table, kol.handle, before))
         except StopRun as error:
             self.run.stop(error)
             raise NotAsked("the run is stopping") from None

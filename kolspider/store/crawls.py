@@ -121,11 +121,15 @@ class Crawls:
             (self._provider, handle, base),
         )
 
-    def known_until(self, handle: str) -> float:
-        """When the last crawl before the current one came to its end: who was first seen later is not known."""
-        (until,) = self._db.execute(
-            "SELECT max(c.ended_at) FROM crawl c JOIN kol k USING (provider, handle) WHERE provider = ? "
-            "AND handle = ? AND c.generation < k.generation AND c.state = 'fetched'",
+    def known_before(self, handle: str) -> float:
+        """When the first crawl began after the last one that met its end, before the current one; unix seconds.
+
+        Who was first seen since then is not known: an increment that broke off has a gap behind what it brought.
+        """
+        (before,) = self._db.execute(
+            "SELECT min(c.started_at) FROM crawl c WHERE c.provider = ?1 AND c.handle = ?2 AND c.generation > "
+            "(SELECT max(d.generation) FROM crawl d JOIN kol k USING (provider, handle) WHERE d.provider = ?1 "
+            " AND d.handle = ?2 AND d.generation < k.generation AND d.state = 'fetched')",
             (self._provider, handle),
         ).fetchone()
-        return float(until or 0)
+        return float(before or 0)

@@ -197,9 +197,9 @@ class Kols:
         pages = ((cursor, unpack(packed)) for cursor, packed in self._crawls.known_pages(handle, base))
         return ((cursor, body) for cursor, body in pages if body is not None)
 
-    def known_until(self, handle: str) -> float:
-        """Unix seconds: who was first seen later is not known."""
-        return self._crawls.known_until(handle)
+    def known_before(self, handle: str) -> float:
+        """Unix seconds: who was first seen then or later does not count as known."""
+        return self._crawls.known_before(handle)
 
     def size(self, handle: str) -> tuple[int, int]:
         """Pages and users of the last whole list."""

@@ -112,7 +112,7 @@ def test_new_lost_and_shared_are_what_the_moments_say(make_project: MakeProject,
         assert tables.top(least=4, new_since=None, limit=9) == []
         assert tables.largest(2) == [("a", 4), ("b", 4)]
         assert tables.overlap(["a", "b", "c"]) == {("a", "b"): 3, ("a", "c"): 3, ("b", "c"): 3}
-        assert known_ids(database, project.follows, "a", day(1)) == {1, 2, 4}
+        assert known_ids(database, project.follows, "a", day(2)) == {1, 2, 4}
 
 
 def day(number: int) -> str:
