@@ -6,6 +6,7 @@ are in generations of their own above it, and the next whole list drops them all
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-__all__ = ["MAY_BE_INCREMENTAL", "Crawls", "Kind"]
+__all__ = ["MAY_BE_INCREMENTAL", "CrawlRecord", "Crawls", "Kind"]
 
 
 class Kind(StrEnum):
@@ -21,6 +22,19 @@ class Kind(StrEnum):
 
     FULL = "full"
     INCREMENTAL = "incremental"
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlRecord:
+    """A crawl as the ledger tells it. Times are unix seconds."""
+
+    kind: Kind
+    state: str
+    started_at: float
+    ended_at: float | None
+    pages: int
+    users: int
+    calls: int
 
 
 _BASE = (
@@ -76,6 +90,15 @@ class Crawls:
             "(SELECT generation FROM kol k WHERE k.provider = crawl.provider AND k.handle = crawl.handle)",
             (calls, self._provider, handle),
         )
+
+    def of_kol(self, handle: str) -> list[CrawlRecord]:
+        """The KOL's crawls, the first one first."""
+        rows = self._db.execute(
+            "SELECT kind, state, started_at, ended_at, pages, users, calls FROM crawl "
+            "WHERE provider = ? AND handle = ? ORDER BY generation",
+            (self._provider, handle),
+        )
+        return [CrawlRecord(Kind(kind), *rest) for kind, *rest in rows]
 
     def kind(self, handle: str) -> Kind:
         """Of the KOL's current generation."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kolspider.items import Kol
+    from kolspider.store.crawls import CrawlRecord
     from kolspider.store.pages import Pages
 
 __all__ = ["STATE_HERE", "KolRecord", "Kols"]
@@ -178,6 +179,10 @@ class Kols:
             (restarts, keep, keep, now, self._provider, handle),
         )
         self._crawls.begin(handle, kind, now)
+
+    def crawls(self, handle: str) -> list[CrawlRecord]:
+        """Every reading of the KOL's list, the first one first."""
+        return self._crawls.of_kol(handle)
 
     def is_incremental(self, handle: str) -> bool:
         """Whether the KOL's current crawl ends where everybody is known."""

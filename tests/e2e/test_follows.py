@@ -15,7 +15,7 @@ from tests.e2e.harness import ROOT, SMALL_BATCHES, expected_rows, kill
 
 if TYPE_CHECKING:
     from kolspider.db.follows import FollowSeen
-    from tests.e2e.conftest import MakeProject
+    from tests.e2e.conftest import Doris, MakeProject
     from tests.e2e.harness import Project
 
 KOLS = {"alpha": 700, "Beta": 450, "shared": 201, "empty": 0}
@@ -42,6 +42,14 @@ def test_follows_are_written_with_their_page_and_survive_a_kill(make_project: Ma
     # and a replay changes nothing
     project.crawl("-a", "replay=all").expect(0)
     assert (follows(project), crawls(project), len(project.api.calls)) == before
+
+
+def test_follows_go_into_doris_by_stream_load_too(make_project: MakeProject, doris: Doris) -> None:
+    project = make_project(KOLS, db_url=doris.url, follows=True)
+    project.env = {"KOL_DORIS_LOAD": "stream_load", "KOL_DORIS_HTTP": doris.http}
+    project.crawl().expect(0)
+    assert follows(project) == expected_follows(project)
+    assert crawls(project) == expected_crawls(project)
 
 
 def test_a_follows_table_switched_on_later_is_filled_from_the_cache(make_project: MakeProject) -> None:
