@@ -140,7 +140,9 @@ def _measure(connection: sqlite3.Connection, target: int, body: bytes, names: li
 
 def _target(connection: sqlite3.Connection, url: str) -> int:
     database = open_database(url, base=ROOT)
-    return target_id(connection, target_label(SimpleNamespace(target_table="twitter_kol_all", follows_table=""), database))
+    return target_id(
+        connection, target_label(SimpleNamespace(target_table="twitter_kol_all", follows_table=""), database)
+    )
 
 
 def _fill(connection: sqlite3.Connection, target: int, names: list[str], body: bytes) -> None:
