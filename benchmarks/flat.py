@@ -129,7 +129,7 @@ def _measure(connection: sqlite3.Connection, target: int, body: bytes, names: li
     for number in range(_TIMES):
         kol = Kol(f"fresh_{number}", f"fresh_{number}")
         timed("begin a KOL", lambda kol=kol: kols.begin(kol))
-        seq = timed("store a page", lambda kol=kol: pages.put(kol, 0, "", 1, 20, body))
+        seq = timed("store a page", lambda kol=kol: pages.put(kol, 0, "", 1, 20, body, fetched_at=0.0))
         timed("note it loaded", lambda seq=seq: note_loaded(seq))
         timed("end its list", lambda kol=kol: kols.end(kol.handle, State.FETCHED, "", 1, 20, bought=True))
         timed("settle it", lambda kol=kol: kols.settle(kol.handle, evict=False))
@@ -140,7 +140,9 @@ def _measure(connection: sqlite3.Connection, target: int, body: bytes, names: li
 
 def _target(connection: sqlite3.Connection, url: str) -> int:
     database = open_database(url, base=ROOT)
-    return target_id(connection, target_label(SimpleNamespace(target_table="twitter_kol_all"), database))
+    return target_id(
+        connection, target_label(SimpleNamespace(target_table="twitter_kol_all", follows_table=""), database)
+    )
 
 
 def _fill(connection: sqlite3.Connection, target: int, names: list[str], body: bytes) -> None:
@@ -149,7 +151,7 @@ def _fill(connection: sqlite3.Connection, target: int, names: list[str], body: b
     kols = Kols(connection, PROVIDER, target, pages)
     model = Kol("model", "model")
     kols.begin(model)
-    seq = pages.put(model, 0, "", 1, 20, body)
+    seq = pages.put(model, 0, "", 1, 20, body, fetched_at=0.0)
     with transaction(connection):
         pages.mark_loaded([seq])
     kols.end("model", State.FETCHED, "", 1, 20, bought=True)

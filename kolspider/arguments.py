@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kolspider.items import Kol
 
-__all__ = ["HELP", "Arguments"]
+__all__ = ["HELP", "Arguments", "age"]
 
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -45,7 +45,8 @@ def _count(least: int) -> Callable[[str], int]:
     return count
 
 
-def _age(raw: str) -> int:
+def age(raw: str) -> int:
+    """Seconds. Raises ValueError."""
     match = re.fullmatch(r"([0-9]{1,9})([smhd])", raw)
     if not match:
         raise ValueError("is not an age such as 30d (units: s, m, h, d)")
@@ -102,7 +103,16 @@ class Arguments:
         _count(0), None, "max_calls=500", "never more than 500 API requests in this run, retries included"
     )
     refresh: int | None = _argument(
-        _age, None, "refresh=30d", "fetch anew the KOLs that finished longer ago than that (s, m, h, d)"
+        age, None, "refresh=30d", "fetch anew the KOLs that finished longer ago than that (s, m, h, d)"
+    )
+    incremental: bool = _argument(
+        _flag,
+        False,
+        "incremental=1",
+        "with refresh: read a list only up to where everybody is known (about 1 call, not 10)",
+    )
+    full_every: int | None = _argument(
+        age, None, "full_every=30d", "with incremental: lists last read whole longer ago are read whole again"
     )
     retry: frozenset[State] = _argument(
         _states, frozenset(), "retry=partial,not_found", "also KOLs that ended in these states (also: failed)"
@@ -175,6 +185,7 @@ class Arguments:
             "limit": self.limit,
             "kols": [kol.handle for kol in self.kols],
             "refresh": self.refresh,
+            **({"incremental": True, "full_every": self.full_every} if self.incremental else {}),
             "retry": sorted(self.retry),
             "replay": self.replay,
             "dry_run": self.dry_run,
@@ -186,8 +197,14 @@ def _check_contradictions(arguments: Arguments) -> None:
     given = {known.name for known in fields(arguments) if getattr(arguments, known.name) != known.default}
     if arguments.test and (others := given - {"test", "limit"}):
         raise WrongUsage(f"-a test=1 goes with limit alone, not with {', '.join(sorted(others))}")
-    if arguments.replay and (others := given & {"refresh", "retry", "max_calls", "dry_run", "estimate"}):
+    if arguments.replay and (
+        others := given & {"refresh", "incremental", "full_every", "retry", "max_calls", "dry_run", "estimate"}
+    ):
         raise WrongUsage(f"a replay asks the API for nothing, so it can't have {', '.join(sorted(others))}")
+    if arguments.incremental and arguments.refresh is None:
+        raise WrongUsage("-a incremental=1 needs -a refresh=AGE: which lists are to be looked at again (refresh=7d)")
+    if arguments.full_every is not None and not arguments.incremental:
+        raise WrongUsage("-a full_every goes with -a incremental=1 alone: without it every refresh is a full one")
 
 
 HELP: str = "\n".join(

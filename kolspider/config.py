@@ -33,7 +33,8 @@ PROJECT_DIR = Path(__file__).resolve().parents[1]
 _KNOWN = {
     "KOL_API_KEY", "KOL_API_PROVIDER", "KOL_API_URL", "KOL_CACHE_DIR", "KOL_CACHE_EVICT", "KOL_CREDIT_PRICE",
     "KOL_DB_RETRY_SECS", "KOL_DB_URL", "KOL_DORIS_HTTP", "KOL_DORIS_LOAD", "KOL_FLUSH_ROWS", "KOL_FLUSH_SECS",
-    "KOL_PROGRESS", "KOL_RETRY_SECS", "KOL_SOURCE_TABLE", "KOL_SUMMARY_FILE", "KOL_TARGET_TABLE",
+    "KOL_FOLLOWS_TABLE", "KOL_KNOWN_STOP", "KOL_PROGRESS", "KOL_RETRY_SECS", "KOL_SOURCE_TABLE",
+    "KOL_SUMMARY_FILE", "KOL_TARGET_TABLE",
 }  # fmt: skip
 # As Scrapy reads them: its own settings are checked here too.
 _BOOLS = {"1": True, "True": True, "true": True, "0": False, "False": False, "false": False}
@@ -58,6 +59,10 @@ class Config:
     """The HTTP address of Doris's FE, if rows go in by Stream Load."""
     source_table: str
     target_table: str
+    follows_table: str
+    """Empty: it is not kept who follows whom."""
+    known_stop: int
+    """Pages of known accounts in a row that end an incremental crawl."""
     cache_dir: Path
     cache_evict: bool
     flush_rows: int
@@ -92,6 +97,8 @@ class Config:
             stream_load=_stream_load(settings),
             source_table=_table(settings, "KOL_SOURCE_TABLE"),
             target_table=_table(settings, "KOL_TARGET_TABLE"),
+            follows_table=_table(settings, "KOL_FOLLOWS_TABLE") if settings["KOL_FOLLOWS_TABLE"] else "",
+            known_stop=_number(settings, "KOL_KNOWN_STOP", int, 1),
             cache_dir=PROJECT_DIR / _path(settings, "KOL_CACHE_DIR"),
             cache_evict=boolean(settings, "KOL_CACHE_EVICT"),
             flush_rows=_number(settings, "KOL_FLUSH_ROWS", int, 1),
@@ -131,6 +138,7 @@ def point_at_sandbox(settings: BaseSettings) -> None:
         "KOL_DB_URL": f"sqlite:///{folder / 'sandbox.db'}",
         "KOL_SOURCE_TABLE": "twitter_kol",
         "KOL_TARGET_TABLE": "twitter_kol_all",
+        "KOL_FOLLOWS_TABLE": "twitter_kol_follows" if settings["KOL_FOLLOWS_TABLE"] else "",
         "KOL_API_PROVIDER": "twitterapi_io",
         "KOL_API_URL": "",
         "KOL_API_KEY": "sandbox-key",

@@ -39,7 +39,13 @@ def estimate(arguments: Arguments, config: Config, database: Database, command: 
         with opened(config, database) as (connection, target):
             Pages(connection, config.provider.name, target)  # names the waiting pages that the selection asks for
             selection = Selection(connection, config.provider.name, target)
-            choose_due(selection, arguments, job, lambda: _source(arguments, config, database))
+            choose_due(
+                selection,
+                arguments,
+                job,
+                lambda: _source(arguments, config, database),
+                follows=bool(config.follows_table),
+            )
             told = _Estimate(arguments, config, selection, Forecast(connection, config.provider))
             print("\n".join(told.lines(_without_estimate(command))))
     except sqlite3.Error as error:
@@ -75,6 +81,7 @@ class _Estimate:
 
     def __init__(self, arguments: Arguments, config: Config, selection: Selection, forecast: Forecast) -> None:
         self._cap = arguments.max_calls
+        self._incremental = arguments.incremental
         self._config = config
         self._by_why = selection.count_by_why()
         self._left = selection.left
@@ -122,7 +129,8 @@ class _Estimate:
     def _grounds(self, total: Total) -> Iterator[str]:
         average = self._average
         if total.kols_known:
-            yield f"{total.calls_known:,.0f} for {counted(total.kols_known, 'KOL')}, by the list read last time"
+            by = "what was read last time" if self._incremental else "the list read last time"
+            yield f"{total.calls_known:,.0f} for {counted(total.kols_known, 'KOL')}, by {by}"
         if not total.kols_average:
             return
         what = f"{total.calls_average:,.0f} for {counted(total.kols_average, 'KOL')}"

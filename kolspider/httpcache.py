@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from typing import TYPE_CHECKING
 
 from scrapy.http import TextResponse
@@ -78,6 +79,7 @@ class PageStorage:
     def store_response(self, spider: Spider, request: Request, response: Response) -> None:
         """Store a page. One that can't be stored goes on to the target all the same, and the run stops."""
         meta = request.meta
+        meta["fetched_at"] = time.time()
         try:
             meta["seq"] = self._run.pages.put(
                 meta["kol"],
@@ -86,6 +88,7 @@ class PageStorage:
                 meta["number"],
                 len(meta["answer"].users),
                 response.body,
+                fetched_at=meta["fetched_at"],
             )
         except (sqlite3.Error, OSError) as error:
             self._run.stop_for_disk(error)

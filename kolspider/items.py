@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-__all__ = ["COLUMNS", "FollowedUser", "FollowingsPage", "Kol", "MappedPage", "Reject", "Row"]
+__all__ = [
+    "COLUMNS",
+    "CRAWLS",
+    "FOLLOWS",
+    "Follow",
+    "FollowedUser",
+    "FollowingsPage",
+    "Kol",
+    "MappedPage",
+    "Reject",
+    "Row",
+    "WholeCrawl",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,32 @@ class Row(NamedTuple):
 COLUMNS: tuple[str, ...] = Row._fields
 
 
+class Follow(NamedTuple):
+    """A row of the follows table. Its times are those of pages, so loading a page again changes nothing."""
+
+    kol_user_name: str
+    """In lower case: one KOL, one spelling."""
+    user_id: str
+    first_seen: str
+    """UTC, `YYYY-MM-DD HH:MM:SS`. The table keeps the least ..."""
+    last_seen: str
+    """... and of this one the greatest."""
+
+
+class WholeCrawl(NamedTuple):
+    """A row of the crawls table beside it: between which moments a KOL's list is known to have been read whole."""
+
+    kol_user_name: str
+    first_whole: str
+    """When the first whole reading ended: who is seen later is new. The table keeps the least ..."""
+    last_whole: str
+    """... and of this one the greatest: when the last whole reading began. Who was not seen since is lost."""
+
+
+FOLLOWS: tuple[str, ...] = Follow._fields
+CRAWLS: tuple[str, ...] = WholeCrawl._fields
+
+
 @dataclass(frozen=True, slots=True)
 class Reject:
     """A user set aside, and why."""
@@ -79,6 +117,11 @@ class FollowingsPage:
     last: bool
     seq: int | None = None
     """Where the page stands in the cache, in the order of fetching; None when it could not be stored."""
+    fetched_at: float = 0.0
+    """Unix seconds."""
+    whole_since: float | None = None
+    """On the last page of a list all of whose pages are in the cache: when the first of them was fetched. None for a
+    list without users, too: the API gives one for an account that went private."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +133,7 @@ class MappedPage:
     rows: list[Row] = field(default_factory=list)
     """Not those that an earlier page of this run has brought already, with the same values."""
     rejects: list[Reject] = field(default_factory=list)
+    follows: list[Follow] = field(default_factory=list)
+    """All that the page has, repeats too; empty when there is no table for them."""
+    whole: WholeCrawl | None = None
+    """With the last page of a whole list."""

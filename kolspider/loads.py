@@ -62,9 +62,17 @@ class Loads:
                     del self._waiting[handle]
                     self._settle(handle)
 
-    def list_ended(self, kol: Kol, state: State, reason: str, *, pages: int, users: int, bought: int) -> None:
-        """A KOL's list came to its end: fetched, partial, not_found or failed."""
+    def list_ended(
+        self, kol: Kol, state: State, reason: str, *, pages: int, users: int, bought: int, new: int | None = None
+    ) -> None:
+        """A KOL's list came to its end: fetched, partial, not_found or failed.
+
+        new: of an incremental crawl that ended where everybody is known, how many of the users were not.
+        """
         size = f"{counted(users, 'user')} in {counted(pages, 'page')} ({bought} bought)"
+        if new is not None:
+            size = f"{new:,} new of {size}, the rest is known"
+            self._note_savings(kol, pages, users)
         if state is State.FETCHED and not self._run.arguments.dry_run:
             self._whole[kol.handle] = f"KOL {kol.user_name}: complete, {size}"
         elif state is State.FETCHED:
@@ -74,8 +82,17 @@ class Loads:
             self._run.work.done[state] += 1
             logger.warning("KOL %s: %s, %s: %s", kol.user_name, state, reason, _WHAT_NEXT[state])
         with suppress(NotAsked), self._run.disk():
-            self._run.kols.end(kol.handle, state, reason, pages, users, bought=bought > 0)
+            self._run.kols.end(kol.handle, state, reason, pages, users, bought=bought > 0, whole=new is None)
             self._settle(kol.handle)
+
+    def _note_savings(self, kol: Kol, pages: int, users: int) -> None:
+        """What reading the whole list again would have cost more, if it is as long as it was."""
+        with suppress(NotAsked), self._run.disk():
+            cost = self._run.forecast.cost
+            whole_pages, whole_users = self._run.kols.size(kol.handle)
+            self._run.count("incremental/lists")
+            self._run.count("incremental/calls_saved", max(whole_pages - pages, 0))
+            self._run.count("incremental/credits_saved", max(cost(whole_pages, whole_users) - cost(pages, users), 0))
 
     def list_had_ended(self, kol: Kol) -> None:
         """The list ended in an earlier run: it may be done already, or will be when its pages are committed."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kolspider.states import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from kolspider.providers.base import Page
 
@@ -33,12 +33,18 @@ class End:
     """`complete` when the API says so, `partial` when a guard does."""
     reason: str
     """Why it is partial; empty when complete."""
+    whole: bool = True
+    """Complete, but not whole: everybody from here on is known."""
 
 
 class Paging:
     """Follows one KOL's list from its first page on."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Collection[int] = (), known_stop: int = 1) -> None:
+        """known: whom the KOL was known to follow before; so many pages of them in a row end the list."""
+        self._known = known
+        self._known_stop = known_stop
+        self._known_pages = 0
         self.pages = 0
         self._asked: set[str] = set()
         self._seen: set[int] = set()  # as ints: half the memory of the texts
@@ -51,6 +57,11 @@ class Paging:
         """How many different accounts were seen."""
         return len(self._seen)
 
+    @property
+    def new(self) -> int:
+        """How many of them were not known."""
+        return sum(id_ not in self._known for id_ in self._seen)
+
     def take(self, cursor_asked: str, page: Page, ids: Iterable[str], *, kept: bool = False) -> Next | End:
         """Where to go after `page`, which was the answer to `cursor_asked`; `ids` are its usable ids.
 
@@ -62,13 +73,19 @@ class Paging:
         self.pages += 1
         self._asked.add(cursor_asked)
         users_before = self.users
-        self._seen.update(map(int, ids))
+        numbers = set(map(int, ids))
+        self._seen |= numbers
+        if numbers:  # an empty page says nothing
+            # Not whom an earlier page of this reading brought: the list may have shifted, and hide new ones behind.
+            self._known_pages = self._known_pages + 1 if all(id_ in self._known for id_ in numbers) else 0
         new = self.users > users_before
         self._stale_pages = 0 if new else self._stale_pages + 1
         self._kept_pages += new and kept
 
         if not page.more:
             return End(State.COMPLETE, "")
+        if self._known_pages == self._known_stop:
+            return End(State.COMPLETE, "", whole=False)
         if page.next_cursor is None:
             return End(State.PARTIAL, "has_next_page without a cursor")
         if page.next_cursor in self._asked:

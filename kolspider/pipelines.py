@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kolspider.fitting import Fitter
+from kolspider.follows import mapped_follows, whole_crawl
 from kolspider.items import FollowingsPage, MappedPage, Reject, Row
 from kolspider.mapping import Mapper, usable_id
 from kolspider.run import run_of
@@ -30,9 +31,11 @@ class MapPipeline:
     def __init__(self, run: Run, repeats: Repeats | None) -> None:
         self._run = run
         self._followed_user = run.config.provider.followed_user
+        self._account_id = run.config.provider.account_id
         self._mapper = Mapper()
         self._fitter = Fitter(run.table.columns)
         self._repeats = repeats
+        self._keeps_follows = bool(run.config.follows_table)
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> MapPipeline:
@@ -53,6 +56,8 @@ class MapPipeline:
                 mapped.rows.append(self._fitter.fit(row))
             else:
                 mapped.rejects.append(row)
+        if self._keeps_follows:
+            mapped = replace(mapped, follows=mapped_follows(item, self._account_id), whole=whole_crawl(item))
         self._count(item, mapped.rejects, len(item.users) - len(mapped.rows) - len(mapped.rejects))
         return mapped
 

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING
 
-from kolspider.db.check import check_source, check_target, warnings
+from kolspider.db.check import check_follows, check_source, check_target, warnings
 from kolspider.errors import StopRun, UserError
 from kolspider.fitting import Fitter
 from kolspider.items import Row
@@ -52,6 +52,10 @@ def preflight(arguments: Arguments, config: Config, database: Database) -> int:
             for warning in warnings(table):
                 _say(True, "note", warning)
             _say(True, "mapping", _map_samples(config, table))
+            if config.follows_table:
+                what = "follows"
+                check_follows(database, config.follows_table)
+                _say(True, "follows", f"{config.follows_table}: {database.count(config.follows_table):,} rows")
             what = "next"
             for line in _next_kols(arguments, config, database):
                 _say(True, "next", line)

@@ -7,9 +7,9 @@ import logging
 import sqlite3
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from kolspider.db.check import check_source, check_target, warnings
+from kolspider.db.check import check_follows, check_source, check_target, warnings
 from kolspider.errors import NotAsked, StopRun
 from kolspider.history import History
 from kolspider.job import Job
@@ -46,6 +46,7 @@ logger = logging.getLogger(__name__)
 _LOOK_EVERY = 0.2
 """Seconds between two looks at whether a waiting request should give up because the run stops."""
 _REJECTS_SIZE = "rejects_size"
+_Answer = TypeVar("_Answer")
 
 
 class Run:
@@ -133,6 +134,7 @@ class Run:
         try:
             database.connect()
             table = check_target(database, self.config.target_table)
+            check_follows(database, self.config.follows_table)
             if not (self.arguments.replay or self.arguments.kols):
                 check_source(database, self.config.source_table)
         except database.errors as error:
@@ -152,7 +154,7 @@ class Run:
                 )
             selection.choose_all(None if job else arguments.limit)
         else:
-            choose_due(selection, arguments, job, self._source)
+            choose_due(selection, arguments, job, self._source, follows=bool(self.config.follows_table))
         if self.config.jobdir and not job:
             Job.begin(self.config.jobdir, arguments.of_job(), selection.handles())
 
@@ -176,7 +178,8 @@ class Run:
         logger.info("%s to work on%s%s", counted(sum(by_why.values()), "KOL"), f" ({whys})" if whys else "", left)
         if gone := selection.count_gone():
             logger.warning(
-                "%s complete in another database only, and the cached pages are deleted: -a refresh=0s buys them anew",
+                "%s complete in another database or table only, and the cached pages are deleted: "
+                "-a refresh=0s buys them anew",
                 "1 KOL is" if gone == 1 else f"{gone:,} KOLs are",
             )
         told = []
@@ -228,6 +231,15 @@ class Run:
             self.stop_for_disk(error)
             raise NotAsked("the cache directory can't be used") from None
 
+    async def ask(self, question: Callable[[Database], _Answer]) -> _Answer:
+        """What the database answers, asked beside the writer's work. Raises StopRun."""
+        if self.writer is not None:
+            return await self.writer.ask(question)
+        try:
+            return question(self.database)
+        except self.database.errors as error:
+            raise StopRun(self.database.explain(error)) from None
+
     def stop_for_disk(self, error: sqlite3.Error | OSError) -> None:
         """End the run because the cache directory can't be written."""
         self.stop(self._unusable(error))
@@ -264,7 +276,12 @@ class Run:
 
 
 def choose_due(
-    selection: Selection, arguments: Arguments, job: Job | None, source: Callable[[], Iterable[str | None]]
+    selection: Selection,
+    arguments: Arguments,
+    job: Job | None,
+    source: Callable[[], Iterable[str | None]],
+    *,
+    follows: bool,
 ) -> None:
     """Select the KOLs that a run with these arguments, or of this job, works on."""
     if job:
@@ -280,6 +297,9 @@ def choose_due(
         retry=arguments.retry,
         limit=None if job else arguments.limit,
         keep_done=job is not None,
+        incremental=arguments.incremental,
+        full_every=arguments.full_every,
+        follows=follows,
     )
 
 

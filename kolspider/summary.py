@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kolspider.states import State
+from kolspider.store.reading import target_label
 from kolspider.wording import counted, duration
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Summary"]
 
 _STOPPED, _UNFINISHED, _INTERRUPTED = 1, 3, 130
+_ONCE = ("retry=", "refresh=", "incremental=", "full_every=")
 _SHOWN = 20
 """Failed and partial KOLs in the table; the rest is a `scrapy kols` away."""
 
@@ -54,7 +56,7 @@ class Summary:
             troubled=run.kols.selected_in((State.FAILED, State.PARTIAL), _SHOWN),
             stats=stats,
             error=str(run.error or ""),
-            target=f"{run.database.label} {run.config.target_table}",
+            target=target_label(run.config, run.database),
             credit_usd=run.config.credit_usd,
             replay=bool(run.arguments.replay),
             dry_run=run.arguments.dry_run,
@@ -94,6 +96,8 @@ class Summary:
         yield _line(
             "API", f"{counted(self._count('api/calls'), 'call')}, about {self._credits:,} credits (${dollars:.2f})"
         )
+        if lists := self._count("incremental/lists"):
+            yield _line("saved", self._saved(lists))
         yield _line("time", duration(float(self.stats.get("elapsed_time_seconds") or 0)))
         yield _line("table", self.target + (" (not written: dry run)" if self.dry_run else ""))
         for kol in self.troubled:
@@ -160,6 +164,11 @@ class Summary:
             "calls": self._count("api/calls"),
             "credits_estimated": self._credits,
             "dollars_estimated": round(self._credits * self.credit_usd, 4),
+            "saved": {
+                "lists": self._count("incremental/lists"),
+                "calls": self._count("incremental/calls_saved"),
+                "credits_estimated": self._count("incremental/credits_saved"),
+            },
             "target": self.target,
             "troubled": [
                 {"user_name": kol.user_name, "state": kol.state, "reason": kol.reason} for kol in self.troubled
@@ -167,6 +176,15 @@ class Summary:
             "next": self.next,
         }
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    def _saved(self, lists: int) -> str:
+        """What the incremental lists would have cost in full, by their last whole reading."""
+        calls, credits_ = self._count("incremental/calls_saved"), self._count("incremental/credits_saved")
+        dollars = credits_ * self.credit_usd
+        return (
+            f"about {counted(calls, 'call')}, {credits_:,} credits (${dollars:.2f}) by {counted(lists, 'list')} "
+            f"read only as far as {'it' if lists == 1 else 'they'} changed"
+        )
 
     def _users(self) -> Iterator[str]:
         yield f"{self._count('users/read'):,} read"
@@ -223,7 +241,7 @@ class Summary:
 def _without_once(command: Sequence[str]) -> list[str]:
     """The command without what is asked for once: a retry or a refresh has happened by now."""
     pairs = zip(command[3::2], command[4::2], strict=False)
-    kept = [word for pair in pairs if not pair[1].startswith(("retry=", "refresh=")) for word in pair]
+    kept = [word for pair in pairs if not pair[1].startswith(_ONCE) for word in pair]
     return [*command[:3], *kept]
 
 

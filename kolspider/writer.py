@@ -9,20 +9,26 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from kolspider.db.spans import SPAN_FOLLOWS, spans
 from kolspider.db.upsert import Refused, Upserter
 from kolspider.errors import StopRun
-from kolspider.items import Reject
+from kolspider.items import Follow, Reject, WholeCrawl
 from kolspider.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from kolspider.db.base import Database
     from kolspider.items import FollowingsPage, MappedPage, Row
     from kolspider.run import Run
 
 __all__ = ["Writer"]
 
 logger = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
 
 _FLUSH_BYTES = 4_000_000
 """A batch is also written at about this size: MySQL's smallest usual max_allowed_packet is 16 MB, and Doris
@@ -48,6 +54,8 @@ class Writer:
         """With its size in bytes, and the time when it came."""
         self._rows = 0
         self._rows_on_their_way = 0
+        self._weight = 0
+        """Rows or follows, whichever are more."""
         self._bytes = 0
         self._changed = asyncio.Condition()
         self._closing = False
@@ -68,6 +76,7 @@ class Writer:
         size = _size(page)
         self._pages.append((page, size, time.monotonic()))
         self._rows += len(page.rows)
+        self._weight += _weight(page)
         self._bytes += size
 
     @property
@@ -133,7 +142,7 @@ class Writer:
 
     def _is_full(self, batches: int) -> bool:
         return (
-            self._rows >= self._run.config.flush_rows * batches
+            self._weight >= self._run.config.flush_rows * batches
             or self._bytes >= _FLUSH_BYTES * batches
             or len(self._pages) >= _FLUSH_PAGES * batches
         )
@@ -160,9 +169,41 @@ class Writer:
                 (time.monotonic() - began) * 1000,
                 f" ({said})" if said else "",
             )
-        self._loads.committed([page.page for page in pages], self._rejects(pages, owners, refused))
+        rejects = self._rejects(pages, owners, refused)
+        if self._run.config.follows_table:
+            rejects += await self._write_follows(pages)
+        self._loads.committed([page.page for page in pages], rejects)
         async with self._changed:
             self._changed.notify_all()
+
+    async def _write_follows(self, pages: list[MappedPage]) -> list[tuple[FollowingsPage, Reject]]:
+        """Behind the accounts, so that who is followed is there; the ends of whole lists behind the follows.
+
+        Returns those that the database refuses.
+        """
+        loop, rejects = asyncio.get_running_loop(), list[tuple["FollowingsPage", Reject]]()
+        follows, owners = _merged(pages)
+        crawls = [page.whole for page in pages if page.whole]
+        tables = spans(self._run.config.follows_table)
+        rows_of: tuple[Sequence[tuple[str, ...]], ...] = (follows, _widest(crawls))
+        for (table, span), rows in zip(tables, rows_of, strict=True):
+            if not rows:
+                continue
+            refused = await loop.run_in_executor(self._thread, self._upserter.widen, table, span, rows)
+            self._run.count("follows/upserted" if span is SPAN_FOLLOWS else "follows/whole", len(rows) - len(refused))
+            for row, said in refused:
+                owner = owners.get((row[0], row[1])) or next(p for p in pages if p.page.kol.handle == row[0])
+                logger.warning("KOL %s: the database refuses %s in %s: %s", row[0], row, table, said)
+                if owner.page.seq is None or not self._run.pages.is_loaded(owner.page.seq):
+                    rejects.append(
+                        (owner.page, Reject("follow_refused", dict(zip(span.columns, row, strict=True)), said))
+                    )
+        self._run.work.resume("the database")
+        return rejects
+
+    async def ask(self, question: Callable[[Database], _Answer]) -> _Answer:
+        """What the database answers, in the thread that it belongs to. Raises StopRun."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._upserter.ask, question)
 
     def _retrying(self) -> None:
         """The database is away. In the upserting thread."""
@@ -175,14 +216,17 @@ class Writer:
         pages: list[MappedPage] = []
         owners: dict[str, tuple[FollowingsPage, Row]] = {}
         size = 0
-        while self._pages and len(owners) < self._run.config.flush_rows and size < _FLUSH_BYTES:
+        weight = 0
+        while self._pages and weight < self._run.config.flush_rows and size < _FLUSH_BYTES:
             page, bytes_, _ = self._pages.popleft()
             self._rows -= len(page.rows)
+            self._weight -= _weight(page)
             self._bytes -= bytes_
             size += bytes_
             pages.append(page)
             for row in page.rows:
                 owners[row.id] = (page.page, row)
+            weight = max(len(owners), weight + len(page.follows))
         return pages, owners
 
     def _rejects(
@@ -206,6 +250,39 @@ class Writer:
             if page.seq is None or not store.is_loaded(page.seq):
                 rejects.append((page, Reject("refused", row._asdict(), said)))
         return rejects
+
+
+def _weight(page: MappedPage) -> int:
+    return max(len(page.rows), len(page.follows))
+
+
+def _merged(pages: list[MappedPage]) -> tuple[list[Follow], dict[tuple[str, str], MappedPage]]:
+    """The follows of some pages, one a key, and the page that each key came with last."""
+    merged: dict[tuple[str, str], Follow] = {}
+    owners: dict[tuple[str, str], MappedPage] = {}
+    for page in pages:
+        for follow in page.follows:
+            key = follow[:2]
+            owners[key] = page
+            if known := merged.get(key):
+                follow = Follow(  # noqa: PLW2901 - both of them
+                    *key, min(known.first_seen, follow.first_seen), max(known.last_seen, follow.last_seen)
+                )
+            merged[key] = follow
+    return list(merged.values()), owners
+
+
+def _widest(crawls: Iterable[WholeCrawl]) -> list[WholeCrawl]:
+    """One a KOL."""
+    widest: dict[str, WholeCrawl] = {}
+    for crawl in crawls:
+        known = widest.get(crawl.kol_user_name, crawl)
+        widest[crawl.kol_user_name] = WholeCrawl(
+            crawl.kol_user_name,
+            min(known.first_whole, crawl.first_whole),
+            max(known.last_whole, crawl.last_whole),
+        )
+    return list(widest.values())
 
 
 def _size(page: MappedPage) -> int:

@@ -20,6 +20,8 @@ EXAMPLES = {  # one good value each, which is not the default
     "kols": "BTC",
     "max_calls": "500",
     "refresh": "30d",
+    "incremental": "1",
+    "full_every": "60d",
     "retry": "partial",
     "replay": "pending",
     "dry_run": "1",
@@ -28,6 +30,14 @@ EXAMPLES = {  # one good value each, which is not the default
     "sandbox": "1",
     "api_key": "k",
 }
+
+NEEDS = {"incremental": {"refresh": "7d"}, "full_every": {"refresh": "7d", "incremental": "1"}}
+"""What goes with nothing else."""
+
+
+def given_with(name: str) -> dict[str, str]:
+    return NEEDS.get(name, {}) | {name: EXAMPLES[name]}
+
 
 any_text = st.text(st.characters()) | st.text(
     "0123456789smhd.,-+e_ @/\n\t\0\N{ARABIC-INDIC DIGIT FOUR}\N{SUPERSCRIPT TWO}", max_size=8
@@ -117,7 +127,12 @@ def test_an_unknown_argument_is_refused_with_the_list_of_known_ones(name: str) -
 
 @pytest.mark.parametrize("other", [name for name in NAMES if name not in {"test", "limit"}])
 def test_test_goes_with_limit_alone(other: str) -> None:
-    assert other in refusal({"test": "1", other: EXAMPLES[other]})
+    assert other in refusal({"test": "1", **given_with(other)})
+
+
+@pytest.mark.parametrize("other", NEEDS)
+def test_what_needs_another_argument_says_so(other: str) -> None:
+    assert f"-a {other}" in refusal({other: EXAMPLES[other]})
 
 
 def test_test_takes_a_limit() -> None:
@@ -131,9 +146,9 @@ def test_test_is_refused_when_the_settings_ask_for_a_replay() -> None:
 
 
 @pytest.mark.parametrize("replay", ["pending", "all", None])
-@pytest.mark.parametrize("other", ["refresh", "retry", "max_calls", "dry_run", "estimate"])
+@pytest.mark.parametrize("other", ["refresh", "incremental", "full_every", "retry", "max_calls", "dry_run", "estimate"])
 def test_a_replay_takes_nothing_that_is_about_calls(replay: str | None, other: str) -> None:
-    raw = {other: EXAMPLES[other]} | ({"replay": replay} if replay else {})
+    raw = given_with(other) | ({"replay": replay} if replay else {})
     assert other in refusal(raw, ignore_missing=replay is None)
 
 
@@ -144,9 +159,9 @@ def test_a_replay_takes_the_others(other: str) -> None:
 
 @pytest.mark.parametrize("other", [name for name in NAMES if name not in {"estimate", "test", "replay"}])
 def test_an_estimate_takes_all_that_a_run_takes(other: str) -> None:
-    arguments = Arguments.parse({"estimate": "1", other: EXAMPLES[other]})
+    arguments = Arguments.parse({"estimate": "1", **given_with(other)})
     assert arguments.estimate
-    assert arguments.of_job() == Arguments.parse({other: EXAMPLES[other]}).of_job()
+    assert arguments.of_job() == Arguments.parse(given_with(other)).of_job()
 
 
 @pytest.mark.parametrize(
@@ -236,11 +251,11 @@ def test_the_help_has_a_line_with_an_example_for_each_argument() -> None:
 def test_each_example_in_the_help_is_a_good_value() -> None:
     for argument in fields(Arguments):
         name, _, value = argument.metadata["example"].partition("=")
-        assert getattr(Arguments.parse({name: value}), name) != argument.default
+        assert getattr(Arguments.parse(NEEDS.get(name, {}) | {name: value}), name) != argument.default
 
 
 def test_what_makes_a_job_the_same_job_is_all_but_the_key_and_the_cap() -> None:
     plain = Arguments.parse({"limit": "2"}).of_job()
     assert Arguments.parse({"limit": "2", "api_key": "k", "max_calls": "9"}).of_job() == plain
-    for name in ("kols", "refresh", "retry", "replay", "dry_run", "sandbox"):
-        assert Arguments.parse({"limit": "2", name: EXAMPLES[name]}).of_job() != plain, name
+    for name in ("kols", "refresh", "incremental", "full_every", "retry", "replay", "dry_run", "sandbox"):
+        assert Arguments.parse({"limit": "2", **given_with(name)}).of_job() != plain, name

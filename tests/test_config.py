@@ -25,6 +25,8 @@ GOOD = {
     "KOL_DORIS_HTTP": "",
     "KOL_SOURCE_TABLE": "twitter_kol",
     "KOL_TARGET_TABLE": "twitter_kol_all",
+    "KOL_FOLLOWS_TABLE": "",
+    "KOL_KNOWN_STOP": "1",
     "KOL_CACHE_DIR": ".kol_cache",
     "KOL_CACHE_EVICT": "False",
     "KOL_FLUSH_ROWS": "2000",
@@ -42,7 +44,7 @@ GOOD = {
     "JOBDIR": "",
 }
 NUMBERS = [name for name, value in GOOD.items() if value.isdigit()]
-WHOLE = ["KOL_FLUSH_ROWS", "RETRY_TIMES", "CONCURRENT_REQUESTS"]
+WHOLE = ["KOL_FLUSH_ROWS", "KOL_KNOWN_STOP", "RETRY_TIMES", "CONCURRENT_REQUESTS"]
 
 # Neither the command line nor the environment can hold a NUL.
 any_text = st.text(st.characters(exclude_characters="\0"))

@@ -129,3 +129,31 @@ def test_an_endless_list_over_finite_accounts_ends(script: list[tuple[Page, list
             assert bool(step.reason) == (step.state == State.PARTIAL)
             break
         assert number <= kept + max(3, min(kept, 10) + 1) * (10 + 1), "so many stale pages before each new account"
+
+
+KNOWN = End(State.COMPLETE, "", whole=False)
+
+
+@pytest.mark.parametrize(
+    ("pages", "stop", "end"),
+    [
+        ((["1", "2"],), 1, KNOWN),
+        ((["8", "1"], ["2"]), 1, KNOWN),
+        ((["1"], ["8"], ["2"], ["3"]), 2, KNOWN),
+        ((["1"], [], ["2"]), 2, KNOWN),  # an empty page says nothing
+        ((["8"], ["8", "1"], ["2"]), 1, KNOWN),  # nor whom this reading brought
+        ((["8"], ["1"]), 1, KNOWN),
+        ((["8"], ["9"]), 1, None),
+    ],
+)
+def test_pages_of_known_accounts_end_a_list_that_goes_on(
+    pages: tuple[list[str], ...], stop: int, end: End | None
+) -> None:
+    outcome = walk(Paging(known=frozenset({1, 2, 3}), known_stop=stop), chain(*pages, last=False))
+    assert outcome == end if end else isinstance(outcome, Next)
+
+
+def test_a_list_that_ends_is_whole_whoever_is_known() -> None:
+    paging = Paging(known=frozenset({1, 2}))
+    assert walk(paging, chain(["8", "1"], ["2"])) == COMPLETE
+    assert (paging.users, paging.new) == (3, 1)

@@ -33,9 +33,10 @@ def test_a_store_of_the_first_version_is_upgraded_and_keeps_all(tmp_path: Path) 
     version_1(tmp_path)
     for _ in range(2):
         with closing(connect(tmp_path)) as store:
-            assert store.execute("PRAGMA user_version").fetchone() == (2,)
+            assert store.execute("PRAGMA user_version").fetchone() == (database._VERSION,)
             assert store.execute("SELECT handle FROM kol").fetchall() == [("btc",)]
             assert store.execute("SELECT users FROM page").fetchall() == [(200,)]
+            assert store.execute("SELECT handle, kind, state FROM crawl").fetchall() == [("btc", "full", "fetching")]
             Runs(store, "api", 1).begin("buy", "scrapy crawl followings")
     with closing(connect(tmp_path)) as store, closing(sqlite3.connect(":memory:")) as new:
         new.executescript(database._SCHEMA)
@@ -49,6 +50,7 @@ def test_a_store_of_the_first_version_can_be_read_as_it_is(tmp_path: Path) -> No
     with closing(connect_to_read(tmp_path)) as store:
         assert len(Runs(store, "api", 1)) == 0
         assert store.execute("SELECT count(*) FROM kol").fetchone() == (1,)
+        assert store.execute("SELECT count(*) FROM crawl").fetchone() == (1,)
     with closing(sqlite3.connect(tmp_path / database.FILE_NAME)) as store:
         assert store.execute("PRAGMA user_version").fetchone() == (1,)
 

@@ -243,7 +243,7 @@ def _make_sample_tables(config: Config, database: Database) -> None:
 
     try:
         make_directory(config.cache_dir)
-        database.create_tables(config.source_table, config.target_table)
+        database.create_tables(config.source_table, config.target_table, config.follows_table)
         database.insert_handles(config.source_table, list(SAMPLE_KOLS))
     except database.errors as error:
         raise StopRun(database.explain(error)) from None

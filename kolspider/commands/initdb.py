@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from kolspider.command import ProjectCommand
-from kolspider.db.check import check_source, check_target, warnings
+from kolspider.db.check import check_follows, check_source, check_target, warnings
+from kolspider.db.spans import spans
 from kolspider.errors import StopRun, WrongUsage
 
 if TYPE_CHECKING:
@@ -16,18 +17,23 @@ if TYPE_CHECKING:
     from kolspider.db import Database
 
 
+_FOLLOWS = "twitter_kol_follows"
+
+
 class Command(ProjectCommand):
     """Harmless when run again: what exists is checked and left as it is."""
 
     examples = """
   scrapy initdb            create the table of KOLs and the table of followed accounts in the database of KOL_DB_URL
   scrapy initdb --sample   and put a few KOLs into the table of KOLs
+  scrapy initdb --follows  and create the table of who follows whom, KOL_FOLLOWS_TABLE or twitter_kol_follows, and one
+                           beside it, ..._crawls, of when each KOL's list was read whole
   scrapy initdb --replicas 1 --buckets 8   in Doris: one copy of each tablet (a single node has no place for three),
                                            and 8 tablets a table instead of as many as Doris thinks best
 """
 
     def syntax(self) -> str:
-        return "[--sample] [--replicas N] [--buckets N]"
+        return "[--sample] [--follows] [--replicas N] [--buckets N]"
 
     def short_desc(self) -> str:
         return "Create both tables where missing"
@@ -35,6 +41,7 @@ class Command(ProjectCommand):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument("--sample", action="store_true", help="put a few KOLs into the table of KOLs")
+        parser.add_argument("--follows", action="store_true", help="also create the table of who follows whom")
         parser.add_argument("--replicas", metavar="N", help="Doris: copies of each tablet; 1 on a single node")
         parser.add_argument("--buckets", metavar="N", help="Doris: tablets a table; otherwise Doris chooses")
 
@@ -43,7 +50,10 @@ class Command(ProjectCommand):
             raise WrongUsage(f"initdb takes no arguments, not {' '.join(args)}")
         database.spread(replicas=_number("--replicas", opts.replicas), buckets=_number("--buckets", opts.buckets))
         try:
-            _create(database, config.source_table, config.target_table)
+            follows = config.follows_table or (_FOLLOWS if opts.follows else "")
+            _create(database, config.source_table, config.target_table, follows, create=opts.follows)
+            if follows and not config.follows_table:
+                print(f"  note: with KOL_FOLLOWS_TABLE={follows} in .env, runs write who follows whom into it")
             if opts.sample:
                 _add_sample(database, config.source_table)
         except database.errors as error:
@@ -58,14 +68,15 @@ def _number(option: str, typed: str | None) -> int | None:
     return int(typed)
 
 
-def _create(database: Database, source: str, target: str) -> None:
-    created = database.create_tables(source, target)
+def _create(database: Database, source: str, target: str, follows: str, *, create: bool) -> None:
+    created = database.create_tables(source, target, follows if create else "")
     print(database.label)
-    for table in (source, target):
+    for table in (source, target, *(table for table, _ in spans(follows if create else ""))):
         print(f"  {table}: {'created' if table in created else 'already there'}")
     check_source(database, source)
     for warning in warnings(check_target(database, target)):
         print(f"  note: {warning}")
+    check_follows(database, follows)
 
 
 def _add_sample(database: Database, source: str) -> None:

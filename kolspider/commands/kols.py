@@ -15,11 +15,16 @@ from kolspider.store.reading import open_to_read, target_label
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kolspider.config import Config
     from kolspider.db import Database
+    from kolspider.store.crawls import CrawlRecord
     from kolspider.store.kols import Kols
+
+
+_CRAWLS = 10
+"""Of a KOL, in its story: the latest ones."""
 
 
 class Command(ProjectCommand):
@@ -47,6 +52,7 @@ class Command(ProjectCommand):
         state = _state(opts.state)
         handles = [handle_of(name) for name in args]
         with open_to_read(config, database) as (kols, _):
+            crawls = {handle: kols.crawls(handle) for handle in handles}
             if state is State.NEW:
                 found = list(_new(kols, database, config.source_table))
             elif handles:
@@ -56,7 +62,9 @@ class Command(ProjectCommand):
         if opts.json:
             print(json.dumps([_as_json(kol) for kol in found], indent=2, ensure_ascii=False))
         elif handles:
-            print("\n\n".join("\n".join(_story(kol, target_label(config, database))) for kol in found))
+            print(
+                "\n\n".join("\n".join(_story(kol, crawls[kol.handle], target_label(config, database))) for kol in found)
+            )
         else:
             print("\n".join(_table(found)))
 
@@ -84,7 +92,7 @@ def _new(kols: Kols, database: Database, source_table: str) -> Iterator[KolRecor
         raise StopRun(database.explain(error)) from None
 
 
-def _story(kol: KolRecord, target: str) -> Iterator[str]:
+def _story(kol: KolRecord, crawls: Sequence[CrawlRecord], target: str) -> Iterator[str]:
     yield f"{kol.user_name}: {kol.state}"
     if kol.reason:
         yield f"  reason      {kol.reason}"
@@ -94,6 +102,11 @@ def _story(kol: KolRecord, target: str) -> Iterator[str]:
     yield f"  in table    {'not yet' if kol.loaded_at is None else when(kol.loaded_at)} ({target})"
     if kol.generation:
         yield f"  generation  {kol.generation}: fetched anew, retried, or begun again after a refused cursor"
+    for crawl in crawls[-_CRAWLS:] if len(crawls) > 1 else ():
+        yield (
+            f"  {crawl.kind:<11} {when(crawl.started_at)} to {when(crawl.ended_at)}, {crawl.state}: "
+            f"{crawl.users:,} users in {crawl.pages:,} pages, {crawl.calls:,} calls"
+        )
     if advice := _ADVICE.get(kol.state):
         yield f"  next        {advice.format(kol=kol.user_name)}"
 

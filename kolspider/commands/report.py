@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolspider.command import ProjectCommand
+from kolspider.db.follows import Follows
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.files import write_atomically
 from kolspider.report.facts import Facts
+from kolspider.report.follows import FollowFacts
 from kolspider.report.page import page
 from kolspider.store.reading import open_store, target_label
 
@@ -20,8 +23,11 @@ if TYPE_CHECKING:
     from kolspider.db import Database
 
 
+_ANSWER_SECS = 120
+
+
 class Command(ProjectCommand):
-    """Reads beside a run; asks neither the API nor the database."""
+    """Reads beside a run; asks not the API, and the database only where it holds who follows whom."""
 
     examples = """
   scrapy report                     report.html in this folder: runs, states, spend, pace, failures, cache, rejects
@@ -44,10 +50,24 @@ class Command(ProjectCommand):
         path = Path(opts.output)
         if path.is_dir() or not opts.output:
             raise WrongUsage(f"-o {opts.output} is a folder; name a file")
+        follows = _follows(config, database)
         with open_store(config, database) as store:
-            facts = Facts.gather(store, config, target_label(config, database), time.time())
+            facts = Facts.gather(store, config, target_label(config, database), time.time(), follows)
         try:
             write_atomically(path, page(facts))
         except OSError as error:
             raise StopRun(f"{path} can't be written: {error.strerror}") from None
         print(path.absolute())
+
+
+def _follows(config: Config, database: Database) -> FollowFacts | None:
+    """What the database tells of who follows whom, if it can be asked: the rest of the page needs none."""
+    if not config.follows_table:
+        return None
+    database.answer_secs = _ANSWER_SECS
+    try:
+        database.connect()
+        return FollowFacts.gather(Follows(database, config.follows_table, config.target_table), time.time())
+    except database.errors as error:
+        print(f"kolspider: without who follows whom: {database.explain(error)}", file=sys.stderr)
+        return None

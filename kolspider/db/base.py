@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kolspider.errors import WrongUsage
 from kolspider.items import COLUMNS, Row
@@ -13,7 +13,12 @@ from kolspider.items import COLUMNS, Row
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from kolspider.db.spans import Span
+
 __all__ = ["Column", "Database", "ErrorKind", "Table", "as_text", "name_parts"]
+
+
+ANSWER_SECS = 30
 
 
 class ErrorKind(Enum):
@@ -73,6 +78,8 @@ class Database(ABC):
     def __init__(self, label: str, secrets: tuple[str, ...] = ()) -> None:
         self.label = label
         """Which database this is, without credentials; stable, so what is loaded where is kept under it."""
+        self.answer_secs = ANSWER_SECS
+        """How long a server is given for an answer; for the next connection."""
         self.secrets = secrets
         """Never to be printed."""
 
@@ -123,8 +130,26 @@ class Database(ABC):
         """SQL, on one line, that gives the target its unique key on `id`."""
 
     @abstractmethod
-    def create_tables(self, source: str, target: str) -> list[str]:
-        """Create what is missing; the names of what was created. StopRun when there is no place for them."""
+    def create_tables(self, source: str, target: str, follows: str = "") -> list[str]:
+        """Create what is missing; the names of what was created. StopRun when there is no place for them.
+
+        follows: the table of who follows whom, and the one beside it; empty: without these.
+        """
+
+    @abstractmethod
+    def span_ddls(self, table: str, span: Span) -> list[str]:
+        """SQL, in statements, that creates a table of spans."""
+
+    @abstractmethod
+    def widen(self, table: str, span: Span, rows: Sequence[tuple[str, ...]]) -> str:
+        """Upsert rows of distinct keys: of two rows with one key, the least and the greatest moment stay.
+
+        All or none, or so that it can be repeated. Returns what the database says of it, for the log.
+        """
+
+    @abstractmethod
+    def query(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a SELECT in SQL that every dialect knows, with `?` for each value."""
 
     @abstractmethod
     def _insert_handles(self, table: str, handles: Sequence[str]) -> None: ...
@@ -139,12 +164,18 @@ class Database(ABC):
         """SQL, on one line, that adds one of our columns."""
         return f"ALTER TABLE {self.quoted(table)} ADD COLUMN {self.identifier(column)} {self.types[column]}"
 
-    def try_write(self, table: str) -> None:
+    def try_write(self, table: str, columns: Sequence[str] = COLUMNS) -> None:
         """Upsert no row: what is read-only, or not granted, is an exception of the driver now and not later."""
+        names = self._column_list(columns)
         self._execute(
-            f"INSERT INTO {self.quoted(table)} ({self._column_list()}) "
-            f"SELECT {self._column_list()} FROM {self.quoted(table)} WHERE 1 = 0"
+            f"INSERT INTO {self.quoted(table)} ({names}) SELECT {names} FROM {self.quoted(table)} WHERE 1 = 0"
         )
+
+    def span_refusal(self, table: Table, span: Span) -> str | None:
+        """Why a table does not keep the least and the greatest moment of each key, if it does not."""
+        if sorted(span.keys) in map(sorted, table.unique_keys):
+            return None
+        return f"it has no unique key ({', '.join(span.keys)})"
 
     def named_rows(self, exc: BaseException) -> Mapping[str, str]:
         """The ids that an error names as the refused ones, each with the reason; empty: unknown."""
@@ -185,8 +216,8 @@ class Database(ABC):
         """A table's name, each part quoted: `db`.`table`."""
         return ".".join(map(self.identifier, name_parts(table)))
 
-    def _column_list(self) -> str:
-        return ", ".join(map(self.identifier, COLUMNS))
+    def _column_list(self, columns: Sequence[str] = COLUMNS) -> str:
+        return ", ".join(map(self.identifier, columns))
 
     def _column_definitions(self) -> str:
         """Our columns for a CREATE TABLE: the key first, the others nullable."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kolspider.db.spans import spans
 from kolspider.errors import StopRun
 from kolspider.items import COLUMNS
 
 if TYPE_CHECKING:
     from kolspider.db.base import Database, Table
 
-__all__ = ["check_source", "check_target", "warnings"]
+__all__ = ["check_follows", "check_source", "check_target", "warnings"]
 
 
 def check_source(db: Database, name: str) -> Table:
@@ -45,6 +46,26 @@ def check_target(db: Database, name: str) -> Table:
     if reason := db.refusal(table):
         raise StopRun(f"{db.label}: table {name} can't be written to without loss: {reason}")
     return table
+
+
+def check_follows(db: Database, name: str) -> None:
+    """The table of who follows whom and the one beside it, if they are kept."""
+    for table_name, span in spans(name):
+        ddl = " ".join("; ".join(db.span_ddls(table_name, span)).split())
+        table = db.describe(table_name)
+        if table is None:
+            raise StopRun(
+                f"{db.label}: there is no table {table_name}: run `scrapy initdb --follows` to create it, "
+                "or mend KOL_FOLLOWS_TABLE"
+            )
+        missing = [column for column in span.columns if column not in table.columns]
+        reason = f"it lacks {', '.join(missing)}" if missing else db.span_refusal(table, span)
+        if reason:
+            raise StopRun(
+                f"{db.label}: table {table_name} can't hold who follows whom: {reason}; "
+                f"name another one in KOL_FOLLOWS_TABLE, or rename it and run: {ddl}"
+            )
+        db.try_write(table_name, span.columns)
 
 
 def warnings(table: Table) -> list[str]:

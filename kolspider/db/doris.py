@@ -17,10 +17,12 @@ from kolspider.db.doris_tables import DorisTables
 from kolspider.db.literals import of_at_most, values_sql
 from kolspider.db.mysql_facts import error_code
 from kolspider.errors import StopRun
+from kolspider.items import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from kolspider.db.spans import Span
     from kolspider.items import Row
 
 __all__ = ["DorisDatabase"]
@@ -95,25 +97,35 @@ class DorisDatabase(DorisTables):
             self._load(table, part, partial=partial) for part, partial in self._parts(table, distinct, layout) if part
         )
 
-    def try_write(self, table: str) -> None:
+    def widen(self, table: str, span: Span, rows: Sequence[tuple[str, ...]]) -> str:
+        return self._load(table, rows, span.columns) if rows else ""
+
+    def try_write(self, table: str, columns: Sequence[str] = COLUMNS) -> None:
         """Doris looks at the privilege first, sees that there is no row, and begins no transaction.
 
         (nereids/trees/plans/commands/insert/InsertIntoTableCommand.java: checkTblPriv, isEmptyInsert)
         """
-        super().try_write(table)
+        super().try_write(table, columns)
 
     def error_kind(self, exc: BaseException) -> ErrorKind:
         return kind_of(str(exc)) if error_code(exc) in UNTOLD_CODES else super().error_kind(exc)
 
-    def _load(self, table: str, rows: Sequence[Row], *, partial: bool) -> str:
-        """Write rows of distinct ids; what Doris says of it."""
+    def _load(
+        self,
+        table: str,
+        rows: Sequence[tuple[Any, ...]],
+        columns: Sequence[str] = COLUMNS,
+        *,
+        partial: bool = False,
+    ) -> str:
+        """Write rows of distinct keys; what Doris says of it."""
         connection = self._open()
         said = []
         with connection.cursor() as cursor:
             # On the connection that inserts: the next one knows nothing of it.
             cursor.execute(f"SET enable_unique_key_partial_update = {str(partial).lower()}")
             for part in of_at_most(INSERT_BYTES, map(values_sql, rows)):
-                sql = f"INSERT INTO {self.quoted(table)} ({self._column_list()}) VALUES\n{', '.join(part)}"
+                sql = f"INSERT INTO {self.quoted(table)} ({self._column_list(columns)}) VALUES\n{', '.join(part)}"
                 said.append(f"{len(part)} rows, {len(sql.encode()):,} bytes, {self._inserted(cursor, sql)}")
         return "; ".join(said)
 

@@ -6,20 +6,19 @@ import hashlib
 import json
 import re
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from kolspider.db.base import ErrorKind
 from kolspider.db.doris import DorisDatabase
 from kolspider.db.stream_load import StreamLoad, StreamLoadError, basic
-from kolspider.items import COLUMNS
+from kolspider.items import COLUMNS, Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kolspider.db.mysql import Server
     from kolspider.db.stream_load import Address
-    from kolspider.items import Row
 
 __all__ = ["StreamLoadDatabase"]
 
@@ -50,8 +49,8 @@ class StreamLoadDatabase(DorisDatabase):
         self._refused: Sequence[Row] = ()
         """The rows of the batch that was refused last."""
 
-    def try_write(self, table: str) -> None:
-        super().try_write(table)
+    def try_write(self, table: str, columns: Sequence[str] = COLUMNS) -> None:
+        super().try_write(table, columns)
         self._http.check(self._path(table))
 
     def error_kind(self, exc: BaseException) -> ErrorKind:
@@ -72,18 +71,25 @@ class StreamLoadDatabase(DorisDatabase):
             named |= {row.id: f"{column} is NULL" for row in self._refused if getattr(row, column, "") is None}
         return named if len(named) == exc.filtered else {}
 
-    def _load(self, table: str, rows: Sequence[Row], *, partial: bool) -> str:
-        body = b"\n".join(json.dumps(dict(zip(COLUMNS, row, strict=True)), ensure_ascii=False).encode() for row in rows)
+    def _load(
+        self,
+        table: str,
+        rows: Sequence[tuple[Any, ...]],
+        columns: Sequence[str] = COLUMNS,
+        *,
+        partial: bool = False,
+    ) -> str:
+        body = b"\n".join(json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False).encode() for row in rows)
         digest = hashlib.sha256(f"{table} {partial} ".encode() + body).digest()
         label = f"kolspider-{uuid.uuid4().hex}"
         if self._unfinished and self._unfinished[0] == digest:
             label = self._unfinished[1]
         self._unfinished = digest, label
         try:
-            said = self._http.load(self._path(table), _headers(label, partial=partial), body)
+            said = self._http.load(self._path(table), _headers(label, columns, partial=partial), body)
         except StreamLoadError as error:
             if error.kind is ErrorKind.REFUSED:
-                self._unfinished, self._refused = None, rows
+                self._unfinished, self._refused = None, [row for row in rows if isinstance(row, Row)]
             raise
         self._unfinished = None
         return f"{len(rows)} rows, {len(body):,} bytes, {said}"
@@ -93,12 +99,12 @@ class StreamLoadDatabase(DorisDatabase):
         return f"/api/{quote(schema, safe='')}/{quote(name, safe='')}/_stream_load"
 
 
-def _headers(label: str, *, partial: bool) -> dict[str, str]:
+def _headers(label: str, columns: Sequence[str], *, partial: bool) -> dict[str, str]:
     headers = {
         "label": label,
         "format": "json",
         "read_json_by_line": "true",
-        "columns": ", ".join(f"`{name}`" for name in COLUMNS),  # parsed as SQL, where `following` is reserved
+        "columns": ", ".join(f"`{name}`" for name in columns),  # parsed as SQL, where `following` is reserved
         "strict_mode": "true",
         "max_filter_ratio": "0",
         "timeout": "30",

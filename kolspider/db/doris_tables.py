@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 import pymysql
@@ -14,6 +15,7 @@ from kolspider.errors import StopRun
 if TYPE_CHECKING:
     from kolspider.db.base import Table
     from kolspider.db.mysql import Server
+    from kolspider.db.spans import Span
 
 __all__ = ["DorisTables"]
 
@@ -56,9 +58,28 @@ class DorisTables(MysqlDatabase):
         )
         return f"ALTER TABLE {self.quoted(table)} RENAME {self.identifier(name + '_old')}; {' '.join(ddl.split())}"
 
-    def create_tables(self, source: str, target: str) -> list[str]:
+    def span_ddls(self, table: str, span: Span) -> list[str]:
+        """AGGREGATE KEY with MIN and MAX: a plain INSERT is the upsert."""
+        return [
+            (
+                f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n"
+                f"{self._span_definitions(span, ('MIN', 'MAX'))}\n) "
+                f"{self._stored(span.spread_by, aggregated_by=span.keys)}"
+            )
+        ]
+
+    def span_refusal(self, table: Table, span: Span) -> str | None:
+        layout = self._layout(table.name)
+        if layout.model != "AGGREGATE" or layout.keys != span.keys:
+            return f"its model is not AGGREGATE KEY({', '.join(map(self.identifier, span.keys))})"
+        for name, function in ((span.least, "MIN"), (span.most, "MAX")):
+            if not re.search(rf"\b{function}\b", layout.columns[name], re.IGNORECASE):
+                return f"its column {name} is not aggregated by {function}"
+        return None
+
+    def create_tables(self, source: str, target: str, follows: str = "") -> list[str]:
         try:
-            return super().create_tables(source, target)
+            return super().create_tables(source, target, follows)
         except pymysql.err.Error as exc:
             if "replica" not in str(exc):
                 raise
@@ -94,17 +115,23 @@ class DorisTables(MysqlDatabase):
         self._allocation[table] = layout.properties.get("replication_allocation", "")
         return layout
 
-    def _stored(self, key: str, *, store_row_column: bool = False, allocation: str = "") -> str:
+    def _stored(
+        self,
+        spread_by: str,
+        *,
+        store_row_column: bool = False,
+        allocation: str = "",
+        aggregated_by: tuple[str, ...] = (),
+    ) -> str:
         """How a table is laid out. The replicas are Doris's default of 3, which fails on a single node."""
-        properties = {"enable_unique_key_merge_on_write": "true", "light_schema_change": "true"}
+        properties = {} if aggregated_by else {"enable_unique_key_merge_on_write": "true"}
+        properties["light_schema_change"] = "true"
         if store_row_column:  # reading the other columns of a row at once is what a partial update does
             properties["store_row_column"] = "true"
         if self._replicas or allocation:
             given = f"tag.location.default: {self._replicas}"
             properties["replication_allocation"] = given if self._replicas else allocation
         listed = ", ".join(f'"{name}" = "{value}"' for name, value in properties.items())
-        name = self.identifier(key)
-        return (
-            f"ENGINE=OLAP UNIQUE KEY({name}) DISTRIBUTED BY HASH({name}) BUCKETS {self._buckets or 'AUTO'}\n"
-            f"PROPERTIES ({listed})"
-        )
+        name = self.identifier(spread_by)
+        key = f"AGGREGATE KEY({self._column_list(aggregated_by)})" if aggregated_by else f"UNIQUE KEY({name})"
+        return f"ENGINE=OLAP {key} DISTRIBUTED BY HASH({name}) BUCKETS {self._buckets or 'AUTO'}\nPROPERTIES ({listed})"

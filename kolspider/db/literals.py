@@ -10,8 +10,6 @@ from pymysql.converters import escape_string
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kolspider.items import Row
-
 __all__ = ["of_at_most", "values_sql"]
 
 # What PyMySQL escapes with backslashes. So the session's sql_mode must not have NO_BACKSLASH_ESCAPES (mysql.py sets
@@ -19,7 +17,7 @@ __all__ = ["of_at_most", "values_sql"]
 _special = re.compile("[\\0\\n\\r\\x1a\"'\\\\]").search
 
 
-def values_sql(row: Row) -> str:
+def values_sql(row: Iterable[str | int | None]) -> str:
     """The row in brackets. Its values are texts, whole numbers and None."""
     return "(" + ",".join([_literal(value) for value in row]) + ")"
 

@@ -13,6 +13,7 @@ from pymysql.cursors import SSCursor
 from kolspider.db.base import Database, Table, as_text, name_parts
 from kolspider.db.literals import of_at_most, values_sql
 from kolspider.db.mysql_facts import column, error_code, error_kind
+from kolspider.db.spans import spans
 from kolspider.errors import StopRun
 from kolspider.items import COLUMNS, Row
 
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
     from pymysql.connections import Connection
 
     from kolspider.db.base import ErrorKind
+    from kolspider.db.spans import Span
 
 __all__ = ["MysqlDatabase", "Server"]
 
 CONNECT_SECS = 10
-ANSWER_SECS = 30
 STATEMENT_BYTES = 1_000_000
 """Of a batch's statements: under any max_allowed_packet, and larger ones are no faster."""
 UNKNOWN_DATABASE = 1049
+_KEY_TYPES = {"kol_user_name": "VARCHAR(128)", "user_id": "VARCHAR(32)"}
 
 COLUMNS_SQL = """
     SELECT column_name, data_type, column_type, character_maximum_length, character_octet_length,
@@ -138,12 +140,46 @@ class MysqlDatabase(Database):
     def unique_key_ddl(self, table: str) -> str:
         return f"ALTER TABLE {self.quoted(table)} ADD UNIQUE KEY (`id`)"
 
-    def create_tables(self, source: str, target: str) -> list[str]:
+    def span_ddls(self, table: str, span: Span) -> list[str]:
+        indexes = "".join(
+            f",\n  KEY {self.identifier('_'.join(index))} ({self._column_list(index)})" for index in span.indexes
+        )
+        return [
+            (
+                f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n{self._span_definitions(span)},\n"
+                f"  PRIMARY KEY ({self._column_list(span.keys)}){indexes}\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
+            )
+        ]
+
+    def widen(self, table: str, span: Span, rows: Sequence[tuple[str, ...]]) -> str:
+        updates = ", ".join(
+            f"`{name}` = {which}(COALESCE(`{name}`, VALUES(`{name}`)), VALUES(`{name}`))"
+            for name, which in ((span.least, "LEAST"), (span.most, "GREATEST"))
+        )
+        insert = f"INSERT INTO {self.quoted(table)} ({self._column_list(span.columns)}) VALUES\n"
+        parts = list(of_at_most(STATEMENT_BYTES, map(values_sql, rows)))
+        self._write([f"{insert}{','.join(part)}\nON DUPLICATE KEY UPDATE {updates}" for part in parts])
+        return ""
+
+    def query(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        return self._select(sql.replace("%", "%%").replace("?", "%s"), tuple(values)) if values else self._select(sql)
+
+    def _span_definitions(self, span: Span, aggregates: tuple[str, str] = ("", "")) -> str:
+        keys = [f"  {self.identifier(name)} {_KEY_TYPES[name]} NOT NULL" for name in span.keys]
+        moments = [
+            " ".join(filter(None, (f"  {self.identifier(name)} DATETIME", aggregate, "NOT NULL")))
+            for name, aggregate in zip((span.least, span.most), aggregates, strict=True)
+        ]
+        return ",\n".join(keys + moments)
+
+    def create_tables(self, source: str, target: str, follows: str = "") -> list[str]:
         created = []
         try:
-            for table, ddl in ((source, self.source_ddl(source)), (target, self.target_ddl(target))):
+            ddls = {source: [self.source_ddl(source)], target: [self.target_ddl(target)]}
+            for table, ddl in (ddls | {table: self.span_ddls(table, span) for table, span in spans(follows)}).items():
                 if self.describe(table) is None:
-                    self._select(ddl)
+                    for statement in ddl:
+                        self._select(statement)
                     created.append(table)
         except pymysql.err.Error as exc:
             if error_code(exc) != UNKNOWN_DATABASE:
@@ -232,8 +268,8 @@ class MysqlDatabase(Database):
                 sql_mode=self.sql_mode,
                 init_command=self.init_command,
                 connect_timeout=CONNECT_SECS,
-                read_timeout=ANSWER_SECS,
-                write_timeout=ANSWER_SECS,
+                read_timeout=self.answer_secs,
+                write_timeout=self.answer_secs,
             )
         return self._connection
 

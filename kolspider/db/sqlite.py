@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kolspider.db.base import Column, Database, ErrorKind, Table, as_text, name_parts
+from kolspider.db.spans import spans
 from kolspider.errors import StopRun
 from kolspider.items import COLUMNS, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from kolspider.db.spans import Span
 
 __all__ = ["SqliteDatabase"]
 
@@ -132,14 +135,46 @@ class SqliteDatabase(Database):
         index = ".".join(map(self.identifier, [*schema, f"{name}_id"]))
         return f'CREATE UNIQUE INDEX {index} ON {self.identifier(name)} ("id")'
 
-    def create_tables(self, source: str, target: str) -> list[str]:
+    def span_ddls(self, table: str, span: Span) -> list[str]:
+        columns = ",\n".join(f"  {self.identifier(name)} TEXT NOT NULL" for name in span.columns)
+        *schema, name = name_parts(table)
+        ddls = [
+            (
+                f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n{columns},\n"
+                f"  PRIMARY KEY ({self._column_list(span.keys)})\n) WITHOUT ROWID"
+            )
+        ]
+        for index in span.indexes:
+            made = ".".join(map(self.identifier, [*schema, "_".join((name, *index))]))
+            ddls.append(f"CREATE INDEX IF NOT EXISTS {made} ON {self.identifier(name)} ({self._column_list(index)})")
+        return ddls
+
+    def widen(self, table: str, span: Span, rows: Sequence[tuple[str, ...]]) -> str:
+        marks = ", ".join("?" * len(span.columns))
+        updates = ", ".join(
+            f'"{name}" = {which}(coalesce("{name}", excluded."{name}"), excluded."{name}")'
+            for name, which in ((span.least, "min"), (span.most, "max"))
+        )
+        self._write(
+            f"INSERT INTO {self.quoted(table)} ({self._column_list(span.columns)}) VALUES ({marks})\n"
+            f"ON CONFLICT ({self._column_list(span.keys)}) DO UPDATE SET {updates}",
+            iter(rows),
+        )
+        return ""
+
+    def query(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        return self._open("rw").execute(sql, tuple(values)).fetchall()
+
+    def create_tables(self, source: str, target: str, follows: str = "") -> list[str]:
         if not self.path.parent.is_dir():
             raise StopRun(f"{self.label}: there is no directory {self.path.parent} to create the file in")
         connection = self._open("rwc")
         created = []
-        for table, ddl in ((source, self.source_ddl(source)), (target, self.target_ddl(target))):
+        ddls = {source: [self.source_ddl(source)], target: [self.target_ddl(target)]}
+        for table, ddl in (ddls | {table: self.span_ddls(table, span) for table, span in spans(follows)}).items():
             if self.describe(table) is None:
-                connection.execute(ddl)
+                for statement in ddl:
+                    connection.execute(statement)
                 created.append(table)
         return created
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kolspider.db.base import ErrorKind
 from kolspider.errors import StopRun
@@ -12,9 +13,10 @@ from kolspider.items import COLUMNS
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from kolspider.db.base import Database, Table
+    from kolspider.db.spans import Span
     from kolspider.items import Row
 
 __all__ = ["Refused", "Upserter"]
@@ -27,6 +29,8 @@ _ALL_REFUSED = 20
 
 Refused = tuple["Row", str]
 """A row that the database refuses, and what it says."""
+_Row = TypeVar("_Row", bound="tuple[Any, ...]")
+_Answer = TypeVar("_Answer")
 
 
 class Upserter:
@@ -57,7 +61,7 @@ class Upserter:
         rows than it did at the start: those can be fitted, so none is to blame.
         """
         self.said = []
-        refused = self._upsert(rows)
+        refused = self._write(rows, partial(self._database.upsert, self._table), self._table, self._named)
         if refused and self._was_altered():
             raise StopRun(
                 f"the columns of {self._table} were altered during the run ({refused[0][1]}); "
@@ -67,26 +71,50 @@ class Upserter:
             raise StopRun(f"{self._table} refuses every row: {refused[0][1]}")
         return refused
 
-    def _upsert(self, rows: Sequence[Row]) -> list[Refused]:
-        error = self._keep_trying(lambda: self.said.append(self._database.upsert(self._table, rows)))
+    def widen(self, table: str, span: Span, rows: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...], str]]:
+        """The same for a table of spans, whose rows' keys differ."""
+        refused = self._write(rows, partial(self._database.widen, table, span), table, lambda _error, _rows: {})
+        if len(refused) == len(rows) >= _ALL_REFUSED:
+            raise StopRun(f"{table} refuses every row: {refused[0][1]}")
+        return refused
+
+    def ask(self, question: Callable[[Database], _Answer]) -> _Answer:
+        """What the database answers, as soon as it does."""
+        answers: list[_Answer] = []
+        error = self._keep_trying(lambda: answers.append(question(self._database)), self._table)
+        if error is not None:
+            raise StopRun(self._message(error, ErrorKind.FATAL, self._table)) from error
+        return answers[-1]
+
+    def _write(
+        self,
+        rows: Sequence[_Row],
+        write: Callable[[Sequence[_Row]], str],
+        table: str,
+        named: Callable[[Exception, Sequence[_Row]], Mapping[_Row, str]],
+    ) -> list[tuple[_Row, str]]:
+        error = self._keep_trying(lambda: self.said.append(write(rows)), table)
         if error is None:
             return []
         if len(rows) == 1:
             return [(rows[0], self._database.explain(error))]
-        if named := self._database.named_rows(error):
-            refused = [(row, named[row.id]) for row in rows if row.id in named]
-            rest = [row for row in rows if row.id not in named]
-            return refused + (self._upsert(rest) if rest else [])
+        if reasons := named(error, rows):
+            refused = [(row, reasons[row]) for row in rows if row in reasons]
+            rest = [row for row in rows if row not in reasons]
+            return refused + (self._write(rest, write, table, named) if rest else [])
         half = len(rows) // 2
-        return self._upsert(rows[:half]) + self._upsert(rows[half:])
+        return self._write(rows[:half], write, table, named) + self._write(rows[half:], write, table, named)
+
+    def _named(self, error: Exception, rows: Sequence[Row]) -> dict[Row, str]:
+        named = self._database.named_rows(error)
+        return {row: named[row.id] for row in rows if row.id in named}
 
     def _was_altered(self) -> bool:
-        found: list[Table | None] = []
-        self._keep_trying(lambda: found.append(self._database.describe(self._table)))
-        columns = found[0].columns if found and found[0] else {}
+        found = self.ask(lambda database: database.describe(self._table))
+        columns = found.columns if found else {}
         return any(columns.get(name) != self._columns[name] for name in COLUMNS)
 
-    def _keep_trying(self, work: Callable[[], None]) -> Exception | None:
+    def _keep_trying(self, work: Callable[[], None], table: str) -> Exception | None:
         """Do all or nothing of it, as often as it takes. Returns the error when data is refused."""
         give_up_at = time.monotonic() + self._retry_secs
         wait = 0.5
@@ -99,7 +127,7 @@ class Upserter:
                 if kind is ErrorKind.REFUSED:
                     return error
                 if kind is ErrorKind.FATAL or time.monotonic() >= give_up_at or self._give_up.is_set():
-                    raise StopRun(self._message(error, kind)) from error
+                    raise StopRun(self._message(error, kind, table)) from error
                 logger.warning("the database is away (%s); trying again", self._database.explain(error))
                 self._on_retry()
                 self._database.close()  # a read-only one may have a successor under the same name
@@ -108,10 +136,10 @@ class Upserter:
             self._give_up.wait(min(wait, max(give_up_at - time.monotonic(), 0)))
             wait = min(wait * 2, _LONGEST_WAIT)
 
-    def _message(self, error: Exception, kind: ErrorKind) -> str:
+    def _message(self, error: Exception, kind: ErrorKind, table: str) -> str:
         said = self._database.explain(error)
         if kind is ErrorKind.FATAL:
-            return f"the database can't take {self._table}: {said}; mend it, then run the same command again"
+            return f"the database can't take {table}: {said}; mend it, then run the same command again"
         return (
             f"the database was away for {self._retry_secs:g} s (KOL_DB_RETRY_SECS): {said}; nothing is lost: "
             "run the same command again when it is back"

@@ -13,6 +13,7 @@ from kolspider.states import State
 if TYPE_CHECKING:
     from kolspider.config import Config
     from kolspider.report.failures import Failed
+    from kolspider.report.follows import FollowFacts
     from kolspider.report.set_aside import SetAside
     from kolspider.store.overview import LargeKol
     from kolspider.store.pages import PageCount
@@ -67,9 +68,11 @@ class Facts:
     cache_dollars: float
     """What buying these pages again would cost."""
     set_aside: SetAside
+    follows: FollowFacts | None = None
+    """None when nobody keeps who follows whom, or the database could not be asked."""
 
     @classmethod
-    def gather(cls, store: Store, config: Config, target: str, now: float) -> Facts:
+    def gather(cls, store: Store, config: Config, target: str, now: float, follows: FollowFacts | None = None) -> Facts:
         """Read the store and rejects.jsonl. Raises StopRun."""
         runs = store.runs
         latest = runs.latest(_RUNS)
@@ -99,6 +102,7 @@ class Facts:
             cache=store.pages.count(),
             cache_dollars=sum(n * _dollars(config, users) for users, n in store.pages.sizes()),
             set_aside=set_aside.read(config.cache_dir / "rejects.jsonl"),
+            follows=follows,
         )
 
     @property

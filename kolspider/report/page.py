@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kolspider.report import history, sections, trouble
+from kolspider.report import follows, history, sections, trouble
 from kolspider.report.html import Html, code, data, element
 from kolspider.report.parts import section
 from kolspider.report.wording import day, dollars, moment, short
@@ -72,6 +72,7 @@ def _parts(facts: Facts) -> list[Html | None]:
     return [
         sections.tiles(facts),
         *_middle(facts),
+        *_follows(facts),
         history.runs(facts),
         _side_by_side(sections.largest(facts)),
         _side_by_side(sections.cache(facts), trouble.set_aside(facts)),
@@ -84,6 +85,13 @@ def _middle(facts: Facts) -> list[Html]:
     if failures is None:
         return [_side_by_side(states, pace), _side_by_side(spending, errors)]
     return [_side_by_side(states, failures), _side_by_side(spending, pace, errors)]
+
+
+def _follows(facts: Facts) -> list[Html | None]:
+    told = facts.follows
+    if told is None:
+        return []
+    return [_side_by_side(follows.shared(told)), _side_by_side(follows.newest(told)), follows.overlap(told)]
 
 
 def _side_by_side(*parts: Html | None) -> Html:
@@ -112,11 +120,12 @@ def _begin() -> Html:
 def _footer(facts: Facts) -> Html:
     new = facts.states.get(State.NEW, 0)
     seen = " KOLs that no run has begun are counted as the last run saw them in the source table." if new else ""
+    asked = "; the database was not asked" if facts.follows is None else " and, who follows whom, in the database"
     return element(
         "footer",
         element(
             "p",
-            "Read from the ledger in ", code(facts.cache_dir), f"; the database was not asked.{seen} Times are UTC. ",
+            "Read from the ledger in ", code(facts.cache_dir), f"{asked}.{seen} Times are UTC. ",
             "Write it anew: ", code("scrapy report"),
         ),
     )  # fmt: skip

@@ -132,9 +132,12 @@ class Sandbox:
         """Replace the faults, used up or not."""
         self._plan = FaultPlan(faults)
 
-    def follow(self, handle: str, number: int) -> list[str]:
-        """The KOL follows `number` new accounts, at the front; returns their usable ids, newest first."""
-        return self._world.follow(handle, number)
+    def follow(self, handle: str, who: int | Collection[str]) -> list[str]:
+        """The KOL follows so many new accounts, or these again that it unfollowed; at the front, newest first.
+
+        Returns their usable ids.
+        """
+        return self._world.follow(handle, who)
 
     def unfollow(self, handle: str, who: int | Collection[str]) -> None:
         """The KOL no longer follows the `who` newest accounts, or the accounts with these ids."""

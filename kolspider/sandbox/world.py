@@ -93,6 +93,8 @@ class World:
         self._counts = {kol.lower(): count for kol, count in kols.items()}
         self._unusable = unusable
         self._lists: dict[str, list[_Follow]] = {}
+        self._gone: dict[str, dict[str, int]] = {}
+        """The index of each account that was unfollowed, by KOL and id."""
         self._lock = threading.Lock()
         self.revision = 0
         self.cursors: Cursors = "both"
@@ -122,9 +124,13 @@ class World:
         with self._lock:
             return [user_id(follow.user) for follow in self._list(handle) if follow.user >= 0]
 
-    def follow(self, handle: str, number: int) -> list[str]:
-        """Put new accounts at the front; an unknown KOL comes into being. Returns their usable ids."""
+    def follow(self, handle: str, who: int | Collection[str]) -> list[str]:
+        """Put accounts at the front: so many new ones, or these that were unfollowed before. An unknown KOL comes into
+        being. Returns their usable ids."""
         handle = handle.lower()
+        if not isinstance(who, int):
+            return self._follow_again(handle, who)
+        number = who
         with self._lock:
             begin = self._counts.setdefault(handle, 0)
             follows = self._list(handle)
@@ -133,15 +139,24 @@ class World:
             follows[:0] = new
         return [user_id(follow.user) for follow in new if follow.user >= 0]
 
+    def _follow_again(self, handle: str, ids: Collection[str]) -> list[str]:
+        with self._lock:
+            follows, gone = self._list(handle), self._gone[handle]
+            for id_ in reversed(list(ids)):
+                follows.insert(0, _Follow(self._counts[handle], gone.pop(id_)))
+                self._counts[handle] += 1
+        return list(ids)
+
     def unfollow(self, handle: str, who: int | Collection[str]) -> None:
         """Take the `who` newest entries out of a list, or the users with these ids."""
         with self._lock:
             follows = self._list(handle)
-            if isinstance(who, int):
-                del follows[:who]
-                return
-            ids = set(who)
-            follows[:] = [follow for follow in follows if follow.user < 0 or user_id(follow.user) not in ids]
+            newest = follows[:who] if isinstance(who, int) else []
+            ids = {user_id(follow.user) for follow in newest if follow.user >= 0} if isinstance(who, int) else set(who)
+            gone = {user_id(follow.user): follow.user for follow in follows if follow.user >= 0}
+            self._gone.setdefault(handle.lower(), {}).update((id_, gone[id_]) for id_ in ids if id_ in gone)
+            kept = follows[len(newest) :]
+            follows[:] = [follow for follow in kept if follow.user < 0 or user_id(follow.user) not in ids]
 
     def _start(self, follows: list[_Follow], position: Position) -> int:
         """The place of a page's first entry in the list as it is now."""

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from scrapy import Request, Spider
 
 from kolspider.answers import network_error
-from kolspider.errors import NotAsked
+from kolspider.db.spans import known_ids
+from kolspider.errors import NotAsked, StopRun
+from kolspider.follows import moment
 from kolspider.items import FollowingsPage, Kol
 from kolspider.mapping import usable_id
 from kolspider.paging import Next, Paging
@@ -68,6 +70,8 @@ class FollowingsSpider(Spider):
         self._provider = self.run.config.provider
         self._places = asyncio.Semaphore(self.run.config.concurrency)
         self._damaged: set[str] = set()
+        self._with_gaps: set[tuple[str, int]] = set()
+        """Lists, by generation, of which a page in the cache is damaged: that they end tells nothing of who is lost."""
         self._cache_is_loaded = asyncio.Event()
         self.run.announce()
         if not self.run.arguments.dry_run:
@@ -104,7 +108,17 @@ class FollowingsSpider(Spider):
         if isinstance(answer, Page):
             self.run.count("cache/hits")
             kol = Kol(cached.handle, cached.user_name)
-            return FollowingsPage(kol, cached.number, cached.cursor, answer.users, not answer.more, cached.seq)
+            return FollowingsPage(
+                kol,
+                cached.number,
+                cached.cursor,
+                answer.users,
+                not answer.more,
+                cached.seq,
+                cached.fetched_at,
+                None if answer.more else self._whole_since(cached.handle, cached.generation),
+            )
+        self._with_gaps.add((cached.handle, cached.generation))
         self.run.count("cache/damaged")
         logger.warning("KOL %s: page %d in the cache is damaged", cached.user_name, cached.number)
         if self.run.kols.will_ask_again(cached.handle, cached.generation):
@@ -113,9 +127,17 @@ class FollowingsSpider(Spider):
             self.run.pages.drop(cached.seq)
         return None
 
+    def _whole_since(self, handle: str, generation: int) -> float | None:
+        """For the last page of a list."""
+        if (handle, generation) in self._with_gaps:
+            return None
+        with suppress(NotAsked), self.run.disk():
+            return self.run.pages.whole_since(handle, generation)
+        return None
+
     async def _first_requests(self) -> AsyncIterator[Request]:
         for due in self.run.selection.due():
-            if due.why is Why.BEGUN and due.state != State.FETCHING and due.kol.handle not in self._damaged:
+            if self._needs_nothing(due):
                 self.run.loads.list_had_ended(due.kol)  # only its cached pages had to be loaded
                 continue
             await self._places.acquire()
@@ -123,12 +145,45 @@ class FollowingsSpider(Spider):
                 return
             expected = self.run.forecast.of(due.kol.handle)
             followings = _List(due.kol, self._begin(due))
+            if self.run.kols.is_incremental(due.kol.handle):
+                followings.paging = Paging(await self._known(due.kol), self.run.config.known_stop)
             self.run.work.begin(due.kol, followings.paging, expected)
             yield self._request(followings, "")
+
+    def _needs_nothing(self, due: Due) -> bool:
+        """Whether only its cached pages had to be loaded."""
+        handle = due.kol.handle
+        ended = due.why is Why.BEGUN and due.state != State.FETCHING
+        return ended and handle not in self._damaged and not self.run.kols.lacks_base(handle)
+
+    async def _known(self, kol: Kol) -> frozenset[int]:
+        """Whom the KOL was known to follow before this crawl: by the cache, or else by the follows table.
+
+        What is missing here costs calls, and loses nobody.
+        """
+        kols, account_id, table = self.run.kols, self._provider.account_id, self.run.config.follows_table
+        if (pages := kols.known_pages(kol.handle)) is not None:
+            answers = (self._provider.parse(200, body, cursor) for cursor, body in pages)
+            users = (user for page in answers if isinstance(page, Page) for user in page.users)
+            return frozenset(int(id_) for user in users if (id_ := usable_id(account_id(user))))
+        if not table:
+            return frozenset()
+        before = moment(kols.known_before(kol.handle))
+        try:
+            return await self.run.ask(lambda database: known_ids(database, table, kol.handle, before))
+        except StopRun as error:
+            self.run.stop(error)
+            raise NotAsked("the run is stopping") from None
 
     def _begin(self, due: Due) -> int:
         kols, kol = self.run.kols, due.kol
         if due.why is Why.REFRESH:
+            return kols.begin_anew(kol, keep_good_pages=False, incremental=due.incremental)
+        if due.why is not Why.NEW and kols.lacks_base(kol.handle):
+            logger.warning(
+                "KOL %s: the whole list that its last crawl adds to is not in this table, nor in the cache: "
+                "reading it whole", kol.user_name,
+            )  # fmt: skip
             return kols.begin_anew(kol, keep_good_pages=False)
         if due.why is Why.RETRY and due.state == State.PARTIAL:
             return kols.begin_anew(kol, keep_good_pages=True)
@@ -186,13 +241,15 @@ class FollowingsSpider(Spider):
                 page.users,
                 not page.more,
                 response.meta.get("seq"),
+                response.meta["fetched_at"],
+                None if page.more else self._whole_since(followings.kol.handle, followings.generation),
             )
         if isinstance(outcome, Next):
             return self._request(followings, outcome.cursor)
         if "seq" not in response.meta:
             return None  # the page could not be stored, so the list is not whole in the cache; the run stops
         state = State.FETCHED if outcome.state is State.COMPLETE else outcome.state
-        self._end(followings, state, outcome.reason)
+        self._end(followings, state, outcome.reason, known=not outcome.whole)
         return None
 
     def _after_error(self, error: ApiError, followings: _List) -> Request | None:
@@ -232,7 +289,8 @@ class FollowingsSpider(Spider):
         self.run.work.end(followings.kol)
         self._places.release()
 
-    def _end(self, followings: _List, state: State, reason: str) -> None:
+    def _end(self, followings: _List, state: State, reason: str, *, known: bool = False) -> None:
+        """known: everybody behind its last page is known."""
         self.run.loads.list_ended(
             followings.kol,
             state,
@@ -240,4 +298,5 @@ class FollowingsSpider(Spider):
             pages=followings.paging.pages,
             users=followings.paging.users,
             bought=followings.bought,
+            new=followings.paging.new if known else None,
         )

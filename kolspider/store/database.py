@@ -36,7 +36,7 @@ OLD_FILES = (
 """Said when progress.json is there."""
 MENDS = "if it is damaged, `scrapy crawl followings` keeps what can be read of it, and buys the rest anew"
 """What to do about a file that only was to be looked at."""
-_VERSION = 2
+_VERSION = 3
 
 _LEDGER = """
 CREATE TABLE kol (                  -- the ledger: what is known of each KOL's list
@@ -90,8 +90,24 @@ CREATE TABLE sample (               -- a run's counters over time, for plots
   PRIMARY KEY (run, at)
 ) WITHOUT ROWID;
 """
-_SCHEMA = _LEDGER + _HISTORY
-_UPGRADES = {1: _HISTORY}
+_CRAWLS = """
+CREATE TABLE crawl (                -- every reading of a KOL's list
+  provider TEXT NOT NULL, handle TEXT NOT NULL, generation INTEGER NOT NULL,
+  kind TEXT NOT NULL,                       -- full, or incremental: it ends where everybody is known
+  state TEXT NOT NULL DEFAULT 'fetching',
+  started_at REAL NOT NULL, ended_at REAL,  -- unix seconds
+  pages INTEGER NOT NULL DEFAULT 0, users INTEGER NOT NULL DEFAULT 0, calls INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (provider, handle, generation)
+) WITHOUT ROWID;
+"""
+_SCHEMA = _LEDGER + _HISTORY + _CRAWLS
+_UPGRADES = {
+    1: _HISTORY,
+    2: f"""{_CRAWLS}
+    INSERT INTO crawl SELECT provider, handle, generation, 'full', state, coalesce(started_at, 0), finished_at,
+      pages, users, calls FROM kol WHERE state <> 'new';
+    """,
+}
 """What makes the next format out of each older one."""
 
 
@@ -159,8 +175,11 @@ def _connect_to_read(path: Path, how: str) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)
     try:
         connection.execute("SELECT count(*) FROM target").fetchone()
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 1:  # who only looks can't upgrade it
-            connection.executescript(_HISTORY.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        while version in _UPGRADES:  # who only looks can't upgrade it
+            script = _UPGRADES[version].replace("CREATE TABLE", "CREATE TEMP TABLE")
+            connection.executescript(script.replace("INSERT INTO crawl", "INSERT INTO temp.crawl"))
+            version += 1
     except sqlite3.Error:
         connection.close()
         raise
@@ -190,12 +209,17 @@ def empty(connection: sqlite3.Connection, *, keep_progress: bool) -> None:
     runs is kept in any case: what was spent stays spent.
     """
     with transaction(connection):
-        for table in ("page_load", "page") if keep_progress else ("page_load", "page", "kol_load", "kol"):
+        for table in ("page_load", "page") if keep_progress else ("page_load", "page", "kol_load", "kol", "crawl"):
             connection.execute(f"DELETE FROM {table}")
         connection.execute(
             "UPDATE kol SET state = 'fetching', reason = '', pages = 0, users = 0, finished_at = NULL "
             "WHERE state IN ('fetched', 'partial') AND NOT EXISTS (SELECT 1 FROM kol_load l "
             "WHERE l.provider = kol.provider AND l.handle = kol.handle AND l.generation = kol.generation)"
+        )
+        connection.execute(
+            "UPDATE crawl SET state = 'fetching', kind = 'full', ended_at = NULL WHERE state = 'fetched' AND EXISTS "
+            "(SELECT 1 FROM kol k WHERE k.provider = crawl.provider AND k.handle = crawl.handle "
+            " AND k.generation = crawl.generation AND k.state = 'fetching')"
         )
 
 

@@ -28,11 +28,13 @@ SELECT handle,
   why = 'begun' AND state <> 'fetching' AS whole,           -- its cached pages are loaded, nothing is bought
   CASE
     WHEN state = 'not_found' THEN 1                         -- asked for once more
+    WHEN incremental THEN :increment
     WHEN why = 'refresh' THEN pages
     WHEN state IN ('fetching', 'failed') AND older > kept THEN older    -- a refresh that was interrupted
   END AS pages,
   CASE
     WHEN state = 'not_found' THEN 0
+    WHEN incremental THEN :increment * :page_size
     WHEN why = 'refresh' THEN users
     ELSE (SELECT sum(users) FROM page p WHERE p.provider = :provider AND p.handle = list.handle
           AND p.generation < list.generation)
@@ -44,7 +46,7 @@ SELECT handle,
     ELSE kept
   END AS cached
 FROM (
-  SELECT s.handle, s.why, coalesce(k.state, 'new') AS state, k.pages, k.users, k.generation, k.restarts,
+  SELECT s.handle, s.why, s.incremental, coalesce(k.state, 'new') AS state, k.pages, k.users, k.generation, k.restarts,
     (SELECT count(*) FROM page p WHERE p.provider = k.provider AND p.handle = k.handle
      AND p.generation = k.generation) AS kept,
     (SELECT count(*) FROM page p WHERE p.provider = k.provider AND p.handle = k.handle
@@ -118,9 +120,7 @@ class Forecast:
 
     def of(self, handle: str) -> Expected:
         """A selected KOL's list, which is yet to begin."""
-        found = self._db.execute(
-            f"{_LISTS} WHERE handle = :handle", {"provider": self._provider.name, "handle": handle}
-        )
+        found = self._db.execute(f"{_LISTS} WHERE handle = :handle", {**self._values, "handle": handle})
         _, whole, pages, _, cached = found.fetchone()
         if whole:
             return Expected(0.0, cached)
@@ -143,14 +143,24 @@ class Forecast:
                 left = max(users - cached * self._provider.page_size, 0)
                 total.kols_known += kols
                 total.calls_known += calls * kols
-                total.credits_known += self._credits(int(calls), left) * kols
+                total.credits_known += self.cost(int(calls), left) * kols
         return total
 
     def _groups(self) -> Iterator[tuple[bool, int | None, int, int, int]]:
         yield from self._db.execute(
             f"SELECT whole, pages, coalesce(users, 0), cached, count(*) FROM ({_LISTS}) GROUP BY 1, 2, 3, 4",
-            {"provider": self._provider.name},
+            self._values,
         )
+
+    @cached_property
+    def _values(self) -> dict[str, object]:
+        """Of the statement: an incremental crawl is expected to be as long as they are on average."""
+        (pages,) = self._db.execute(
+            "SELECT avg(pages) FROM crawl WHERE provider = ? AND kind = 'incremental' AND state = 'fetched'",
+            (self._provider.name,),
+        ).fetchone()
+        increment = max(round(pages or 2), 1)  # of a list that changed: the page with the new ones, and one without
+        return {"provider": self._provider.name, "increment": increment, "page_size": self._provider.page_size}
 
     def _calls(self, pages: int | None, cached: int) -> float:
         """At least one: a list is only known to have ended when a page says so."""
@@ -168,8 +178,8 @@ class Forecast:
         if lists < _ENOUGH:
             users, size = self._provider.usual_users, self._provider.page_size
             pages = users / size + 0.5  # the last page is half full, on average
-            return Average(0, users, pages, self._credits(round(pages), users), _USUAL_SPREAD * users)
-        costs = [(self._credits(pages, users), count) for pages, users, count in known]
+            return Average(0, users, pages, self.cost(round(pages), users), _USUAL_SPREAD * users)
+        costs = [(self.cost(pages, users), count) for pages, users, count in known]
         credits_ = sum(cost * count for cost, count in costs) / lists
         return Average(
             lists,
@@ -179,7 +189,7 @@ class Forecast:
             sqrt(sum((cost - credits_) ** 2 * count for cost, count in costs) / (lists - 1)),
         )
 
-    def _credits(self, pages: int, users: int) -> int:
+    def cost(self, pages: int, users: int) -> int:
         """What a list of so many pages costs: full ones, one with the rest, empty ones."""
         size, price = self._provider.page_size, self._provider.price
         full = min(users // size, pages)

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kolspider.states import State
+from kolspider.store.crawls import Crawls, Kind
 from kolspider.store.database import transaction
+from kolspider.store.pages import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kolspider.items import Kol
+    from kolspider.store.crawls import CrawlRecord
     from kolspider.store.pages import Pages
 
 __all__ = ["STATE_HERE", "KolRecord", "Kols"]
@@ -69,6 +72,7 @@ class Kols:
         self._provider = provider
         self._target = target
         self._pages = pages
+        self._crawls = Crawls(connection, provider, target)
 
     def __iter__(self) -> Iterator[KolRecord]:
         """Every KOL that was ever begun, by handle."""
@@ -135,14 +139,20 @@ class Kols:
                 "WHERE provider = ? AND handle = ? AND state <> 'fetching'",
                 (now, self._provider, kol.handle),
             )
+            self._crawls.begin(kol.handle, Kind.FULL, now)
         return self.generation(kol.handle)
 
-    def begin_anew(self, kol: Kol, *, keep_good_pages: bool) -> int:
-        """The KOL's list is asked for in a new generation: a refresh, or a retry that keeps the good pages."""
+    def begin_anew(self, kol: Kol, *, keep_good_pages: bool, incremental: bool = False) -> int:
+        """The KOL's list is asked for in a new generation: a refresh, or a retry that keeps the good pages.
+
+        incremental: up to where everybody is known; a retry goes on as what it was.
+        """
         with transaction(self._db):
+            kind = Kind.INCREMENTAL if incremental else Kind.FULL
             if keep_good_pages:
+                kind = self._crawls.kind(kol.handle)
                 self._pages.keep_good(kol.handle, self.generation(kol.handle))
-            self._raise_generation(kol.handle, restarts=0)
+            self._raise_generation(kol.handle, restarts=0, kind=kind)
         return self.generation(kol.handle)
 
     def restart(self, handle: str) -> int | None:
@@ -153,19 +163,52 @@ class Kols:
                     "UPDATE kol SET restarts = 2 WHERE provider = ? AND handle = ?", (self._provider, handle)
                 )
                 return None
-            self._raise_generation(handle, restarts=1)
+            self._raise_generation(handle, restarts=1, kind=Kind.FULL)
         return self.generation(handle)
 
     def cursor_refused_twice(self, handle: str) -> bool:
         """Whether the list that was begun again after a refused cursor met another one."""
         return bool(self._get(handle, "restarts") == 2)
 
-    def _raise_generation(self, handle: str, restarts: int) -> None:
+    def _raise_generation(self, handle: str, restarts: int, kind: Kind) -> None:
+        now, keep = time.time(), kind is Kind.INCREMENTAL  # the size is the whole list's
         self._db.execute(
             "UPDATE kol SET generation = generation + 1, restarts = ?, state = 'fetching', reason = '', "
-            "pages = 0, users = 0, started_at = ?, finished_at = NULL WHERE provider = ? AND handle = ?",
-            (restarts, time.time(), self._provider, handle),
+            "pages = CASE WHEN ? THEN pages ELSE 0 END, users = CASE WHEN ? THEN users ELSE 0 END, "
+            "started_at = ?, finished_at = NULL WHERE provider = ? AND handle = ?",
+            (restarts, keep, keep, now, self._provider, handle),
         )
+        self._crawls.begin(handle, kind, now)
+
+    def crawls(self, handle: str) -> list[CrawlRecord]:
+        """Every reading of the KOL's list, the first one first."""
+        return self._crawls.of_kol(handle)
+
+    def is_incremental(self, handle: str) -> bool:
+        """Whether the KOL's current crawl ends where everybody is known."""
+        return self._crawls.kind(handle) is Kind.INCREMENTAL
+
+    def lacks_base(self, handle: str) -> bool:
+        """Whether the current crawl adds to a whole list that is neither in this target nor in the cache."""
+        base = self._crawls.base(handle, self.generation(handle))
+        return base is None or (base < self.generation(handle) and not self._crawls.is_here(handle, base))
+
+    def known_pages(self, handle: str) -> Iterator[tuple[str, bytes]] | None:
+        """Cursors and bodies of the pages that tell whom the KOL was known to follow before the current crawl.
+        None when the cache no longer holds them; a damaged one is left out."""
+        base = self._crawls.base(handle, self.generation(handle))
+        if base is None or not self._crawls.is_cached(handle, base):
+            return None
+        pages = ((cursor, unpack(packed)) for cursor, packed in self._crawls.known_pages(handle, base))
+        return ((cursor, body) for cursor, body in pages if body is not None)
+
+    def known_before(self, handle: str) -> float:
+        """Unix seconds: who was first seen then or later does not count as known."""
+        return self._crawls.known_before(handle)
+
+    def size(self, handle: str) -> tuple[int, int]:
+        """Pages and users of the last whole list."""
+        return int(self._get(handle, "pages") or 0), int(self._get(handle, "users") or 0)
 
     def add_calls(self, handle: str, calls: int) -> None:
         """Count API calls that were made for the KOL."""
@@ -174,27 +217,41 @@ class Kols:
                 "UPDATE kol SET calls = calls + ? WHERE provider = ? AND handle = ?",
                 (calls, self._provider, handle),
             )
+            self._crawls.add_calls(handle, calls)
 
-    def end(self, handle: str, state: State, reason: str, pages: int, users: int, *, bought: bool) -> None:
-        """The list ended: fetched, partial, not_found or failed. Not bought: its time of finishing stays."""
+    def end(
+        self, handle: str, state: State, reason: str, pages: int, users: int, *, bought: bool, whole: bool = True
+    ) -> None:
+        """The list ended: fetched, partial, not_found or failed. Not bought: its time of finishing stays.
+
+        Not whole: where everybody is known. Such a crawl's size is not that of the list, which stays.
+        """
         with transaction(self._db):
+            now, whole = time.time(), whole and state is State.FETCHED
+            keep = self.is_incremental(handle) and not whole
             self._db.execute(
-                "UPDATE kol SET state = ?, reason = ?, pages = ?, users = ?, "
+                "UPDATE kol SET state = ?, reason = ?, "
+                "pages = CASE WHEN ? THEN pages ELSE ? END, users = CASE WHEN ? THEN users ELSE ? END, "
                 "finished_at = CASE WHEN ? OR finished_at IS NULL THEN ? ELSE finished_at END "
                 "WHERE provider = ? AND handle = ?",
-                (state, reason, pages, users, bought, time.time(), self._provider, handle),
+                (state, reason, keep, pages, keep, users, bought, now, self._provider, handle),
             )
+            self._crawls.end(handle, state, pages, users, now, bought=bought, whole=whole)
 
     def settle(self, handle: str, *, evict: bool) -> State | None:
         """All pages of an ended list are committed. Returns the state now, None when a page is still waiting.
 
-        A whole list makes the older generations needless; with evict the pages of loaded lists go too.
+        A whole list makes the older generations needless, an increment only what is older than the whole list that
+        it adds to; with evict the pages of loaded lists go too.
         """
         state, generation = _state(self._get(handle, "state")), self.generation(handle)
-        if self._pages.are_waiting(handle, generation):
+        base = self._crawls.base(handle, generation)
+        if self._pages.are_waiting(handle, generation if base is None else base):
             return None
         if state not in {State.FETCHED, State.PARTIAL}:
             return state
+        if base is None or (base < generation and not self._crawls.is_here(handle, base)):
+            return state  # the next run buys the whole list: lacks_base
         with transaction(self._db):
             self._db.execute(
                 "INSERT OR REPLACE INTO kol_load (target, provider, handle, generation, loaded_at) "
@@ -202,7 +259,7 @@ class Kols:
                 (self._target, self._provider, handle, generation, time.time()),
             )
             if state is State.FETCHED:
-                self._pages.delete_older(handle, generation)
+                self._pages.delete_older(handle, base)
                 self._db.execute(
                     "UPDATE kol SET restarts = 0 WHERE provider = ? AND handle = ?", (self._provider, handle)
                 )

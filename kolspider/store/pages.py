@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,6 +38,8 @@ class CachedPage:
     number: int
     cursor: str
     body: bytes | None
+    fetched_at: float
+    """Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,9 @@ class Pages:
         body = unpack(row[1]) if row else None
         return None if body is None else (row[0], body)
 
-    def put(self, kol: Kol, generation: int, cursor: str, number: int, users: int, body: bytes) -> int:
+    def put(
+        self, kol: Kol, generation: int, cursor: str, number: int, users: int, body: bytes, *, fetched_at: float
+    ) -> int:
         """Store a page durably, in place of a damaged one. Returns its place in the order of fetching."""
         packed = zstd.compress(body, options=_OPTIONS)
         key = (self._provider, kol.handle, generation, cursor)
@@ -98,7 +101,7 @@ class Pages:
             done = self._db.execute(
                 "INSERT INTO page (provider, handle, generation, cursor, number, users, fetched_at, body) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*key, number, users, time.time(), packed),
+                (*key, number, users, fetched_at, packed),
             )
         return int(done.lastrowid or 0)
 
@@ -143,14 +146,26 @@ class Pages:
         seq = 0
         # One page at a time: the run writes to the same file between two of them.
         while row := self._db.execute(
-            "SELECT p.seq, p.handle, coalesce(k.user_name, p.handle), p.generation, p.number, p.cursor, p.body "
-            "FROM temp.coming c JOIN page p ON p.seq = c.seq "
+            "SELECT p.seq, p.handle, coalesce(k.user_name, p.handle), p.generation, p.number, p.cursor, p.body, "
+            "p.fetched_at FROM temp.coming c JOIN page p ON p.seq = c.seq "
             "LEFT JOIN kol k ON k.provider = p.provider AND k.handle = p.handle "
             "WHERE c.seq > ? ORDER BY c.seq LIMIT 1",
             (seq,),
         ).fetchone():
-            seq, handle, user_name, generation, number, cursor, packed = row
-            yield CachedPage(seq, handle, user_name, generation, number, cursor, unpack(packed))
+            seq, handle, user_name, generation, number, cursor, packed, fetched_at = row
+            yield CachedPage(seq, handle, user_name, generation, number, cursor, unpack(packed), fetched_at)
+
+    def whole_since(self, handle: str, generation: int) -> float | None:
+        """When the first page of a list was fetched, of which the last one is there: unix seconds.
+
+        None when a page is missing, or when they hold no user.
+        """
+        pages, last, users, since = self._db.execute(
+            "SELECT count(*), max(number), sum(users), min(fetched_at) FROM page "
+            "WHERE provider = ? AND handle = ? AND generation = ?",
+            (self._provider, handle, generation),
+        ).fetchone()
+        return since if pages == last and users else None
 
     def drop(self, seq: int) -> None:
         """Delete a page that nothing can be made of."""
@@ -174,9 +189,9 @@ class Pages:
         return bool(found and found[0])
 
     def are_waiting(self, handle: str, generation: int) -> bool:
-        """Whether the KOL's list has a page that is not in the target."""
+        """Whether the KOL's list, from this generation on, has a page that is not in the target."""
         found = self._db.execute(
-            "SELECT 1 FROM temp.waiting_page WHERE handle = ? AND generation = ? LIMIT 1", (handle, generation)
+            "SELECT 1 FROM temp.waiting_page WHERE handle = ? AND generation >= ? LIMIT 1", (handle, generation)
         )
         return found.fetchone() is not None
 

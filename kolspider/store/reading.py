@@ -23,8 +23,12 @@ __all__ = ["Store", "open_store", "open_to_read", "opened", "target_label"]
 
 
 def target_label(config: Config, database: Database) -> str:
-    """What names a target: dialect, host, database and table, without credentials."""
-    return f"{database.label} {config.target_table}"
+    """What names a target: dialect, host, database and tables, without credentials.
+
+    With the follows table: pages that were loaded without it are loaded again, from the cache, once it is kept.
+    """
+    follows = f" + {config.follows_table}" if config.follows_table else ""
+    return f"{database.label} {config.target_table}{follows}"
 
 
 @contextmanager

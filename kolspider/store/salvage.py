@@ -26,6 +26,7 @@ __all__ = ["Salvaged", "salvage_if_damaged"]
 _KEYS = {
     "target": ("id",), "kol": ("provider", "handle"), "page": ("seq",), "page_load": ("seq", "target"),
     "kol_load": ("target", "provider", "handle"), "note": ("key",), "run": ("id",), "sample": ("run", "at"),
+    "crawl": ("provider", "handle", "generation"),
 }  # fmt: skip
 _COUNTED_BY = {"page": "page", "page_load": "page", "run": "run", "sample": "run"}
 """Tables whose first key is a number that SQLite gave out, and of which table."""
@@ -173,14 +174,17 @@ def _mend(new: sqlite3.Connection, torn: set[str]) -> int | None:
             "(SELECT 1 FROM kol k WHERE k.provider = l.provider AND k.handle = l.handle) GROUP BY provider, handle"
         )
     new.execute(
-        "CREATE TEMP TABLE short AS SELECT provider, handle, k.pages - count(p.seq) AS lost FROM kol k "
+        "CREATE TEMP TABLE short AS SELECT provider, handle, coalesce(c.pages, k.pages) - count(p.seq) AS lost "
+        "FROM kol k LEFT JOIN crawl c USING (provider, handle, generation) "
         "LEFT JOIN page p USING (provider, handle, generation) WHERE k.state IN ('fetched', 'partial') "
-        "GROUP BY provider, handle HAVING count(p.seq) < k.pages AND (count(p.seq) > 0 OR NOT EXISTS "
+        "GROUP BY provider, handle HAVING count(p.seq) < coalesce(c.pages, k.pages) "
+        "AND (count(p.seq) > 0 OR NOT EXISTS "
         "(SELECT 1 FROM kol_load l WHERE l.provider = k.provider AND l.handle = k.handle "
         " AND l.generation = k.generation))"
     )
     which = "(provider, handle) IN (SELECT provider, handle FROM temp.short)"
     new.execute(f"UPDATE kol SET state = 'fetching', reason = '', finished_at = NULL WHERE {which}")
+    new.execute(f"UPDATE crawl SET state = 'fetching', ended_at = NULL WHERE state = 'fetched' AND {which}")
     new.execute(f"DELETE FROM kol_load WHERE {which}")
     (lost,) = new.execute("SELECT coalesce(sum(lost), 0) FROM temp.short").fetchone()
     return None if "kol" in torn else int(lost)

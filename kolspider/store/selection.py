@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.handles import HandleError, normalise
 from kolspider.items import Kol
+from kolspider.store.crawls import MAY_BE_INCREMENTAL
 
 if TYPE_CHECKING:
     import sqlite3
@@ -43,6 +44,8 @@ class Due:
     why: Why
     state: str
     """What the ledger held of its list when it was selected; empty for a new KOL."""
+    incremental: bool
+    """Of a refresh: only up to where everybody is known."""
 
 
 @dataclass(slots=True)
@@ -68,6 +71,11 @@ CASE
        (SELECT 1 FROM page p WHERE p.provider = k.provider AND p.handle = k.handle) THEN 'begun'
 END
 """
+_INCREMENTAL = """
+CASE WHEN why = 'refresh' THEN may_be_incremental
+  ELSE kind = 'incremental' AND NOT (why = 'retry' AND state = 'failed' AND restarts = 2)
+END
+"""
 
 
 class Selection:
@@ -85,7 +93,7 @@ class Selection:
         connection.execute("CREATE TEMP TABLE source (handle TEXT PRIMARY KEY, user_name TEXT, position INTEGER)")
         connection.execute(
             "CREATE TEMP TABLE selected (place INTEGER PRIMARY KEY, handle TEXT UNIQUE, user_name TEXT, "
-            "why TEXT, state TEXT)"
+            "why TEXT, state TEXT, incremental INTEGER NOT NULL DEFAULT 0)"
         )
         connection.execute("CREATE TEMP TABLE retry (state TEXT)")
 
@@ -135,24 +143,40 @@ class Selection:
         )
 
     def choose_due(
-        self, *, now: float, refresh: int | None, retry: Iterable[State], limit: int | None, keep_done: bool
+        self,
+        *,
+        now: float,
+        refresh: int | None,
+        retry: Iterable[State],
+        limit: int | None,
+        keep_done: bool,
+        incremental: bool = False,
+        full_every: int | None = None,
+        follows: bool = False,
     ) -> None:
         """Select the KOLs that are due. now: when the job (or run) began, unix seconds; refresh: age in seconds.
 
-        keep_done keeps the others too, as KOLs without work: those of a job count in its outcome.
+        keep_done keeps the others too, as KOLs without work: those of a job count in its outcome. incremental: read
+        lists of which it is known who is in them only as far as they changed, unless they were last read whole longer
+        than full_every seconds ago; follows: whether the target has a table that tells who is in them.
         """
         self._db.executemany("INSERT INTO temp.retry VALUES (?)", [(state,) for state in retry])
+        incremental_sql = _INCREMENTAL.replace("why", "j.why")
         order = ", ".join(f"('{why}', {rank})" for rank, why in enumerate(Why))
         self._db.execute(
             f"""
             WITH rank(why, rank) AS (VALUES {order}), judged AS (
-              SELECT s.handle, s.user_name, s.position, k.state, k.started_at, k.finished_at, {_WHY} AS why
+              SELECT s.handle, s.user_name, s.position, k.state, k.started_at, k.finished_at, k.restarts, {_WHY} AS why,
+                :incremental AND {MAY_BE_INCREMENTAL} AS may_be_incremental,
+                (SELECT kind FROM crawl c WHERE c.provider = k.provider AND c.handle = k.handle
+                 AND c.generation = k.generation) AS kind
               FROM temp.source s
               LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle
               LEFT JOIN kol_load l ON l.target = :target AND l.provider = k.provider AND l.handle = k.handle
             )
-            INSERT INTO temp.selected (handle, user_name, why, state)
-            SELECT handle, user_name, j.why, coalesce(state, '') FROM judged j LEFT JOIN rank r ON r.why = j.why
+            INSERT INTO temp.selected (handle, user_name, why, state, incremental)
+            SELECT handle, user_name, j.why, coalesce(state, ''), coalesce({incremental_sql}, 0)
+            FROM judged j LEFT JOIN rank r ON r.why = j.why
             WHERE j.why IS NOT NULL OR :keep_done
             ORDER BY coalesce(r.rank, 99),
               CASE j.why WHEN 'begun' THEN started_at WHEN 'new' THEN position ELSE finished_at END, position
@@ -163,6 +187,9 @@ class Selection:
                 "now": now,
                 "refresh_before": None if refresh is None else now - refresh,
                 "keep_done": keep_done,
+                "incremental": incremental,
+                "full_before": None if full_every is None else now - full_every,
+                "follows": follows,
             },
         )
         if limit is not None:
@@ -217,9 +244,9 @@ class Selection:
     def _read(self, which: str) -> Iterator[Due]:
         place = 0
         while rows := self._db.execute(
-            f"SELECT place, handle, user_name, why, state FROM temp.selected WHERE place > ? AND {which} "
+            f"SELECT place, handle, user_name, why, state, incremental FROM temp.selected WHERE place > ? AND {which} "
             "ORDER BY place LIMIT ?",
             (place, _AT_ONCE),
         ).fetchall():
-            for place, handle, user_name, why, state in rows:  # noqa: B007 - the next query starts behind the last
-                yield Due(Kol(handle, user_name), Why(why or Why.BEGUN), state)
+            for place, handle, user_name, why, state, incremental in rows:  # noqa: B007 - the next query starts behind the last
+                yield Due(Kol(handle, user_name), Why(why or Why.BEGUN), state, bool(incremental))

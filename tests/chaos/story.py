@@ -1,5 +1,5 @@
-"""One story: a crawl, a refresh, a load into another table, each killed again and again until it is done, each
-judged by the rows and by the API's own log of calls."""
+"""One story: a crawl, a refresh, an incremental one, a load into another table, each killed again and again until
+it is done, each judged by the rows and by the API's own log of calls."""
 
 from __future__ import annotations
 
@@ -70,17 +70,18 @@ class Story:
     db_url: str = ""
     """Empty: a SQLite file in the folder."""
     kills_each: int = 4
-    """So many in each of its three parts, if the part lives so long."""
+    """So many in each of its four parts, if the part lives so long."""
     toll: Toll = field(default_factory=Toll)
 
     def tell(self) -> Toll:
-        """Crawl, refresh, load elsewhere."""
+        """Crawl, refresh, refresh what changed, load elsewhere."""
         self._dice = random.Random(self.seed)
         kols = {f"kol{n:02}": self._dice.choice([0, 1, 200, 201, self._dice.randrange(1100)]) for n in range(24)}
         faults = {"*": [RandomFaults(0.1, FAULTS, seed=self.seed, seconds=0.05)]}
         with Sandbox(kols, key=KEY, faults=faults, unusable=True) as api:
             project = Project(self.folder, api, self.db_url or f"sqlite:///{self.folder / 'kol.db'}")
             project.source, project.target = self._names()
+            project.follows = f"{project.target}_follows"
             project.init(kols)
             self._evict = self._dice.random() < 0.25
             evict = ("-s", f"KOL_CACHE_EVICT={self._evict}")
@@ -89,6 +90,12 @@ class Story:
                 self._part(project, kols, (*job, *evict), revision=0)
                 refresh = ("-a", "refresh=0s", "-s", f"JOBDIR={self.folder / 'refresh'}")
                 self._part(project, kols, (*refresh, *evict), revision=1)
+                new = {kol: self._dice.choice([0, 1, 20, 200, 230]) for kol in kols}
+                for kol, number in new.items():
+                    api.follow(kol, number)
+                kols = {kol: size + new[kol] for kol, size in kols.items()}
+                again = ("-a", "refresh=0s", "-a", "incremental=1", "-s", f"JOBDIR={self.folder / 'again'}")
+                self._part(project, kols, (*again, *evict), revision=1, generation=2)
                 if not self._evict:
                     self._load_elsewhere(project, kols)
             except AssertionError as error:
@@ -105,7 +112,15 @@ class Story:
         mark = uuid.uuid4().hex[:8]  # one server for all: tables of its own
         return f"kol_{mark}", f"all_{mark}"
 
-    def _part(self, project: Project, kols: Mapping[str, int], words: tuple[str, ...], revision: int) -> None:
+    def _part(
+        self,
+        project: Project,
+        kols: Mapping[str, int],
+        words: tuple[str, ...],
+        revision: int,
+        generation: int | None = None,
+    ) -> None:
+        generation = revision if generation is None else generation
         besides = () if "JOBDIR" in "".join(words) else ("a job's file",)
         besides += ("a KOL's beginning",) if revision else ("a new generation",)
         project.api.clear_calls()
@@ -116,10 +131,10 @@ class Story:
             project.api.latency = self._dice.choice([0.0, 0.02, 0.05])
             if not self._run_and_die(project, words, self._points(POINTS, besides=besides)):
                 break
-            in_flight = self._in_flight(project, before, generation=revision)
+            in_flight = self._in_flight(project, before, generation)
             assert len(in_flight) <= AT_ONCE, f"{len(in_flight)} pages in flight"
             lost.update(in_flight)
-            self._assert_complete_means_complete(project, kols, revision)
+            self._assert_complete_means_complete(project, kols, revision, generation)
         project.api.latency = 0
         self._finish(project, words)
         self._judge_rows(project, kols, revision)
@@ -136,6 +151,7 @@ class Story:
     def _load_elsewhere(self, project: Project, kols: Mapping[str, int]) -> None:
         """Another table is filled from the cache, without a call, killed in between."""
         full, (_, project.target) = project.target, self._names()
+        project.follows = f"{project.target}_follows"
         if not self.db_url:
             project.db_url = f"sqlite:///{self.folder / 'other.db'}"
         project.init(())
@@ -144,7 +160,7 @@ class Story:
         for _ in range(self.kills_each):
             if not self._run_and_die(project, words, self._points(OF_LOADING, besides=())):
                 break
-            self._assert_complete_means_complete(project, kols, 1)
+            self._assert_complete_means_complete(project, kols, 1, 2)
         self._finish(project, words)
         self._judge_rows(project, kols, 1)
         assert project.api.calls == []
@@ -208,17 +224,20 @@ class Story:
         asked = [(call.handle, call.cursor) for call in project.api.calls[since:] if not call.fault]
         return [page for page in asked if page not in kept]
 
-    def _assert_complete_means_complete(self, project: Project, kols: Mapping[str, int], revision: int) -> None:
+    def _assert_complete_means_complete(
+        self, project: Project, kols: Mapping[str, int], revision: int, generation: int
+    ) -> None:
         """Whatever happened so far: who counts as complete has every row in the table, of this reading of the list."""
         done = {
             handle: kols[handle]
             for handle, record in project.records().items()
-            if record.state == "complete" and record.generation == revision
+            if record.state == "complete" and record.generation == generation
         }
         rows = project.rows()
         short = [id_ for id_ in expected_rows(done, revision, unusable=True) if id_ not in rows]
         assert not short, f"{len(short)} rows of complete KOLs are not in the table"
-        self._assert_pages(project, kols, done, revision)
+        if generation == revision:
+            self._assert_pages(project, kols, done, generation)
 
     def _assert_pages(self, project: Project, kols: Mapping[str, int], done: Iterable[str], generation: int) -> None:
         if self._evict:
@@ -235,5 +254,9 @@ class Story:
         self.toll.rows_wrong += len(wrong)
         assert not lost, f"{len(lost)} rows lost"
         assert not wrong, f"{len(wrong)} rows wrong, such as {rows[wrong[0]]}"
+        follows = project.sql(f"SELECT kol_user_name, user_id FROM `{project.follows}`")
+        assert Counter(follows) == Counter((kol, id_) for kol in kols for id_ in set(project.api.expected_ids(kol)))
+        whole = project.sql(f"SELECT kol_user_name FROM `{project.follows}_crawls`")
+        assert {kol for (kol,) in whole} == {kol for kol, size in kols.items() if size}
         aside = Counter(repr(line) for line in project.rejects())
         assert max(aside.values(), default=0) <= revision + 1, "a user is set aside twice for one page"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,7 +26,14 @@ def make_project(tmp_path: Path) -> Iterator[MakeProject]:
     """make_project(kols, **options of Sandbox): a project whose API knows these KOLs and whose source names them."""
     started: list[Sandbox] = []
 
-    def make(kols: Mapping[str, int], *, db_url: str = "", names: list[str | None] | None = None, **options) -> Project:
+    def make(
+        kols: Mapping[str, int],
+        *,
+        db_url: str = "",
+        names: list[str | None] | None = None,
+        follows: bool = False,
+        **options: Any,
+    ) -> Project:
         api = Sandbox(kols, key=KEY, **options)
         api.start()
         started.append(api)
@@ -36,6 +43,7 @@ def make_project(tmp_path: Path) -> Iterator[MakeProject]:
         if db_url:  # one server for all tests: tables of its own
             mark = uuid.uuid4().hex[:8]
             project.source, project.target = f"kol_{mark}", f"all_{mark}"
+        project.follows = f"{project.target}_follows" if follows else ""
         project.init(list(kols) if names is None else names)
         return project
 

@@ -75,6 +75,8 @@ class Project:
     env: dict[str, str] = field(default_factory=dict)
     source: str = "twitter_kol"
     target: str = "twitter_kol_all"
+    follows: str = ""
+    """The follows table, where it is kept."""
     root: Path = ROOT
     """Where scrapy.cfg is, and the command is run."""
 
@@ -91,6 +93,7 @@ class Project:
             "KOL_CACHE_DIR": str(self.cache),
             "KOL_SOURCE_TABLE": self.source,
             "KOL_TARGET_TABLE": self.target,
+            "KOL_FOLLOWS_TABLE": self.follows,
         } | self.env  # fmt: skip
 
     def start(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
@@ -122,7 +125,7 @@ class Project:
         if self.db_url.startswith("doris:"):
             database.spread(replicas=1, buckets=1)  # the double, and Apache's container, are single nodes
         try:
-            database.create_tables(self.source, self.target)
+            database.create_tables(self.source, self.target, self.follows)
             database.insert_handles(self.source, [kol for kol in kols if kol is not None])
         finally:
             database.close()
@@ -180,7 +183,12 @@ class Project:
 
     def opened(self) -> AbstractContextManager[tuple[Kols, Pages]]:
         """The ledger and the cached pages, as `scrapy kols` reads them."""
-        config = SimpleNamespace(cache_dir=self.cache, target_table=self.target, provider=provider("twitterapi_io"))
+        config = SimpleNamespace(
+            cache_dir=self.cache,
+            target_table=self.target,
+            follows_table=self.follows,
+            provider=provider("twitterapi_io"),
+        )
         return open_to_read(config, open_database(self.db_url, base=ROOT))
 
     def records(self) -> dict[str, KolRecord]:
@@ -195,6 +203,10 @@ class Project:
     def cached(self, generation: int = 0) -> set[tuple[str, str]]:
         """The pages in the cache, by (handle, cursor)."""
         return set(self.ledger(f"SELECT handle, cursor FROM page WHERE generation = {generation}"))
+
+    def cached_generations(self, handle: str) -> set[int]:
+        """Of a KOL's pages in the cache."""
+        return {generation for (generation,) in self.ledger(f"SELECT generation FROM page WHERE handle = '{handle}'")}
 
     def in_flight(self, since: int = 0, generation: int = 0) -> list[tuple[str, str]]:
         """Of a killed process: the pages it asked for, from the since-th call on, whose answers it did not keep."""

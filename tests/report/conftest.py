@@ -19,14 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from kolspider.report.follows import FollowFacts
 
-def report(directory: Path, now: float = NOW) -> tuple[Facts, str]:
+
+def report(directory: Path, now: float = NOW, follows: FollowFacts | None = None) -> tuple[Facts, str]:
     """The facts of a store, and its page."""
     label, table = TARGET.split()
     adapter = provider("twitterapi_io")
-    config = SimpleNamespace(cache_dir=directory, target_table=table, provider=adapter, credit_usd=adapter.credit_usd)
+    config = SimpleNamespace(
+        cache_dir=directory, target_table=table, follows_table="", provider=adapter, credit_usd=adapter.credit_usd
+    )
     with open_store(config, SimpleNamespace(label=label)) as store:
-        facts = Facts.gather(store, config, TARGET, now)
+        facts = Facts.gather(store, config, TARGET, now, follows)
     return facts, page(facts)
 
 

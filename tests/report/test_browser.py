@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kolspider.db.follows import Shared
+from kolspider.report.follows import FollowFacts
 from kolspider.store.database import transaction
 from tests.report.conftest import report
 from tests.report.history import NOW, add_kol, rich_store, store_of
@@ -21,6 +23,20 @@ ATTACK = """"'><script>alert(1)</script><img src="http://127.0.0.1:9/x.png" oner
 LONG = "https://api.example.com/" + "x" * 170
 
 
+def follow_facts(*names: str) -> FollowFacts:
+    """Accounts and KOLs of these names, and some more."""
+    accounts = [Shared(str(n), name, name, n or None, 20 - n, "2026-11-20 08:00:00") for n, name in enumerate(names)]
+    kols = [(name.lower(), 1000 - 10 * n) for n, name in enumerate([*names, *(f"kol{n}" for n in range(9))])]
+    both = {(one, other): len(one) * len(other) % 700 for one, _ in kols for other, _ in kols if one < other}
+    return FollowFacts(accounts, accounts, kols, both)
+
+
+FOLLOWS = {
+    "rich": follow_facts("VitalikButerin", "saylor", "balajis"),
+    "hostile": follow_facts(ATTACK, LONG, "名前" * 60),
+}
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A report of each kind of store."""
@@ -30,7 +46,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = {}
     for name in ("empty", "rich", "hostile"):
         made[name] = folder / f"{name}.html"
-        made[name].write_text(report(folder / name)[1])
+        made[name].write_text(report(folder / name, follows=FOLLOWS.get(name))[1])
     return made
 
 
@@ -81,7 +97,7 @@ def test_both_themes_can_be_read(browser: Browser, pages: dict[str, Path]) -> No
 CONTRAST = """
 (() => {
   const light = colour => {
-    const [r, g, b] = colour.match(/[\\d.]+/g).map(n => n / 255).map(
+    const [r, g, b] = colour.match(/[\\d.]+/g).map(n => colour.startsWith('color(') ? +n : n / 255).map(
       n => n <= .04045 ? n / 12.92 : ((n + .055) / 1.055) ** 2.4);
     return .2126 * r + .7152 * g + .0722 * b;
   };

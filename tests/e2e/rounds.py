@@ -1,0 +1,123 @@
+"""Weeks in the life of some KOLs, who follow and unfollow between two runs, and who is seen when, by an oracle of its
+own: it knows the lists and the rule that ends an incremental crawl, and nothing of the store."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from kolspider.db import open_database
+from kolspider.db.spans import spans
+from kolspider.follows import moment
+from tests.e2e.harness import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.e2e.harness import Project
+
+__all__ = ["Rounds"]
+
+WEEK = 7 * 86_400
+
+
+@dataclass
+class Rounds:
+    """Counts weeks; `full` and `incremental` note what a crawl that just ran has seen."""
+
+    project: Project
+    week: int = 0
+    seen: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    """(KOL, id) to the weeks in which it was first and last seen."""
+    whole: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """KOL to the weeks of its first and its last whole crawl."""
+
+    def full(self, kols: Iterable[str]) -> None:
+        """These lists were read whole."""
+        for kol in kols:
+            ids = self.project.api.expected_ids(kol)
+            self._see(kol, ids)
+            if ids:
+                self.whole[kol] = (self.whole.get(kol, (self.week, 0))[0], self.week)
+
+    def incremental(self, kols: Iterable[str], *, stop: int = 1) -> dict[str, int]:
+        """These were read up to where everybody is known. Returns in how many pages."""
+        pages: dict[str, int] = {}
+        for kol in kols:
+            ids, known = self.project.api.expected_ids(kol), {id_ for of, id_ in self.seen if of == kol}
+            read, in_a_row = 0, 0
+            while read < len(ids) and in_a_row < stop:
+                page = ids[read : read + 200]
+                read += len(page)
+                in_a_row = in_a_row + 1 if known.issuperset(page) else 0
+            if read >= len(ids):
+                self.full([kol])
+            else:
+                self._see(kol, ids[:read])
+            pages[kol] = max(-(-read // 200), 1)
+        return pages
+
+    def _see(self, kol: str, ids: Iterable[str]) -> None:
+        for id_ in ids:
+            self.seen[kol, id_] = (self.seen.get((kol, id_), (self.week, 0))[0], self.week)
+
+    def new(self, since: int = 0) -> set[tuple[str, str]]:
+        """Follows that came after the KOL's first whole crawl, and in this week or later."""
+        return {
+            key for key, (first, _) in self.seen.items()
+            if key[0] in self.whole and first > self.whole[key[0]][0] and first >= since
+        }  # fmt: skip
+
+    def lost(self) -> set[tuple[str, str]]:
+        """Follows that the KOL's last whole crawl did not see, nor any crawl since."""
+        return {key for key, (_, last) in self.seen.items() if key[0] in self.whole and last < self.whole[key[0]][1]}
+
+    def shared(self) -> dict[str, int]:
+        """Accounts that at least two KOLs follow, and how many do."""
+        count = Counter(id_ for _, id_ in self.seen.keys() - self.lost())
+        return {id_: kols for id_, kols in count.items() if kols > 1}
+
+    def assert_seen(self) -> None:
+        """The tables say the same, to the week."""
+        project = self.project
+        rows = project.sql(f"SELECT kol_user_name, user_id, first_seen, last_seen FROM `{project.follows}`")
+        found = {(kol, id_): (self._week_of(first), self._week_of(last)) for kol, id_, first, last in rows}
+        assert len(found) == len(rows)
+        assert found == self.seen
+        rows = project.sql(f"SELECT kol_user_name, first_whole, last_whole FROM `{project.follows}_crawls`")
+        assert {kol: (self._week_of(first), self._week_of(last)) for kol, first, last in rows} == self.whole
+
+    def _week_of(self, text: object) -> int:
+        at = datetime.fromisoformat(str(text)).replace(tzinfo=UTC).timestamp()
+        return self.week - round((time.time() - at) / WEEK)
+
+    def pass_a_week(self) -> None:
+        """All that anything remembers is a week older; the API is a new process."""
+        project = self.project
+        project.api.stop()
+        project.api.start()
+        project.api.clear_calls()
+        self.week += 1
+        with project.store() as store:
+            for table, columns in {
+                "page": ["fetched_at"], "kol": ["started_at", "finished_at"], "crawl": ["started_at", "ended_at"],
+                "kol_load": ["loaded_at"],
+            }.items():  # fmt: skip
+                store.execute(f"UPDATE {table} SET {', '.join(f'{name} = {name} - {WEEK}' for name in columns)}")
+        with closing(open_database(project.db_url, base=ROOT)) as database:
+            for table, span in spans(project.follows):
+                rows = project.sql(f"SELECT {', '.join(span.columns)} FROM `{table}`")
+                project.sql(f"{'DELETE FROM' if project.db_url.startswith('sqlite') else 'TRUNCATE TABLE'} `{table}`")
+                if rows:
+                    database.connect()
+                    database.widen(table, span, [(*row[:-2], *map(_a_week_before, row[-2:])) for row in rows])
+
+
+def _a_week_before(text: object) -> str:
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", str(text))
+    return moment(datetime.fromisoformat(str(text)).replace(tzinfo=UTC).timestamp() - WEEK)

@@ -1,0 +1,198 @@
+"""Who follows whom: written with the page that brought it, on every database, whatever happens in between."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from kolspider.db import open_database
+from kolspider.db.follows import Follows
+from kolspider.db.spans import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table, known_ids
+from kolspider.follows import moment
+from kolspider.sandbox import followings
+from tests.db.conftest import ROW
+from tests.e2e.harness import ROOT, SMALL_BATCHES, expected_rows, kill
+
+if TYPE_CHECKING:
+    from kolspider.db.follows import FollowSeen
+    from tests.e2e.conftest import Doris, MakeProject
+    from tests.e2e.harness import Project
+
+KOLS = {"alpha": 700, "Beta": 450, "shared": 201, "empty": 0}
+
+
+def test_follows_are_written_with_their_page_and_survive_a_kill(make_project: MakeProject, db_url: str) -> None:
+    # Given a crawl that is killed in the middle
+    project = make_project(KOLS, db_url=db_url, follows=True, unusable=True, latency=0.1)
+    process = project.start_crawl(*SMALL_BATCHES)
+    assert project.api.wait_for_calls(8, timeout=30)
+    kill(process)
+    project.api.latency = 0
+
+    # when it goes on
+    project.crawl().expect(0)
+
+    # then each follow has the times of its page, and each whole list those of its first and its last page
+    assert follows(project) == expected_follows(project)
+    assert crawls(project) == expected_crawls(project)
+    assert project.rows() == expected_rows(KOLS, unusable=True)
+    assert max(project.bought().values()) <= 2
+    before = follows(project), crawls(project), len(project.api.calls)
+
+    # and a replay changes nothing
+    project.crawl("-a", "replay=all").expect(0)
+    assert (follows(project), crawls(project), len(project.api.calls)) == before
+
+
+def test_follows_go_into_doris_by_stream_load_too(make_project: MakeProject, doris: Doris) -> None:
+    project = make_project(KOLS, db_url=doris.url, follows=True)
+    project.env = {"KOL_DORIS_LOAD": "stream_load", "KOL_DORIS_HTTP": doris.http}
+    project.crawl().expect(0)
+    assert follows(project) == expected_follows(project)
+    assert crawls(project) == expected_crawls(project)
+
+
+def test_a_follows_table_switched_on_later_is_filled_from_the_cache(make_project: MakeProject) -> None:
+    project = make_project(KOLS)
+    project.crawl().expect(0)
+    calls = len(project.api.calls)
+
+    for name in ("twitter_kol_follows", "another"):
+        project.follows = name
+        assert "run `scrapy initdb --follows`" in project.crawl().expect(1).err
+        project.scrapy("initdb", "--follows").expect(0)
+        assert "4 complete" in project.crawl().expect(0).out
+        assert follows(project) == expected_follows(project)
+        assert crawls(project) == expected_crawls(project)
+    assert len(project.api.calls) == calls
+
+
+def test_initdb_says_what_to_set_and_a_table_that_will_not_do_stops_the_run(
+    make_project: MakeProject, db_url: str
+) -> None:
+    project = make_project({"alpha": 5}, db_url=db_url)
+    if db_url:
+        project.follows = f"{project.target}_follows"
+        named = project.scrapy("initdb", "--follows", *ONE_NODE[project.db_url.startswith("doris")]).expect(0).out
+        assert f"{project.follows}_crawls: created" in named
+    else:
+        said = project.scrapy("initdb", "--follows").expect(0).out
+        assert "twitter_kol_follows: created" in said
+        assert "with KOL_FOLLOWS_TABLE=twitter_kol_follows in .env" in said
+    project.follows = project.source
+    result = project.crawl().expect(1)
+    assert "can't hold who follows whom: it lacks " in result.err
+    assert project.api.calls == []
+
+
+def test_new_lost_and_shared_are_what_the_moments_say(make_project: MakeProject, db_url: str) -> None:
+    # Given a (read whole on day 1 and day 8), b (on day 1), c (never whole), and moments that come in any order
+    project = make_project({}, db_url=db_url, follows=True)
+    with closing(open_database(project.db_url, base=ROOT)) as database:
+        database.connect()
+        database.upsert(project.target, [ROW._replace(id="1", user_name="one"), ROW._replace(id="2", followers=None)])
+        for seen in (
+            {"a1": (8, 8), "a2": (1, 1), "a3": (8, 9), "a4": (1, 1), "a6": (9, 9), "b1": (1, 1), "b4": (7, 7),
+             "c1": (5, 5)},
+            {"a1": (1, 1), "a4": (9, 9), "b4": (7, 7), "c4": (1, 1), "c6": (9, 9), "b2": (1, 1), "b6": (9, 9)},
+        ):  # fmt: skip
+            rows = [(key[0], key[1], day(first), day(last)) for key, (first, last) in seen.items()]
+            database.widen(project.follows, SPAN_FOLLOWS, rows)
+        crawls = [("a", day(8), day(8)), ("b", day(1), day(1)), ("a", day(1), day(1))]
+        for crawl in crawls:
+            database.widen(crawls_table(project.follows), SPAN_CRAWLS, [crawl])
+
+        # then new is who came after the first whole list, lost who was not seen since the last one began,
+        tables = Follows(database, project.follows, project.target)
+        assert keys(tables.new(since=None, kol=None)) == ["a6", "b6", "a3", "b4"]
+        assert keys(tables.new(since=day(9), kol=None)) == ["a6", "b6"]
+        assert keys(tables.new(since=day(8), kol="a")) == ["a6", "a3"]
+        assert keys(tables.lost(since=None, kol=None)) == ["a2"]
+        assert tables.lost(since=day(2), kol=None) == tables.lost(since=None, kol="b") == []
+        # and shared is who is not lost.
+        shared = tables.top(least=2, new_since=None, limit=9)
+        assert [(one.user_id, one.kols, one.newest) for one in shared] == [
+            ("6", 3, day(9)), ("4", 3, day(7)), ("1", 3, day(5)),
+        ]  # fmt: skip
+        assert (shared[2].user_name, shared[2].followers, shared[0].user_name) == ("one", 3, None)
+        new = tables.top(least=2, new_since=day(8), limit=9)
+        assert [(one.user_id, one.kols) for one in new] == [("6", 2)]
+        assert tables.top(least=4, new_since=None, limit=9) == []
+        assert tables.largest(2) == [("a", 4), ("b", 4)]
+        assert tables.overlap(["a", "b", "c"]) == {("a", "b"): 3, ("a", "c"): 3, ("b", "c"): 3}
+        assert known_ids(database, project.follows, "a", day(2)) == {1, 2, 4}
+
+
+def day(number: int) -> str:
+    return f"2026-11-{number:02} 08:00:00"
+
+
+def keys(found: list[FollowSeen]) -> list[str]:
+    return [f"{one.kol}{one.user_id}" for one in found]
+
+
+def test_the_report_tells_what_kols_share_and_does_without_when_it_can_not_ask(make_project: MakeProject) -> None:
+    project = make_project({"alpha": 450, "beta": 300}, follows=True)
+    project.crawl().expect(0)
+    both = len(set(project.api.expected_ids("alpha")) & set(project.api.expected_ids("beta")))
+    page = project.folder / "report.html"
+
+    assert project.scrapy("report", "-o", str(page)).expect(0).err == ""
+    html = page.read_text()
+    assert "Accounts that most KOLs follow" in html
+    assert f"alpha and beta both follow {both} accounts" in html
+
+    project.sql(f"DROP TABLE {project.follows}")
+    assert "without who follows whom" in project.scrapy("report", "-o", str(page)).expect(0).err
+    assert "both follow" not in page.read_text()
+    assert "run `scrapy initdb --follows`" in project.scrapy("follows", "new").expect(1).err
+    for words in (
+        ("old",),
+        ("new", "--min", "3"),
+        ("top", "--kol", "x"),
+        ("new", "--since", "7"),
+        ("top", "--min", "0"),
+    ):
+        assert project.scrapy("follows", *words).expect(2).err.count("\n") == 1
+
+
+ONE_NODE: dict[bool, tuple[str, ...]] = {True: ("--replicas", "1", "--buckets", "1"), False: ()}
+
+
+def follows(project: Project) -> dict[tuple[str, str], tuple[str, str]]:
+    """The follows table: (KOL, id) to (first_seen, last_seen)."""
+    rows = project.sql(f"SELECT kol_user_name, user_id, first_seen, last_seen FROM `{project.follows}`")
+    found = {(kol, id_): (str(first), str(last)) for kol, id_, first, last in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def crawls(project: Project) -> dict[str, tuple[str, str]]:
+    """The crawls table: KOL to (first_whole, last_whole)."""
+    rows = project.sql(f"SELECT kol_user_name, first_whole, last_whole FROM `{project.follows}_crawls`")
+    return {kol: (str(first), str(last)) for kol, first, last in rows}
+
+
+def fetched(project: Project) -> dict[tuple[str, int], str]:
+    """When each page came, by (handle, its number): of lists that were read once."""
+    return {(kol, n): moment(at) for kol, n, at in project.ledger("SELECT handle, number, fetched_at FROM page")}
+
+
+def expected_follows(project: Project) -> dict[tuple[str, str], tuple[str, str]]:
+    """Of lists that did not change and were read once."""
+    pages, expected = fetched(project), {}
+    for kol, size in KOLS.items():
+        places = followings(kol, size, unusable=project.api._world._unusable)
+        ids = project.api.expected_ids(kol)
+        usable = [place for place, user in enumerate(places) if user >= 0]
+        for place, id_ in zip(usable, ids, strict=True):
+            at = pages[kol.lower(), place // 200 + 1]
+            expected[kol.lower(), id_] = (at, at)
+    return expected
+
+
+def expected_crawls(project: Project) -> dict[str, tuple[str, str]]:
+    pages = fetched(project)
+    return {
+        kol.lower(): (pages[kol.lower(), -(-size // 200)], pages[kol.lower(), 1]) for kol, size in KOLS.items() if size
+    }

@@ -1,0 +1,200 @@
+"""A refresh that ends where everybody is known: what it costs, what it must not lose, and when it reads all again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kolspider.sandbox import Fault
+from tests.e2e.harness import kill
+from tests.e2e.rounds import Rounds
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import MakeProject
+    from tests.e2e.harness import Project
+
+KOLS = {"big": 1900, "mid": 450, "small": 150, "still": 700, "empty": 0}
+AGAIN = ("-a", "refresh=6d", "-a", "incremental=1")
+
+
+# The others take half a minute: `make chaos` has them. What differs between them is in test_follows.py.
+@pytest.mark.parametrize(
+    "db_url", ["sqlite", "mariadb", "doris"] if "KOL_TEST_SEEDS" in os.environ else ["sqlite"], indirect=True
+)
+def test_rounds_of_follows_unfollows_and_kills(make_project: MakeProject, db_url: str) -> None:
+    # Given whole lists, read in a crawl that is killed
+    project = make_project(KOLS, db_url=db_url, follows=True, latency=0.1)
+    rounds, api = Rounds(project), project.api
+    process = project.start_crawl()
+    assert api.wait_for_calls(9, timeout=30)
+    kill(process)
+    project.crawl().expect(0)
+    rounds.full(KOLS)
+    rounds.assert_seen()
+    assert rounds.new() == set()
+
+    # when a week later they follow some, and unfollow some, and the incremental crawl is killed, too
+    rounds.pass_a_week()
+    api.follow("big", 230)
+    api.follow("mid", 20)
+    api.follow("small", 3)
+    gone = api.expected_ids("big")[300:310] + api.expected_ids("big")[1500:1510]
+    api.unfollow("big", gone)
+    api.unfollow("mid", api.expected_ids("mid")[400:405])
+    api.latency = 0.4
+    process = project.start_crawl(*AGAIN)
+    assert api.wait_for_calls(7, timeout=30)
+    kill(process)
+    in_flight = project.in_flight(generation=1)
+    api.latency = 0
+    result = project.crawl(*AGAIN).expect(0)
+
+    # then each list was read as far as it changed, for no call too many
+    pages = rounds.incremental(KOLS)
+    assert pages == {"big": 3, "mid": 2, "small": 1, "still": 1, "empty": 1}
+    assert calls(project) - len(in_flight) == sum(pages.values()) == 8
+    rounds.assert_seen()
+    assert "KOL big: complete, 230 new of 600 users in 3 pages" in result.text
+    records = project.records()
+    assert {kol: records[kol].users for kol in ("big", "still")} == {"big": 1900, "still": 700}
+    assert set(project.ended().values()) == {"complete"}
+
+    # and after another week, with some back, a cursor that is refused makes one list be read whole
+    rounds.pass_a_week()
+    api.follow("big", gone[:4])
+    api.follow("mid", 201)
+    api.set_faults({"mid": Fault("bad_cursor", page=2)})
+    project.crawl(*AGAIN).expect(0)
+    rounds.full(["mid"])
+    rounds.incremental(["big", "small", "still", "empty"])
+    rounds.assert_seen()
+    assert calls(project) == 1 + 1 + 1 + 1 + 2 + -(-len(api.expected_ids("mid")) // 200)
+
+    # and once full ones are due, all are read whole, and who is gone is known
+    rounds.pass_a_week()
+    api.unfollow("still", 7)
+    project.crawl(*AGAIN, "-a", "full_every=13d").expect(0)
+    rounds.full(["big", "still"])
+    rounds.incremental(["mid", "small", "empty"])
+    rounds.assert_seen()
+    lost_of_big = {id_ for kol, id_ in rounds.lost() if kol == "big"}
+    assert lost_of_big == set(gone[4:])
+    assert project.cached_generations("still") == {3}
+
+    # and what the commands tell is that, to the account
+    assert_told(rounds)
+
+
+def test_a_replay_gives_the_whole_list_with_the_increments_on_top(make_project: MakeProject) -> None:
+    project = make_project({"big": 900}, follows=True)
+    rounds = Rounds(project)
+    project.crawl().expect(0)
+    rounds.full(["big"])
+    for _ in range(2):
+        rounds.pass_a_week()
+        project.api.follow("big", 30)
+        project.api.revision += 1
+        closing = project.crawl(*AGAIN).expect(0).out
+        assert "saved     about 3 calls, 500 credits ($0.01) by 1 list read only as far as it changed" in closing
+        rounds.incremental(["big"])
+    rows, calls_ = project.rows(), len(project.api.calls)
+    assert len(rows) == 960
+    assert project.cached_generations("big") == {0, 1, 2}
+
+    project.db_url = f"sqlite:///{project.folder / 'other.db'}"
+    project.init(["big"])
+    project.crawl("-a", "replay=all").expect(0)
+
+    assert project.rows() == rows
+    rounds.assert_seen()
+    assert project.ended() == {"big": "complete"}
+    assert len(project.api.calls) == calls_
+
+
+def test_an_increment_that_broke_off_hides_nobody_behind_it(make_project: MakeProject) -> None:
+    project = make_project({"big": 1900}, follows=True)
+    rounds = Rounds(project)
+    project.crawl().expect(0)
+    rounds.full(["big"])
+
+    rounds.pass_a_week()
+    project.api.follow("big", 450)
+    project.api.set_faults({"big": Fault("no_cursor", page=2)})
+    project.crawl(*AGAIN).expect(3)
+    assert calls(project) == 2
+    rounds.pass_a_week()
+    project.api.set_faults({})
+    project.crawl(*AGAIN).expect(0)
+
+    # Pages 1 and 2 are in the table, but not known: behind them there may be others, and there are.
+    assert calls(project) == 4
+    assert len(project.rows()) == 1900 + 450
+
+
+def test_without_cached_pages_the_follows_table_says_who_is_known(make_project: MakeProject) -> None:
+    project = make_project({"big": 1900, "mid": 450}, follows=True)
+    evict = ("-s", "KOL_CACHE_EVICT=True")
+    rounds = Rounds(project)
+    project.crawl(*evict).expect(0)
+    rounds.full(["big", "mid"])
+    for _ in range(2):
+        rounds.pass_a_week()
+        project.api.follow("big", 20)
+        project.crawl(*AGAIN, *evict).expect(0)
+        assert rounds.incremental(["big", "mid"]) == {"big": 2, "mid": 1}
+        assert calls(project) == 3
+    rounds.assert_seen()
+    assert project.cached_generations("big") == set()
+
+
+def test_known_stop_looks_further_and_without_a_follows_table_cached_pages_do(make_project: MakeProject) -> None:
+    project = make_project({"big": 1900})
+    project.crawl().expect(0)
+    ids = project.api.expected_ids("big")
+    project.api.unfollow("big", ids[250:260])
+    hidden = project.api.follow("big", 5)
+    # The API is out of order: the new ones stand on page 2.
+    world = project.api._world
+    with world._lock:
+        follows = world._list("big")
+        moved = follows[:5]
+        follows[:] = follows[5:300] + moved + follows[300:]
+
+    project.api.clear_calls()
+    project.crawl("-a", "refresh=0s", "-a", "incremental=1").expect(0)
+    assert (calls(project), not set(hidden) & set(project.rows())) == (1, True)
+    project.api.clear_calls()
+    project.crawl("-a", "refresh=0s", "-a", "incremental=1", "-s", "KOL_KNOWN_STOP=2").expect(0)
+    assert (calls(project), set(hidden) <= set(project.rows())) == (4, True)
+
+
+def assert_told(rounds: Rounds) -> None:
+    project = rounds.project
+    assert told(project, "new") == rounds.new()
+    assert told(project, "new", "--since", "8d", "--kol", "@MID") == rounds.new(since=rounds.week - 1) != set()
+    assert told(project, "lost") == rounds.lost()
+    assert told_top(project) == rounds.shared()
+
+
+def told(project: Project, *words: str) -> set[tuple[str, str]]:
+    rows = json.loads(project.scrapy("follows", *words, "--json").expect(0).out)
+    found = {(row["kol"], row["user_id"]) for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def told_top(project: Project) -> dict[str, int]:
+    """By the CSV: each account that two KOLs or more follow."""
+    out = project.scrapy("follows", "top", "--limit", "9999", "--csv").expect(0).out
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [int(row["kols"]) for row in rows] == sorted((int(row["kols"]) for row in rows), reverse=True)
+    return {row["user_id"]: int(row["kols"]) for row in rows}
+
+
+def calls(project: Project) -> int:
+    return len(project.api.calls)
