@@ -9,7 +9,7 @@ demo: $(VENV)/.runs
 	$(BIN)/scrapy crawl followings -a sandbox=1 -s DOWNLOAD_DELAY=0.1
 
 test: $(VENV)/.tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: $(VENV)/.tests
 	$(BIN)/ruff check .
@@ -19,7 +19,7 @@ check: $(VENV)/.tests
 # The long variants: 200 kills, more seeds, 10,000 examples.
 chaos: $(VENV)/.tests
 	$(BIN)/python -m tests.chaos
-	KOL_TEST_SEEDS=5 KOL_TEST_EXAMPLES=10000 $(BIN)/python -m pytest -n auto \
+	KOL_TEST_SEEDS=5 KOL_TEST_EXAMPLES=10000 $(BIN)/python -m pytest -n 3 \
 	  tests/e2e/test_soak.py tests/e2e/test_damage.py tests/e2e/test_incremental.py tests/test_wild_input.py tests/db/test_wild_rows.py
 
 bench: $(VENV)/.benches
