@@ -157,6 +157,7 @@ class Writer:
             self._rows_on_their_way = len(rows)
             refused = await loop.run_in_executor(self._thread, self._upserter.upsert, rows)
             self._rows_on_their_way = 0
+            self._note_committed(pages, {row.id for row, _ in refused})
             self._run.work.resume("the database")
             self._run.count("rows/upserted", len(rows) - len(refused))
             self._run.count("rows/repeated", sum(len(page.rows) for page in pages) - len(rows))
@@ -175,6 +176,13 @@ class Writer:
         self._loads.committed([page.page for page in pages], rejects)
         async with self._changed:
             self._changed.notify_all()
+
+    def _note_committed(self, pages: list[MappedPage], refused: set[str]) -> None:
+        committed = self._run.repeats.committed
+        for page in pages:
+            for row in page.rows:
+                if row.id not in refused:
+                    committed(row.id)
 
     async def _write_follows(self, pages: list[MappedPage]) -> list[tuple[FollowingsPage, Reject]]:
         """Behind the accounts, so that who is followed is there; the ends of whole lists behind the follows.
@@ -244,7 +252,6 @@ class Writer:
             for reject in page.rejects
         ]
         for row, said in refused:
-            self._run.repeats.forget(row.id)
             page, _ = owners[row.id]
             logger.warning("KOL %s: the database refuses account %s: %s", page.kol.user_name, row.id, said)
             if page.seq is None or not store.is_loaded(page.seq):

@@ -148,17 +148,9 @@ def _mend(new: sqlite3.Connection, torn: set[str]) -> int | None:
         (body,) = new.execute("SELECT body FROM page WHERE seq = ?", (seq,)).fetchone()
         if unpack(body) is None:
             new.execute("DELETE FROM page WHERE seq = ?", (seq,))
-    # What is loaded where counts only for a target whose name is left; and no other may get its number.
-    (most,) = new.execute(
-        "SELECT max(coalesce((SELECT max(target) FROM page_load), 0), coalesce((SELECT max(target) FROM kol_load), 0), "
-        "coalesce((SELECT max(target) FROM run), 0))"
-    ).fetchone()
-    if most > new.execute("SELECT coalesce(max(id), 0) FROM target").fetchone()[0]:
-        new.execute("INSERT INTO target (id, label) VALUES (?, '(its name was lost)')", (most,))
+    # What is loaded where counts only for a target whose name is left: another one may get its number.
     for table in ("page_load", "kol_load"):
-        new.execute(
-            f"DELETE FROM {table} WHERE target NOT IN (SELECT id FROM target WHERE label <> '(its name was lost)')"
-        )
+        new.execute(f"DELETE FROM {table} WHERE target NOT IN (SELECT id FROM target)")
     new.execute("DELETE FROM page_load WHERE seq NOT IN (SELECT seq FROM page)")
     new.execute(
         "INSERT INTO kol (provider, handle, user_name, generation, state, started_at) "

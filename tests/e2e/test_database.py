@@ -154,6 +154,23 @@ def test_a_table_that_refuses_every_row_stops_the_run_and_nothing_is_lost(make_p
     assert set(project.bought().values()) == {1}
 
 
+def test_an_account_that_the_database_refuses_is_set_aside_for_each_kol_that_follows_it(
+    make_project: MakeProject,
+) -> None:
+    kols = {"alpha": 200, "beta": 200}
+    project = make_project(kols)
+    shared = min(expected_rows({"alpha": 200}).keys() & expected_rows({"beta": 200}).keys())
+    refuse_rows(project, f"id = '{shared}'")
+
+    project.crawl("-s", "KOL_FLUSH_ROWS=1", "-s", "CONCURRENT_REQUESTS=1").expect(0)
+
+    assert sorted((line["kol"], line["user"]["id"]) for line in project.rejects()) == [
+        ("alpha", shared),
+        ("beta", shared),
+    ]
+    assert project.rows().keys() == expected_rows(kols).keys() - {shared}
+
+
 # --- the database is away ---------------------------------------------------------------------------------------
 
 

@@ -44,6 +44,20 @@ def test_follows_are_written_with_their_page_and_survive_a_kill(make_project: Ma
     assert (follows(project), crawls(project), len(project.api.calls)) == before
 
 
+def test_a_list_with_a_damaged_page_says_nothing_of_who_is_lost(make_project: MakeProject) -> None:
+    project = make_project({"alpha": 610, "beta": 5})
+    project.crawl().expect(0)
+    with project.store() as store:
+        store.execute("UPDATE page SET body = x'00' WHERE handle = 'alpha' AND number = 2")
+    project.follows = "twitter_kol_follows"
+    project.init([])
+
+    project.crawl("-a", "replay=all").expect(3)
+
+    assert set(crawls(project)) == {"beta"}
+    assert {kol for kol, _ in follows(project)} == {"alpha", "beta"}
+
+
 def test_follows_go_into_doris_by_stream_load_too(make_project: MakeProject, doris: Doris) -> None:
     project = make_project(KOLS, db_url=doris.url, follows=True)
     project.env = {"KOL_DORIS_LOAD": "stream_load", "KOL_DORIS_HTTP": doris.http}

@@ -39,7 +39,7 @@ def shape(line: str, home: Path) -> str:
     line = line.replace(str(home), "/home/you/kolspider").replace("http://127.0.0.1", "https://api.twitterapi.io")
     line = re.sub(r"twitterapi_io at \S+,", "twitterapi_io at URL,", line)
     line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", line)
-    line = re.sub(r"[\d,]+ (rows written|repeats of these)", r"N \1", line)
+    line = re.sub(r"[\d,]+ (rows written|repeats of these|counts made NULL)", r"N \1", line)
     line = re.sub(r"^(time\s+).*", r"\1", line)
     line = re.sub(r"^(size\s+).*", r"\1", line)
     return re.sub(r" +[\d,]+(?=  TIME)", " BYTES", line)

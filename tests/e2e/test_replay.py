@@ -87,7 +87,7 @@ def test_the_page_fetched_last_wins_among_kols_at_once_and_after_a_kill(make_pro
 
 
 def test_no_page_bought_now_overtakes_the_cached_ones_while_the_database_is_slow(make_project: MakeProject) -> None:
-    old, new = dict.fromkeys("abcd", 200), {f"kol{number}": 200 for number in range(7)}
+    old, new = dict.fromkeys("abcdef", 200), {f"kol{number}": 200 for number in range(7)}
     project = make_project(old | new)
     project.crawl("-a", "dry_run=1", "-a", f"kols={','.join(old)}").expect(0)
     project.api.revision = 1

@@ -48,18 +48,22 @@ def database_url(mariadb: MariaDB) -> str:
 def test_a_job_from_its_dry_run_to_its_replay_leaves_no_secret(make_project: MakeProject, database_url: str) -> None:
     # Given a job with users that are set aside, and everything that writes a file switched on
     kols = {"BTC": 450, "ethereum": 320}
-    project = make_project(kols, db_url=database_url, unusable=True)
+    project = make_project(kols, db_url=database_url, unusable=True, follows=True)
     job = ("-s", f"JOBDIR={project.folder / 'job'}", "-s", f"LOG_FILE={project.folder / 'log.txt'}")
     # when it is checked, tried, run and replayed
     results = [
         project.crawl(*LOUD, "-a", "test=1", env=WARN).expect(0),
+        project.crawl(*LOUD, "-a", "estimate=1", "-a", f"api_key={KEY}", env=WARN).expect(0),
         project.crawl(*LOUD, "-a", "dry_run=1", "-a", "limit=1", env=WARN).expect(0),
         project.crawl(*LOUD, *job, "-o", f"{project.folder / 'users.jsonl'}", env=WARN).expect(0),
-        project.crawl(*LOUD, "-a", "replay=all", env=WARN).expect(0),
+        project.crawl(*LOUD, "-a", "replay=all", "-s", f"KOL_API_KEY={KEY}", env=WARN).expect(0),
+        project.scrapy("report", "-o", str(project.folder / "report.html"), env=WARN).expect(0),
+        project.scrapy("follows", "top", "--min", "1", "--json", env=WARN).expect(0),
     ]
     # then it is all there, the secrets apart
     assert project.rows() == expected_rows(kols, unusable=True)
     assert project.rejects()
+    assert "<svg" in (project.folder / "report.html").read_text()
     assert (project.folder / "job").is_dir()
     assert "kol/api/calls" in (project.folder / "log.txt").read_text()
     assert leaks(SECRETS, results, project.folder) == []
