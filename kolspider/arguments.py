@@ -36,6 +36,14 @@ def _flag(raw: str) -> bool:
     return _BOOLS[raw.lower()]
 
 
+def _week(raw: str) -> int:
+    if raw.lower() in _BOOLS:
+        return int(_BOOLS[raw.lower()])
+    if not re.fullmatch(r"[0-9]{1,3}", raw):
+        raise ValueError("is neither 1 nor 0, nor a week such as 2")
+    return int(raw)
+
+
 def _count(least: int) -> Callable[[str], int]:
     def count(raw: str) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", raw) or int(raw) < least:
@@ -141,8 +149,11 @@ class Arguments:
         "test=1",
         "no API call, no write: check settings, database, tables, mapping, first 3 KOLs",
     )
-    sandbox: bool = _argument(
-        _flag, False, "sandbox=1", "the same job against the built-in sandbox API, apart from all real data"
+    sandbox: int = _argument(
+        _week,
+        0,
+        "sandbox=1",
+        "the same job against the built-in sandbox API, apart from all real data (2: as it is a week later)",
     )
     api_key: str = _argument(
         _key,

@@ -159,8 +159,8 @@ class Command(CrawlCommand):
 
     def _crawl(self) -> None:
         _allow_files()
-        with _sandbox(self._config.api_key) if self._arguments.sandbox else nullcontext() as sandbox:
-            config = self._config
+        week, config = self._arguments.sandbox, self._config
+        with _sandbox(config.api_key, week) if week else nullcontext() as sandbox:
             if sandbox:
                 config = replace(config, api_url=sandbox.url)
                 _make_sample_tables(config, self._database)
@@ -232,10 +232,12 @@ def _check_writable(path: Path, what: str) -> None:
         raise WrongUsage(f"{what} {path} can't be written: is there such a folder, and is it yours?")
 
 
-def _sandbox(key: str) -> Sandbox:
+def _sandbox(key: str, week: int) -> Sandbox:
     from kolspider.sandbox import Sandbox  # noqa: PLC0415 - its HTTP server takes a quarter of a second to import
 
-    return Sandbox(key=key)
+    sandbox = Sandbox(key=key)
+    sandbox.let_weeks_pass(week - 1)
+    return sandbox
 
 
 def _make_sample_tables(config: Config, database: Database) -> None:
