@@ -225,7 +225,7 @@ class Home(Project):
     def of(cls, project: Project, dotenv: Mapping[str, str]) -> Home:
         """A copy of the product beside a project's files, with these settings in its `.env`."""
         root = project.folder / "home"
-        shutil.copytree(ROOT / "kolspider", root / "kolspider", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "kolspider", root / "kolspider")  # with what is compiled: it takes as long as a run
         shutil.copy(ROOT / "scrapy.cfg", root)
         (root / ".env").write_text("".join(f"{name}={value}\n" for name, value in dotenv.items()))
         return cls(project.folder, project.api, project.db_url, root=root)
