@@ -7,33 +7,41 @@ import json
 import re
 import sys
 import time
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from kolspider.arguments import age
+from kolspider.columns import in_columns, plain
 from kolspider.command import ProjectCommand, handle_of
 from kolspider.db.follows import Follows, FollowSeen, Shared
 from kolspider.db.spans import spans
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows import moment
+from kolspider.losses import FollowLost, losses
+from kolspider.store.reading import open_to_read
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from kolspider.config import Config
     from kolspider.db import Database
+    from kolspider.store.crawls import CrawlRecord
+
+    _Told = FollowSeen | FollowLost | Shared
 
 _ANSWER_SECS = 600
 _TOP = 100
 
 
 class Command(ProjectCommand):
-    """Asks the database alone; harmless beside a run."""
+    """Asks the database, and the ledger when a list was read; harmless beside a run."""
 
     examples = """
   scrapy follows new                      whom the KOLs began to follow since they were first read whole
   scrapy follows new --since 7d --kol BTC in the last 7 days (s, m, h, d), one KOL
   scrapy follows lost                     whom they no longer follow, by their last whole reading
+  scrapy follows lost --since 7d          of them, those first missed in the last 7 days
   scrapy follows top --min 3              accounts that at least 3 KOLs follow, most KOLs first
   scrapy follows top --new-in 7d          accounts that most KOLs began to follow in the last 7 days
   scrapy follows new --csv > new.csv      or --json; times are UTC
@@ -47,7 +55,7 @@ class Command(ProjectCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--since", metavar="AGE", help="new: first seen since; lost: last seen since (7d)")
+        parser.add_argument("--since", metavar="AGE", help="new: first seen since; lost: first missed since (7d)")
         parser.add_argument("--kol", metavar="KOL", help="new, lost: only this one")
         parser.add_argument("--min", metavar="N", help="top: at least so many KOLs (default: 2)")
         parser.add_argument("--new-in", metavar="AGE", help="top: count only follows that began since (7d)")
@@ -73,23 +81,41 @@ class Command(ProjectCommand):
         try:
             _check_tables(database, config)
             follows = Follows(database, config.follows_table, config.target_table)
-            found: Sequence[FollowSeen | Shared]
+            found: Sequence[_Told]
             if what == "top":
                 found = follows.top(least=least, new_since=new_since, limit=limit)
+            elif what == "new":
+                found = follows.new(since=since, kol=kol)
             else:
-                found = (follows.new if what == "new" else follows.lost)(since=since, kol=kol)
+                lost = follows.lost(since=since, kol=kol)
+                with _readings(config, database) as crawls:
+                    found = losses(lost, follows.last_whole() if lost else {}, crawls, since)
         except database.errors as error:
             raise StopRun(database.explain(error)) from None
         if opts.json:
             print(json.dumps([row._asdict() for row in found], indent=2, ensure_ascii=False))
         elif opts.csv:
-            _write_csv((Shared if what == "top" else FollowSeen)._fields, found)
+            _write_csv(_FIELDS[what], found)
         else:
             print("\n".join(_table(what, found)))
 
 
+_FIELDS = {"new": FollowSeen._fields, "lost": FollowLost._fields, "top": Shared._fields}
 _OF = {"--since": ("new", "lost"), "--kol": ("new", "lost"), "--min": ("top",), "--new-in": ("top",),
        "--limit": ("top",)}  # fmt: skip
+
+
+@contextmanager
+def _readings(config: Config, database: Database) -> Iterator[Callable[[str], Sequence[CrawlRecord]]]:
+    """What the ledger knows of a KOL's readings: nothing, where it can't be read."""
+    with ExitStack() as stack:
+        try:
+            kols, _ = stack.enter_context(open_to_read(config, database))
+        except StopRun as error:
+            print(f"kolspider: without the ledger, missed since is the last whole reading: {error}", file=sys.stderr)
+            yield lambda _: ()
+            return
+        yield kols.crawls
 
 
 def _check_options(what: str, opts: argparse.Namespace) -> None:
@@ -124,26 +150,34 @@ def _number(option: str, typed: str | None, default: int) -> int:
     return int(typed)
 
 
-def _write_csv(names: Sequence[str], rows: Sequence[FollowSeen | Shared]) -> None:
+def _write_csv(names: Sequence[str], rows: Sequence[_Told]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(names)
     writer.writerows(rows)
 
 
-def _table(what: str, rows: Sequence[FollowSeen | Shared]) -> Iterator[str]:
+def _table(what: str, rows: Sequence[_Told]) -> Iterator[str]:
     if not rows:
         yield _NOTHING[what]
         return
-    if what == "top":
-        yield f"{'KOLs':>6}  {'account':<20} {'followers':>14}  {'newest follow (UTC)':<19}  name"
-    else:
-        yield f"{'KOL':<16} {'account':<20} {'followers':>14}  {'first seen (UTC)':<19}  {'last seen (UTC)':<19}  name"
-    for row in rows:
-        account = f"{_plain(row.user_name) or row.user_id:<20} {_count(row.followers)}"
-        if isinstance(row, Shared):
-            yield f"{row.kols:>6,}  {account}  {row.newest}  {_plain(row.name)}".rstrip()
-        else:
-            yield f"{row.kol:<16} {account}  {row.first_seen}  {row.last_seen}  {_plain(row.name)}".rstrip()
+    heads = {
+        "new": ("KOL", "account", "followers", "first seen (UTC)", "last seen (UTC)", "name"),
+        "lost": ("KOL", "account", "followers", "first seen (UTC)", "last seen (UTC)", "missed since (UTC)", "name"),
+        "top": ("KOLs", "account", "followers", "newest follow (UTC)", "name"),
+    }[what]
+    yield from in_columns(heads, list(map(_cells, rows)), numbers=("KOLs", "followers"))
+
+
+def _cells(row: _Told) -> tuple[str, ...]:
+    followers = "-" if row.followers is None else f"{row.followers:,}"
+    account, name = (plain(row.user_name) or row.user_id, followers), plain(row.name)
+    match row:
+        case Shared():
+            return (f"{row.kols:,}", *account, row.newest, name)
+        case FollowLost():
+            return (row.kol, *account, row.first_seen, row.last_seen, row.missed_since, name)
+        case _:
+            return (row.kol, *account, row.first_seen, row.last_seen, name)
 
 
 _NOTHING = {
@@ -151,12 +185,3 @@ _NOTHING = {
     "lost": "no lost follows: the last whole list of each KOL holds all that were seen before",
     "top": "no account is followed by so many KOLs",
 }
-
-
-def _count(number: int | None) -> str:
-    return f"{'-' if number is None else format(number, ','):>14}"
-
-
-def _plain(text: str | None) -> str:
-    """On one line, and without what a terminal would take for a command."""
-    return "".join(char if char.isprintable() else " " for char in text or "").strip()

@@ -104,6 +104,7 @@ def _who_follows_whom(db: DorisDatabase) -> None:
     for since, kol in product((None, moments[0]), (None, "o'neil")):
         follows.new(since=since, kol=kol)
         follows.lost(since=since, kol=kol)
+    follows.last_whole()
     follows.top(least=3, new_since=None, limit=100)
     follows.top(least=3, new_since=moments[0], limit=100)
     follows.largest(12)

@@ -122,7 +122,9 @@ def test_new_lost_and_shared_are_what_the_moments_say(make_project: MakeProject,
         assert keys(tables.new(since=day(9), kol=None)) == ["a6", "b6"]
         assert keys(tables.new(since=day(8), kol="a")) == ["a6", "a3"]
         assert keys(tables.lost(since=None, kol=None)) == ["a2"]
-        assert tables.lost(since=day(2), kol=None) == tables.lost(since=None, kol="b") == []
+        assert keys(tables.lost(since=day(8), kol="a")) == ["a2"]
+        assert tables.lost(since=day(9), kol=None) == tables.lost(since=None, kol="b") == []
+        assert tables.last_whole() == {"a": day(8), "b": day(1)}
         # and shared is who is not lost.
         shared = tables.top(least=2, new_since=None, limit=9)
         assert [(one.user_id, one.kols, one.newest) for one in shared] == [
