@@ -24,6 +24,7 @@ from kolspider.estimate import estimate
 from kolspider.exporters import FORMATS
 from kolspider.files import make_directory, write_atomically
 from kolspider.job import Job
+from kolspider.output import standard_output, tell
 from kolspider.preflight import preflight
 from kolspider.redaction import redact_logs, redacted
 from kolspider.run import Run
@@ -146,9 +147,11 @@ class Command(CrawlCommand):
             _quiet_scrapy()
         try:
             if self._arguments.test:
-                self.exitcode = preflight(self._arguments, self._config, self._database)
+                with standard_output():
+                    self.exitcode = preflight(self._arguments, self._config, self._database)
             elif self._arguments.estimate:
-                estimate(self._arguments, self._config, self._database, self._typed)
+                with standard_output():
+                    estimate(self._arguments, self._config, self._database, self._typed)
             else:
                 self._crawl()
         except UserError as error:
@@ -186,8 +189,11 @@ class Command(CrawlCommand):
         summary = Summary.of(run, self._typed, crawler.stats.get_stats())
         run.history.end(crawler.stats.get_stats(), summary)
         feeds_stdout = any(str(feed).startswith(("stdout:", "-")) for feed in crawler.settings.getdict("FEEDS"))
-        print("\n".join(summary.lines()), file=sys.stderr if feeds_stdout else sys.stdout)
-        self._write_summary(run.config.summary_file, summary)
+        try:
+            with standard_output():
+                print("\n".join(summary.lines()), file=sys.stderr if feeds_stdout else sys.stdout)
+        finally:
+            self._write_summary(run.config.summary_file, summary)
         return summary.exit_code
 
     def _write_summary(self, path: Path | None, summary: Summary) -> None:
@@ -252,5 +258,4 @@ def _make_sample_tables(config: Config, database: Database) -> None:
 
 
 def _refuse(error: UserError) -> NoReturn:
-    print(f"kolspider: {error}", file=sys.stderr)
-    sys.exit(error.exit_code)
+    sys.exit(tell(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 import sys
 import time
@@ -18,6 +17,7 @@ from kolspider.db.spans import spans
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows import moment
 from kolspider.losses import FollowLost, losses
+from kolspider.output import as_json
 from kolspider.store.reading import open_to_read
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Command(ProjectCommand):
         except database.errors as error:
             raise StopRun(database.explain(error)) from None
         if opts.json:
-            print(json.dumps([row._asdict() for row in found], indent=2, ensure_ascii=False))
+            print(as_json([row._asdict() for row in found]))
         elif opts.csv:
             _write_csv(_FIELDS[what], found)
         else:
