@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _ANSWER_SECS = 600
 _TOP = 100
+"""Accounts in the table, unless --limit says otherwise: for people. Programs get all."""
+_ALL = 10**9
 
 
 class Command(ProjectCommand):
@@ -59,7 +61,7 @@ class Command(ProjectCommand):
         parser.add_argument("--kol", metavar="KOL", help="new, lost: only this one")
         parser.add_argument("--min", metavar="N", help="top: at least so many KOLs (default: 2)")
         parser.add_argument("--new-in", metavar="AGE", help="top: count only follows that began since (7d)")
-        parser.add_argument("--limit", metavar="N", help=f"top: at most so many accounts (default: {_TOP})")
+        parser.add_argument("--limit", metavar="N", help=f"at most so many lines (default: {_TOP} of top's table; else all)")
         parser.add_argument("--json", action="store_true", help="a JSON array")
         parser.add_argument("--csv", action="store_true", help="with a line of names; counts and ids as they are")
 
@@ -75,7 +77,8 @@ class Command(ProjectCommand):
             )
         since = _moment("--since", opts.since)
         kol = handle_of(opts.kol) if opts.kol else None
-        least, limit = _number("--min", opts.min, 2), _number("--limit", opts.limit, _TOP)
+        least, limit = _number("--min", opts.min) or 2, _number("--limit", opts.limit)
+        cut = _TOP if what == "top" and not (limit or opts.json or opts.csv) else None
         new_since = _moment("--new-in", opts.new_in)
         database.answer_secs = _ANSWER_SECS
         try:
@@ -83,7 +86,7 @@ class Command(ProjectCommand):
             follows = Follows(database, config.follows_table, config.target_table)
             found: Sequence[_Told]
             if what == "top":
-                found = follows.top(least=least, new_since=new_since, limit=limit)
+                found = follows.top(least=least, new_since=new_since, limit=limit or (cut + 1 if cut else _ALL))
             elif what == "new":
                 found = follows.new(since=since, kol=kol)
             else:
@@ -97,7 +100,9 @@ class Command(ProjectCommand):
         elif opts.csv:
             _write_csv(_FIELDS[what], found)
         else:
-            print("\n".join(_table(what, found)))
+            print("\n".join(_table(what, found[:cut])))
+        if cut and len(found) > cut:
+            print(f"kolspider: these are the first {cut:,} of more: --limit 1000 shows 1,000", file=sys.stderr)
 
 
 _FIELDS = {"new": FollowSeen._fields, "lost": FollowLost._fields, "top": Shared._fields}
@@ -142,9 +147,9 @@ def _moment(option: str, typed: str | None) -> str | None:
         raise WrongUsage(f"{option} {typed} {error}") from None
 
 
-def _number(option: str, typed: str | None, default: int) -> int:
+def _number(option: str, typed: str | None) -> int | None:
     if typed is None:
-        return default
+        return None
     if not re.fullmatch("[0-9]{1,9}", typed) or int(typed) == 0:
         raise WrongUsage(f"{option} {typed} is not a whole number from 1 up")
     return int(typed)
