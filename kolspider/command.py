@@ -13,6 +13,7 @@ from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
 
 from kolspider.config import PROJECT_DIR, Config, point_at_sandbox
 from kolspider.db import open_database
+from kolspider.db.check import check_names
 from kolspider.errors import UserError, WrongUsage
 from kolspider.handles import HandleError, normalise
 from kolspider.output import standard_output, tell
@@ -59,6 +60,7 @@ class ProjectCommand(ScrapyCommand):
             config = Config.from_settings(self.settings)
             database = open_database(config.db_url, base=PROJECT_DIR, stream_load=config.stream_load)
             try:
+                check_names(database, config.source_table, config.target_table, config.follows_table)
                 with standard_output():
                     self.work(config, database, args, opts)
             finally:

@@ -138,7 +138,7 @@ class Run:
             if not (self.arguments.replay or self.arguments.kols):
                 check_source(database, self.config.source_table)
         except database.errors as error:
-            raise StopRun(f"{database.explain(error)}; check KOL_DB_URL, or wait until the database is up") from None
+            raise StopRun(f"{database.explain(error)}; {database.advice(error)}") from None
         for warning in warnings(table):
             logger.warning(warning)
         return table

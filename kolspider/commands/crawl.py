@@ -19,6 +19,7 @@ from kolspider.arguments import HELP, Arguments
 from kolspider.command import KeepLines
 from kolspider.config import PROJECT_DIR, Config, boolean, point_at_sandbox
 from kolspider.db import open_database
+from kolspider.db.check import check_names
 from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.estimate import estimate
 from kolspider.exporters import FORMATS
@@ -104,6 +105,7 @@ class Command(CrawlCommand):
             config = Config.from_settings(settings)
             self._config = replace(config, api_key=self._arguments.api_key or config.api_key)
             self._database = open_database(self._config.db_url, base=PROJECT_DIR, stream_load=self._config.stream_load)
+            check_names(self._database, config.source_table, config.target_table, config.follows_table)
             if not (self._config.api_key or self._arguments.needs_no_key):
                 raise WrongUsage("KOL_API_KEY is not set; put it into .env, or try -a sandbox=1, which needs none")
             if self._config.jobdir:

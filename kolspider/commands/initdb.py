@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kolspider.command import ProjectCommand
-from kolspider.db.check import check_follows, check_source, check_target, warnings
+from kolspider.db.check import check_follows, check_names, check_source, check_target, warnings
 from kolspider.db.spans import spans
 from kolspider.errors import StopRun, WrongUsage
 
@@ -51,6 +51,7 @@ class Command(ProjectCommand):
         database.spread(replicas=_number("--replicas", opts.replicas), buckets=_number("--buckets", opts.buckets))
         try:
             follows = config.follows_table or (_FOLLOWS if opts.follows else "")
+            check_names(database, config.source_table, config.target_table, follows)
             _create(database, config.source_table, config.target_table, follows, create=opts.follows)
             if follows and not config.follows_table:
                 print(f"  note: with KOL_FOLLOWS_TABLE={follows} in .env, runs write who follows whom into it")
