@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from kolspider.items import Kol
 
-__all__ = ["HELP", "Arguments", "age"]
+__all__ = ["HELP", "Arguments", "age", "listed_kols"]
 
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _RETRIABLE = (State.PARTIAL, State.NOT_FOUND, State.FAILED)
 
 
@@ -55,9 +55,9 @@ def _count(least: int) -> Callable[[str], int]:
 
 def age(raw: str) -> int:
     """Seconds. Raises ValueError."""
-    match = re.fullmatch(r"([0-9]{1,9})([smhd])", raw)
+    match = re.fullmatch(r"([0-9]{1,9})([smhdw])", raw)
     if not match:
-        raise ValueError("is not an age such as 30d (units: s, m, h, d)")
+        raise ValueError("is not an age such as 30d (units: s, m, h, d, w)")
     return int(match[1]) * _SECONDS[match[2]]
 
 
@@ -68,7 +68,8 @@ def _states(raw: str) -> frozenset[State]:
     return frozenset(State(name) for name in names)
 
 
-def _kols(raw: str) -> tuple[Kol, ...]:
+def listed_kols(raw: str) -> tuple[Kol, ...]:
+    """The KOLs of a list such as `BTC,@ethereum`, each once. Raises ValueError."""
     kols: dict[str, Kol] = {}
     for name in filter(str.strip, raw.split(",")):
         try:
@@ -106,12 +107,14 @@ class Arguments:
     limit: int | None = _argument(
         _count(1), None, "limit=50", "at most 50 KOLs: those begun first, then new ones, then failed ones"
     )
-    kols: tuple[Kol, ...] = _argument(_kols, (), "kols=BTC,ethereum", "these KOLs, whether in the source table or not")
+    kols: tuple[Kol, ...] = _argument(
+        listed_kols, (), "kols=BTC,ethereum", "these KOLs, whether in the source table or not"
+    )
     max_calls: int | None = _argument(
         _count(0), None, "max_calls=500", "never more than 500 API requests in this run, retries included"
     )
     refresh: int | None = _argument(
-        age, None, "refresh=30d", "fetch anew the KOLs that finished longer ago than that (s, m, h, d)"
+        age, None, "refresh=30d", "fetch anew the KOLs that finished longer ago than that (s, m, h, d, w)"
     )
     incremental: bool = _argument(
         _flag,

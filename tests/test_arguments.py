@@ -82,6 +82,7 @@ def test_nothing_is_asked_for_by_default() -> None:
         ("refresh", "5m", 300),
         ("refresh", "2h", 7200),
         ("refresh", "30d", 30 * 86_400),
+        ("refresh", "2w", 14 * 86_400),
         ("retry", "partial", frozenset({State.PARTIAL})),
         ("retry", "partial, not_found,failed", frozenset({State.PARTIAL, State.NOT_FOUND, State.FAILED})),
         ("replay", "pending", "pending"),
@@ -106,7 +107,7 @@ def test_a_good_value_is_understood(name: str, text: str, value: object) -> None
     [
         *(("limit", text) for text in ("", "0", "-1", "1.5", "1e3", "ten", "\N{ARABIC-INDIC DIGIT FOUR}", "1" * 40)),
         *(("max_calls", text) for text in ("", "-1", "all", "5 0")),
-        *(("refresh", text) for text in ("", "30", "d", "30w", "-1d", "1.5d", "30 d", "30D")),
+        *(("refresh", text) for text in ("", "30", "d", "30y", "-1d", "1.5d", "30 d", "30D")),
         *(("retry", text) for text in ("", ",", "complete", "partial,nope", "PARTIAL", "new")),
         *(("replay", text) for text in ("", "1", "All", "waiting")),
         *((flag, text) for flag in ("dry_run", "estimate", "test") for text in ("", "2", "on", "maybe")),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kolspider.command import ProjectCommand, handle_of, when
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.handles import HandleError, normalise
+from kolspider.output import as_json
 from kolspider.states import State
 from kolspider.store.kols import KolRecord
 from kolspider.store.reading import open_to_read, target_label
@@ -64,7 +64,7 @@ since; pages is how many pages it fills. Of a list on its way they are what is i
             else:
                 found = [kol for kol in kols if state in (None, kol.state)]
         if opts.json:
-            print(json.dumps([_as_json(kol) for kol in found], indent=2, ensure_ascii=False))
+            print(as_json([_as_json(kol) for kol in found]))
         elif handles:
             print(
                 "\n\n".join("\n".join(_story(kol, crawls[kol.handle], target_label(config, database))) for kol in found)

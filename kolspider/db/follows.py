@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FollowSeen", "Follows", "Shared"]
 
+_OF_KOL = "c.`kol_user_name` = ?"
+
 
 class FollowSeen(NamedTuple):
     """A follow. Of the account, what the target table holds of it: None when nothing."""
@@ -53,20 +55,22 @@ class Follows:
         # Since a moment the index on it leads to few rows; else KOL after KOL.
         return self._seen(
             f"{self._follows} f CROSS JOIN {self._crawls} c" if since and not kol else self._kol_after_kol,
-            "f.`first_seen` > c.`first_whole`", "first_seen", since, kol,
+            "f.`first_seen` > c.`first_whole`", "first_seen", {"f.`first_seen` >= ?": since, _OF_KOL: kol},
         )  # fmt: skip
 
     def lost(self, *, since: str | None, kol: str | None) -> list[FollowSeen]:
-        """Who is not followed any more, and was last seen since a moment, or ever; the latest first."""
-        return self._seen(self._kol_after_kol, "f.`last_seen` < c.`last_whole`", "last_seen", since, kol)
+        """Who is not followed any more, by the lists last read whole since a moment, or ever; the latest first."""
+        return self._seen(
+            self._kol_after_kol,
+            "f.`last_seen` < c.`last_whole`", "last_seen", {"c.`last_whole` >= ?": since, _OF_KOL: kol},
+        )  # fmt: skip
 
     @property
     def _kol_after_kol(self) -> str:
         """To SQLite CROSS JOIN means this order; to the others it is a join like any."""
         return f"{self._crawls} c CROSS JOIN {self._follows} f"
 
-    def _seen(self, tables: str, which: str, latest: str, since: str | None, kol: str | None) -> list[FollowSeen]:
-        limits = {f"f.`{latest}` >= ?": since, "c.`kol_user_name` = ?": kol}
+    def _seen(self, tables: str, which: str, latest: str, limits: dict[str, str | None]) -> list[FollowSeen]:
         wanted = {limit: value for limit, value in limits.items() if value}
         where = " AND ".join(["c.`kol_user_name` = f.`kol_user_name`", which, *wanted])
         rows = self._query(
@@ -122,6 +126,12 @@ class Follows:
             (*kols, *kols),
         )
         return {(one, other): int(users) for one, other, users in rows}
+
+    def last_whole(self) -> dict[str, str]:
+        """When the last whole reading of each KOL's list began."""
+        return {
+            kol: str(at) for kol, at in self._query(f"SELECT `kol_user_name`, `last_whole` FROM {self._crawls}", ())
+        }
 
     def _query(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         return self._database.query(sql, values)  # SQLite takes MySQL's quotes, too

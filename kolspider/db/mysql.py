@@ -78,6 +78,7 @@ class MysqlDatabase(Database):
         "following": "BIGINT",
         "statuses_count": "BIGINT",
     }
+    hides_tables: ClassVar[bool] = True
     transactional: ClassVar[bool] = True
     sql_mode: ClassVar[str | None] = "STRICT_ALL_TABLES"
     init_command: ClassVar[str] = "SET SESSION time_zone = '+00:00'"
@@ -101,6 +102,9 @@ class MysqlDatabase(Database):
         where = self._where(table)
         columns = {facts[0].lower(): column(facts) for facts in self._select(COLUMNS_SQL, where)}
         return Table(table, columns, self._unique_keys(table)) if columns else None
+
+    def place(self, table: str) -> tuple[str, ...]:
+        return self._where(table)
 
     def handles(self, table: str) -> Iterator[str | None]:
         described = self.describe(table)

@@ -11,7 +11,7 @@ from kolspider.items import CRAWLS, FOLLOWS
 if TYPE_CHECKING:
     from kolspider.db.base import Database
 
-__all__ = ["SPAN_CRAWLS", "SPAN_FOLLOWS", "Span", "crawls_table", "known_ids", "spans"]
+__all__ = ["SPAN_CRAWLS", "SPAN_FOLLOWS", "Span", "crawls_table", "empty_tables", "known_ids", "knows", "spans"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +62,21 @@ def known_ids(database: Database, follows: str, handle: str, before: str) -> fro
         (handle, before),
     )
     return frozenset(int(id_) for (id_,) in rows)
+
+
+def empty_tables(database: Database, follows: str) -> list[str]:
+    """Those of the two that have no row."""
+    return [
+        table
+        for table, _ in spans(follows)
+        if not database.query(f"SELECT {database.identifier('kol_user_name')} FROM {database.quoted(table)} LIMIT 1")
+    ]
+
+
+def knows(database: Database, follows: str, handle: str) -> bool:
+    """Whether one of the two has a row of a KOL."""
+    name = database.identifier("kol_user_name")
+    return any(
+        database.query(f"SELECT {name} FROM {database.quoted(table)} WHERE {name} = ? LIMIT 1", (handle,))
+        for table, _ in spans(follows)
+    )

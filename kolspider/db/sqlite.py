@@ -83,6 +83,9 @@ class SqliteDatabase(Database):
         ]
         return Table(table, {column.name: column for column in columns}, [of for of in dict.fromkeys(keys) if of])
 
+    def place(self, table: str) -> tuple[str, ...]:
+        return tuple(["main", *name_parts(table.lower())][-2:])
+
     def handles(self, table: str) -> Iterator[str | None]:
         described = self.describe(table)
         order = ' ORDER BY "id"' if described and "id" in described.columns else ""

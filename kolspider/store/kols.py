@@ -99,6 +99,15 @@ class Kols:
         )
         return {_state(state): count for state, count in rows}
 
+    def count_loaded(self) -> int:
+        """How many whole lists that are not empty are in this target."""
+        (lists,) = self._db.execute(
+            "SELECT count(*) FROM kol_load l JOIN kol k USING (provider, handle) "
+            "WHERE l.target = ? AND l.provider = ? AND k.state = 'fetched' AND k.users > 0",
+            (self._target, self._provider),
+        ).fetchone()
+        return int(lists)
+
     def selected_in(self, states: Sequence[State], limit: int) -> list[KolRecord]:
         """The first selected KOLs in these states, in the order of selection."""
         marks = ", ".join("?" * len(states))

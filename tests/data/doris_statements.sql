@@ -152,9 +152,9 @@ PROPERTIES ("light_schema_change" = "true");
 
 SHOW CREATE TABLE `twitter_kol_follows`;
 
-INSERT INTO `twitter_kol_follows` (`kol_user_name`, `user_id`, `first_seen`, `last_seen`) SELECT `kol_user_name`, `user_id`, `first_seen`, `last_seen` FROM `twitter_kol_follows` WHERE 1 = 0;
-
 SHOW CREATE TABLE `twitter_kol_follows_crawls`;
+
+INSERT INTO `twitter_kol_follows` (`kol_user_name`, `user_id`, `first_seen`, `last_seen`) SELECT `kol_user_name`, `user_id`, `first_seen`, `last_seen` FROM `twitter_kol_follows` WHERE 1 = 0;
 
 INSERT INTO `twitter_kol_follows_crawls` (`kol_user_name`, `first_whole`, `last_whole`) SELECT `kol_user_name`, `first_whole`, `last_whole` FROM `twitter_kol_follows_crawls` WHERE 1 = 0;
 
@@ -166,6 +166,14 @@ INSERT INTO `twitter_kol_follows_crawls` WITH LABEL `kolspider_00000000000000000
 
 SELECT `user_id` FROM `twitter_kol_follows` WHERE `kol_user_name` = 'o\'neil' AND `first_seen` < '2026-11-24 07:08:09';
 
+SELECT `kol_user_name` FROM `twitter_kol_follows` LIMIT 1;
+
+SELECT `kol_user_name` FROM `twitter_kol_follows_crawls` LIMIT 1;
+
+SELECT `kol_user_name` FROM `twitter_kol_follows` WHERE `kol_user_name` = 'o\'neil' LIMIT 1;
+
+SELECT `kol_user_name` FROM `twitter_kol_follows_crawls` WHERE `kol_user_name` = 'o\'neil' LIMIT 1;
+
 SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows_crawls` c CROSS JOIN `twitter_kol_follows` f LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE c.`kol_user_name` = f.`kol_user_name` AND f.`first_seen` > c.`first_whole` ORDER BY f.`first_seen` DESC, f.`kol_user_name`, f.`user_id`;
 
 SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows_crawls` c CROSS JOIN `twitter_kol_follows` f LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE c.`kol_user_name` = f.`kol_user_name` AND f.`last_seen` < c.`last_whole` ORDER BY f.`last_seen` DESC, f.`kol_user_name`, f.`user_id`;
@@ -176,11 +184,13 @@ SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f
 
 SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows` f CROSS JOIN `twitter_kol_follows_crawls` c LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE c.`kol_user_name` = f.`kol_user_name` AND f.`first_seen` > c.`first_whole` AND f.`first_seen` >= '2026-11-01 00:00:00' ORDER BY f.`first_seen` DESC, f.`kol_user_name`, f.`user_id`;
 
-SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows_crawls` c CROSS JOIN `twitter_kol_follows` f LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE c.`kol_user_name` = f.`kol_user_name` AND f.`last_seen` < c.`last_whole` AND f.`last_seen` >= '2026-11-01 00:00:00' ORDER BY f.`last_seen` DESC, f.`kol_user_name`, f.`user_id`;
+SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows_crawls` c CROSS JOIN `twitter_kol_follows` f LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE c.`kol_user_name` = f.`kol_user_name` AND f.`last_seen` < c.`last_whole` AND c.`last_whole` >= '2026-11-01 00:00:00' ORDER BY f.`last_seen` DESC, f.`kol_user_name`, f.`user_id`;
 
 SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows_crawls` c CROSS JOIN `twitter_kol_follows` f LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE c.`kol_user_name` = f.`kol_user_name` AND f.`first_seen` > c.`first_whole` AND f.`first_seen` >= '2026-11-01 00:00:00' AND c.`kol_user_name` = 'o\'neil' ORDER BY f.`first_seen` DESC, f.`kol_user_name`, f.`user_id`;
 
-SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows_crawls` c CROSS JOIN `twitter_kol_follows` f LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE c.`kol_user_name` = f.`kol_user_name` AND f.`last_seen` < c.`last_whole` AND f.`last_seen` >= '2026-11-01 00:00:00' AND c.`kol_user_name` = 'o\'neil' ORDER BY f.`last_seen` DESC, f.`kol_user_name`, f.`user_id`;
+SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows_crawls` c CROSS JOIN `twitter_kol_follows` f LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE c.`kol_user_name` = f.`kol_user_name` AND f.`last_seen` < c.`last_whole` AND c.`last_whole` >= '2026-11-01 00:00:00' AND c.`kol_user_name` = 'o\'neil' ORDER BY f.`last_seen` DESC, f.`kol_user_name`, f.`user_id`;
+
+SELECT `kol_user_name`, `last_whole` FROM `twitter_kol_follows_crawls`;
 
 SELECT t.`user_id`, a.`user_name`, a.`name`, a.`followers`, t.`kols`, t.`newest` FROM (SELECT f.`user_id`, COUNT(*) AS `kols`, MAX(f.`first_seen`) AS `newest` FROM `twitter_kol_follows` f LEFT JOIN `twitter_kol_follows_crawls` c ON c.`kol_user_name` = f.`kol_user_name` WHERE c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole` GROUP BY f.`user_id` HAVING COUNT(*) >= 3 ORDER BY `kols` DESC, `newest` DESC, `user_id` LIMIT 100) t LEFT JOIN `twitter_kol_all` a ON a.`id` = t.`user_id` ORDER BY t.`kols` DESC, t.`newest` DESC, t.`user_id`;
 

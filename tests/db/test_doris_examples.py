@@ -19,7 +19,7 @@ from kolspider.db import doris as dialect
 from kolspider.db.check import check_follows, check_source, check_target
 from kolspider.db.doris import DorisDatabase
 from kolspider.db.follows import Follows
-from kolspider.db.spans import known_ids, spans
+from kolspider.db.spans import empty_tables, known_ids, knows, spans
 from kolspider.errors import StopRun
 from kolspider.items import COLUMNS, CRAWLS, FOLLOWS
 from tests.db.conftest import row
@@ -100,10 +100,13 @@ def _who_follows_whom(db: DorisDatabase) -> None:
     for (name, span), key in zip(spans(table), (("o'neil", "7"), ("o'neil",)), strict=True):
         db.widen(name, span, [(*key, *moments)])
     known_ids(db, table, "o'neil", moments[1])
+    empty_tables(db, table)
+    knows(db, table, "o'neil")
     follows = Follows(db, table, "twitter_kol_all")
     for since, kol in product((None, moments[0]), (None, "o'neil")):
         follows.new(since=since, kol=kol)
         follows.lost(since=since, kol=kol)
+    follows.last_whole()
     follows.top(least=3, new_since=None, limit=100)
     follows.top(least=3, new_since=moments[0], limit=100)
     follows.largest(12)

@@ -13,9 +13,10 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import pymysql
+from scrapy.cmdline import execute
+from scrapy.settings import Settings
 
 from kolspider.db import open_database
 from kolspider.items import COLUMNS, Row
@@ -111,6 +114,21 @@ class Project:
     def scrapy(self, *words: str, env: Mapping[str, str] | None = None, timeout: float = 60) -> Result:
         """Run `scrapy <words>` to its end."""
         return finish(self.start(*words, env=env), timeout)
+
+    def look(self, *words: str) -> Result:
+        """As `scrapy`, for a command beside `crawl`, in this process: a hundred times as fast."""
+        settings = Settings()
+        settings.setmodule("kolspider.settings", priority="project")
+        for name, value in self.environment().items():
+            if name.startswith("KOL_"):
+                settings.set(name, value, priority="cmdline")
+        out, err = StringIO(), StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                execute(["scrapy", *words], settings)
+            except SystemExit as end:
+                code = end.code
+        return Result(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
 
     def crawl(self, *words: str, env: Mapping[str, str] | None = None, timeout: float = 60) -> Result:
         """Run `scrapy crawl followings <words>` without delays."""

@@ -80,6 +80,29 @@ def test_a_follows_table_switched_on_later_is_filled_from_the_cache(make_project
         assert crawls(project) == expected_crawls(project)
     assert len(project.api.calls) == calls
 
+    # and one that is made anew is noticed, before a crawl that has nothing to do, and filled from the cache
+    project.sql("DROP TABLE another_crawls")
+    missing = "another_crawls is empty, though 3 lists were loaded, so what is told of who is new or lost is wrong: "
+    mend = "`scrapy crawl followings -a replay=all` fills it from the cache, without a call"
+    assert f"  note: {missing}{mend}\n" in project.look("initdb", "--follows").expect(0).out
+    told = project.look("follows", "new").expect(0)
+    assert (told.out, told.err) == ("", f"kolspider: {missing}{mend}\n")
+    project.sql("DELETE FROM another")
+    warned = project.crawl().expect(0)
+    assert "WARNING: another and another_crawls are empty, though 3 lists were loaded" in warned.err
+    assert mend in project.crawl("-a", "test=1").expect(0).out
+    with project.store() as store:
+        pages = store.execute("SELECT * FROM page").fetchall()
+        store.execute("DELETE FROM page")
+    assert "`scrapy crawl followings -a refresh=0s` buys the lists anew" in project.look("follows", "top").expect(0).err
+    with project.store() as store:
+        store.executemany(f"INSERT INTO page VALUES ({', '.join('?' * len(pages[0]))})", pages)
+    assert "are empty" not in project.crawl("-a", "replay=all").expect(0).err
+    assert follows(project) == expected_follows(project)
+    assert crawls(project) == expected_crawls(project)
+    assert project.look("follows", "new").expect(0).err == ""
+    assert len(project.api.calls) == calls
+
 
 def test_initdb_says_what_to_set_and_a_table_that_will_not_do_stops_the_run(
     make_project: MakeProject, db_url: str
@@ -92,8 +115,10 @@ def test_initdb_says_what_to_set_and_a_table_that_will_not_do_stops_the_run(
     else:
         said = project.scrapy("initdb", "--follows").expect(0).out
         assert "twitter_kol_follows: created" in said
-        assert "with KOL_FOLLOWS_TABLE=twitter_kol_follows in .env" in said
-    project.follows = project.source
+        assert "put KOL_FOLLOWS_TABLE=twitter_kol_follows into .env" in said
+    other, project.source, project.follows = project.source, f"{project.source}_b", ""
+    project.init(["alpha"])
+    project.follows = other
     result = project.crawl().expect(1)
     assert "can't hold who follows whom: it lacks " in result.err
     assert project.api.calls == []
@@ -122,7 +147,9 @@ def test_new_lost_and_shared_are_what_the_moments_say(make_project: MakeProject,
         assert keys(tables.new(since=day(9), kol=None)) == ["a6", "b6"]
         assert keys(tables.new(since=day(8), kol="a")) == ["a6", "a3"]
         assert keys(tables.lost(since=None, kol=None)) == ["a2"]
-        assert tables.lost(since=day(2), kol=None) == tables.lost(since=None, kol="b") == []
+        assert keys(tables.lost(since=day(8), kol="a")) == ["a2"]
+        assert tables.lost(since=day(9), kol=None) == tables.lost(since=None, kol="b") == []
+        assert tables.last_whole() == {"a": day(8), "b": day(1)}
         # and shared is who is not lost.
         shared = tables.top(least=2, new_since=None, limit=9)
         assert [(one.user_id, one.kols, one.newest) for one in shared] == [

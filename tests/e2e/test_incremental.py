@@ -196,11 +196,16 @@ def assert_told(rounds: Rounds) -> None:
     assert told(project, "new") == rounds.new()
     assert told(project, "new", "--since", "8d", "--kol", "@MID") == rounds.new(since=rounds.week - 1) != set()
     assert told(project, "lost") == rounds.lost()
+    lost = json.loads(project.look("follows", "lost", "--json").expect(0).out)
+    assert {(row["kol"], row["user_id"]): rounds.week_of(row["missed_since"]) for row in lost} == rounds.missed_since()
+    assert {rounds.missed_since()[key] for key in rounds.lost()} == {rounds.week - 1, rounds.week}
+    lately = {key for key, week in rounds.missed_since().items() if week == rounds.week}
+    assert told(project, "lost", "--since", "3d") == lately
     assert told_top(project) == rounds.shared()
 
 
 def told(project: Project, *words: str) -> set[tuple[str, str]]:
-    rows = json.loads(project.scrapy("follows", *words, "--json").expect(0).out)
+    rows = json.loads(project.look("follows", *words, "--json").expect(0).out)
     found = {(row["kol"], row["user_id"]) for row in rows}
     assert len(found) == len(rows)
     return found
@@ -208,7 +213,7 @@ def told(project: Project, *words: str) -> set[tuple[str, str]]:
 
 def told_top(project: Project) -> dict[str, int]:
     """By the CSV: each account that two KOLs or more follow."""
-    out = project.scrapy("follows", "top", "--limit", "9999", "--csv").expect(0).out
+    out = project.look("follows", "top", "--limit", "9999", "--csv").expect(0).out
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [int(row["kols"]) for row in rows] == sorted((int(row["kols"]) for row in rows), reverse=True)
     return {row["user_id"]: int(row["kols"]) for row in rows}
