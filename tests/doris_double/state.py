@@ -63,6 +63,9 @@ class State:
         self.be = ""
         """Base address of the BE's HTTP."""
         self.stopping = asyncio.Event()
+        self.loading = asyncio.Event()
+        """Unset: loads wait for it."""
+        self.loading.set()
 
     def log(self, sql: str, user: str) -> None:
         self.statements.append(Statement(user, sql[:KEPT], len(sql)))
