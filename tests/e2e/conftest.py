@@ -75,6 +75,7 @@ def make_project(tmp_path: Path, chosen: Chosen) -> Iterator[MakeProject]:
     yield make
     for project in made:
         project.api.stop()
+    for project in made:
         project.drop_tables()
 
 
@@ -184,6 +185,13 @@ def fragile(own_mariadb: MariaDB) -> Iterator[MariaDB]:
     own_mariadb.start()
 
 
+@pytest.fixture(scope="session")
+def own_double() -> Iterator[DorisDouble]:
+    """The same of Doris."""
+    with DorisDouble() as double:
+        yield double
+
+
 class FragileServer(Protocol):
     """A server that can be killed and started again; its data stays."""
 
@@ -204,11 +212,18 @@ class _FragileDoris:
 
 @pytest.fixture
 def fragile_server(request: pytest.FixtureRequest, chosen: Chosen) -> Iterator[FragileServer]:
-    """As `fragile`; Doris's double where that is what KOL_TEST_DB names."""
+    """MariaDB, or Doris's double where KOL_TEST_DB names Doris. It runs, with its usual settings."""
     if not ON_DORIS:
-        yield request.getfixturevalue("fragile")
+        server: MariaDB = request.getfixturevalue("own_mariadb")
+        yield server
+        if not server.is_running:
+            server.start()
         return
-    with DorisDouble() as double:
-        chosen.loading[double.url()] = _loading(_doris_of(double))
-        yield _FragileDoris(double)
-        assert double.violations == []
+    double: DorisDouble = request.getfixturevalue("own_double")
+    chosen.loading[double.url()] = _loading(_doris_of(double))
+    yield _FragileDoris(double)
+    double.kill()
+    double.start()
+    violations = double.violations
+    double.clear_logs()
+    assert violations == []

@@ -133,7 +133,7 @@ def test_a_table_that_refuses_every_row_stops_the_run_and_nothing_is_lost(make_p
 
     result = project.crawl().expect(1)
     assert "refuses every row" in result.text
-    assert REFUSALS[project.dialect] in result.text
+    assert re.search(REFUSALS[project.dialect], result.text)
     assert "Traceback" not in result.text
     assert project.rejects() == []
     assert project.rows() == {}
