@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: demo test check chaos bench clean
+.PHONY: demo test check chaos doris bench clean
 
 demo: $(VENV)/.runs
 	$(BIN)/scrapy crawl followings -a sandbox=1 -s DOWNLOAD_DELAY=0.1
@@ -22,6 +22,11 @@ chaos: $(VENV)/.tests
 	KOL_TEST_SEEDS=5 KOL_TEST_EXAMPLES=10000 $(BIN)/python -m pytest -n 3 \
 	  tests/e2e/test_soak.py tests/e2e/test_damage.py tests/e2e/test_incremental.py \
 	  tests/test_wild_input.py tests/test_mapping.py tests/test_fitting.py tests/providers tests/db/test_wild_rows.py
+
+# The end-to-end tests on Doris, by INSERT and by Stream Load: its double, or a real one (see docs/doris.md).
+doris: $(VENV)/.tests
+	KOL_TEST_DB=doris $(BIN)/python -m pytest $(if $(KOL_TEST_DORIS_URL),,-n 3 --dist worksteal) tests/e2e
+	KOL_TEST_DB=doris-stream $(BIN)/python -m pytest $(if $(KOL_TEST_DORIS_URL),,-n 3 --dist worksteal) tests/e2e
 
 bench: $(VENV)/.benches
 	$(BIN)/python -m benchmarks

@@ -47,6 +47,10 @@ class MariaDB:
         """What KOL_DB_URL would be."""
         return f"mysql://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/{DATABASE}"
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
     def __enter__(self) -> Self:
         try:
             self._install()

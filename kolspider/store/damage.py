@@ -34,6 +34,8 @@ def is_damage(error: BaseException) -> bool:
 
 def looks_damaged(path: Path) -> bool:
     """A look at each table, and at every value of the ledger; the pages have checksums."""
+    if _is_cut_off(path):
+        return True
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         try:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -48,6 +50,22 @@ def looks_damaged(path: Path) -> bool:
         except sqlite3.Error as error:
             return is_damage(error)
     return wrong is not None
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Does the file end within one of SQLite's pages? SQLite would read zeros there, and miss rows without a word.
+
+    Not where the journal has something: then the file may be in the middle of being written, and made whole by it.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            page_size = int.from_bytes(file.read(18)[16:], "big")
+        journal = path.with_name(f"{path.name}-wal")
+        waiting = journal.stat().st_size if journal.exists() else 0
+    except OSError:  # SQLite will say what keeps it from reading
+        return False
+    return not waiting and size % (page_size if page_size > 1 else 65_536) > 0
 
 
 def _mark(path: Path) -> Path:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import random
 import time
-import uuid
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -69,6 +68,8 @@ class Story:
     seed: int
     db_url: str = ""
     """Empty: a SQLite file in the folder."""
+    loading: Mapping[str, str] = field(default_factory=dict)
+    """Settings: how rows get into the database."""
     kills_each: int = 4
     """So many in each of its four parts, if the part lives so long."""
     toll: Toll = field(default_factory=Toll)
@@ -80,7 +81,9 @@ class Story:
         faults = {"*": [RandomFaults(0.1, FAULTS, seed=self.seed, seconds=0.05)]}
         with Sandbox(kols, key=KEY, faults=faults, unusable=True) as api:
             project = Project(self.folder, api, self.db_url or f"sqlite:///{self.folder / 'kol.db'}")
-            project.source, project.target = self._names()
+            project.loading = self.loading
+            if self.db_url:
+                project.take_new_tables()
             project.follows = f"{project.target}_follows"
             project.init(kols)
             self._evict = self._dice.random() < 0.25
@@ -104,13 +107,8 @@ class Story:
             finally:
                 with suppress(Exception):
                     project.sql(f"DROP TABLE `{project.target}`")
+                    project.drop_tables()
         return self.toll
-
-    def _names(self) -> tuple[str, str]:
-        if not self.db_url:
-            return "twitter_kol", "twitter_kol_all"
-        mark = uuid.uuid4().hex[:8]  # one server for all: tables of its own
-        return f"kol_{mark}", f"all_{mark}"
 
     def _part(
         self,
@@ -150,10 +148,8 @@ class Story:
 
     def _load_elsewhere(self, project: Project, kols: Mapping[str, int]) -> None:
         """Another table is filled from the cache, without a call, killed in between."""
-        full, (_, project.target) = project.target, self._names()
-        project.follows = f"{project.target}_follows"
-        if not self.db_url:
-            project.db_url = f"sqlite:///{self.folder / 'other.db'}"
+        full = project.target
+        project.take_another_database()
         project.init(())
         project.api.clear_calls()
         words = ("-a", f"replay={self._dice.choice(['all', 'pending'])}")
@@ -190,10 +186,13 @@ class Story:
 
     def _points(self, names: Iterable[str], besides: Iterable[str]) -> list[str]:
         """The named points that a run passes."""
-        if not self.db_url:
+        inside = ["inside a batch"]
+        if not self.db_url.startswith("mysql:"):
             besides = {*besides, "a commit"}  # SQLite's is inside its batch
+        if self.db_url.startswith("doris:"):
+            inside = []  # a batch is one INSERT or one Stream Load, which is a commit
         names = [name for name in names if name not in besides]
-        return ["inside a batch", *(f"{when} {name}" for name in names for when in ("before", "after"))]
+        return [*inside, *(f"{when} {name}" for name in names for when in ("before", "after"))]
 
     def _kill_at(self, process: Popen[str], project: Project, moment: int) -> None:
         until = time.monotonic() + self._dice.uniform(1.5, 3)

@@ -42,6 +42,11 @@ def alter(session: DorisSession, tokens: Tokens) -> Ok:
     tokens.expect("TABLE")
     table = session.state.storage.find(tokens.name(), session.database)
     session.need("ALTER", table.database)
+    if tokens.phrase("RENAME", "COLUMN"):
+        old, new = tokens.identifier(), tokens.identifier()
+        tokens.expect_end()
+        session.state.storage.rename_column(table, old, new)
+        return Ok()
     if tokens.accept("RENAME"):
         name = tokens.identifier()
         tokens.expect_end()
@@ -49,6 +54,11 @@ def alter(session: DorisSession, tokens: Tokens) -> Ok:
         return Ok()
     if tokens.phrase("REPLACE", "WITH", "TABLE"):
         return _swap(session, tokens, table)
+    if tokens.phrase("DROP", "COLUMN"):
+        name = tokens.identifier()
+        tokens.expect_end()
+        session.state.storage.drop_column(table, name)
+        return Ok()
     for column in added_columns(tokens):
         session.state.storage.add_column(table, column)
     return Ok()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from tests.doris_double.state import ALL, READ, State, Statement, User
 from tests.doris_double.stream_load import BackEnd
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 
     from tests.doris_double.loads import Load
 
@@ -104,6 +105,19 @@ class DorisDouble:
 
     kill = stop
 
+    def kill_sessions(self) -> None:
+        """Reset every connection, and go on."""
+        self._run(self._reset())
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """No load ends while this lasts."""
+        self._loop.call_soon_threadsafe(self._state.loading.clear)
+        try:
+            yield
+        finally:
+            self._loop.call_soon_threadsafe(self._state.loading.set)
+
     def create_database(self, name: str) -> None:
         self._state.storage.create_database(name)
 
@@ -189,12 +203,15 @@ class DorisDouble:
         for server in self._servers:
             server.close()
         self._servers.clear()
-        # Not cancelled: a cancelled handler makes asyncio.streams of 3.11 complain.
-        for writer in self._open:
-            writer.transport.abort()
+        await self._reset()
         tasks: Sequence[asyncio.Future[None]] = [task for task in self._open.values() if task]
         if tasks or self._state.running:
             await asyncio.wait([*tasks, *self._state.running], timeout=WAIT_SECS / 2)
+
+    async def _reset(self) -> None:
+        # Not cancelled: a cancelled handler makes asyncio.streams of 3.11 complain.
+        for writer in self._open:
+            writer.transport.abort()
 
     def _guarded(self, serve: Serve) -> Serve:
         """Know who is connected, and close when served."""

@@ -29,6 +29,7 @@ async def insert(session: DorisSession, sql: str) -> Ok:
             return Ok()
     planned = session.state.faults.take(Where.INSERT)
     await session.before(planned)
+    await session.state.loading.wait()
     mode = _mode(session, table, statement)
     load = _begun(session, table, statement, mode, len(sql.encode("utf-8", "replace")))
     if planned and planned.fault in LATE:

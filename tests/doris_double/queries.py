@@ -10,6 +10,7 @@ import sqlglot
 from mysql_mimic.results import ResultColumn
 from mysql_mimic.types import ColumnType
 from sqlglot import exp
+from sqlglot.dialects import SQLite
 from sqlglot.errors import SqlglotError
 
 from tests.doris_double.answers import Rows
@@ -39,6 +40,13 @@ _WIRE_TYPES = {
 _TIME_UNITS = (exp.DateAdd, exp.DateSub, exp.TimestampAdd, exp.TimestampSub, exp.TsOrDsAdd)
 
 
+class _BackQuoted(SQLite):
+    """SQLite's SQL, where a quoted name is nothing but a name: in double quotes an unknown column would be a text."""
+
+    class Tokenizer(SQLite.Tokenizer):
+        IDENTIFIERS = ["`"]  # noqa: RUF012 - as sqlglot has it
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """Who asks, and what he sees."""
@@ -60,7 +68,7 @@ def run_query(query: Query, storage: Storage) -> Rows | int:
     tree = tree.transform(_as_sqlite, query)
     with storage.lock:
         try:
-            cursor = storage.execute(tree.sql("sqlite"))
+            cursor = storage.execute(tree.sql(_BackQuoted))
             rows = cursor.fetchall()
         except sqlite3.Error as error:
             raise _refusal(error) from error
@@ -81,11 +89,13 @@ def _parsed(sql: str) -> exp.Expression:
 
 
 def _check_grammar(tree: exp.Expression, sql: str) -> None:
-    """sqlglot takes reserved words as names, and FOR UPDATE; Doris's grammar does not."""
+    """sqlglot takes reserved words as names, DELETE without WHERE, and FOR UPDATE; Doris does not."""
     for identifier in tree.find_all(exp.Identifier):
         if not identifier.quoted and identifier.name.lower() in RESERVED:
             start = identifier.meta.get("start", 0)
             raise syntax_error(f"mismatched input '{identifier.name}' expecting {{'IDENTIFIER'}}", sql, start)
+    if isinstance(tree, exp.Delete) and not tree.args.get("where"):
+        refuse("delete all rows is forbidden temporary.")  # DeleteFromCommand
     if tree.find(exp.Lock):
         raise syntax_error("mismatched input 'FOR' expecting {<EOF>, ';'}", sql, sql.upper().rfind("FOR"))
 

@@ -69,6 +69,9 @@ class State:
         self.stopping = asyncio.Event()
         self.running: set[asyncio.Future[None]] = set()
         """Loads that run on without their clients."""
+        self.loading = asyncio.Event()
+        """Unset: loads wait for it."""
+        self.loading.set()
 
     def log(self, sql: str, user: str) -> None:
         self.statements.append(Statement(user, sql[:KEPT], len(sql)))

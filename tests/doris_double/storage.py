@@ -140,6 +140,35 @@ class Storage:
             table.columns.append(column)
             self._describe_table(table)
 
+    def drop_column(self, table: Table, name: str) -> None:
+        with self.lock:
+            column = table.column(name)
+            if column is None:
+                refuse(f"Column does not exists: {name}")
+            if column.key and table.model == "UNIQUE":  # SchemaChangeHandler.processDropColumn
+                refuse("Can not drop key column in Unique data model table")
+            if column.key:
+                refuse("the double drops no key column")
+            self._sqlite.execute(f"ALTER TABLE {self.where(table)} DROP COLUMN {quoted(column.name)}")
+            table.columns.remove(column)
+            self._describe_table(table)
+
+    def rename_column(self, table: Table, old: str, new: str) -> None:
+        """Of a key column, too (Env.renameColumn), which the key and the distribution then name anew."""
+        with self.lock:
+            column = table.column(old)
+            if column is None:
+                refuse(f"Column[{old}] does not exist")
+            if table.column(new):
+                refuse(f"Column name[{new}] is already used")
+            self._sqlite.execute(
+                f"ALTER TABLE {self.where(table)} RENAME COLUMN {quoted(column.name)} TO {quoted(new)}"
+            )
+            table.columns[table.columns.index(column)] = replace(column, name=new)
+            table.keys = tuple(new if key == column.name else key for key in table.keys)
+            table.hashed_by = tuple(new if name.lower() == old.lower() else name for name in table.hashed_by)
+            self._describe_table(table)
+
     def rename(self, table: Table, name: str) -> None:
         """The indexes too, whose names have the table's."""
         with self.lock:

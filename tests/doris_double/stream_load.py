@@ -95,6 +95,7 @@ class BackEnd:
             await respond_json(request, _answer(label, "Fail", _be_text(error)))
             return
         body = await request.body()
+        await self._state.loading.wait()
         if planned and planned.fault is Fault.DROP_BEFORE:
             raise Hangup
         answer = self._load(request, table, body, planned)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -260,6 +261,28 @@ def test_a_column_added_later(db: Connection) -> None:
     assert run(db, "SELECT `more` FROM `t`") == [(5,)]
 
 
+def test_a_column_dropped_or_renamed(db: Connection) -> None:
+    insert(db, ("1", "a"))
+    run(db, "ALTER TABLE `t` DROP COLUMN `name`")
+    assert "Unknown column 'name'" in refused(db, "SELECT `name` FROM `t`")
+    assert "Can not drop key column" in refused(db, "ALTER TABLE `t` DROP COLUMN `id`")
+
+    run(db, "ALTER TABLE `t` RENAME COLUMN `id` `key`")
+    run(db, "INSERT INTO `t` (`key`, `theirs`) VALUES ('1', 5)")
+    assert run(db, "SELECT `key`, `theirs` FROM `t`") == [("1", 5)]
+    ((_, ddl),) = run(db, "SHOW CREATE TABLE `t`")
+    assert "UNIQUE KEY(`key`)\nDISTRIBUTED BY HASH(`key`)" in ddl
+
+
+def test_rows_are_deleted_by_a_condition_and_all_by_truncate(db: Connection) -> None:
+    insert(db, ("1", "a"), ("2", "b"), ("3", "c"))
+    run(db, "DELETE FROM `t` WHERE `id` = '2'")
+    assert "delete all rows is forbidden" in refused(db, "DELETE FROM `t`")
+    assert run(db, "SELECT `id` FROM `t` ORDER BY `id`") == [("1",), ("3",)]
+    run(db, "TRUNCATE TABLE `t`")
+    assert run(db, "SELECT `id` FROM `t`") == []
+
+
 def test_pages_by_key_and_joins(db: Connection) -> None:
     insert(db, *[(str(number), "x") for number in range(1, 8)])
 
@@ -321,6 +344,24 @@ def test_committed_is_not_visible_yet_and_slow_is_slow(db: Connection, doris: Do
     insert(db, ("3", "c"))
     assert time.monotonic() - before > 0.15
     assert doris.faults_left == 0
+
+
+def test_held_loads_wait_and_queries_do_not(db: Connection, doris: DorisDouble) -> None:
+    with closing(connect(doris)) as other, ThreadPoolExecutor(1) as threads:
+        with doris.holding():
+            waiting = threads.submit(insert, other, ("1", "a"))
+            assert not wait([waiting], timeout=0.3).done
+            assert run(db, "SELECT `id` FROM `t`") == []
+        waiting.result(5)
+    assert run(db, "SELECT `id` FROM `t`") == [("1",)]
+
+
+def test_killed_sessions_are_gone_and_new_ones_come(db: Connection, doris: DorisDouble) -> None:
+    doris.kill_sessions()
+    with pytest.raises(pymysql.err.OperationalError):
+        run(db, "SELECT 1")
+    with closing(connect(doris)) as another:
+        assert run(another, "SELECT 1") == [(1,)]
 
 
 def test_a_fault_of_a_select(db: Connection, doris: DorisDouble) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections import Counter
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -80,8 +81,12 @@ class Project:
     target: str = "twitter_kol_all"
     follows: str = ""
     """The follows table, where it is kept."""
+    loading: Mapping[str, str] = field(default_factory=dict)
+    """Settings: how rows get into the database."""
     root: Path = ROOT
     """Where scrapy.cfg is, and the command is run."""
+    _taken: list[tuple[str, str]] = field(default_factory=list)
+    """URL of a server and what the names of this project's tables there have in them."""
 
     @property
     def cache(self) -> Path:
@@ -92,12 +97,18 @@ class Project:
         return inherited | {
             "KOL_API_KEY": KEY,
             "KOL_API_URL": self.api.url,
-            "KOL_DB_URL": self.db_url,
             "KOL_CACHE_DIR": str(self.cache),
+        } | self.database_settings() | self.env  # fmt: skip
+
+    def database_settings(self) -> dict[str, str]:
+        """Which tables, where, and the way into them."""
+        return {
+            "KOL_DB_URL": self.db_url,
             "KOL_SOURCE_TABLE": self.source,
             "KOL_TARGET_TABLE": self.target,
             "KOL_FOLLOWS_TABLE": self.follows,
-        } | self.env  # fmt: skip
+            **self.loading,
+        }
 
     def start(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start `scrapy <words>`; the caller ends it."""
@@ -140,7 +151,7 @@ class Project:
     def init(self, kols: Iterable[str | None]) -> None:
         """Create both tables and put these handles, as they are, into the source table."""
         database = open_database(self.db_url, base=ROOT)
-        if self.db_url.startswith("doris:"):
+        if self.dialect == "doris":
             database.spread(replicas=1, buckets=1)  # the double, and Apache's container, are single nodes
         try:
             database.create_tables(self.source, self.target, self.follows)
@@ -148,9 +159,69 @@ class Project:
         finally:
             database.close()
 
+    def take_new_tables(self) -> None:
+        """From now on its tables are others, that no test on the same server has, and that are not there yet."""
+        mark = uuid.uuid4().hex[:8]
+        self._taken.append((self.db_url, mark))
+        self.source, self.target = f"kol_{mark}", f"all_{mark}"
+        self.follows = self.follows and f"{self.target}_follows"
+
+    def take_another_database(self) -> None:
+        """From now on its rows go to another place, where no table is yet: a file, or other tables on the server."""
+        if self.dialect == "sqlite":
+            self.db_url = f"sqlite:///{self.folder / 'other.db'}"
+        else:
+            self.take_new_tables()
+
+    def drop_tables(self) -> None:
+        """Those that it made on a Doris, which may be a real one; the other servers end with the tests."""
+        for url, mark in self._taken:
+            if url.startswith("doris:"):
+                with closing(_mysql(url)) as connection, connection.cursor() as cursor:
+                    cursor.execute(f"SHOW TABLES LIKE '%{mark}%'")
+                    for (table,) in list(cursor.fetchall()):
+                        cursor.execute(f"DROP TABLE `{table}` FORCE")
+
+    @property
+    def dialect(self) -> str:
+        """sqlite, mysql or doris."""
+        return self.db_url.partition(":")[0]
+
+    def empty(self, table: str = "") -> None:
+        """Delete all rows, of the target if no table is named."""
+        # Doris wants a WHERE in a DELETE, SQLite has no TRUNCATE.
+        verb = "DELETE FROM" if self.dialect == "sqlite" else "TRUNCATE TABLE"
+        self.sql(f"{verb} `{table or self.target}`")
+
+    def put_handles(self, handles: Iterable[str | None]) -> None:
+        """Into the source, in this order: blank and repeated ones too, for which Doris gets a table of another kind."""
+        if self.dialect == "doris":
+            self.sql(f"DROP TABLE `{self.source}`")
+            self.sql(
+                f"CREATE TABLE `{self.source}` (`id` BIGINT NOT NULL, `user_name` VARCHAR(128) NULL) "
+                "DUPLICATE KEY(`id`) DISTRIBUTED BY HASH(`id`) BUCKETS 1 PROPERTIES "
+                '("replication_allocation" = "tag.location.default: 1")'
+            )
+        for number, handle in enumerate(handles, 1):
+            self.sql(f"INSERT INTO `{self.source}` (id, user_name) VALUES (?, ?)", number, handle)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Another program has the target of a SQLite or MariaDB for itself."""
+        if self.dialect == "sqlite":
+            other = sqlite3.connect(self.db_url.removeprefix("sqlite:///"), isolation_level=None, timeout=5)
+            begin, end = "BEGIN IMMEDIATE", "COMMIT"
+        else:
+            other = _mysql(self.db_url)
+            begin, end = f"LOCK TABLES `{self.target}` WRITE", "UNLOCK TABLES"
+        with closing(other), closing(other.cursor()) as cursor:
+            cursor.execute(begin)
+            yield
+            cursor.execute(end)
+
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Run one statement in the database, and commit it."""
-        if self.db_url.startswith("sqlite:"):
+        if self.dialect == "sqlite":
             with closing(sqlite3.connect(self.db_url.removeprefix("sqlite:///"))) as connection, connection:
                 return connection.execute(statement, values).fetchall()
         with closing(_mysql(self.db_url)) as connection:

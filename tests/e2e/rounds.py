@@ -120,7 +120,7 @@ class Rounds:
         with closing(open_database(project.db_url, base=ROOT)) as database:
             for table, span in spans(project.follows):
                 rows = project.sql(f"SELECT {', '.join(span.columns)} FROM `{table}`")
-                project.sql(f"{'DELETE FROM' if project.db_url.startswith('sqlite') else 'TRUNCATE TABLE'} `{table}`")
+                project.empty(table)
                 if rows:
                     database.connect()
                     database.widen(table, span, [(*row[:-2], *map(_a_week_before, row[-2:])) for row in rows])

@@ -14,7 +14,7 @@ from kolspider.items import Reject
 from kolspider.mapping import Mapper
 from kolspider.providers import provider
 from kolspider.sandbox import Fault, Sandbox, entry, followings
-from tests.e2e.harness import KEY, Project, expected_rows, gaps, kill, stats
+from tests.e2e.harness import KEY, expected_rows, gaps, kill, stats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from kolspider.sandbox.faults import Step
     from kolspider.store.kols import KolRecord
     from tests.e2e.conftest import MakeProject
-    from tests.e2e.harness import Result
+    from tests.e2e.databases import Chosen
+    from tests.e2e.harness import Project, Result
 
 RETRY_TIMES, RETRY_SECS = 3, 0.2
 WHOLE = 450
@@ -111,7 +112,7 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def api(tmp_path_factory: pytest.TempPathFactory, chosen: Chosen) -> Iterator[Project]:
     """A project whose KOLs meet each fault on their second page (or where ENDINGS says), for ever or a few times."""
     kols = {name: 0 if name == "protected" else WHOLE for name in NAMES if name != "unknown"}
     faults: dict[str, tuple[Step, ...]] = {name: ending.faults for name, ending in ENDINGS.items()}
@@ -120,9 +121,10 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         faults[f"passing_{fault}"] = (Fault(fault, page=2, times=strikes),)
     folder = tmp_path_factory.mktemp("errors")
     with Sandbox(kols, key=KEY, faults=faults) as sandbox:
-        project = Project(folder, sandbox, f"sqlite:///{folder / 'kol.db'}")
+        project = chosen.project(folder, sandbox)
         project.init(NAMES)
         yield project
+        project.drop_tables()
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,16 @@ if TYPE_CHECKING:
     from tests.e2e.harness import Project
 
 KOLS = {f"kol{number}": 400 for number in range(10)}
+UPSERTS = {
+    "sqlite": "kolspider.db.sqlite SqliteDatabase upsert",
+    "mysql": "kolspider.db.mysql MysqlDatabase upsert",
+    "doris": "kolspider.db.doris DorisDatabase upsert",
+}
 
 
 def with_bug(project: Project, where: str, nth: int) -> dict[str, str]:
     """An environment in which a method raises: the nth time it is called, or with a negative n from then on."""
-    module, owner, method = where.split(" ")
+    module, owner, method = (UPSERTS[project.dialect] if where == "the database's upsert" else where).split(" ")
     hooks = project.folder / "hooks"
     hooks.mkdir()
     (hooks / "sitecustomize.py").write_text(
@@ -40,7 +45,7 @@ def with_bug(project: Project, where: str, nth: int) -> dict[str, str]:
             150,
         ),  # in the middle of the first page, whose accounts others follow, too
         ("kolspider.paging Paging take", -3),  # the spider's, for every KOL: none gives its place back
-        ("kolspider.db.sqlite SqliteDatabase upsert", 2),  # in the writer's thread
+        ("the database's upsert", 2),  # in the writer's thread
     ],
 )
 def test_a_bug_ends_in_exit_code_1_and_loses_nothing(make_project: MakeProject, where: str, nth: int) -> None:

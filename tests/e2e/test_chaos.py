@@ -7,14 +7,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.chaos.story import Story
+from tests.e2e.databases import choice
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.e2e.databases import Chosen
 
-@pytest.mark.parametrize("db_url", ["sqlite", "mariadb"], indirect=True)
-def test_kills_at_any_point_lose_no_row_and_buy_again_only_what_was_in_flight(tmp_path: Path, db_url: str) -> None:
-    toll = Story(tmp_path, seed=4 if db_url else 1, db_url=db_url, kills_each=2).tell()
+
+@pytest.mark.parametrize("db_url", choice("sqlite", "mariadb"), indirect=True)
+def test_kills_at_any_point_lose_no_row_and_buy_again_only_what_was_in_flight(
+    tmp_path: Path, db_url: str, chosen: Chosen
+) -> None:
+    loading = chosen.loading.get(db_url, {})
+    toll = Story(tmp_path, seed=4 if db_url else 1, db_url=db_url, loading=loading, kills_each=2).tell()
 
     assert toll.kills >= 5
     assert toll.bought_twice <= toll.in_flight

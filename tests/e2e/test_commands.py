@@ -72,8 +72,10 @@ def test_clear_and_prune_wait_for_no_run_but_looking_is_always_possible(make_pro
     project = make_project({"BTC": 2000}, latency=0.3)
     run = project.start_crawl()
     project.api.wait_for_calls(2)
+    project.api.latency = 3  # so it is at work until we have looked, however slow this machine is just now
     assert "another run" in project.scrapy("cache", "clear", "--yes").expect(2).err
     assert "fetching" in project.look("kols").expect(0).out
+    project.api.latency = 0
     run.communicate(timeout=60)
     assert run.returncode == 0
     assert project.rows() == expected_rows({"BTC": 2000})

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import signal
-import sqlite3
 import time
-from contextlib import closing
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -13,32 +12,20 @@ import pytest
 
 from kolspider.sandbox import Fault
 from tests.e2e.harness import expected_rows, finish, logged_stats, start_logged, stats, wait_for_text, wait_until
+from tests.e2e.refusing import REFUSALS, refuse_all, refuse_one, take_all
 from tests.mariadb import PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kolspider.items import Row
-    from tests.e2e.conftest import MakeProject
+    from tests.e2e.conftest import FragileServer, Hold, MakeProject
     from tests.e2e.harness import Project
     from tests.mariadb import MariaDB
 
 STATS = ("-s", "STATS_DUMP=True")
 REPLAY = ("-s", "HTTPCACHE_IGNORE_MISSING=True")
 KOLS = {"BTC": 1200, "ethereum": 1000}  # 6 and 5 pages
-
-
-def refuse_rows(project: Project, condition: str) -> None:
-    """Let the target table refuse the rows of which the SQL condition on `id` is true."""
-    if project.db_url.startswith("sqlite:"):
-        project.sql(
-            f"CREATE TRIGGER strict BEFORE INSERT ON `{project.target}` WHEN {condition.replace('id', 'NEW.id')} "
-            "BEGIN SELECT RAISE(ABORT, 'not this one'); END"
-        )
-    elif project.db_url.startswith("doris:"):
-        pytest.skip("Doris checks no conditions; see test_doris.py for a row that it refuses")
-    else:
-        project.sql(f"ALTER TABLE `{project.target}` ADD CONSTRAINT strict CHECK (NOT ({condition}))")
 
 
 # --- what is not ours, what is too narrow -----------------------------------------------------------------------
@@ -115,42 +102,45 @@ def test_a_row_that_the_database_refuses_is_set_aside_once_and_the_rest_is_in(
 ) -> None:
     project = make_project({"BTC": 450, "one": 1}, db_url=db_url)
     expected = expected_rows({"BTC": 450, "one": 1})
-    refused = project.api.expected_ids("BTC")[251]  # an odd place: nobody else follows it
-    refuse_rows(project, f"id = '{refused}'")
+    ids = project.api.expected_ids("BTC")
+    refused = refuse_one(project, [*ids[200:400], *ids[:200], *ids[400:]])
 
     result = project.crawl(*STATS).expect(0)
 
-    del expected[refused]
+    expected = {id_: row for id_, row in expected.items() if id_ not in refused}
     assert project.rows() == expected
-    assert stats(result)["rows/rejected/refused"] == 1
+    assert stats(result)["rows/rejected/refused"] == len(refused)
     assert stats(result)["rows/upserted"] == len(expected)
-    (reject,) = project.rejects()
+    rejects = {reject["user"]["id"]: reject for reject in project.rejects()}
+    assert rejects.keys() == refused
+    assert len(project.rejects()) == len(refused)
     (cursor,) = (call.cursor for call in project.api.calls if (call.handle, call.page) == ("btc", 2))
+    reject = next(reject for id_, reject in rejects.items() if id_ in ids[200:400])
     assert (reject["kol"], reject["page"], reject["cursor"]) == ("BTC", 2, cursor)
-    assert (reject["reason"], reject["user"]["id"]) == ("refused", refused)
-    assert reject["detail"]
-    assert PASSWORD not in str(reject)
+    assert {reject["reason"] for reject in rejects.values()} == {"refused"}
+    assert all(reject["detail"] for reject in rejects.values())
+    assert PASSWORD not in str(rejects)
     assert project.ended() == {"btc": "complete", "one": "complete"}
 
     project.crawl(*REPLAY).expect(0)
-    assert len(project.rejects()) == 1
+    assert len(project.rejects()) == len(refused)
     assert project.rows() == expected
 
 
 def test_a_table_that_refuses_every_row_stops_the_run_and_nothing_is_lost(make_project: MakeProject) -> None:
     project = make_project({"BTC": 450})
-    refuse_rows(project, "id <> ''")
+    expected = refuse_all(project, "BTC")
 
     result = project.crawl().expect(1)
     assert "refuses every row" in result.text
-    assert "not this one" in result.text
+    assert re.search(REFUSALS[project.dialect], result.text)
     assert "Traceback" not in result.text
     assert project.rejects() == []
     assert project.rows() == {}
 
-    project.sql("DROP TRIGGER strict")
+    take_all(project)
     project.crawl().expect(0)
-    assert project.rows() == expected_rows({"BTC": 450})
+    assert project.rows() == {id_: row for id_, row in expected_rows({"BTC": 450}).items() if id_ in expected}
     assert set(project.bought().values()) == {1}
 
 
@@ -159,28 +149,28 @@ def test_an_account_that_the_database_refuses_is_set_aside_for_each_kol_that_fol
 ) -> None:
     kols = {"alpha": 200, "beta": 200}
     project = make_project(kols)
-    shared = min(expected_rows({"alpha": 200}).keys() & expected_rows({"beta": 200}).keys())
-    refuse_rows(project, f"id = '{shared}'")
+    shared = expected_rows({"alpha": 200}).keys() & expected_rows({"beta": 200}).keys()
+    refused = refuse_one(project, [*sorted(shared), *expected_rows(kols)])
+    assert refused & shared
 
     project.crawl("-s", "KOL_FLUSH_ROWS=1", "-s", "CONCURRENT_REQUESTS=1").expect(0)
 
-    assert sorted((line["kol"], line["user"]["id"]) for line in project.rejects()) == [
-        ("alpha", shared),
-        ("beta", shared),
-    ]
-    assert project.rows().keys() == expected_rows(kols).keys() - {shared}
+    assert sorted((line["kol"], line["user"]["id"]) for line in project.rejects()) == sorted(
+        (kol, id_) for kol in kols for id_ in project.api.expected_ids(kol) if id_ in refused
+    )
+    assert project.rows().keys() == expected_rows(kols).keys() - refused
 
 
 # --- the database is away ---------------------------------------------------------------------------------------
 
 
-def test_a_crash_of_the_database_is_ridden_through(make_project: MakeProject, fragile: MariaDB) -> None:
-    project = make_project(KOLS, db_url=fragile.url, latency=0.1)
+def test_a_crash_of_the_database_is_ridden_through(make_project: MakeProject, fragile_server: FragileServer) -> None:
+    project = make_project(KOLS, db_url=fragile_server.url, latency=0.1)
     run, log = start_logged(project, *STATS)
     project.api.wait_for_calls(4)
-    fragile.kill()
+    fragile_server.kill()
     wait_for_text(log, "the database is away")
-    fragile.start()
+    fragile_server.start()
 
     finish(run).expect(0)
     assert project.rows() == expected_rows(KOLS)
@@ -191,12 +181,12 @@ def test_a_crash_of_the_database_is_ridden_through(make_project: MakeProject, fr
 
 
 def test_a_database_that_is_away_too_long_stops_the_run_and_the_next_one_buys_nothing_again(
-    make_project: MakeProject, fragile: MariaDB
+    make_project: MakeProject, fragile_server: FragileServer
 ) -> None:
-    project = make_project(KOLS, db_url=fragile.url, latency=0.1)
+    project = make_project(KOLS, db_url=fragile_server.url, latency=0.1)
     run, log = start_logged(project, "-s", "KOL_DB_RETRY_SECS=1")
     project.api.wait_for_calls(4)
-    fragile.kill()
+    fragile_server.kill()
 
     result = finish(run, timeout=20).expect(1)
     said = [line for line in log.read_text().splitlines() if " ERROR: " in line]
@@ -206,18 +196,18 @@ def test_a_database_that_is_away_too_long_stops_the_run_and_the_next_one_buys_no
     assert PASSWORD not in result.text + log.read_text()
     assert len(project.api.calls) < 11
 
-    fragile.start()
+    fragile_server.start()
     project.crawl().expect(0)
     assert project.rows() == expected_rows(KOLS)
     assert set(project.bought().values()) == {1}
 
 
-def test_killed_connections_are_ridden_through(make_project: MakeProject, own_mariadb: MariaDB) -> None:
-    project = make_project(KOLS, db_url=own_mariadb.url, latency=0.05)
+def test_killed_connections_are_ridden_through(make_project: MakeProject, fragile_server: FragileServer) -> None:
+    project = make_project(KOLS, db_url=fragile_server.url, latency=0.05)
     run, log = start_logged(project, *STATS)
     for calls in (2, 5, 8):
         project.api.wait_for_calls(calls)
-        own_mariadb.kill_sessions()
+        fragile_server.kill_sessions()
 
     finish(run).expect(0)
     assert logged_stats(log)["db/batches"] > 1
@@ -226,11 +216,13 @@ def test_killed_connections_are_ridden_through(make_project: MakeProject, own_ma
     assert logged_stats(log)["db/retries"] >= 1
 
 
-def test_one_ctrl_c_while_the_database_is_away_ends_the_run_soon(make_project: MakeProject, fragile: MariaDB) -> None:
-    project = make_project(KOLS, db_url=fragile.url, latency=0.1)
+def test_one_ctrl_c_while_the_database_is_away_ends_the_run_soon(
+    make_project: MakeProject, fragile_server: FragileServer
+) -> None:
+    project = make_project(KOLS, db_url=fragile_server.url, latency=0.1)
     run, log = start_logged(project)
     project.api.wait_for_calls(4)
-    fragile.kill()
+    fragile_server.kill()
     wait_for_text(log, "the database is away")
 
     run.send_signal(signal.SIGINT)
@@ -238,18 +230,18 @@ def test_one_ctrl_c_while_the_database_is_away_ends_the_run_soon(make_project: M
     assert result.code in {1, 130}, result.text  # interrupted, and without a database
     assert "Traceback" not in result.text + log.read_text()
 
-    fragile.start()
+    fragile_server.start()
     project.crawl().expect(0)
     assert project.rows() == expected_rows(KOLS)
     assert set(project.bought().values()) == {1}
 
 
+@pytest.mark.sqlite_only("another program locks its file")
 def test_a_sqlite_file_that_another_program_locks_is_waited_for_no_longer_than_asked(make_project: MakeProject) -> None:
     project = make_project(KOLS, latency=0.1)
     run, _ = start_logged(project, "-s", "KOL_DB_RETRY_SECS=0")
     project.api.wait_for_calls(4)
-    with closing(sqlite3.connect(project.db_url.removeprefix("sqlite:///"), timeout=5)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with project.locked():
         finish(run, timeout=10).expect(1)
 
     project.crawl().expect(0)
@@ -258,9 +250,9 @@ def test_a_sqlite_file_that_another_program_locks_is_waited_for_no_longer_than_a
 
 
 def test_a_target_table_dropped_in_mid_run_stops_it_and_a_replay_fills_the_new_one(
-    make_project: MakeProject, mariadb: MariaDB
+    make_project: MakeProject, server_url: str
 ) -> None:
-    project = make_project(KOLS, db_url=mariadb.url, latency=0.1)
+    project = make_project(KOLS, db_url=server_url, latency=0.1)
     run, log = start_logged(project)
     project.api.wait_for_calls(4)
     project.sql(f"DROP TABLE `{project.target}`")
@@ -281,13 +273,12 @@ def test_a_target_table_dropped_in_mid_run_stops_it_and_a_replay_fills_the_new_o
 # --- a slow database, small batches -----------------------------------------------------------------------------
 
 
-def test_pages_are_held_back_while_the_database_is_slow(make_project: MakeProject, mariadb: MariaDB) -> None:
+def test_pages_are_held_back_while_the_database_is_slow(make_project: MakeProject, server_url: str, hold: Hold) -> None:
     kols = {f"kol{number}": 800 for number in range(12)}  # 48 pages
-    project = make_project(kols, db_url=mariadb.url, latency=0.02)
+    project = make_project(kols, db_url=server_url, latency=0.02)
     run = project.start_crawl("-s", "KOL_FLUSH_ROWS=200", "-s", "KOL_FLUSH_SECS=0.05")
-    with closing(mariadb.connect()) as root, root.cursor() as cursor:
-        project.api.wait_for_calls(1)
-        cursor.execute(f"LOCK TABLES `{project.target}` WRITE")
+    project.api.wait_for_calls(1)
+    with hold(project):
         at_lock = len(project.api.calls)
         time.sleep(1)
         held_at = len(project.api.calls)
@@ -371,48 +362,66 @@ def _without_source(project: Project) -> None:
 
 
 def _without_handles(project: Project) -> None:
-    project.sql(f"ALTER TABLE `{project.source}` RENAME COLUMN user_name TO handle")
+    to = "" if project.dialect == "doris" else "TO "
+    project.sql(f"ALTER TABLE `{project.source}` RENAME COLUMN user_name {to}handle")
 
 
 def _with_wrong_password(project: Project) -> None:
-    project.db_url = project.db_url.replace("@127", "x@127")
+    user, at, server = project.db_url.rpartition("@")
+    colon = "" if ":" in user.partition("//")[2] else ":"
+    project.db_url = f"{user}{colon}x{at}{server}"
 
 
 def _with_nobody_there(project: Project) -> None:
-    project.db_url = "mysql://kol:" + quote(PASSWORD, safe="") + "@127.0.0.1:9/kol"
+    project.db_url = f"{project.dialect}://kol:{quote(PASSWORD, safe='')}@127.0.0.1:9/kol"
 
 
 def _with_unknown_database(project: Project) -> None:
     project.db_url += "_archive"
 
 
-def _without_file(project: Project) -> None:
-    project.db_url = f"sqlite:///{project.folder / 'typo.db'}"
+def a_quoted(name: str) -> str:
+    return f'["`]{name}["`]'
 
 
-FAULTS: list[tuple[str, Callable[[Project], None], str]] = [
-    ("sqlite", _without_target, "there is no table twitter_kol_all: run `scrapy initdb`"),
-    ("sqlite", _without_source, "there is no table twitter_kol: run `scrapy initdb`"),
-    ("sqlite", _without_handles, 'lacks user_name; add with: ALTER TABLE "twitter_kol" ADD COLUMN "user_name"'),
-    ("sqlite", _without_file, "run `scrapy initdb`"),
-    ("mariadb", _with_wrong_password, "Access denied"),
-    ("mariadb", _with_nobody_there, "127.0.0.1:9"),
-    ("mariadb", _with_unknown_database, "kol_archive"),
+FAULTS: list[tuple[bool, Callable[[Project], None], str]] = [
+    (False, _without_target, "there is no table TARGET: run `scrapy initdb`"),
+    (False, _without_source, "there is no table SOURCE: run `scrapy initdb`"),
+    (
+        False,
+        _without_handles,
+        f"lacks user_name; add with: ALTER TABLE {a_quoted('SOURCE')} ADD COLUMN {a_quoted('user_name')}",
+    ),
+    (True, _with_wrong_password, "Access denied"),
+    (True, _with_nobody_there, "127.0.0.1:9"),
+    (True, _with_unknown_database, "_archive"),
 ]
+"""Does it need a server, what is wrong, and a pattern of what is told."""
 
 
 def test_what_is_wrong_with_the_database_is_told_in_one_line_before_the_first_call(
-    make_project: MakeProject, mariadb: MariaDB
+    make_project: MakeProject, server_url: str
 ) -> None:
     # All at once, because each takes a second.
     runs = []
-    for dialect, spoil, told in FAULTS:
-        project = make_project({"BTC": 3}, db_url=mariadb.url if dialect == "mariadb" else "")
+    for on_server, spoil, told in FAULTS:
+        project = make_project({"BTC": 3}, db_url=server_url if on_server else "")
         spoil(project)
+        told = told.replace("TARGET", project.target).replace("SOURCE", project.source)  # noqa: PLW2901
         runs.append((project, project.start_crawl(), told))
     for project, run, told in runs:
         result = finish(run).expect(1)
-        assert told in _only_line(project, result.err)
+        assert re.search(told, _only_line(project, result.err))
         assert result.out == ""
         assert project.api.calls == []
-    assert not (runs[3][0].folder / "typo.db").exists()
+
+
+@pytest.mark.sqlite_only("its file may be missing")
+def test_a_file_that_is_missing_is_told_in_one_line_and_not_made(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 3})
+    project.db_url = f"sqlite:///{project.folder / 'typo.db'}"
+    result = project.crawl().expect(1)
+    assert "run `scrapy initdb`" in _only_line(project, result.err)
+    assert result.out == ""
+    assert project.api.calls == []
+    assert not (project.folder / "typo.db").exists()

@@ -53,6 +53,7 @@ def test_a_full_disk_stops_the_run_and_after_room_is_made_it_goes_on(make_projec
         project.scrapy("kols", "kol01").expect(0)
 
 
+@pytest.mark.sqlite_only("its file is on the disk that is full")
 def test_a_table_on_a_full_disk_stops_the_run_and_its_pages_are_kept(make_project: MakeProject) -> None:
     project = make_project(KOLS)
     disk = project.folder / "disk"

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.doris_double import PASSWORD, DorisDouble, Fault
+from tests.e2e.databases import CHOSEN
 from tests.e2e.harness import (
     SMALL_BATCHES,
     Result,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Doris, MakeProject
     from tests.e2e.harness import Project
 
-WAYS = ("insert", "stream_load")
+WAYS = {"doris": ["insert"], "doris-stream": ["stream_load"]}.get(CHOSEN, ["insert", "stream_load"])
 KOLS = {f"kol{number:02}": (number * 137) % 460 for number in range(30)}
 ROW_LINE = re.compile(r"(\d[\d,]*) rows? of .* upserted in \d+ ms \((\d+) rows, [\d,]+ bytes, label \S+, txnId \S+, ")
 

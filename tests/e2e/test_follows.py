@@ -49,7 +49,7 @@ def test_a_list_with_a_damaged_page_says_nothing_of_who_is_lost(make_project: Ma
     project.crawl().expect(0)
     with project.store() as store:
         store.execute("UPDATE page SET body = x'00' WHERE handle = 'alpha' AND number = 2")
-    project.follows = "twitter_kol_follows"
+    project.follows = f"{project.target}_follows"
     project.init([])
 
     project.crawl("-a", "replay=all").expect(3)
@@ -71,10 +71,10 @@ def test_a_follows_table_switched_on_later_is_filled_from_the_cache(make_project
     project.crawl().expect(0)
     calls = len(project.api.calls)
 
-    for name in ("twitter_kol_follows", "another"):
+    for name in (f"{project.target}_follows", f"{project.target}_another"):
         project.follows = name
         assert "run `scrapy initdb --follows`" in project.crawl().expect(1).err
-        project.scrapy("initdb", "--follows").expect(0)
+        project.scrapy("initdb", "--follows", *ONE_NODE[project.dialect == "doris"]).expect(0)
         assert "4 complete" in project.crawl().expect(0).out
         assert follows(project) == expected_follows(project)
         assert crawls(project) == expected_crawls(project)
@@ -108,9 +108,9 @@ def test_initdb_says_what_to_set_and_a_table_that_will_not_do_stops_the_run(
     make_project: MakeProject, db_url: str
 ) -> None:
     project = make_project({"alpha": 5}, db_url=db_url)
-    if db_url:
+    if project.dialect != "sqlite":
         project.follows = f"{project.target}_follows"
-        named = project.scrapy("initdb", "--follows", *ONE_NODE[project.db_url.startswith("doris")]).expect(0).out
+        named = project.scrapy("initdb", "--follows", *ONE_NODE[project.dialect == "doris"]).expect(0).out
         assert f"{project.follows}_crawls: created" in named
     else:
         said = project.scrapy("initdb", "--follows").expect(0).out

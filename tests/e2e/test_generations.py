@@ -60,7 +60,7 @@ def test_a_retry_of_a_partial_list_buys_from_the_page_that_broke_it(make_project
     right = rows_of_pages(kols, first[:1]) | rows_of_pages(kols, project.api.calls, revision=1)
     assert project.rows() == right
 
-    project.sql("DELETE FROM twitter_kol_all")
+    project.empty()
     project.crawl("-a", "replay=all").expect(0)
     assert project.rows() == right
 
@@ -123,7 +123,7 @@ def test_a_dry_run_the_real_run_and_one_into_another_database_buy_each_page_once
     assert project.rows() == expected_rows(KOLS)
     assert project.ended() == dict.fromkeys(KOLS, "complete")
 
-    project.db_url = f"sqlite:///{project.folder / 'other.db'}"
+    project.take_another_database()
     project.init(KOLS)
     project.crawl().expect(0)
     assert pages_asked_for(project) == PAGES
@@ -168,8 +168,7 @@ def test_the_cap_on_calls_is_exact_retries_included(make_project: MakeProject) -
 
 def test_blank_repeated_and_impossible_handles_are_skipped_and_counted(make_project: MakeProject) -> None:
     project = make_project({"btc": 5, "ethereum": 5}, names=[])
-    for name in ("BTC", "@BTC", " btc ", "https://x.com/BTC", None, "", "  ", "ethereum", "no handle!"):
-        project.sql("INSERT INTO twitter_kol (user_name) VALUES (?)", name)
+    project.put_handles(("BTC", "@BTC", " btc ", "https://x.com/BTC", None, "", "  ", "ethereum", "no handle!"))
 
     result = project.crawl().expect(0)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kolspider.sandbox import Fault
+from tests.e2e.databases import choice
 from tests.e2e.harness import kill
 from tests.e2e.rounds import Rounds
 
@@ -25,7 +26,7 @@ AGAIN = ("-a", "refresh=6d", "-a", "incremental=1")
 
 # The others take half a minute: `make chaos` has them. What differs between them is in test_follows.py.
 @pytest.mark.parametrize(
-    "db_url", ["sqlite", "mariadb", "doris"] if "KOL_TEST_SEEDS" in os.environ else ["sqlite"], indirect=True
+    "db_url", choice("sqlite", *(["mariadb", "doris"] if "KOL_TEST_SEEDS" in os.environ else [])), indirect=True
 )
 def test_rounds_of_follows_unfollows_and_kills(make_project: MakeProject, db_url: str) -> None:
     # Given whole lists, read in a crawl that is killed
@@ -124,7 +125,7 @@ def test_a_replay_gives_the_whole_list_with_the_increments_on_top(make_project: 
     ]
     assert project.cached_generations("big") == {0, 1, 2}
 
-    project.db_url = f"sqlite:///{project.folder / 'other.db'}"
+    project.take_another_database()
     project.init(["big"])
     project.crawl("-a", "replay=all").expect(0)
 

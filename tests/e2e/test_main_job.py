@@ -33,7 +33,7 @@ def test_a_second_run_has_nothing_to_do(make_project: MakeProject, db_url: str) 
 def test_a_gzip_answer_is_cached_and_loaded(make_project: MakeProject) -> None:
     project = make_project({"BTC": 450}, gzip=True)
     project.crawl().expect(0)
-    project.sql("DELETE FROM twitter_kol_all")
+    project.empty()
     project.crawl("-s", "HTTPCACHE_IGNORE_MISSING=True", env={"KOL_API_KEY": ""}).expect(0)
     assert project.rows() == expected_rows({"BTC": 450})
     assert len(project.api.calls) == 3

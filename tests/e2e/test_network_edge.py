@@ -33,7 +33,6 @@ from tests.e2e.harness import (
     FAST,
     KEY,
     ROOT,
-    Project,
     Result,
     expected_rows,
     finish,
@@ -50,6 +49,8 @@ if TYPE_CHECKING:
 
     from kolspider.sandbox import Call
     from tests.e2e.conftest import MakeProject
+    from tests.e2e.databases import Chosen
+    from tests.e2e.harness import Project
 
     Program = tuple[str, ...]
 
@@ -75,16 +76,18 @@ class Crawl:
 class Crawls:
     """Starts crawls, each in a project of its own."""
 
-    def __init__(self, new_folder: Callable[[str], Path], stack: ExitStack) -> None:
+    def __init__(self, new_folder: Callable[[str], Path], chosen: Chosen, stack: ExitStack) -> None:
         self._new_folder = new_folder
+        self._chosen = chosen
         self._stack = stack
 
     def start(self, kols: Mapping[str, int], *words: str, program: Program = SCRAPY, **options: Any) -> Crawl:
         """The crawl command at work, in a new project whose sandbox has these options."""
         folder = self._new_folder("edge")
         api = self._stack.enter_context(Sandbox(kols, key=KEY, **options))
-        project = Project(folder, api, f"sqlite:///{folder / 'kol.db'}")
+        project = self._chosen.project(folder, api)
         project.init(kols)
+        self._stack.callback(project.drop_tables)
         return self.go_on(project, *words, program=program)
 
     def go_on(self, project: Project, *words: str, program: Program = SCRAPY) -> Crawl:
@@ -111,9 +114,9 @@ def end(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def crawls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crawls]:
+def crawls(tmp_path_factory: pytest.TempPathFactory, chosen: Chosen) -> Iterator[Crawls]:
     with ExitStack() as stack:
-        yield Crawls(tmp_path_factory.mktemp, stack)
+        yield Crawls(tmp_path_factory.mktemp, chosen, stack)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -86,15 +86,15 @@ def test_two_ctrl_c_end_at_once_and_only_what_was_in_flight_is_asked_for_again(m
 
 
 def test_a_job_finishes_the_kols_it_chose_and_no_others(make_project: MakeProject) -> None:
-    kols = {"alpha": 450, "beta": 201, "gamma": 5, "delta": 5}
+    kols = {"alpha": 450, "beta": 201, "gamma": 5, "omega": 5}
     project = make_project(kols)
     folder = project.folder / "jobs" / "a"
     job = ("-a", "limit=3", "-s", f"JOBDIR={folder}")
 
     project.crawl(*job, "-a", "max_calls=1").expect(1)
     project.crawl("-a", "kols=beta").expect(0)
-    project.sql("INSERT INTO twitter_kol (id, user_name) VALUES (-1, 'later')")
-    project.api.follow("later", 5)
+    put_first(project, "aardvark")
+    project.api.follow("aardvark", 5)
     refused = project.crawl("-a", "limit=2", "-s", f"JOBDIR={folder}").expect(2)
     assert "limit" in the_line(refused)
     result = project.crawl(*job).expect(0)
@@ -108,20 +108,29 @@ def test_a_job_finishes_the_kols_it_chose_and_no_others(make_project: MakeProjec
 
 
 def test_batches_take_kols_begun_first_then_new_ones_and_failed_ones_last(make_project: MakeProject) -> None:
-    kols = {"bad": 5, "gone": 5, "alpha": 5, "begun": 450, "beta": 201}
+    kols = {"bad": 5, "gone": 5, "good": 5, "jumped": 450, "last": 201}  # in this order by id, and by name
     faults = {"bad": Fault("bad_request", times=None), "gone": Fault("not_found", times=None)}
     project = make_project(kols, faults=faults)
-    project.crawl("-a", "kols=begun", "-a", "max_calls=1").expect(1)
+    project.crawl("-a", "kols=jumped", "-a", "max_calls=1").expect(1)
     batches = []
     for code in (3, 0, 3):
         project.api.clear_calls()
         project.crawl("-a", "limit=2", "-s", "CONCURRENT_REQUESTS=1").expect(code)
         batches.append(list(calls_by_kol(project)))
-    assert batches == [["begun", "bad"], ["gone", "alpha"], ["beta", "bad"]]
+    assert batches == [["jumped", "bad"], ["gone", "good"], ["last", "bad"]]
     assert project.ended() == dict.fromkeys(kols, "complete") | {"bad": "failed", "gone": "not_found"}
 
 
 KOLS = {"hangs": 700} | {f"kol{number}": 650 for number in range(9)}
+
+
+def put_first(project: Project, kol: str) -> None:
+    """A KOL before all others of the source, which stand in the order of their names, too."""
+    if project.dialect == "mysql":  # where ids begin with 1
+        project.sql(f"UPDATE `{project.source}` SET id = id + 1 ORDER BY id DESC")
+    ids = {"sqlite": "-1", "mysql": "1"}
+    columns, values = ("id, ", f"{ids[project.dialect]}, ") if project.dialect in ids else ("", "")
+    project.sql(f"INSERT INTO `{project.source}` ({columns}user_name) VALUES ({values}'{kol}')")
 
 
 def start_until_an_answer_does_not_come(project: Project, timeout: float) -> Popen[str]:

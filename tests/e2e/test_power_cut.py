@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 KOLS = {"alpha": 410, "beta": 230, "gamma": 0, "delta": 200}
 
 
+@pytest.mark.sqlite_only("its file is on the disk whose power is cut")
 def test_a_power_cut_at_any_moment_costs_at_most_the_pages_in_flight(make_project: MakeProject) -> None:
     need_strace()
     project = make_project(KOLS, unusable=True)

@@ -190,7 +190,7 @@ def test_an_estimate_needs_the_source_table_but_in_the_sandbox_where_it_writes_n
     make_project: MakeProject,
 ) -> None:
     project = make_project({"BTC": 3})
-    project.sql("DROP TABLE twitter_kol")
+    project.sql(f"DROP TABLE `{project.source}`")
     words = ("-a", "estimate=1", "-a", "max_calls=30", "-a", "limit=5")
     sandbox = project.start_crawl("-a", "sandbox=1", *words)  # beside the other: each takes a second
     told = project.crawl(*words).expect(1)

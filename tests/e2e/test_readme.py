@@ -7,6 +7,8 @@ import shlex
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from kolspider.arguments import Arguments
 from kolspider.config import PROJECT_DIR
 from kolspider.db import open_database
@@ -46,6 +48,7 @@ def shape(line: str, home: Path) -> str:
     return re.sub(r" +[\d,]+(?=  TIME)", " BYTES", line)
 
 
+@pytest.mark.sqlite_only("the READMEs show the commands with the database that needs no server")
 def test_each_command_prints_what_the_readme_says(make_project: MakeProject) -> None:
     project = make_project(SAMPLE_KOLS)
     home = Home.of(project, {"KOL_API_KEY": KEY, "KOL_API_URL": project.api.url, "DOWNLOAD_DELAY": "0"})

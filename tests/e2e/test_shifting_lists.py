@@ -59,7 +59,7 @@ def test_a_list_that_changes_between_two_pages_loses_nobody_who_was_in_it_throug
     in_pages = set().union(*seen.values(), before["expired"][:READ])
     assert project.rows() == {id_: possible[id_] for id_ in in_pages}
     # nobody twice,
-    assert project.sql("SELECT count(*) FROM twitter_kol_all") == [(len(in_pages),)]
+    assert project.sql(f"SELECT count(*) FROM `{project.target}`") == [(len(in_pages),)]
     records = project.records()
     assert {kol: records[kol].users for kol in kols} == {kol: len(ids) for kol, ids in seen.items()}
     # and each list is whole and was paid for once, but for the page that was in flight;

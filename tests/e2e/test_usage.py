@@ -8,6 +8,8 @@ import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+import pytest
+
 from kolspider.arguments import Arguments
 from tests.e2e.harness import FAST, KEY, Home, expected_rows, finish
 
@@ -173,14 +175,15 @@ def test_the_command_line_beats_the_environment_which_beats_dotenv(make_project:
         {
             "KOL_API_KEY": f'"{KEY}"  # quoted, with a comment',
             "KOL_API_URL": project.api.url,
-            "KOL_SOURCE_TABLE": "from_dotenv",
+            "KOL_SOURCE_TABLE": f"{project.source}_dotenv",
             "KOL_TARGET_TABLE": "not_this_one",
             "KOL_DB_URL": "sqlite:///not_this_one.db",
             "DOWNLOAD_DELAY": "60",
         },
     )
-    home.env = {"KOL_TARGET_TABLE": "from_environment", "KOL_DB_URL": "sqlite:///not_this_one_either.db"}
-    home.source, home.target = "from_dotenv", "from_environment"
+    home.source, home.target = f"{project.source}_dotenv", f"{project.target}_environment"
+    home.env = {"KOL_TARGET_TABLE": home.target, "KOL_DB_URL": "sqlite:///not_this_one_either.db"}
+    home.env |= project.loading
     home.init(["BTC"])
 
     home.crawl("-s", f"KOL_DB_URL={project.db_url}").expect(0)
@@ -191,6 +194,7 @@ def test_the_command_line_beats_the_environment_which_beats_dotenv(make_project:
     assert [path.name for path in home.root.glob("*.db")] == []
 
 
+@pytest.mark.sqlite_only("the path of its file may be relative")
 def test_relative_paths_start_at_scrapy_cfg_wherever_the_command_is_run(make_project: MakeProject) -> None:
     project = make_project({"BTC": 3})
     home = Home.of(project, {"KOL_API_KEY": KEY, "KOL_API_URL": project.api.url, "KOL_DB_URL": "sqlite:///here.db"})

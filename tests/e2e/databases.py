@@ -1,0 +1,64 @@
+"""On which database the tests run that choose none themselves: KOL_TEST_DB, see CHOICES. Without it SQLite, and the
+tests of `db_url` on three."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.harness import Project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kolspider.sandbox import Sandbox
+
+__all__ = ["CHOSEN", "ON_DORIS", "Chosen", "choice", "not_on_this"]
+
+CHOICES = ("sqlite", "mariadb", "doris", "doris-stream")
+"""doris is a real one where KOL_TEST_DORIS_URL names it, else the double; doris-stream is the same by Stream Load."""
+CHOSEN = os.environ.get("KOL_TEST_DB", "")
+ON_DORIS = CHOSEN.startswith("doris")
+
+if CHOSEN and CHOSEN not in CHOICES:
+    raise pytest.UsageError(f"KOL_TEST_DB={CHOSEN}: must be one of {', '.join(CHOICES)}")
+
+
+def choice(*databases: str) -> list[str]:
+    """For a test that runs on several: these, or the one that KOL_TEST_DB names."""
+    return [CHOSEN] if CHOSEN else list(databases)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What KOL_TEST_DB names."""
+
+    url: str = ""
+    """Empty: a SQLite file for each project."""
+    loading: dict[str, dict[str, str]] = field(default_factory=dict)
+    """URL of a database to settings: how rows get in."""
+
+    def project(self, folder: Path, api: Sandbox, url: str = "") -> Project:
+        """A project here, or at this URL of another server; its tables are not there yet."""
+        url = url or self.url
+        project = Project(folder, api, url or f"sqlite:///{folder / 'kol.db'}")
+        if url:
+            project.take_new_tables()
+        project.loading = self.loading.get(url, {})
+        return project
+
+
+def not_on_this(item: pytest.Item) -> str:
+    """Why a test says nothing of the database that is chosen; empty: it does."""
+    about = item.get_closest_marker("sqlite_only")
+    fixtures = set(getattr(item, "fixturenames", ()))
+    if about and CHOSEN not in {"", "sqlite"}:
+        return f"about SQLite: {about.args[0]}"
+    if fixtures & {"mariadb", "own_mariadb"} and CHOSEN not in {"", "mariadb"}:
+        return "about MariaDB"
+    if fixtures & {"doris", "doris_double"} and CHOSEN and not ON_DORIS:
+        return "about Doris"
+    return ""
