@@ -20,7 +20,7 @@ def emptied(empty: Sequence[str], kols: Kols, pages: Pages) -> str:
     lists = kols.count_loaded() if empty else 0
     if not lists:
         return ""
-    mend = "-a replay=all` fills it from the cache, without a call"
+    mend = "-a replay=all` fills it with what the cache holds, without a call"
     if not len(pages):
         mend = "-a refresh=0s` buys the lists anew: the cache holds no page of them"
     return (

@@ -181,7 +181,7 @@ def _table(what: str, rows: Sequence[FollowSeen | FollowLost | Shared]) -> Itera
         "lost": ("KOL", "account", "followers", "first seen (UTC)", "last seen (UTC)", "missed since (UTC)", "name"),
         "top": ("KOLs", "account", "followers", "newest follow (UTC)", "name"),
     }[what]
-    yield from in_columns(heads, list(map(_cells, rows)), numbers=("KOLs", "followers"))
+    yield from in_columns(heads, map(_cells, rows), numbers=("KOLs", "followers"))
 
 
 def _cells(row: FollowSeen | FollowLost | Shared) -> tuple[str, ...]:

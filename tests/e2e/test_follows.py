@@ -83,7 +83,7 @@ def test_a_follows_table_switched_on_later_is_filled_from_the_cache(make_project
     # and one that is made anew is noticed, before a crawl that has nothing to do, and filled from the cache
     project.sql("DROP TABLE another_crawls")
     missing = "another_crawls is empty, though 3 lists were loaded, so what is told of who is new or lost is wrong: "
-    mend = "`scrapy crawl followings -a replay=all` fills it from the cache, without a call"
+    mend = "`scrapy crawl followings -a replay=all` fills it with what the cache holds, without a call"
     assert f"  note: {missing}{mend}\n" in project.look("initdb", "--follows").expect(0).out
     told = project.look("follows", "new").expect(0)
     assert (told.out, told.err) == ("", f"kolspider: {missing}{mend}\n")
