@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import sys
 import time
-from typing import TYPE_CHECKING
+from itertools import chain
+from tempfile import SpooledTemporaryFile
+from types import SimpleNamespace
+from typing import IO, TYPE_CHECKING
 
 from kolspider.arguments import age
 from kolspider.command import ProjectCommand, handle_of
@@ -18,13 +22,15 @@ from kolspider.follows import moment
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kolspider.config import Config
     from kolspider.db import Database
 
 _ANSWER_SECS = 600
 _TOP = 100
+_IN_MEMORY = 1_000_000
+"""Characters of the answer; more of them are in a temporary file."""
 
 
 class Command(ProjectCommand):
@@ -73,19 +79,22 @@ class Command(ProjectCommand):
         try:
             _check_tables(database, config)
             follows = Follows(database, config.follows_table, config.target_table)
-            found: Sequence[FollowSeen | Shared]
+            found: Iterable[FollowSeen | Shared]
             if what == "top":
                 found = follows.top(least=least, new_since=new_since, limit=limit)
             else:
                 found = (follows.new if what == "new" else follows.lost)(since=since, kol=kol)
+            if opts.json:
+                lines = _json(found)
+            elif opts.csv:
+                lines = _csv((Shared if what == "top" else FollowSeen)._fields, found)
+            else:
+                lines = _table(what, found)
+            written = _spooled(lines)
         except database.errors as error:
             raise StopRun(database.explain(error)) from None
-        if opts.json:
-            print(json.dumps([row._asdict() for row in found], indent=2, ensure_ascii=False))
-        elif opts.csv:
-            _write_csv((Shared if what == "top" else FollowSeen)._fields, found)
-        else:
-            print("\n".join(_table(what, found)))
+        with written:
+            shutil.copyfileobj(written, sys.stdout)
 
 
 _OF = {"--since": ("new", "lost"), "--kol": ("new", "lost"), "--min": ("top",), "--new-in": ("top",),
@@ -124,21 +133,46 @@ def _number(option: str, typed: str | None, default: int) -> int:
     return int(typed)
 
 
-def _write_csv(names: Sequence[str], rows: Sequence[FollowSeen | Shared]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(rows)
+def _spooled(lines: Iterable[str]) -> IO[str]:
+    """All of it, for a reader who may be slow and must not keep the database waiting, nor get the half of it."""
+    written = SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", newline="")  # noqa: SIM115 - the caller closes it
+    try:
+        written.writelines(f"{line}\n" for line in lines)
+        written.seek(0)
+    except BaseException:
+        written.close()
+        raise
+    return written
 
 
-def _table(what: str, rows: Sequence[FollowSeen | Shared]) -> Iterator[str]:
-    if not rows:
+def _json(rows: Iterable[FollowSeen | Shared]) -> Iterator[str]:
+    """What json.dumps would make of the whole list."""
+    before = ""
+    for row in rows:
+        yield before or "["
+        before = "  " + json.dumps(row._asdict(), indent=2, ensure_ascii=False).replace("\n", "\n  ") + ","
+    yield f"{before.removesuffix(',')}\n]" if before else "[]"
+
+
+def _csv(names: Sequence[str], rows: Iterable[FollowSeen | Shared]) -> Iterator[str]:
+    lines: list[str] = []
+    write = csv.writer(SimpleNamespace(write=lines.append), lineterminator="").writerow
+    for row in chain([names], rows):
+        write(row)
+        yield lines.pop()
+
+
+def _table(what: str, found: Iterable[FollowSeen | Shared]) -> Iterator[str]:
+    rows = iter(found)
+    first = next(rows, None)
+    if first is None:
         yield _NOTHING[what]
         return
     if what == "top":
         yield f"{'KOLs':>6}  {'account':<20} {'followers':>14}  {'newest follow (UTC)':<19}  name"
     else:
         yield f"{'KOL':<16} {'account':<20} {'followers':>14}  {'first seen (UTC)':<19}  {'last seen (UTC)':<19}  name"
-    for row in rows:
+    for row in chain([first], rows):
         account = f"{_plain(row.user_name) or row.user_id:<20} {_count(row.followers)}"
         if isinstance(row, Shared):
             yield f"{row.kols:>6,}  {account}  {row.newest}  {_plain(row.name)}".rstrip()

@@ -162,7 +162,10 @@ class MysqlDatabase(Database):
         return ""
 
     def query(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        return self._select(sql.replace("%", "%%").replace("?", "%s"), tuple(values)) if values else self._select(sql)
+        return self._select(*_bound(sql, values))
+
+    def stream(self, sql: str, values: Sequence[object] = ()) -> Generator[tuple[Any, ...], None, None]:
+        return self._stream(*_bound(sql, values))
 
     def _span_definitions(self, span: Span, aggregates: tuple[str, str] = ("", "")) -> str:
         keys = [f"  {self.identifier(name)} {_KEY_TYPES[name]} NOT NULL" for name in span.keys]
@@ -278,6 +281,11 @@ class MysqlDatabase(Database):
         if code == 0:
             return "the connection is lost"
         return f"{exc.args[1]} ({code})" if code is not None and len(exc.args) > 1 else str(exc)
+
+
+def _bound(sql: str, values: Sequence[object]) -> tuple[str, tuple[object, ...] | None]:
+    """As PyMySQL wants them: it binds with Python's `%`."""
+    return (sql.replace("%", "%%").replace("?", "%s"), tuple(values)) if values else (sql, None)
 
 
 def _finish(connection: Connection, cursor: Any) -> None:
