@@ -29,8 +29,8 @@ _FIRST_WHOLE = "COALESCE(c.`first_whole`, '9999-12-31 00:00:00')"
 """True for no follow of a KOL that was never read whole; not false for NULL, see _follow_after_follow."""
 _CANDIDATES = 3
 """For each that is asked for."""
-_MOST_CANDIDATES = 999
-"""MariaDB looks up a longer list of values in a table that it makes of it."""
+_MOST_CANDIDATES = 5_000
+"""They are values of a statement, of which Doris takes 10,000 (expr_children_limit) and SQLite 32,766."""
 
 
 class FollowSeen(NamedTuple):
