@@ -156,10 +156,10 @@ def _json(rows: Iterable[FollowSeen | Shared]) -> Iterator[str]:
 
 def _csv(names: Sequence[str], rows: Iterable[FollowSeen | Shared]) -> Iterator[str]:
     lines: list[str] = []
-    write = csv.writer(SimpleNamespace(write=lines.append), lineterminator="").writerow
+    write = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\n").writerow
     for row in chain([names], rows):
         write(row)
-        yield lines.pop()
+        yield lines.pop().removesuffix("\n")
 
 
 def _table(what: str, found: Iterable[FollowSeen | Shared]) -> Iterator[str]:
