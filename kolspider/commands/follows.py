@@ -137,7 +137,8 @@ def _spooled(lines: Iterable[str]) -> IO[str]:
     """All of it, for a reader who may be slow and must not keep the database waiting, nor get the half of it."""
     written = SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", newline="")  # noqa: SIM115 - the caller closes it
     try:
-        written.writelines(f"{line}\n" for line in lines)
+        for line in lines:  # writelines would look at the size at its end
+            written.write(f"{line}\n")
         written.seek(0)
     except BaseException:
         written.close()
