@@ -12,7 +12,7 @@ from kolspider.errors import WrongUsage
 from kolspider.items import COLUMNS, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from kolspider.db.spans import Span
 
@@ -155,6 +155,13 @@ class Database(ABC):
     @abstractmethod
     def query(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """The rows of a SELECT in SQL that every dialect knows, with `?` for each value."""
+
+    @abstractmethod
+    def stream(self, sql: str, values: Sequence[object] = ()) -> Generator[tuple[Any, ...], None, None]:
+        """The same, as they come, however many.
+
+        Nothing else may be asked of this object until the generator is exhausted or closed.
+        """
 
     @abstractmethod
     def _insert_handles(self, table: str, handles: Sequence[str]) -> None: ...

@@ -37,7 +37,11 @@ SPAN_FOLLOWS = Span(
     FOLLOWS[2],
     FOLLOWS[3],
     spread_by="user_id",  # so that Doris counts the KOLs of an account where its rows are
-    indexes=(("first_seen",), ("kol_user_name", "last_seen", "first_seen"), ("user_id", "last_seen", "first_seen")),
+    indexes=(
+        ("first_seen", "last_seen"),
+        ("kol_user_name", "last_seen", "first_seen"),
+        ("user_id", "last_seen", "first_seen"),
+    ),
 )
 """Indexed for what is new, what is lost, and what most KOLs follow (db/follows.py), each without the table's rows."""
 SPAN_CRAWLS = Span(CRAWLS[:1], CRAWLS[1], CRAWLS[2], spread_by="kol_user_name")
