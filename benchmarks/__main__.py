@@ -1,9 +1,10 @@
 """kolspider beside its peers, on the same input, alternating, with the rows checked.
 
-    make bench                                            all of it, about 20 minutes; writes RESULTS.md
+    make bench                                            all of it, about 35 minutes; writes RESULTS.md
     .venv/bin/python -m benchmarks --quick                small and once, to try; prints only
     .venv/bin/python -m benchmarks --only ours,plain      contestants whose name has one of these words; prints only
     .venv/bin/python -m benchmarks --only flat            the measures of flat.py alone
+    .venv/bin/python -m benchmarks --only follows         `scrapy follows` on 10 million follows; wants 8 GB of disk
     .venv/bin/python -m benchmarks --profile out.prof     our replay into SQLite under cProfile; --profile-live likewise
 
 The peers are in peers/, written as their users would write them; who runs how is in contestants.py.
@@ -24,9 +25,10 @@ from benchmarks.api import serve
 from benchmarks.contestants import Contestant, Stage, contestants
 from benchmarks.databases import MariaDB, doris_double
 from benchmarks.flat import cache_per_user, many_kols, operations, reload_many
+from benchmarks.follows import POOL, follows
 from benchmarks.inputs import build
 from benchmarks.measure import machine
-from benchmarks.report import flat_table, heading, race_table, reach_table
+from benchmarks.report import flat_table, follows_table, heading, race_table, reach_table
 
 if TYPE_CHECKING:
     from benchmarks.inputs import Input
@@ -81,6 +83,11 @@ def measure_all(stage: Stage, arguments: argparse.Namespace) -> str:
         parts += ["## Side by side\n", race_table(costs), "## Reach\n", reach_table(costs, stage.input, size)]
     if not only or "flat" in only:
         parts += ["## Flat\n", flat(stage, quick=arguments.quick)]
+    if not only or "follows" in only:
+        (folder := stage.folder / "follows").mkdir()
+        found = follows(folder, arguments.rounds, quick=arguments.quick)
+        shutil.rmtree(folder)
+        parts += ["## Who follows whom\n", follows_table(found, POOL, arguments.rounds)]
     return "\n".join(parts)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from benchmarks.inputs import Row
 
-__all__ = ["DorisTarget", "MariaDB", "SqliteFile", "Target", "doris_double"]
+__all__ = ["SOURCE", "TARGET", "DorisTarget", "MariaDB", "SqliteFile", "Target", "doris_double"]
 
 SOURCE, TARGET = "twitter_kol", "twitter_kol_all"
 _SELECT = f"SELECT {', '.join(f'`{column}`' for column in COLUMNS)} FROM {TARGET}"
@@ -111,7 +111,8 @@ def doris_double() -> Iterator[DorisTarget | None]:
 class MariaDB:
     """`with MariaDB() as server:` one with its own data directory and port, durable as it comes out of the box."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool: str = "256M") -> None:
+        self._pool = pool
         self._directory = Path(tempfile.mkdtemp(prefix="kol-bench-"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -139,7 +140,7 @@ class MariaDB:
                 f"--port={self._port}",
                 "--bind-address=127.0.0.1",
                 "--skip-name-resolve",
-                "--innodb-buffer-pool-size=256M",
+                f"--innodb-buffer-pool-size={self._pool}",
                 "--innodb-log-file-size=256M",
                 "--local-infile=ON",
                 "--character-set-server=utf8mb4",  # dlt creates a database of its own
@@ -195,14 +196,18 @@ class MariaDB:
             raise AssertionError(f"{count} rows, but {len(rows)} different ids")
         return rows
 
+    def root(self) -> pymysql.Connection:
+        """A connection that may load files."""
+        return self._connect(database=_DATABASE, local_infile=True)
+
     def _as_root(self, *statements: str) -> None:
         with closing(self._connect()) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
 
-    def _connect(self) -> pymysql.Connection:
+    def _connect(self, **more: Any) -> pymysql.Connection:
         return pymysql.connect(
-            unix_socket=str(self._directory / "sock"), user="root", charset="utf8mb4", autocommit=True
+            unix_socket=str(self._directory / "sock"), user="root", charset="utf8mb4", autocommit=True, **more
         )
 
     def _wait(self) -> None:

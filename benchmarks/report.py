@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from benchmarks.flat import Many, Operations, Reload
+    from benchmarks.follows import FollowsFound
     from benchmarks.inputs import Input
     from benchmarks.measure import Cost
 
-__all__ = ["flat_table", "heading", "race_table", "reach_table"]
+__all__ = ["flat_table", "follows_table", "heading", "race_table", "reach_table"]
 
 Costs = dict[str, list["Cost"]]
 OURS = "ours replay MariaDB"
@@ -100,6 +101,28 @@ def flat_table(many: Many, reload: Reload, operations: Operations) -> str:
 
 def _wall(costs: Mapping[str, Sequence[Cost]], name: str) -> float | None:
     return median(cost.wall for cost in costs[name]) if name in costs else None
+
+
+def follows_table(found: FollowsFound, pool: str, rounds: int) -> str:
+    """What the commands take, and a page."""
+    rows = [
+        (
+            f"`{command}`",
+            f"{asked['SQLite'].lines:,}",
+            *(f"{asked[name].wall:.1f}" for name in found.report),
+            f"{max(one.peak for one in asked.values()):.0f}",
+        )
+        for command, asked in found.asked.items()
+    ]
+    rows.append(("the report's queries", "", *(f"{found.report[name]:.1f}" for name in found.report), ""))
+    for what, took in (("known follows", found.again), ("new follows", found.new)):
+        rows.append((f"write a page of 200 {what}", "", *(f"{took[name]:.0f} ms" for name in found.report), ""))
+    told = (
+        f"{found.total:,} follows of {found.kols:,} KOLs, {found.accounts:,} accounts. `scrapy follows ... --csv` as a "
+        f"process, start-up included, both databases printing the same; best of {rounds}. MariaDB with a buffer pool "
+        f"of {pool}; SQLite as it is. Pages: medians, five to a transaction."
+    )
+    return f"{told}\n\n" + _table(("", "rows", *(f"{name} s" for name in found.report), "peak MB"), rows)
 
 
 def _ratio(costs: Costs, slower: str, faster: str, target: float) -> tuple[str, ...]:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from kolspider.items import Kol
 
-__all__ = ["HELP", "Arguments", "age"]
+__all__ = ["HELP", "Arguments", "age", "listed_kols"]
 
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _RETRIABLE = (State.PARTIAL, State.NOT_FOUND, State.FAILED)
 
 
@@ -36,6 +36,14 @@ def _flag(raw: str) -> bool:
     return _BOOLS[raw.lower()]
 
 
+def _week(raw: str) -> int:
+    if raw.lower() in _BOOLS:
+        return int(_BOOLS[raw.lower()])
+    if not re.fullmatch(r"[0-9]{1,3}", raw):
+        raise ValueError("is neither 1 nor 0, nor a week such as 2")
+    return int(raw)
+
+
 def _count(least: int) -> Callable[[str], int]:
     def count(raw: str) -> int:
         if not re.fullmatch(r"[0-9]{1,9}", raw) or int(raw) < least:
@@ -47,9 +55,9 @@ def _count(least: int) -> Callable[[str], int]:
 
 def age(raw: str) -> int:
     """Seconds. Raises ValueError."""
-    match = re.fullmatch(r"([0-9]{1,9})([smhd])", raw)
+    match = re.fullmatch(r"([0-9]{1,9})([smhdw])", raw)
     if not match:
-        raise ValueError("is not an age such as 30d (units: s, m, h, d)")
+        raise ValueError("is not an age such as 30d (units: s, m, h, d, w)")
     return int(match[1]) * _SECONDS[match[2]]
 
 
@@ -60,7 +68,8 @@ def _states(raw: str) -> frozenset[State]:
     return frozenset(State(name) for name in names)
 
 
-def _kols(raw: str) -> tuple[Kol, ...]:
+def listed_kols(raw: str) -> tuple[Kol, ...]:
+    """The KOLs of a list such as `BTC,@ethereum`, each once. Raises ValueError."""
     kols: dict[str, Kol] = {}
     for name in filter(str.strip, raw.split(",")):
         try:
@@ -98,12 +107,14 @@ class Arguments:
     limit: int | None = _argument(
         _count(1), None, "limit=50", "at most 50 KOLs: those begun first, then new ones, then failed ones"
     )
-    kols: tuple[Kol, ...] = _argument(_kols, (), "kols=BTC,ethereum", "these KOLs, whether in the source table or not")
+    kols: tuple[Kol, ...] = _argument(
+        listed_kols, (), "kols=BTC,ethereum", "these KOLs, whether in the source table or not"
+    )
     max_calls: int | None = _argument(
         _count(0), None, "max_calls=500", "never more than 500 API requests in this run, retries included"
     )
     refresh: int | None = _argument(
-        age, None, "refresh=30d", "fetch anew the KOLs that finished longer ago than that (s, m, h, d)"
+        age, None, "refresh=30d", "fetch anew the KOLs that finished longer ago than that (s, m, h, d, w)"
     )
     incremental: bool = _argument(
         _flag,
@@ -141,8 +152,11 @@ class Arguments:
         "test=1",
         "no API call, no write: check settings, database, tables, mapping, first 3 KOLs",
     )
-    sandbox: bool = _argument(
-        _flag, False, "sandbox=1", "the same job against the built-in sandbox API, apart from all real data"
+    sandbox: int = _argument(
+        _week,
+        0,
+        "sandbox=1",
+        "the same job against the built-in sandbox API, apart from all real data (2: as it is a week later)",
     )
     api_key: str = _argument(
         _key,

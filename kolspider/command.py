@@ -13,8 +13,10 @@ from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
 
 from kolspider.config import PROJECT_DIR, Config, point_at_sandbox
 from kolspider.db import open_database
+from kolspider.db.check import check_names
 from kolspider.errors import UserError, WrongUsage
 from kolspider.handles import HandleError, normalise
+from kolspider.output import standard_output, tell
 from kolspider.store.damage import is_damage, mark_damaged
 from kolspider.store.database import FILE_NAME, MENDS
 
@@ -58,12 +60,13 @@ class ProjectCommand(ScrapyCommand):
             config = Config.from_settings(self.settings)
             database = open_database(config.db_url, base=PROJECT_DIR, stream_load=config.stream_load)
             try:
-                self.work(config, database, args, opts)
+                check_names(database, config.source_table, config.target_table, config.follows_table)
+                with standard_output():
+                    self.work(config, database, args, opts)
             finally:
                 database.close()
         except UserError as error:
-            print(f"kolspider: {error}", file=sys.stderr)
-            self.exitcode = error.exit_code
+            self.exitcode = tell(error)
         except sqlite3.Error as error:
             if is_damage(error):
                 mark_damaged(config.cache_dir / FILE_NAME)

@@ -138,7 +138,7 @@ def point_at_sandbox(settings: BaseSettings) -> None:
         "KOL_DB_URL": f"sqlite:///{folder / 'sandbox.db'}",
         "KOL_SOURCE_TABLE": "twitter_kol",
         "KOL_TARGET_TABLE": "twitter_kol_all",
-        "KOL_FOLLOWS_TABLE": "twitter_kol_follows" if settings["KOL_FOLLOWS_TABLE"] else "",
+        "KOL_FOLLOWS_TABLE": "twitter_kol_follows",
         "KOL_API_PROVIDER": "twitterapi_io",
         "KOL_API_URL": "",
         "KOL_API_KEY": "sandbox-key",

@@ -63,7 +63,7 @@ def _source(arguments: Arguments, config: Config, database: Database) -> Iterato
         yield from database.handles(config.source_table)
     except database.errors as error:
         if not arguments.sandbox:
-            raise StopRun(f"{database.explain(error)}; check KOL_DB_URL, or wait until the database is up") from None
+            raise StopRun(f"{database.explain(error)}; {database.advice(error)}") from None
     if arguments.sandbox:
         from kolspider.sandbox import SAMPLE_KOLS  # noqa: PLC0415 - its HTTP server takes a quarter of a second
 

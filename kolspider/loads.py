@@ -72,7 +72,6 @@ class Loads:
         size = f"{counted(users, 'user')} in {counted(pages, 'page')} ({bought} bought)"
         if new is not None:
             size = f"{new:,} new of {size}, the rest is known"
-            self._note_savings(kol, pages, users)
         if state is State.FETCHED and not self._run.arguments.dry_run:
             self._whole[kol.handle] = f"KOL {kol.user_name}: complete, {size}"
         elif state is State.FETCHED:
@@ -82,17 +81,19 @@ class Loads:
             self._run.work.done[state] += 1
             logger.warning("KOL %s: %s, %s: %s", kol.user_name, state, reason, _WHAT_NEXT[state])
         with suppress(NotAsked), self._run.disk():
-            self._run.kols.end(kol.handle, state, reason, pages, users, bought=bought > 0, whole=new is None)
+            page_size = self._run.config.provider.page_size
+            self._run.kols.end(kol.handle, state, reason, pages, users, bought=bought > 0, page_size=page_size, new=new)
+            if new is not None:
+                self._note_savings(kol, pages, users)
             self._settle(kol.handle)
 
     def _note_savings(self, kol: Kol, pages: int, users: int) -> None:
-        """What reading the whole list again would have cost more, if it is as long as it was."""
-        with suppress(NotAsked), self._run.disk():
-            cost = self._run.forecast.cost
-            whole_pages, whole_users = self._run.kols.size(kol.handle)
-            self._run.count("incremental/lists")
-            self._run.count("incremental/calls_saved", max(whole_pages - pages, 0))
-            self._run.count("incremental/credits_saved", max(cost(whole_pages, whole_users) - cost(pages, users), 0))
+        """What reading the whole list would have cost more, as it is known now, the new ones in it."""
+        cost = self._run.forecast.cost
+        whole_pages, whole_users = self._run.kols.size(kol.handle)
+        self._run.count("incremental/lists")
+        self._run.count("incremental/calls_saved", max(whole_pages - pages, 0))
+        self._run.count("incremental/credits_saved", max(cost(whole_pages, whole_users) - cost(pages, users), 0))
 
     def list_had_ended(self, kol: Kol) -> None:
         """The list ended in an earlier run: it may be done already, or will be when its pages are committed."""

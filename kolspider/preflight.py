@@ -8,13 +8,15 @@ import time
 from typing import TYPE_CHECKING
 
 from kolspider.db.check import check_follows, check_source, check_target, warnings
+from kolspider.db.spans import empty_tables
+from kolspider.emptied import emptied
 from kolspider.errors import StopRun, UserError
 from kolspider.fitting import Fitter
 from kolspider.items import Row
 from kolspider.mapping import Mapper
 from kolspider.store.database import connect_to_read, empty_in_memory
 from kolspider.store.pages import Pages
-from kolspider.store.reading import target_label
+from kolspider.store.reading import open_to_read, target_label
 from kolspider.store.selection import Selection
 
 if TYPE_CHECKING:
@@ -56,6 +58,10 @@ def preflight(arguments: Arguments, config: Config, database: Database) -> int:
                 what = "follows"
                 check_follows(database, config.follows_table)
                 _say(True, "follows", f"{config.follows_table}: {database.count(config.follows_table):,} rows")
+                empty = empty_tables(database, config.follows_table)
+                with open_to_read(config, database) as (kols, pages):
+                    if warning := emptied(empty, kols, pages):
+                        _say(True, "note", warning)
             what = "next"
             for line in _next_kols(arguments, config, database):
                 _say(True, "next", line)

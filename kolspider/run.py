@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from kolspider.db.check import check_follows, check_source, check_target, warnings
+from kolspider.db.spans import empty_tables
+from kolspider.emptied import emptied
 from kolspider.errors import NotAsked, StopRun
 from kolspider.history import History
 from kolspider.job import Job
@@ -130,16 +132,19 @@ class Run:
         self._select()
 
     def _check_tables(self) -> Table:
-        database = self.database
+        database, follows = self.database, self.config.follows_table
         try:
             database.connect()
             table = check_target(database, self.config.target_table)
-            check_follows(database, self.config.follows_table)
+            check_follows(database, follows)
+            empty = empty_tables(database, follows)
             if not (self.arguments.replay or self.arguments.kols):
                 check_source(database, self.config.source_table)
         except database.errors as error:
-            raise StopRun(f"{database.explain(error)}; check KOL_DB_URL, or wait until the database is up") from None
+            raise StopRun(f"{database.explain(error)}; {database.advice(error)}") from None
         for warning in warnings(table):
+            logger.warning(warning)
+        if self.arguments.replay != "all" and (warning := emptied(empty, self.kols, self.pages)):
             logger.warning(warning)
         return table
 

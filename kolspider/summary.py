@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kolspider.states import State
@@ -36,6 +37,7 @@ class Summary:
     troubled: Sequence[KolRecord]
     """The failed and partial ones of them, the first few."""
     stats: Mapping[str, Any]
+    seconds: float
     error: str
     """Why the run was stopped early; empty when it was not."""
     target: str
@@ -55,6 +57,7 @@ class Summary:
             states=run.kols.states_of_selected(),
             troubled=run.kols.selected_in((State.FAILED, State.PARTIAL), _SHOWN),
             stats=stats,
+            seconds=_seconds(stats),
             error=str(run.error or ""),
             target=target_label(run.config, run.database),
             credit_usd=run.config.credit_usd,
@@ -96,9 +99,9 @@ class Summary:
         yield _line(
             "API", f"{counted(self._count('api/calls'), 'call')}, about {self._credits:,} credits (${dollars:.2f})"
         )
-        if lists := self._count("incremental/lists"):
-            yield _line("saved", self._saved(lists))
-        yield _line("time", duration(float(self.stats.get("elapsed_time_seconds") or 0)))
+        if self._count("incremental/calls_saved"):
+            yield _line("saved", self._saved)
+        yield _line("time", duration(self.seconds))
         yield _line("table", self.target + (" (not written: dry run)" if self.dry_run else ""))
         for kol in self.troubled:
             yield _line(kol.state, f"{kol.user_name}: {kol.reason}")
@@ -157,7 +160,7 @@ class Summary:
             "error": self.error,
             "interrupted": self._interrupted,
             "started_at": _iso(self.stats.get("start_time")),
-            "seconds": round(float(self.stats.get("elapsed_time_seconds") or 0), 3),
+            "seconds": round(self.seconds, 3),
             "kols": dict(self._in_order()),
             "pages": {"bought": self._count("api/pages"), "from_cache": self._count("cache/hits")},
             "users": users,
@@ -167,7 +170,8 @@ class Summary:
             "saved": {
                 "lists": self._count("incremental/lists"),
                 "calls": self._count("incremental/calls_saved"),
-                "credits_estimated": self._count("incremental/credits_saved"),
+                "credits_estimated": self._credits_saved,
+                "dollars_estimated": round(self._credits_saved * self.credit_usd, 4),
             },
             "target": self.target,
             "troubled": [
@@ -177,9 +181,11 @@ class Summary:
         }
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
-    def _saved(self, lists: int) -> str:
-        """What the incremental lists would have cost in full, by their last whole reading."""
-        calls, credits_ = self._count("incremental/calls_saved"), self._count("incremental/credits_saved")
+    @property
+    def _saved(self) -> str:
+        """What the incremental lists would have cost more in full, as they are known now."""
+        calls, lists = self._count("incremental/calls_saved"), self._count("incremental/lists")
+        credits_ = self._credits_saved
         dollars = credits_ * self.credit_usd
         return (
             f"about {counted(calls, 'call')}, {credits_:,} credits (${dollars:.2f}) by {counted(lists, 'list')} "
@@ -230,6 +236,10 @@ class Summary:
     def _credits(self) -> int:
         return self._count("api/credits_estimated")
 
+    @property
+    def _credits_saved(self) -> int:
+        return self._count("incremental/credits_saved")
+
     def _count(self, name: str) -> int:
         return int(self.stats.get(f"kol/{name}", 0))
 
@@ -243,6 +253,14 @@ def _without_once(command: Sequence[str]) -> list[str]:
     pairs = zip(command[3::2], command[4::2], strict=False)
     kept = [word for pair in pairs if not pair[1].startswith(_ONCE) for word in pair]
     return [*command[:3], *kept]
+
+
+def _seconds(stats: Mapping[str, Any]) -> float:
+    """What the crawl took. Scrapy does not say it of one that was stopped for good."""
+    if (elapsed := stats.get("elapsed_time_seconds")) is not None:
+        return float(elapsed)
+    begun = stats.get("start_time")
+    return (datetime.now(tz=UTC) - begun).total_seconds() if begun else 0.0
 
 
 def _line(name: str, text: str) -> str:

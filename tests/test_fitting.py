@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kolspider.fitting import Fitter
 from kolspider.items import COLUMNS, Row
+from tests.wild import wildly
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ rows = st.builds(Row, st.just("7"), texts, texts, texts, texts, texts, texts, co
 
 
 @given(rows, st.dictionaries(st.sampled_from(COLUMNS), limits))
-@settings(deadline=None, max_examples=300)
+@wildly
 def test_every_row_fits_afterwards(row: Row, columns: dict[str, Column]) -> None:
     fitter = Fitter(columns)
     fitted = fitter.fit(row)

@@ -32,13 +32,28 @@ def know(
     store: sqlite3.Connection, handle: str, state: str, *, pages: int = 0, users: int = 0, generation: int = 0,
     restarts: int = 0,
 ) -> None:  # fmt: skip
-    """A KOL in the ledger; an ended one is in the target."""
+    """A KOL in the ledger, and the last reading of its list; an ended one is in the target."""
     store.execute(
         "INSERT INTO kol (provider, handle, user_name, generation, state, pages, users, restarts, finished_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)",
         (API.name, handle, handle, generation, state, pages, users, restarts),
     )
     store.execute("INSERT INTO kol_load VALUES (1, ?, ?, ?, 1)", (API.name, handle, generation))
+    read(store, handle, state, pages, users, generation=generation)
+
+
+def read(
+    store: sqlite3.Connection, handle: str, state: str, pages: int, users: int, *, generation: int = 0,
+    new: int | None = None,
+) -> None:  # fmt: skip
+    """A reading of a KOL's list; new: of an incremental one."""
+    store.execute(
+        "INSERT INTO crawl (provider, handle, generation, kind, state, started_at, ended_at, pages, users) "
+        "VALUES (?, ?, ?, ?, ?, 1, 1, ?, ?)",
+        (API.name, handle, generation, "full" if new is None else "incremental", state, pages, users),
+    )
+    if new is not None:
+        store.execute("INSERT INTO increment VALUES (?, ?, ?, ?)", (API.name, handle, generation, new))
 
 
 def keep(store: sqlite3.Connection, handle: str, *users: int, generation: int = 0, loaded: bool = True) -> None:
@@ -53,11 +68,15 @@ def keep(store: sqlite3.Connection, handle: str, *users: int, generation: int = 
             store.execute("INSERT INTO page_load (seq, target) VALUES (?, 1)", (done.lastrowid,))
 
 
-def forecast(store: sqlite3.Connection, *names: str, refresh: int | None = None, retry: str = "") -> Forecast:
+def forecast(
+    store: sqlite3.Connection, *names: str, refresh: int | None = None, retry: str = "", incremental: bool = False
+) -> Forecast:
     selection = Selection(store, API.name, 1)
     selection.read(names)
     states = [State(retry)] if retry else []
-    selection.choose_due(now=100, refresh=refresh, retry=states, limit=None, keep_done=False)
+    selection.choose_due(
+        now=100, refresh=refresh, retry=states, limit=None, keep_done=False, incremental=incremental, follows=True
+    )
     return Forecast(store, API)
 
 
@@ -108,11 +127,64 @@ def test_of_an_unfinished_list_what_is_here_is_not_bought(store: sqlite3.Connect
 
 def test_an_interrupted_refresh_is_as_long_as_the_older_reading(store: sqlite3.Connection) -> None:
     know(store, "a", "fetching", generation=1)
+    read(store, "a", "fetched", 3, 450)
     keep(store, "a", 200, 200, 50)
     keep(store, "a", 200, 200, generation=1)
     expected = forecast(store, "a")
     assert expected.of("a") == Expected(1, 3)
     assert (expected.total().calls, expected.total().credits, expected.total().cached) == (1, 60, 2)
+
+
+def test_what_increments_brought_is_in_a_refresh_that_was_interrupted(store: sqlite3.Connection) -> None:
+    know(store, "a", "fetching", generation=5)
+    read(store, "a", "fetched", 3, 450, generation=1)  # 900 accounts in generation 0 were gone by then
+    read(store, "a", "fetched", 5, 900, generation=0)
+    read(store, "a", "fetched", 2, 400, generation=2, new=160)
+    read(store, "a", "partial", 1, 200, generation=3, new=200)  # what broke off is not known
+    read(store, "a", "fetched", 3, 600, generation=4, new=250)
+    keep(store, "a", 200, 200, 50, generation=1)
+    keep(store, "a", 200, 200, 200, generation=4)
+    keep(store, "a", 200, 200, generation=5)
+    expected = forecast(store, "a")
+    assert expected.of("a") == Expected(3, 5)  # of 860 accounts
+    assert expected.total().credits == 200 + 200 + 60
+
+
+@pytest.mark.parametrize(
+    ("pages", "users", "calls", "credits_"),
+    [(1, 0, 1, 60), (1, 1, 1, 60), (1, 150, 1, 150), (2, 201, 2, 260), (2, 400, 2, 400), (10, 1900, 2, 400)],
+)
+def test_an_increment_costs_no_more_than_the_whole_list(
+    store: sqlite3.Connection, pages: int, users: int, calls: int, credits_: int
+) -> None:
+    know(store, "a", "fetched", pages=pages, users=users)
+    expected = forecast(store, "a", refresh=0, incremental=True)
+    assert expected.of("a") == Expected(calls, calls)
+    assert (expected.total().calls, expected.total().credits) == (calls, credits_)
+    assert credits_ <= Forecast(store, API).cost(pages, users)
+
+
+@pytest.mark.parametrize(("crawls", "long", "short"), [(19, 2, 1), (20, 4, 1)])
+def test_twenty_increments_are_enough_for_an_average_of_their_own_but_for_lists_that_are_shorter(
+    store: sqlite3.Connection, crawls: int, long: int, short: int
+) -> None:
+    know(store, "long", "fetched", pages=10, users=2000)
+    know(store, "short", "fetched", pages=1, users=9)
+    for number in range(crawls):
+        read(store, f"k{number}", "fetched", 4, 800, new=650)
+    expected = forecast(store, "long", "short", refresh=0, incremental=True)
+    assert (expected.of("long").calls, expected.of("short").calls) == (long, short)
+    assert (expected.total().calls, expected.total().credits) == (long + short, long * 200 + 60)
+
+
+def test_an_increment_that_was_interrupted_takes_what_is_left_of_it(store: sqlite3.Connection) -> None:
+    know(store, "a", "fetched", pages=10, users=1900)
+    store.execute("UPDATE kol SET generation = 1, state = 'fetching'")
+    read(store, "a", "fetching", 0, 0, generation=1, new=0)
+    keep(store, "a", 200, generation=1)
+    expected = forecast(store, "a")
+    assert expected.of("a") == Expected(1, 2)
+    assert (expected.total().credits, expected.total().cached) == (200, 1)
 
 
 def test_an_older_reading_that_was_shorter_tells_nothing(store: sqlite3.Connection) -> None:

@@ -5,11 +5,12 @@ import locale
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kolspider.items import FollowedUser, Reject, Row
 from kolspider.mapping import Mapper, usable_id, utc_time
+from tests.wild import wildly
 
 FIELDS = list(FollowedUser._fields)
 HUGE = pytest.param(10**5000, id="huge")  # longer than str() takes
@@ -269,7 +270,7 @@ json_values = st.recursive(
 
 
 @given(st.fixed_dictionaries({"id": json_values | st.just("7")} | dict.fromkeys(FIELDS[1:], json_values)))
-@settings(deadline=None, max_examples=300)
+@wildly
 def test_any_user_is_a_row_that_a_database_takes_or_a_reject(values: dict[str, object]) -> None:
     raw = object()
     mapped = Mapper().map_user(FollowedUser(**values), raw)
@@ -288,7 +289,7 @@ def test_any_user_is_a_row_that_a_database_takes_or_a_reject(values: dict[str, o
 
 
 @given(st.text(st.characters()))
-@settings(deadline=None)
+@wildly
 def test_no_text_makes_the_time_raise(text: str) -> None:
     assert utc_time(text) is None or text
 

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kolspider.errors import WrongUsage
+from kolspider.items import Kol
 from kolspider.states import State
 from kolspider.store import database
 from kolspider.store.database import connect, connect_to_read, empty
+from kolspider.store.kols import Kols
+from kolspider.store.pages import Pages
 from kolspider.store.runs import Counters, Runs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -53,6 +57,44 @@ def test_a_store_of_the_first_version_can_be_read_as_it_is(tmp_path: Path) -> No
         assert store.execute("SELECT count(*) FROM crawl").fetchone() == (1,)
     with closing(sqlite3.connect(tmp_path / database.FILE_NAME)) as store:
         assert store.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+def version_3(directory: Path) -> None:
+    """A store whose increments did not say how many were new."""
+    with closing(sqlite3.connect(directory / database.FILE_NAME)) as store, store:
+        store.executescript(f"{database._LEDGER} {database._HISTORY} {database._CRAWLS} PRAGMA user_version = 3;")
+        store.execute(
+            "INSERT INTO kol (provider, handle, user_name, generation, state, pages, users) "
+            "VALUES ('api', 'btc', 'BTC', 1, 'fetched', 5, 1000)"
+        )
+        store.executemany(
+            "INSERT INTO crawl (provider, handle, generation, kind, state, started_at, pages, users) "
+            "VALUES ('api', 'btc', ?, ?, 'fetched', 1.0, ?, ?)",
+            [(0, "full", 5, 1000), (1, "incremental", 2, 400)],
+        )
+
+
+@pytest.mark.parametrize("open_store", [connect_to_read, connect])
+def test_a_store_of_the_third_version_tells_what_it_knows_of_increments(
+    tmp_path: Path, open_store: Callable[[Path], sqlite3.Connection]
+) -> None:
+    version_3(tmp_path)
+    with closing(open_store(tmp_path)) as store:
+        kols = Kols(store, "api", 1, Pages(store, "api", 1))
+        assert [(crawl.kind, crawl.users, crawl.new) for crawl in kols.crawls("btc")] == [
+            ("full", 1000, None),
+            ("incremental", 400, None),
+        ]
+        assert kols.size("btc") == (5, 1000)
+
+
+def test_an_increment_in_an_upgraded_store_counts_from_there(tmp_path: Path) -> None:
+    version_3(tmp_path)
+    with closing(connect(tmp_path)) as store:
+        kols = Kols(store, "api", 1, Pages(store, "api", 1))
+        kols.begin_anew(Kol("btc", "BTC"), keep_good_pages=False, incremental=True)
+        kols.end("btc", State.FETCHED, "", 2, 400, bought=True, page_size=200, new=30)
+        assert kols.size("btc") == (6, 1030)
 
 
 def test_a_store_of_a_later_version_is_refused(tmp_path: Path) -> None:

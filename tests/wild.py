@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 __all__ = ["EXAMPLES", "answers", "pages", "users", "wildly"]
 
-EXAMPLES = int(os.environ.get("KOL_TEST_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("KOL_TEST_EXAMPLES", "100"))
 
 wildly = settings(
     max_examples=EXAMPLES,

@@ -19,11 +19,13 @@ from kolspider.arguments import HELP, Arguments
 from kolspider.command import KeepLines
 from kolspider.config import PROJECT_DIR, Config, boolean, point_at_sandbox
 from kolspider.db import open_database
+from kolspider.db.check import check_names
 from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.estimate import estimate
 from kolspider.exporters import FORMATS
 from kolspider.files import make_directory, write_atomically
 from kolspider.job import Job
+from kolspider.output import standard_output, tell
 from kolspider.preflight import preflight
 from kolspider.redaction import redact_logs, redacted
 from kolspider.run import Run
@@ -103,6 +105,7 @@ class Command(CrawlCommand):
             config = Config.from_settings(settings)
             self._config = replace(config, api_key=self._arguments.api_key or config.api_key)
             self._database = open_database(self._config.db_url, base=PROJECT_DIR, stream_load=self._config.stream_load)
+            check_names(self._database, config.source_table, config.target_table, config.follows_table)
             if not (self._config.api_key or self._arguments.needs_no_key):
                 raise WrongUsage("KOL_API_KEY is not set; put it into .env, or try -a sandbox=1, which needs none")
             if self._config.jobdir:
@@ -146,9 +149,11 @@ class Command(CrawlCommand):
             _quiet_scrapy()
         try:
             if self._arguments.test:
-                self.exitcode = preflight(self._arguments, self._config, self._database)
+                with standard_output():
+                    self.exitcode = preflight(self._arguments, self._config, self._database)
             elif self._arguments.estimate:
-                estimate(self._arguments, self._config, self._database, self._typed)
+                with standard_output():
+                    estimate(self._arguments, self._config, self._database, self._typed)
             else:
                 self._crawl()
         except UserError as error:
@@ -159,8 +164,8 @@ class Command(CrawlCommand):
 
     def _crawl(self) -> None:
         _allow_files()
-        with _sandbox(self._config.api_key) if self._arguments.sandbox else nullcontext() as sandbox:
-            config = self._config
+        week, config = self._arguments.sandbox, self._config
+        with _sandbox(config.api_key, week) if week else nullcontext() as sandbox:
             if sandbox:
                 config = replace(config, api_url=sandbox.url)
                 _make_sample_tables(config, self._database)
@@ -186,8 +191,11 @@ class Command(CrawlCommand):
         summary = Summary.of(run, self._typed, crawler.stats.get_stats())
         run.history.end(crawler.stats.get_stats(), summary)
         feeds_stdout = any(str(feed).startswith(("stdout:", "-")) for feed in crawler.settings.getdict("FEEDS"))
-        print("\n".join(summary.lines()), file=sys.stderr if feeds_stdout else sys.stdout)
-        self._write_summary(run.config.summary_file, summary)
+        try:
+            with standard_output():
+                print("\n".join(summary.lines()), file=sys.stderr if feeds_stdout else sys.stdout)
+        finally:
+            self._write_summary(run.config.summary_file, summary)
         return summary.exit_code
 
     def _write_summary(self, path: Path | None, summary: Summary) -> None:
@@ -232,10 +240,12 @@ def _check_writable(path: Path, what: str) -> None:
         raise WrongUsage(f"{what} {path} can't be written: is there such a folder, and is it yours?")
 
 
-def _sandbox(key: str) -> Sandbox:
+def _sandbox(key: str, week: int) -> Sandbox:
     from kolspider.sandbox import Sandbox  # noqa: PLC0415 - its HTTP server takes a quarter of a second to import
 
-    return Sandbox(key=key)
+    sandbox = Sandbox(key=key)
+    sandbox.let_weeks_pass(week - 1)
+    return sandbox
 
 
 def _make_sample_tables(config: Config, database: Database) -> None:
@@ -250,5 +260,4 @@ def _make_sample_tables(config: Config, database: Database) -> None:
 
 
 def _refuse(error: UserError) -> NoReturn:
-    print(f"kolspider: {error}", file=sys.stderr)
-    sys.exit(error.exit_code)
+    sys.exit(tell(error))

@@ -3,160 +3,194 @@
 from __future__ import annotations
 
 import csv
-import json
-import re
 import sys
-import time
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
-from kolspider.arguments import age
-from kolspider.command import ProjectCommand, handle_of
+from kolspider.columns import in_columns, plain
+from kolspider.command import ProjectCommand
+from kolspider.db.check import check_accounts, check_follows_to_read
 from kolspider.db.follows import Follows, FollowSeen, Shared
-from kolspider.db.spans import spans
+from kolspider.db.spans import empty_tables, knows
+from kolspider.emptied import emptied
 from kolspider.errors import StopRun, WrongUsage
-from kolspider.follows import moment
+from kolspider.losses import FollowLost, losses
+from kolspider.output import as_json
+from kolspider.question import LEAST, TOP, Question
+from kolspider.store.reading import open_to_read
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kolspider.config import Config
     from kolspider.db import Database
+    from kolspider.store.kols import Kols
+    from kolspider.store.pages import Pages
 
 _ANSWER_SECS = 600
-_TOP = 100
+_ALL = 10**9
 
 
 class Command(ProjectCommand):
-    """Asks the database alone; harmless beside a run."""
+    """Asks the database, and the ledger when a list was read; harmless beside a run."""
 
     examples = """
   scrapy follows new                      whom the KOLs began to follow since they were first read whole
-  scrapy follows new --since 7d --kol BTC in the last 7 days (s, m, h, d), one KOL
+  scrapy follows new --since 7d --kol BTC in the last 7 days (s, m, h, d, w), one KOL
+  scrapy follows new --since 2026-11-24   since that day, or since '2026-11-24 08:00:00', UTC
   scrapy follows lost                     whom they no longer follow, by their last whole reading
+  scrapy follows lost --since 1w          of them, those first missed in the last week
   scrapy follows top --min 3              accounts that at least 3 KOLs follow, most KOLs first
   scrapy follows top --new-in 7d          accounts that most KOLs began to follow in the last 7 days
   scrapy follows new --csv > new.csv      or --json; times are UTC
 """
 
     def syntax(self) -> str:
-        return "new | lost | top [--since AGE] [--kol KOL] [--min N] [--new-in AGE] [--limit N] [--json | --csv]"
+        return "new | lost | top [--since AGE] [--kol KOLS] [--min N] [--new-in AGE] [--limit N] [--json | --csv]"
 
     def short_desc(self) -> str:
         return "Tell who follows whom: what is new, what is lost, what most KOLs share"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--since", metavar="AGE", help="new: first seen since; lost: last seen since (7d)")
-        parser.add_argument("--kol", metavar="KOL", help="new, lost: only this one")
-        parser.add_argument("--min", metavar="N", help="top: at least so many KOLs (default: 2)")
-        parser.add_argument("--new-in", metavar="AGE", help="top: count only follows that began since (7d)")
-        parser.add_argument("--limit", metavar="N", help=f"top: at most so many accounts (default: {_TOP})")
+        parser.add_argument(
+            "--since", metavar="AGE", help="new: first seen since; lost: first missed since (7d, 2026-11-24)"
+        )
+        parser.add_argument(
+            "--kol", metavar="KOLS", action="append", help="new, lost: only these (BTC,ethereum; or more than once)"
+        )
+        parser.add_argument("--min", metavar="N", help=f"top: at least so many KOLs (default: {LEAST})")
+        parser.add_argument("--new-in", metavar="AGE", help="top: count only follows that began since (7d, 2026-11-24)")
+        parser.add_argument(
+            "--limit", metavar="N", help=f"at most so many (default: {TOP} in the table of top, else all)"
+        )
         parser.add_argument("--json", action="store_true", help="a JSON array")
         parser.add_argument("--csv", action="store_true", help="with a line of names; counts and ids as they are")
 
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
         if args not in (["new"], ["lost"], ["top"]):
             raise WrongUsage(f"scrapy follows takes {self.syntax()}")
-        (what,) = args
-        _check_options(what, opts)
+        question = Question.of(args[0], opts)
         if not config.follows_table:
             raise WrongUsage(
-                "KOL_FOLLOWS_TABLE is not set: `scrapy initdb --follows` creates the table, and what the cache holds "
-                "is loaded into it without a call"
+                "KOL_FOLLOWS_TABLE is not set: `scrapy initdb --follows` creates the table; then put "
+                "KOL_FOLLOWS_TABLE=twitter_kol_follows into .env, and the next run loads what the cache holds into "
+                "it, without a call"
             )
-        since = _moment("--since", opts.since)
-        kol = handle_of(opts.kol) if opts.kol else None
-        least, limit = _number("--min", opts.min, 2), _number("--limit", opts.limit, _TOP)
-        new_since = _moment("--new-in", opts.new_in)
-        database.answer_secs = _ANSWER_SECS
-        try:
-            _check_tables(database, config)
-            follows = Follows(database, config.follows_table, config.target_table)
-            found: Sequence[FollowSeen | Shared]
-            if what == "top":
-                found = follows.top(least=least, new_since=new_since, limit=limit)
-            else:
-                found = (follows.new if what == "new" else follows.lost)(since=since, kol=kol)
-        except database.errors as error:
-            raise StopRun(database.explain(error)) from None
+        answer = _ask(question, config, database)
+        with _ledger(config, database) as ledger:
+            found = _found(question, answer, config, ledger)
+            note = emptied(answer.empty, *ledger) if ledger else ""
+        if not note and config.follows_table in answer.empty:
+            note = f"{config.follows_table} is empty: `scrapy crawl followings` fills it"
+        if question.cut and len(found) > question.cut:
+            note = note or f"these are the first {question.cut:,} of more: --limit 1000 shows 1,000"
+        found = found[: question.limit or question.cut]
+        if note:
+            print(f"kolspider: {note}", file=sys.stderr)
         if opts.json:
-            print(json.dumps([row._asdict() for row in found], indent=2, ensure_ascii=False))
+            print(as_json([row._asdict() for row in found]))
         elif opts.csv:
-            _write_csv((Shared if what == "top" else FollowSeen)._fields, found)
-        else:
-            print("\n".join(_table(what, found)))
+            _write_csv(_FIELDS[question.what], found)
+        elif found:
+            print("\n".join(_table(question.what, found)))
+        elif not note:
+            print(question.nothing)
 
 
-_OF = {"--since": ("new", "lost"), "--kol": ("new", "lost"), "--min": ("top",), "--new-in": ("top",),
-       "--limit": ("top",)}  # fmt: skip
+_FIELDS = {"new": FollowSeen._fields, "lost": FollowLost._fields, "top": Shared._fields}
 
 
-def _check_options(what: str, opts: argparse.Namespace) -> None:
-    if opts.json and opts.csv:
-        raise WrongUsage("--json or --csv, not both")
-    for option, of in _OF.items():
-        if getattr(opts, option.removeprefix("--").replace("-", "_")) is not None and what not in of:
-            raise WrongUsage(f"{option} goes with `scrapy follows {' | '.join(of)}`")
+class _Answer(NamedTuple):
+    """What the database holds."""
+
+    rows: Sequence[FollowSeen | Shared]
+    last_whole: Mapping[str, str]
+    """For lost rows."""
+    unknown: Sequence[str]
+    """KOLs that were asked for by name and have no row."""
+    empty: Sequence[str]
+    """Those of the two tables that have no row."""
 
 
-def _check_tables(database: Database, config: Config) -> None:
-    database.connect()
-    for table in (config.target_table, *(table for table, _ in spans(config.follows_table))):
-        if database.describe(table) is None:
-            raise StopRun(f"{database.label}: there is no table {table}: run `scrapy initdb --follows` to create it")
-
-
-def _moment(option: str, typed: str | None) -> str | None:
-    if typed is None:
-        return None
+def _ask(question: Question, config: Config, database: Database) -> _Answer:
+    database.answer_secs = _ANSWER_SECS
+    table = config.follows_table
     try:
-        return moment(max(time.time() - age(typed), 0))
-    except ValueError as error:
-        raise WrongUsage(f"{option} {typed} {error}") from None
+        database.connect()
+        check_accounts(database, config.target_table)
+        check_follows_to_read(database, table)
+        follows = Follows(database, table, config.target_table)
+        rows: Sequence[FollowSeen | Shared]
+        if question.what == "top":
+            limit = question.limit or (question.cut + 1 if question.cut else _ALL)
+            rows = follows.top(least=question.least, new_since=question.new_since, limit=limit)
+        else:
+            ask = follows.new if question.what == "new" else follows.lost
+            rows = [row for kol in question.kols or (None,) for row in ask(since=question.since, kol=kol)]
+        return _Answer(
+            rows,
+            follows.last_whole() if rows and question.what == "lost" else {},
+            [kol for kol in question.kols if not knows(database, table, kol)],
+            empty_tables(database, table),
+        )
+    except database.errors as error:
+        raise StopRun(database.explain(error)) from None
 
 
-def _number(option: str, typed: str | None, default: int) -> int:
-    if typed is None:
-        return default
-    if not re.fullmatch("[0-9]{1,9}", typed) or int(typed) == 0:
-        raise WrongUsage(f"{option} {typed} is not a whole number from 1 up")
-    return int(typed)
+@contextmanager
+def _ledger(config: Config, database: Database) -> Iterator[tuple[Kols, Pages] | None]:
+    """None, where it can't be read."""
+    with ExitStack() as stack:
+        ledger = None
+        try:
+            ledger = stack.enter_context(open_to_read(config, database))
+        except StopRun as error:
+            print(f"kolspider: without the ledger: {error}", file=sys.stderr)
+        yield ledger
 
 
-def _write_csv(names: Sequence[str], rows: Sequence[FollowSeen | Shared]) -> None:
+def _found(
+    question: Question, answer: _Answer, config: Config, ledger: tuple[Kols, Pages] | None
+) -> Sequence[FollowSeen | FollowLost | Shared]:
+    """The rows in order. Raises StopRun for a KOL that nobody knows."""
+    for kol in () if config.follows_table in answer.empty else answer.unknown:
+        if ledger is None or ledger[0].find(kol) is None:
+            raise StopRun(f"no such KOL in {config.follows_table}: {kol}")
+    if question.what == "top":
+        return answer.rows
+    seen = [row for row in answer.rows if isinstance(row, FollowSeen)]
+    if question.what == "lost":
+        return losses(seen, answer.last_whole, ledger[0].crawls if ledger else lambda _: (), question.since)
+    if len(question.kols) > 1:
+        seen.sort(key=lambda row: (row.kol, row.user_id))
+        seen.sort(key=lambda row: row.first_seen, reverse=True)
+    return seen
+
+
+def _write_csv(names: Sequence[str], rows: Sequence[FollowSeen | FollowLost | Shared]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(names)
     writer.writerows(rows)
 
 
-def _table(what: str, rows: Sequence[FollowSeen | Shared]) -> Iterator[str]:
-    if not rows:
-        yield _NOTHING[what]
-        return
-    if what == "top":
-        yield f"{'KOLs':>6}  {'account':<20} {'followers':>14}  {'newest follow (UTC)':<19}  name"
-    else:
-        yield f"{'KOL':<16} {'account':<20} {'followers':>14}  {'first seen (UTC)':<19}  {'last seen (UTC)':<19}  name"
-    for row in rows:
-        account = f"{_plain(row.user_name) or row.user_id:<20} {_count(row.followers)}"
-        if isinstance(row, Shared):
-            yield f"{row.kols:>6,}  {account}  {row.newest}  {_plain(row.name)}".rstrip()
-        else:
-            yield f"{row.kol:<16} {account}  {row.first_seen}  {row.last_seen}  {_plain(row.name)}".rstrip()
+def _table(what: str, rows: Sequence[FollowSeen | FollowLost | Shared]) -> Iterator[str]:
+    heads = {
+        "new": ("KOL", "account", "followers", "first seen (UTC)", "last seen (UTC)", "name"),
+        "lost": ("KOL", "account", "followers", "first seen (UTC)", "last seen (UTC)", "missed since (UTC)", "name"),
+        "top": ("KOLs", "account", "followers", "newest follow (UTC)", "name"),
+    }[what]
+    yield from in_columns(heads, map(_cells, rows), numbers=("KOLs", "followers"))
 
 
-_NOTHING = {
-    "new": "no new follows: nothing was first seen after a KOL's first whole list, or not since then",
-    "lost": "no lost follows: the last whole list of each KOL holds all that were seen before",
-    "top": "no account is followed by so many KOLs",
-}
-
-
-def _count(number: int | None) -> str:
-    return f"{'-' if number is None else format(number, ','):>14}"
-
-
-def _plain(text: str | None) -> str:
-    """On one line, and without what a terminal would take for a command."""
-    return "".join(char if char.isprintable() else " " for char in text or "").strip()
+def _cells(row: FollowSeen | FollowLost | Shared) -> tuple[str, ...]:
+    followers = "-" if row.followers is None else f"{row.followers:,}"
+    account, name = (plain(row.user_name) or row.user_id, followers), plain(row.name)
+    match row:
+        case Shared():
+            return (f"{row.kols:,}", *account, row.newest, name)
+        case FollowLost():
+            return (row.kol, *account, row.first_seen, row.last_seen, row.missed_since, name)
+        case _:
+            return (row.kol, *account, row.first_seen, row.last_seen, name)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kolspider.command import ProjectCommand
-from kolspider.db.check import check_follows, check_source, check_target, warnings
-from kolspider.db.spans import spans
+from kolspider.db.check import check_follows, check_names, check_source, check_target, warnings
+from kolspider.db.spans import empty_tables, spans
+from kolspider.emptied import emptied
 from kolspider.errors import StopRun, WrongUsage
+from kolspider.store.reading import open_to_read
 
 if TYPE_CHECKING:
     import argparse
@@ -51,9 +54,14 @@ class Command(ProjectCommand):
         database.spread(replicas=_number("--replicas", opts.replicas), buckets=_number("--buckets", opts.buckets))
         try:
             follows = config.follows_table or (_FOLLOWS if opts.follows else "")
+            check_names(database, config.source_table, config.target_table, follows)
             _create(database, config.source_table, config.target_table, follows, create=opts.follows)
             if follows and not config.follows_table:
-                print(f"  note: with KOL_FOLLOWS_TABLE={follows} in .env, runs write who follows whom into it")
+                print(f"  next: put KOL_FOLLOWS_TABLE={follows} into .env: then runs write who follows whom into it")
+            empty = empty_tables(database, follows)
+            with open_to_read(replace(config, follows_table=follows), database) as (kols, pages):
+                if note := emptied(empty, kols, pages):
+                    print(f"  note: {note}")
             if opts.sample:
                 _add_sample(database, config.source_table)
         except database.errors as error:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kolspider.command import ProjectCommand, handle_of, when
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.handles import HandleError, normalise
+from kolspider.output import as_json
 from kolspider.states import State
 from kolspider.store.kols import KolRecord
 from kolspider.store.reading import open_to_read, target_label
+from kolspider.wording import counted
 
 if TYPE_CHECKING:
     import argparse
@@ -35,6 +36,9 @@ class Command(ProjectCommand):
   scrapy kols BTC                the whole story of one KOL
   scrapy kols --state failed     those that failed, and why; --state new reads the source table
   scrapy kols --json             an array of {user_name, state, reason, pages, users, calls, started_at, finished_at}
+
+users is how many are in the list as it is known: those of its last whole reading, and whom incremental ones found new
+since; pages is how many pages it fills. Of a list on its way they are what is in the cache.
 """
 
     def syntax(self) -> str:
@@ -60,7 +64,7 @@ class Command(ProjectCommand):
             else:
                 found = [kol for kol in kols if state in (None, kol.state)]
         if opts.json:
-            print(json.dumps([_as_json(kol) for kol in found], indent=2, ensure_ascii=False))
+            print(as_json([_as_json(kol) for kol in found]))
         elif handles:
             print(
                 "\n\n".join("\n".join(_story(kol, crawls[kol.handle], target_label(config, database))) for kol in found)
@@ -96,19 +100,30 @@ def _story(kol: KolRecord, crawls: Sequence[CrawlRecord], target: str) -> Iterat
     yield f"{kol.user_name}: {kol.state}"
     if kol.reason:
         yield f"  reason      {kol.reason}"
-    yield f"  list        {kol.users:,} users in {kol.pages:,} pages, {kol.calls:,} API calls in all"
+    yield f"  list        {_size(kol)}, {counted(kol.calls, 'API call')} in all"
     yield f"  begun       {when(kol.started_at)}"
     yield f"  finished    {when(kol.finished_at)}"
     yield f"  in table    {'not yet' if kol.loaded_at is None else when(kol.loaded_at)} ({target})"
     if kol.generation:
         yield f"  generation  {kol.generation}: fetched anew, retried, or begun again after a refused cursor"
     for crawl in crawls[-_CRAWLS:] if len(crawls) > 1 else ():
+        state = kol.state if crawl is crawls[-1] else _as_people_know_it(crawl.state)
+        new = "" if crawl.new is None else f"{crawl.new:,} new of "
         yield (
-            f"  {crawl.kind:<11} {when(crawl.started_at)} to {when(crawl.ended_at)}, {crawl.state}: "
-            f"{crawl.users:,} users in {crawl.pages:,} pages, {crawl.calls:,} calls"
+            f"  {crawl.kind:<11} {when(crawl.started_at)} to {when(crawl.ended_at)}, {state}: "
+            f"{new}{_size(crawl)}, {counted(crawl.calls, 'call')}"
         )
     if advice := _ADVICE.get(kol.state):
         yield f"  next        {advice.format(kol=kol.user_name)}"
+
+
+def _size(read: KolRecord | CrawlRecord) -> str:
+    return f"{counted(read.users, 'user')} in {counted(read.pages, 'page')}"
+
+
+def _as_people_know_it(state: str) -> str:
+    """Of an earlier reading: it came to its end, whatever table it was loaded into."""
+    return State.COMPLETE if state == State.FETCHED else state
 
 
 _ADVICE = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
@@ -11,7 +12,7 @@ from kolspider.errors import WrongUsage
 from kolspider.items import COLUMNS, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from kolspider.db.spans import Span
 
@@ -19,6 +20,8 @@ __all__ = ["Column", "Database", "ErrorKind", "Table", "as_text", "name_parts"]
 
 
 ANSWER_SECS = 30
+_DENIED = re.compile(r"command denied to user|privilege\(?s?\)? for", re.IGNORECASE)
+"""MySQL's 1142, 1143 and 1227, and the same of Doris; not 1045, which is a wrong password."""
 
 
 class ErrorKind(Enum):
@@ -74,6 +77,8 @@ class Database(ABC):
     quote: ClassVar[str] = "`"
     types: ClassVar[dict[str, str]]
     """The SQL type of each column of the target, in order."""
+    hides_tables: ClassVar[bool] = False
+    """Whether a table that the user has no privilege on is as if it did not exist."""
 
     def __init__(self, label: str, secrets: tuple[str, ...] = ()) -> None:
         self.label = label
@@ -152,6 +157,13 @@ class Database(ABC):
         """The rows of a SELECT in SQL that every dialect knows, with `?` for each value."""
 
     @abstractmethod
+    def stream(self, sql: str, values: Sequence[object] = ()) -> Generator[tuple[Any, ...], None, None]:
+        """The same, as they come, however many.
+
+        Nothing else may be asked of this object until the generator is exhausted or closed.
+        """
+
+    @abstractmethod
     def _insert_handles(self, table: str, handles: Sequence[str]) -> None: ...
 
     @abstractmethod
@@ -199,6 +211,12 @@ class Database(ABC):
             message = message.replace(secret, "***")
         return f"{self.label}: {' '.join(message.split())[:500]}"
 
+    def advice(self, exc: BaseException) -> str:
+        """What to do about it, where it stops a run that was to begin."""
+        if _DENIED.search(str(exc)):
+            return "this user lacks a privilege: GRANT it"
+        return "check KOL_DB_URL, or wait until the database is up"
+
     def insert_handles(self, table: str, handles: Sequence[str]) -> int:
         """Insert the KOLs that are not in the table yet; how many that were."""
         missing = {handle.lower(): handle for handle in handles}
@@ -215,6 +233,10 @@ class Database(ABC):
     def quoted(self, table: str) -> str:
         """A table's name, each part quoted: `db`.`table`."""
         return ".".join(map(self.identifier, name_parts(table)))
+
+    def place(self, table: str) -> tuple[str, ...]:
+        """Where a table is: the same for two spellings of one table."""
+        return tuple(name_parts(table))
 
     def _column_list(self, columns: Sequence[str] = COLUMNS) -> str:
         return ", ".join(map(self.identifier, columns))

@@ -5,13 +5,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kolspider.db.spans import spans
-from kolspider.errors import StopRun
+from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import COLUMNS
 
 if TYPE_CHECKING:
     from kolspider.db.base import Database, Table
 
-__all__ = ["check_follows", "check_source", "check_target", "warnings"]
+__all__ = [
+    "check_accounts",
+    "check_follows",
+    "check_follows_to_read",
+    "check_names",
+    "check_source",
+    "check_target",
+    "warnings",
+]
+
+_ACCOUNT = ("id", "user_name", "name", "followers")
+"""What is told of an account."""
+
+
+def check_names(db: Database, source: str, target: str, follows: str) -> None:
+    """No table has two jobs. Raises WrongUsage."""
+    for setting, table in (("KOL_SOURCE_TABLE", source), ("KOL_TARGET_TABLE", target)):
+        for name, _ in spans(follows):
+            if db.place(table) == db.place(name):
+                beside = "" if name == follows else f", which keeps {name} beside it,"
+                raise WrongUsage(
+                    f"KOL_FOLLOWS_TABLE={follows}{beside} and {setting}={table} name the same table: who follows whom "
+                    "needs a table of its own, such as twitter_kol_follows"
+                )
 
 
 def check_source(db: Database, name: str) -> Table:
@@ -48,24 +71,35 @@ def check_target(db: Database, name: str) -> Table:
     return table
 
 
+def check_accounts(db: Database, name: str) -> None:
+    """The table of followed accounts, where it is only asked who they are."""
+    _check_columns(db, _existing(db, name), _ACCOUNT)
+
+
 def check_follows(db: Database, name: str) -> None:
     """The table of who follows whom and the one beside it, if they are kept."""
+    check_follows_to_read(db, name)
     for table_name, span in spans(name):
-        ddl = " ".join("; ".join(db.span_ddls(table_name, span)).split())
+        db.try_write(table_name, span.columns)
+
+
+def check_follows_to_read(db: Database, name: str) -> None:
+    """The same two, where nothing is to be written."""
+    for table_name, span in spans(name):
         table = db.describe(table_name)
         if table is None:
             raise StopRun(
                 f"{db.label}: there is no table {table_name}: run `scrapy initdb --follows` to create it, "
-                "or mend KOL_FOLLOWS_TABLE"
+                f"or mend KOL_FOLLOWS_TABLE{_unseen(db)}"
             )
         missing = [column for column in span.columns if column not in table.columns]
         reason = f"it lacks {', '.join(missing)}" if missing else db.span_refusal(table, span)
         if reason:
+            ddl = " ".join("; ".join(db.span_ddls(table_name, span)).split())
             raise StopRun(
                 f"{db.label}: table {table_name} can't hold who follows whom: {reason}; "
                 f"name another one in KOL_FOLLOWS_TABLE, or rename it and run: {ddl}"
             )
-        db.try_write(table_name, span.columns)
 
 
 def warnings(table: Table) -> list[str]:
@@ -81,9 +115,14 @@ def _existing(db: Database, name: str) -> Table:
     table = db.describe(name)
     if table is None:
         raise StopRun(
-            f"{db.label}: there is no table {name}: run `scrapy initdb` to create it, or mend its name in the settings"
+            f"{db.label}: there is no table {name}: run `scrapy initdb` to create it, or mend its name in the "
+            f"settings{_unseen(db)}"
         )
     return table
+
+
+def _unseen(db: Database) -> str:
+    return "; if it exists, this user may not see it: GRANT what it needs" if db.hides_tables else ""
 
 
 def _check_columns(db: Database, table: Table, needed: tuple[str, ...]) -> None:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
+import uuid
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pymysql
@@ -22,16 +25,23 @@ from kolspider.items import COLUMNS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from kolspider.db.mysql import Server
     from kolspider.db.spans import Span
     from kolspider.items import Row
 
-__all__ = ["DorisDatabase"]
+__all__ = ["DorisDatabase", "Load"]
 
 PAGE_ROWS = 10_000
 """KOLs in one SELECT: a query is given 900 s (query_timeout), however slowly its rows are used."""
 KEYS_AT_ONCE = 1000
 INSERT_BYTES = 8_000_000
 """A batch is one INSERT, unless a page of the API is larger than that. Doris takes 1 to 8 MB best."""
+INSERT_SECS = 20
+"""Doris gives an INSERT up before we stop listening. What bounds it is the larger one of insert_timeout and
+query_timeout (qe/ConnectContext.java: getExecTimeout)."""
+CERTAIN_SECS = 60
+"""An INSERT that began longer ago is committed or failed: beside INSERT_SECS, the FE clears up what is left of those
+that are too old every 30 s (common/Config.java: transaction_clean_interval_second)."""
 
 COLUMNS_SQL = """
     SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
@@ -40,21 +50,51 @@ COLUMNS_SQL = """
     ORDER BY `ordinal_position`
 """
 # The OK packet's info is a length-encoded string, and PyMySQL leaves its length in front of it.
-_LOADED = re.compile(r"'(label|status|txnId)'\s*:\s*'([^']*)'")
+_LOADED = re.compile(r"'(status|txnId)'\s*:\s*'([^']*)'")
+
+
+@dataclass(slots=True)
+class Load:
+    """A transaction of Doris's: rows with distinct keys for one table, all or none of them."""
+
+    table: str
+    columns: Sequence[str]
+    partial: bool
+    """The columns that are not given keep their values."""
+    rows: Sequence[tuple[Any, ...]]
+    text: str
+    """The rows, as they are sent."""
+    label: str = field(default_factory=lambda: f"kolspider_{uuid.uuid4().hex}")
+    """Random: one made of the rows would make a reload of a table that was emptied look done."""
+    sent: float = 0.0
+    """When the last attempt began that Doris may have taken up; time.monotonic()."""
+
+    def writes_the_same_as(self, other: Load) -> bool:
+        return (self.table, self.columns, self.partial, self.text) == (
+            other.table, other.columns, other.partial, other.text
+        )  # fmt: skip
 
 
 class DorisDatabase(DorisTables):
-    """A database in Doris: an INSERT commits itself."""
+    """A database in Doris: an INSERT commits itself.
+
+    A load whose answer is lost may still be running, and would be committed after later ones. So nothing else is
+    loaded before it was repeated under its label, which Doris takes up again only if the first attempt has failed.
+    """
 
     dialect = "doris"
     transactional = False
     sql_mode = None
-    # An INSERT that takes longer is given up by Doris before we stop listening: once repeated, it can't come late.
-    # And a sql_mode with NO_BACKSLASH_ESCAPES would give texts another meaning.
+    # A sql_mode with NO_BACKSLASH_ESCAPES would give texts another meaning.
     init_command = (
-        "SET group_commit = 'off_mode', enable_insert_strict = true, insert_timeout = 20, "
+        f"SET group_commit = 'off_mode', enable_insert_strict = true, insert_timeout = {INSERT_SECS}, "
         "insert_visible_timeout_ms = 5000, sql_mode = 'ONLY_FULL_GROUP_BY'"
     )
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server)
+        self._unfinished: Load | None = None
+        """The load whose outcome is unknown."""
 
     def describe(self, table: str) -> Table | None:
         columns = {facts[0].lower(): column(*facts) for facts in self._select(COLUMNS_SQL, self._where(table))}
@@ -119,19 +159,60 @@ class DorisDatabase(DorisTables):
         partial: bool = False,
     ) -> str:
         """Write rows of distinct keys; what Doris says of it."""
-        connection = self._open()
-        said = []
-        with connection.cursor() as cursor:
+        return "; ".join(map(self._finished, self._loads(table, rows, columns, partial=partial)))
+
+    def _loads(
+        self, table: str, rows: Sequence[tuple[Any, ...]], columns: Sequence[str], *, partial: bool
+    ) -> Iterator[Load]:
+        begin = 0
+        for part in of_at_most(INSERT_BYTES, map(values_sql, rows)):
+            end = begin + len(part)
+            yield Load(table, columns, partial, rows[begin:end], ", ".join(part))
+            begin = end
+
+    def _finished(self, load: Load) -> str:
+        """Do a load, and before it what is left of the last one."""
+        if self._unfinished and self._unfinished.writes_the_same_as(load):
+            load = self._unfinished
+        elif self._unfinished:
+            try:
+                self._finished(self._unfinished)
+            except Exception as error:
+                if self.error_kind(error) is not ErrorKind.REFUSED:
+                    raise
+        self._unfinished = load
+        try:
+            said = self._send(load)
+        except Exception as error:
+            if self.error_kind(error) is ErrorKind.REFUSED:
+                self._unfinished = None
+            raise
+        self._unfinished = None
+        return f"{len(load.rows)} rows, {said}"
+
+    def _send(self, load: Load) -> str:
+        """One attempt. Returns bytes, label, transaction and status."""
+        insert = f"INSERT INTO {self.quoted(load.table)} WITH LABEL {self.identifier(load.label)}"
+        sql = f"{insert} ({self._column_list(load.columns)}) VALUES\n{load.text}"
+        size = len(sql) if sql.isascii() else len(sql.encode())
+        with self._open().cursor() as cursor:
             # On the connection that inserts: the next one knows nothing of it.
-            cursor.execute(f"SET enable_unique_key_partial_update = {str(partial).lower()}")
-            for part in of_at_most(INSERT_BYTES, map(values_sql, rows)):
-                sql = f"INSERT INTO {self.quoted(table)} ({self._column_list(columns)}) VALUES\n{', '.join(part)}"
-                said.append(f"{len(part)} rows, {len(sql.encode()):,} bytes, {self._inserted(cursor, sql)}")
-        return "; ".join(said)
+            cursor.execute(
+                f"SET query_timeout = {INSERT_SECS}, enable_unique_key_partial_update = {str(load.partial).lower()}"
+            )
+            began = time.monotonic()
+            try:
+                told = self._inserted(cursor, sql)
+            except pymysql.err.Error as error:
+                if _is_taken(load.label, error):
+                    return f"{size:,} bytes, {self._outcome(load, error)}"
+                load.sent = began
+                raise
+        return f"{size:,} bytes, label {load.label}, {told}"
 
     @staticmethod
     def _inserted(cursor: Any, sql: str) -> str:
-        """Run an INSERT; label, transaction and status."""
+        """Run an INSERT; transaction and status."""
         try:
             cursor.execute(sql)
         except pymysql.err.Error as exc:
@@ -142,7 +223,28 @@ class DorisDatabase(DorisTables):
         if result.warning_count:  # rows that were filtered: none is in strict mode, so the session is not strict
             raise pymysql.err.OperationalError(1105, f"{result.warning_count} rows were filtered: filtered data")
         told = dict(_LOADED.findall((result.message or b"").decode("utf-8", "replace")))
-        return f"label {told.get('label', '?')}, txnId {told.get('txnId', '?')}, {told.get('status', '?')}"
+        return f"txnId {told.get('txnId', '?')}, {told.get('status', '?')}"
+
+    def _outcome(self, load: Load, error: pymysql.err.Error) -> str:
+        """What became of the earlier attempt that has the label. Raises the error when that is not over yet.
+
+        Before 3.1 only an administrator may ask (apache/doris#58917); others wait until it must be over, since the
+        label of one that failed is free again.
+        """
+        schema, _ = self._where(load.table)
+        try:
+            ((txn, _, _, status, *_), *_) = self._select(
+                f"SHOW TRANSACTION FROM {self.identifier(schema).replace('%', '%%')} WHERE `label` = %s", (load.label,)
+            )
+        except (pymysql.err.Error, ValueError) as refusal:
+            if self.error_kind(refusal) is ErrorKind.LOST:
+                raise
+            if time.monotonic() - load.sent <= CERTAIN_SECS:
+                raise error from None
+            return f"label {load.label}, by an earlier attempt"
+        if status not in {"COMMITTED", "VISIBLE"}:
+            raise error
+        return f"label {load.label}, txnId {txn}, {status} by an earlier attempt"
 
     def _parts(self, table: str, rows: list[Row], layout: Layout) -> Iterator[tuple[list[Row], bool]]:
         """The rows that an INSERT writes whole (False), and those that it writes in part (True)."""
@@ -195,3 +297,8 @@ class DorisDatabase(DorisTables):
             )
         marks = ", ".join(["(%s)"] * len(handles))
         self._select(f"INSERT INTO {self._formatted(table)} (`user_name`) VALUES {marks}", tuple(handles))
+
+
+def _is_taken(label: str, error: pymysql.err.Error) -> bool:
+    """Has an attempt this label that is running or committed? (common/LabelAlreadyUsedException.java)"""
+    return f"Label [{label}] has already been used" in str(error.args[-1])

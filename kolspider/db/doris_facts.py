@@ -32,7 +32,8 @@ ERROR_TEXTS = (
         ErrorKind.LOST,
         re.compile(
             r"TOO_MANY_VERSION|-235\b|larger than limit|blocked on schema change|no (\w+ )?(available )?backend"
-            "|not alive|alive replica num|timeout|timed out|MEM_LIMIT|rpc failed|RpcException|connection reset",
+            "|not alive|alive replica num|timeout|timed out|MEM_LIMIT|rpc failed|RpcException|connection reset"
+            r"|label \[\S+\] has already been used",
             re.IGNORECASE,
         ),
     ),

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from kolspider.db.base import ErrorKind
-from kolspider.db.doris import DorisDatabase
+from kolspider.db.doris import DorisDatabase, Load
 from kolspider.db.stream_load import StreamLoad, StreamLoadError, basic
 from kolspider.items import COLUMNS, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kolspider.db.mysql import Server
     from kolspider.db.stream_load import Address
@@ -32,11 +30,7 @@ NULL = re.compile(r"column_name\[(\w+)\], null value for not null column")
 
 
 class StreamLoadDatabase(DorisDatabase):
-    """A batch has a label of its own, under which it is repeated while nobody knows what became of it.
-
-    So an attempt that was thought lost, and is still running, can't be committed after a later batch. The label is
-    random: one made of the rows would make a reload of a table that was emptied look done.
-    """
+    """A batch is one load, whose label the BE knows: it says what became of an attempt that was thought lost."""
 
     errors = (*DorisDatabase.errors, StreamLoadError)
 
@@ -44,8 +38,6 @@ class StreamLoadDatabase(DorisDatabase):
         super().__init__(server)
         self.secrets = (*self.secrets, basic(server.user, server.password).removeprefix("Basic "))
         self._http = StreamLoad(front_end, server.user, server.password)
-        self._unfinished: tuple[bytes, str] | None = None
-        """Digest and label of the batch whose outcome is unknown."""
         self._refused: Sequence[Row] = ()
         """The rows of the batch that was refused last."""
 
@@ -71,45 +63,38 @@ class StreamLoadDatabase(DorisDatabase):
             named |= {row.id: f"{column} is NULL" for row in self._refused if getattr(row, column, "") is None}
         return named if len(named) == exc.filtered else {}
 
-    def _load(
-        self,
-        table: str,
-        rows: Sequence[tuple[Any, ...]],
-        columns: Sequence[str] = COLUMNS,
-        *,
-        partial: bool = False,
-    ) -> str:
-        body = b"\n".join(json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False).encode() for row in rows)
-        digest = hashlib.sha256(f"{table} {partial} ".encode() + body).digest()
-        label = f"kolspider-{uuid.uuid4().hex}"
-        if self._unfinished and self._unfinished[0] == digest:
-            label = self._unfinished[1]
-        self._unfinished = digest, label
+    def _loads(
+        self, table: str, rows: Sequence[tuple[Any, ...]], columns: Sequence[str], *, partial: bool
+    ) -> Iterator[Load]:
+        lines = (json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) for row in rows)
+        yield Load(table, columns, partial, rows, "\n".join(lines))
+
+    def _send(self, load: Load) -> str:
+        body = load.text.encode()
         try:
-            said = self._http.load(self._path(table), _headers(label, columns, partial=partial), body)
+            said = self._http.load(self._path(load.table), _headers(load), body)
         except StreamLoadError as error:
             if error.kind is ErrorKind.REFUSED:
-                self._unfinished, self._refused = None, [row for row in rows if isinstance(row, Row)]
+                self._refused = [row for row in load.rows if isinstance(row, Row)]
             raise
-        self._unfinished = None
-        return f"{len(rows)} rows, {len(body):,} bytes, {said}"
+        return f"{len(body):,} bytes, {said}"
 
     def _path(self, table: str) -> str:
         schema, name = self._where(table)
         return f"/api/{quote(schema, safe='')}/{quote(name, safe='')}/_stream_load"
 
 
-def _headers(label: str, columns: Sequence[str], *, partial: bool) -> dict[str, str]:
+def _headers(load: Load) -> dict[str, str]:
     headers = {
-        "label": label,
+        "label": load.label,
         "format": "json",
         "read_json_by_line": "true",
-        "columns": ", ".join(f"`{name}`" for name in columns),  # parsed as SQL, where `following` is reserved
+        "columns": ", ".join(f"`{name}`" for name in load.columns),  # parsed as SQL, where `following` is reserved
         "strict_mode": "true",
         "max_filter_ratio": "0",
         "timeout": "30",
     }
-    if partial:
+    if load.partial:
         # The second one since 3.1; an older Doris ignores it, and gets no new keys.
         headers |= {"partial_columns": "true", "partial_update_new_key_behavior": "APPEND"}
     return headers

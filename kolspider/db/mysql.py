@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pymysql
-from pymysql.converters import escape_string
+from pymysql.constants import FIELD_TYPE
+from pymysql.converters import conversions, escape_string
 from pymysql.cursors import SSCursor
 
 from kolspider.db.base import Database, Table, as_text, name_parts
@@ -31,6 +32,8 @@ CONNECT_SECS = 10
 STATEMENT_BYTES = 1_000_000
 """Of a batch's statements: under any max_allowed_packet, and larger ones are no faster."""
 UNKNOWN_DATABASE = 1049
+_CONVERSIONS = {type_: convert for type_, convert in conversions.items() if type_ != FIELD_TYPE.DATETIME}
+"""A moment is text here, as it comes: to parse it is half of what PyMySQL does for a follow."""
 _KEY_TYPES = {"kol_user_name": "VARCHAR(128)", "user_id": "VARCHAR(32)"}
 
 COLUMNS_SQL = """
@@ -78,6 +81,7 @@ class MysqlDatabase(Database):
         "following": "BIGINT",
         "statuses_count": "BIGINT",
     }
+    hides_tables: ClassVar[bool] = True
     transactional: ClassVar[bool] = True
     sql_mode: ClassVar[str | None] = "STRICT_ALL_TABLES"
     init_command: ClassVar[str] = "SET SESSION time_zone = '+00:00'"
@@ -101,6 +105,9 @@ class MysqlDatabase(Database):
         where = self._where(table)
         columns = {facts[0].lower(): column(facts) for facts in self._select(COLUMNS_SQL, where)}
         return Table(table, columns, self._unique_keys(table)) if columns else None
+
+    def place(self, table: str) -> tuple[str, ...]:
+        return self._where(table)
 
     def handles(self, table: str) -> Iterator[str | None]:
         described = self.describe(table)
@@ -162,7 +169,10 @@ class MysqlDatabase(Database):
         return ""
 
     def query(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        return self._select(sql.replace("%", "%%").replace("?", "%s"), tuple(values)) if values else self._select(sql)
+        return self._select(*_bound(sql, values))
+
+    def stream(self, sql: str, values: Sequence[object] = ()) -> Generator[tuple[Any, ...], None, None]:
+        return self._stream(*_bound(sql, values))
 
     def _span_definitions(self, span: Span, aggregates: tuple[str, str] = ("", "")) -> str:
         keys = [f"  {self.identifier(name)} {_KEY_TYPES[name]} NOT NULL" for name in span.keys]
@@ -264,6 +274,7 @@ class MysqlDatabase(Database):
                 password=self.server.password.encode(),  # PyMySQL would encode it as Latin-1
                 database=self.server.database,
                 charset="utf8mb4",
+                conv=_CONVERSIONS,
                 autocommit=False if self.transactional else None,
                 sql_mode=self.sql_mode,
                 init_command=self.init_command,
@@ -278,6 +289,11 @@ class MysqlDatabase(Database):
         if code == 0:
             return "the connection is lost"
         return f"{exc.args[1]} ({code})" if code is not None and len(exc.args) > 1 else str(exc)
+
+
+def _bound(sql: str, values: Sequence[object]) -> tuple[str, tuple[object, ...] | None]:
+    """As PyMySQL wants them: it binds with Python's `%`."""
+    return (sql.replace("%", "%%").replace("?", "%s"), tuple(values)) if values else (sql, None)
 
 
 def _finish(connection: Connection, cursor: Any) -> None:

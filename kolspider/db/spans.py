@@ -11,7 +11,7 @@ from kolspider.items import CRAWLS, FOLLOWS
 if TYPE_CHECKING:
     from kolspider.db.base import Database
 
-__all__ = ["SPAN_CRAWLS", "SPAN_FOLLOWS", "Span", "crawls_table", "known_ids", "spans"]
+__all__ = ["SPAN_CRAWLS", "SPAN_FOLLOWS", "Span", "crawls_table", "empty_tables", "known_ids", "knows", "spans"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,11 @@ SPAN_FOLLOWS = Span(
     FOLLOWS[2],
     FOLLOWS[3],
     spread_by="user_id",  # so that Doris counts the KOLs of an account where its rows are
-    indexes=(("first_seen",), ("kol_user_name", "last_seen", "first_seen"), ("user_id", "last_seen", "first_seen")),
+    indexes=(
+        ("first_seen", "last_seen"),
+        ("kol_user_name", "last_seen", "first_seen"),
+        ("user_id", "last_seen", "first_seen"),
+    ),
 )
 """Indexed for what is new, what is lost, and what most KOLs follow (db/follows.py), each without the table's rows."""
 SPAN_CRAWLS = Span(CRAWLS[:1], CRAWLS[1], CRAWLS[2], spread_by="kol_user_name")
@@ -62,3 +66,21 @@ def known_ids(database: Database, follows: str, handle: str, before: str) -> fro
         (handle, before),
     )
     return frozenset(int(id_) for (id_,) in rows)
+
+
+def empty_tables(database: Database, follows: str) -> list[str]:
+    """Those of the two that have no row."""
+    return [
+        table
+        for table, _ in spans(follows)
+        if not database.query(f"SELECT {database.identifier('kol_user_name')} FROM {database.quoted(table)} LIMIT 1")
+    ]
+
+
+def knows(database: Database, follows: str, handle: str) -> bool:
+    """Whether one of the two has a row of a KOL."""
+    name = database.identifier("kol_user_name")
+    return any(
+        database.query(f"SELECT {name} FROM {database.quoted(table)} WHERE {name} = ? LIMIT 1", (handle,))
+        for table, _ in spans(follows)
+    )

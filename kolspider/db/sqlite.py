@@ -12,7 +12,7 @@ from kolspider.errors import StopRun
 from kolspider.items import COLUMNS, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
     from kolspider.db.spans import Span
@@ -82,6 +82,9 @@ class SqliteDatabase(Database):
             *(tuple(part.lower() for part in parts if part) for parts in indexes.values() if all(parts)),
         ]
         return Table(table, {column.name: column for column in columns}, [of for of in dict.fromkeys(keys) if of])
+
+    def place(self, table: str) -> tuple[str, ...]:
+        return tuple(["main", *name_parts(table.lower())][-2:])
 
     def handles(self, table: str) -> Iterator[str | None]:
         described = self.describe(table)
@@ -164,6 +167,10 @@ class SqliteDatabase(Database):
 
     def query(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         return self._open("rw").execute(sql, tuple(values)).fetchall()
+
+    def stream(self, sql: str, values: Sequence[object] = ()) -> Generator[tuple[Any, ...], None, None]:
+        with contextlib.closing(self._open("rw").execute(sql, tuple(values))) as cursor:
+            yield from cursor
 
     def create_tables(self, source: str, target: str, follows: str = "") -> list[str]:
         if not self.path.parent.is_dir():

@@ -193,8 +193,9 @@ def basic(user: str, password: str) -> str:
 
 def _wants_body(sock: socket.socket) -> bool:
     """Is the body asked for (`100 Continue`)? False: the answer is there already. Nothing is read."""
-    ready, _, _ = select.select([sock], [], [], GO_AHEAD_SECS)
-    return not ready or sock.recv(12, socket.MSG_PEEK)[9:] in {b"", b"1", b"10", b"100"}
+    poll = select.poll()  # select() takes no descriptor from 1024 on
+    poll.register(sock, select.POLLIN)
+    return not poll.poll(GO_AHEAD_SECS * 1000) or sock.recv(12, socket.MSG_PEEK)[9:] in {b"", b"1", b"10", b"100"}
 
 
 def _existing(told: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         unusable=arguments.unusable,
         address=(arguments.host, arguments.port),
     )
+    sandbox.let_weeks_pass(arguments.weeks)
     try:
         sandbox.start()
     except OSError as error:
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--gzip", action="store_true", help="gzip-encode every body")
     parser.add_argument("--unusable", action="store_true", help="each 40th list entry has no usable id")
+    parser.add_argument("--weeks", type=int, default=0, help="the lists as they are so many weeks later")
     return parser
 
 

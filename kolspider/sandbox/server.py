@@ -143,6 +143,11 @@ class Sandbox:
         """The KOL no longer follows the `who` newest accounts, or the accounts with these ids."""
         self._world.unfollow(handle, who)
 
+    def let_weeks_pass(self, weeks: int) -> None:
+        """Each week a KOL that follows 100 accounts or more follows 20 new ones, and 3 no longer: always the same."""
+        for _ in range(weeks):
+            self._world.let_a_week_pass()
+
     def expected_ids(self, handle: str) -> list[str]:
         """The usable ids of a KOL's list as it is now, in its order."""
         return self._world.ids(handle)

@@ -25,6 +25,8 @@ __all__ = ["FIRST", "CursorError", "Cursors", "ListPage", "Position", "World", "
 
 Cursors = Literal["both", "position", "time"]
 
+_MANY = 100
+_FOLLOWED_A_WEEK = 20
 _CURSOR = re.compile(r"[0-9]{19}\|([0-9]{1,10})\.([0-9]{1,10})\.([0-9]{1,10})")
 
 
@@ -157,6 +159,14 @@ class World:
             self._gone.setdefault(handle.lower(), {}).update((id_, gone[id_]) for id_ in ids if id_ in gone)
             kept = follows[len(newest) :]
             follows[:] = [follow for follow in kept if follow.user < 0 or user_id(follow.user) not in ids]
+
+    def let_a_week_pass(self) -> None:
+        """A KOL that follows many follows some more, and some no longer."""
+        for handle, count in list(self._counts.items()):
+            if count >= _MANY:
+                ids = self.ids(handle)
+                self.unfollow(handle, {ids[len(ids) * part // 4] for part in (1, 2, 3)})
+                self.follow(handle, _FOLLOWED_A_WEEK)
 
     def _start(self, follows: list[_Follow], position: Position) -> int:
         """The place of a page's first entry in the list as it is now."""

@@ -1,7 +1,8 @@
 """The ledger of readings: what each crawl of a KOL's list was, and which whole list an incremental one stands on.
 
 An incremental crawl ends where everybody is known, so its pages are additions to the last whole list, the base. They
-are in generations of their own above it, and the next whole list drops them all.
+are in generations of their own above it, and the next whole list drops them all. So a list as it is known is its base
+and what was new in the increments that met it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-__all__ = ["MAY_BE_INCREMENTAL", "CrawlRecord", "Crawls", "Kind"]
+__all__ = ["IS_INCREMENTAL", "MAY_BE_INCREMENTAL", "CrawlRecord", "Crawls", "Kind", "added", "grown"]
 
 
 class Kind(StrEnum):
@@ -35,6 +36,8 @@ class CrawlRecord:
     pages: int
     users: int
     calls: int
+    new: int | None
+    """Of an incremental crawl: how many of the users were not known. None: nobody counted them."""
 
 
 _BASE = (
@@ -53,9 +56,33 @@ EXISTS (SELECT 1 FROM crawl c WHERE c.provider = k.provider AND c.handle = k.han
 """
 """SQL: whether it is known whom a KOL (k, and l of kol_load) follows, by the cache or by the follows table."""
 
+IS_INCREMENTAL = (
+    "EXISTS (SELECT 1 FROM crawl c WHERE c.provider = k.provider AND c.handle = k.handle "
+    "AND c.generation = k.generation AND c.kind = 'incremental')"
+)
+"""SQL: whether the current crawl of a KOL (k) ends where everybody is known."""
+
+
+def added(base: str, below: str) -> str:
+    """SQL: how many were new in the increments on top of a whole list, a row of crawl, below a generation."""
+    return (
+        f"(SELECT coalesce(sum(i.new), 0) FROM increment i JOIN crawl c USING (provider, handle, generation) "
+        f"WHERE i.provider = {base}.provider AND i.handle = {base}.handle AND i.generation > {base}.generation "
+        f"AND i.generation < {below} AND c.state = 'fetched')"
+    )
+
+
+def grown(pages: int, users: int, new: int, page_size: int) -> tuple[int, int]:
+    """Pages and users of a list that had so many, with the new ones on top."""
+
+    def full(number: int) -> int:
+        return max(-(-number // page_size), 1)
+
+    return pages + full(users + new) - full(users), users + new
+
 
 class Crawls:
-    """Table crawl, for one provider and one target."""
+    """Tables crawl and increment, for one provider and one target."""
 
     def __init__(self, connection: sqlite3.Connection, provider: str, target: int) -> None:
         self._db = connection
@@ -72,16 +99,27 @@ class Crawls:
             (kind, now, self._provider, handle),
         )
 
-    def end(self, handle: str, state: str, pages: int, users: int, now: float, *, bought: bool, whole: bool) -> None:
-        """It ended. Not bought: the time stays. Inside a transaction."""
+    def end(
+        self, handle: str, state: str, pages: int, users: int, now: float, *, bought: bool, new: int | None
+    ) -> None:
+        """It ended. Not bought: the time stays. Inside a transaction.
+
+        new: where everybody is known, and so many of the users were not; None: it is whole, if it is fetched.
+        """
         self._db.execute(
             "UPDATE crawl SET state = ?, pages = ?, users = ?, "
             "ended_at = CASE WHEN ? OR ended_at IS NULL THEN ? ELSE ended_at END, "
             "kind = CASE WHEN ? THEN 'full' ELSE kind END "
             "WHERE provider = ? AND handle = ? AND generation = "
             "(SELECT generation FROM kol k WHERE k.provider = crawl.provider AND k.handle = crawl.handle)",
-            (state, pages, users, bought, now, whole, self._provider, handle),
+            (state, pages, users, bought, now, new is None and state == "fetched", self._provider, handle),
         )
+        if new is not None:
+            self._db.execute(
+                "INSERT OR REPLACE INTO increment (provider, handle, generation, new) "
+                "SELECT provider, handle, generation, ? FROM kol WHERE provider = ? AND handle = ?",
+                (new, self._provider, handle),
+            )
 
     def add_calls(self, handle: str, calls: int) -> None:
         """Inside a transaction."""
@@ -94,7 +132,9 @@ class Crawls:
     def of_kol(self, handle: str) -> list[CrawlRecord]:
         """The KOL's crawls, the first one first."""
         rows = self._db.execute(
-            "SELECT kind, state, started_at, ended_at, pages, users, calls FROM crawl "
+            "SELECT kind, state, started_at, ended_at, pages, users, calls, "
+            "CASE kind WHEN 'incremental' THEN new END "
+            "FROM crawl LEFT JOIN increment USING (provider, handle, generation) "
             "WHERE provider = ? AND handle = ? ORDER BY generation",
             (self._provider, handle),
         )
@@ -117,6 +157,20 @@ class Crawls:
             f"SELECT {_BASE.format(k='k')} FROM kol k WHERE provider = ? AND handle = ?", (self._provider, handle)
         ).fetchone()
         return None if base is None else int(base)
+
+    def size(self, handle: str, page_size: int) -> tuple[int, int] | None:
+        """Pages and users of the list as it is known: what its last whole reading came to, and what was new since.
+        None when it was never read whole."""
+        row = self._db.execute(
+            f"SELECT b.pages, b.users, {added('b', 'k.generation + 1')} "
+            "FROM kol k JOIN crawl b USING (provider, handle) "
+            f"WHERE k.provider = ? AND k.handle = ? AND b.generation = {_BASE.format(k='k')}",
+            (self._provider, handle),
+        ).fetchone()
+        if row is None:
+            return None
+        pages, users, new = row
+        return grown(pages, users, new, page_size)
 
     def is_here(self, handle: str, base: int) -> bool:
         """Whether that list is in this target, or on its way there from the cache."""

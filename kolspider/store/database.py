@@ -36,7 +36,7 @@ OLD_FILES = (
 """Said when progress.json is there."""
 MENDS = "if it is damaged, `scrapy crawl followings` keeps what can be read of it, and buys the rest anew"
 """What to do about a file that only was to be looked at."""
-_VERSION = 3
+_VERSION = 4
 
 _LEDGER = """
 CREATE TABLE kol (                  -- the ledger: what is known of each KOL's list
@@ -100,13 +100,20 @@ CREATE TABLE crawl (                -- every reading of a KOL's list
   PRIMARY KEY (provider, handle, generation)
 ) WITHOUT ROWID;
 """
-_SCHEMA = _LEDGER + _HISTORY + _CRAWLS
+_INCREMENTS = """
+CREATE TABLE increment (            -- what an incremental crawl found that its KOL was not known to follow
+  provider TEXT NOT NULL, handle TEXT NOT NULL, generation INTEGER NOT NULL, new INTEGER NOT NULL,
+  PRIMARY KEY (provider, handle, generation)
+) WITHOUT ROWID;
+"""
+_SCHEMA = _LEDGER + _HISTORY + _CRAWLS + _INCREMENTS
 _UPGRADES = {
     1: _HISTORY,
     2: f"""{_CRAWLS}
     INSERT INTO crawl SELECT provider, handle, generation, 'full', state, coalesce(started_at, 0), finished_at,
       pages, users, calls FROM kol WHERE state <> 'new';
     """,
+    3: _INCREMENTS,
 }
 """What makes the next format out of each older one."""
 
@@ -209,7 +216,8 @@ def empty(connection: sqlite3.Connection, *, keep_progress: bool) -> None:
     runs is kept in any case: what was spent stays spent.
     """
     with transaction(connection):
-        for table in ("page_load", "page") if keep_progress else ("page_load", "page", "kol_load", "kol", "crawl"):
+        progress = () if keep_progress else ("kol_load", "kol", "crawl", "increment")
+        for table in ("page_load", "page", *progress):
             connection.execute(f"DELETE FROM {table}")
         connection.execute(
             "UPDATE kol SET state = 'fetching', reason = '', pages = 0, users = 0, finished_at = NULL "

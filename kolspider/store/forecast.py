@@ -1,6 +1,7 @@
 """What the ledger and the cache tell of the lists to come: how many calls they will take, and what for.
 
-A list that was read before is as long as it was then; one that was not is as long as lists are on average.
+A list that was read before is as long as it was then, with what increments have found since; one that was not is as
+long as lists are on average.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
 from typing import TYPE_CHECKING
+
+from kolspider.store.crawls import added, grown
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,26 +22,27 @@ if TYPE_CHECKING:
 __all__ = ["Average", "Expected", "Forecast", "Total", "rest_of_list"]
 
 _ENOUGH = 20
-"""Whole lists in the ledger whose average is better than the provider's usual one."""
+"""Whole lists in the ledger, or increments, whose average is better than the usual one."""
+_USUAL_INCREMENT = 2
+"""Pages, of a list that changed: the one with the new ones, and one without."""
 _USUAL_SPREAD = 2.0
 """Standard deviation of the users of a list, in averages: an average of 1,900 with one list in ten above 6,000."""
 
-_LISTS = """
+_LISTS = f"""
 SELECT handle,
   why = 'begun' AND state <> 'fetching' AS whole,           -- its cached pages are loaded, nothing is bought
   CASE
     WHEN state = 'not_found' THEN 1                         -- asked for once more
-    WHEN incremental THEN :increment
+    WHEN incremental THEN min(:increment, pages)
     WHEN why = 'refresh' THEN pages
-    WHEN state IN ('fetching', 'failed') AND older > kept THEN older    -- a refresh that was interrupted
+    WHEN older_pages > kept THEN older_pages
   END AS pages,
   CASE
     WHEN state = 'not_found' THEN 0
-    WHEN incremental THEN :increment * :page_size
-    WHEN why = 'refresh' THEN users
-    ELSE (SELECT sum(users) FROM page p WHERE p.provider = :provider AND p.handle = list.handle
-          AND p.generation < list.generation)
+    WHEN incremental OR why = 'refresh' THEN users
+    ELSE older_users
   END AS users,
+  new,
   CASE
     WHEN why = 'refresh' OR state = 'not_found' THEN 0
     WHEN why = 'retry' AND state = 'failed' AND restarts = 2 THEN 0     -- begun anew
@@ -46,12 +50,16 @@ SELECT handle,
     ELSE kept
   END AS cached
 FROM (
-  SELECT s.handle, s.why, s.incremental, coalesce(k.state, 'new') AS state, k.pages, k.users, k.generation, k.restarts,
+  SELECT s.handle, s.why, s.incremental, coalesce(k.state, 'new') AS state, k.pages, k.users, k.restarts,
+    b.pages AS older_pages, b.users AS older_users, {added("b", "k.generation")} AS new,
     (SELECT count(*) FROM page p WHERE p.provider = k.provider AND p.handle = k.handle
-     AND p.generation = k.generation) AS kept,
-    (SELECT count(*) FROM page p WHERE p.provider = k.provider AND p.handle = k.handle
-     AND p.generation < k.generation) AS older
+     AND p.generation = k.generation) AS kept
   FROM temp.selected s LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle
+  LEFT JOIN crawl b ON b.provider = k.provider AND b.handle = k.handle AND b.generation =
+    CASE WHEN k.state IN ('fetching', 'failed') AND NOT s.incremental THEN      -- perhaps a refresh, interrupted
+      (SELECT max(generation) FROM crawl c WHERE c.provider = k.provider AND c.handle = k.handle
+       AND c.generation < k.generation AND c.kind = 'full' AND c.state = 'fetched')
+    END
   WHERE s.why IS NOT NULL
 ) list
 """
@@ -120,8 +128,7 @@ class Forecast:
 
     def of(self, handle: str) -> Expected:
         """A selected KOL's list, which is yet to begin."""
-        found = self._db.execute(f"{_LISTS} WHERE handle = :handle", {**self._values, "handle": handle})
-        _, whole, pages, _, cached = found.fetchone()
+        ((whole, pages, _, cached, _),) = self._groups("WHERE handle = :handle", handle=handle)
         if whole:
             return Expected(0.0, cached)
         return Expected(self._calls(pages, cached), pages)
@@ -146,21 +153,27 @@ class Forecast:
                 total.credits_known += self.cost(int(calls), left) * kols
         return total
 
-    def _groups(self) -> Iterator[tuple[bool, int | None, int, int, int]]:
-        yield from self._db.execute(
-            f"SELECT whole, pages, coalesce(users, 0), cached, count(*) FROM ({_LISTS}) GROUP BY 1, 2, 3, 4",
-            self._values,
+    def _groups(self, which: str = "", **values: object) -> Iterator[tuple[bool, int | None, int, int, int]]:
+        """Whether it is whole in the cache, pages, users and cached pages, and how many lists are like that."""
+        rows = self._db.execute(
+            "SELECT whole, pages, coalesce(users, 0), new, cached, count(*) "
+            f"FROM ({_LISTS}) {which} GROUP BY 1, 2, 3, 4, 5",
+            self._values | values,
         )
+        for whole, pages, users, new, cached, kols in rows:
+            size = (pages, users) if pages is None else grown(pages, users, new, self._provider.page_size)
+            yield whole, *size, cached, kols
 
     @cached_property
     def _values(self) -> dict[str, object]:
-        """Of the statement: an incremental crawl is expected to be as long as they are on average."""
-        (pages,) = self._db.execute(
-            "SELECT avg(pages) FROM crawl WHERE provider = ? AND kind = 'incremental' AND state = 'fetched'",
+        """Of the statement: an incremental crawl is expected to be as long as they are on average, but never longer
+        than the list."""
+        crawls, pages = self._db.execute(
+            "SELECT count(*), avg(pages) FROM crawl WHERE provider = ? AND kind = 'incremental' AND state = 'fetched'",
             (self._provider.name,),
         ).fetchone()
-        increment = max(round(pages or 2), 1)  # of a list that changed: the page with the new ones, and one without
-        return {"provider": self._provider.name, "increment": increment, "page_size": self._provider.page_size}
+        increment = max(round(pages), 1) if crawls >= _ENOUGH else _USUAL_INCREMENT
+        return {"provider": self._provider.name, "increment": increment}
 
     def _calls(self, pages: int | None, cached: int) -> float:
         """At least one: a list is only known to have ended when a page says so."""

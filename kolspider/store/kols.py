@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kolspider.states import State
-from kolspider.store.crawls import Crawls, Kind
+from kolspider.store.crawls import IS_INCREMENTAL, Crawls, Kind
 from kolspider.store.database import transaction
 from kolspider.store.pages import unpack
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kolspider.store.crawls import CrawlRecord
     from kolspider.store.pages import Pages
 
-__all__ = ["STATE_HERE", "KolRecord", "Kols"]
+__all__ = ["PAGES_HERE", "STATE_HERE", "USERS_HERE", "KolRecord", "Kols"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,9 @@ class KolRecord:
     reason: str
     generation: int
     pages: int
+    """That the list as it is known fills: those of its last whole reading, and more where increments made it longer."""
     users: int
+    """In it: of the last whole reading, and those that increments found since."""
     calls: int
     started_at: float | None
     finished_at: float | None
@@ -50,11 +52,17 @@ END
 
 
 def _so_far(cached: str, ended: str) -> str:
-    """SQL: what an unfinished list has in the cache, what an ended one came to."""
+    """SQL: what an unfinished list has in the cache, what an ended one came to. While an increment is read, the list
+    is what it was before."""
     return (
-        f"CASE k.state WHEN 'fetching' THEN (SELECT {cached} FROM page p WHERE p.provider = k.provider "
+        f"CASE WHEN k.state = 'fetching' AND NOT {IS_INCREMENTAL} THEN "
+        f"(SELECT {cached} FROM page p WHERE p.provider = k.provider "
         f"AND p.handle = k.handle AND p.generation = k.generation) ELSE k.{ended} END"
     )
+
+
+PAGES_HERE = _so_far("count(*)", "pages")
+USERS_HERE = _so_far("coalesce(sum(p.users), 0)", "users")
 
 
 def _state(text: object) -> State:
@@ -91,6 +99,15 @@ class Kols:
         )
         return {_state(state): count for state, count in rows}
 
+    def count_loaded(self) -> int:
+        """How many whole lists that are not empty are in this target."""
+        (lists,) = self._db.execute(
+            "SELECT count(*) FROM kol_load l JOIN kol k USING (provider, handle) "
+            "WHERE l.target = ? AND l.provider = ? AND k.state = 'fetched' AND k.users > 0",
+            (self._target, self._provider),
+        ).fetchone()
+        return int(lists)
+
     def selected_in(self, states: Sequence[State], limit: int) -> list[KolRecord]:
         """The first selected KOLs in these states, in the order of selection."""
         marks = ", ".join("?" * len(states))
@@ -106,7 +123,7 @@ class Kols:
     def _records(self, which: str, *values: object) -> Iterator[KolRecord]:
         rows = self._db.execute(
             f"SELECT k.handle, k.user_name, {STATE_HERE}, k.reason, k.generation, "
-            f"{_so_far('count(*)', 'pages')}, {_so_far('coalesce(sum(p.users), 0)', 'users')}, k.calls, "
+            f"{PAGES_HERE}, {USERS_HERE}, k.calls, "
             "k.started_at, k.finished_at, l.loaded_at FROM kol k "
             "LEFT JOIN kol_load l ON l.target = ? AND l.provider = k.provider AND l.handle = k.handle "
             f"WHERE k.provider = ? {which}",
@@ -171,7 +188,7 @@ class Kols:
         return bool(self._get(handle, "restarts") == 2)
 
     def _raise_generation(self, handle: str, restarts: int, kind: Kind) -> None:
-        now, keep = time.time(), kind is Kind.INCREMENTAL  # the size is the whole list's
+        now, keep = time.time(), kind is Kind.INCREMENTAL  # until it ends, the list is as it was
         self._db.execute(
             "UPDATE kol SET generation = generation + 1, restarts = ?, state = 'fetching', reason = '', "
             "pages = CASE WHEN ? THEN pages ELSE 0 END, users = CASE WHEN ? THEN users ELSE 0 END, "
@@ -207,7 +224,7 @@ class Kols:
         return self._crawls.known_before(handle)
 
     def size(self, handle: str) -> tuple[int, int]:
-        """Pages and users of the last whole list."""
+        """Pages and users of the list as it is known."""
         return int(self._get(handle, "pages") or 0), int(self._get(handle, "users") or 0)
 
     def add_calls(self, handle: str, calls: int) -> None:
@@ -220,23 +237,33 @@ class Kols:
             self._crawls.add_calls(handle, calls)
 
     def end(
-        self, handle: str, state: State, reason: str, pages: int, users: int, *, bought: bool, whole: bool = True
+        self,
+        handle: str,
+        state: State,
+        reason: str,
+        pages: int,
+        users: int,
+        *,
+        bought: bool,
+        page_size: int,
+        new: int | None = None,
     ) -> None:
         """The list ended: fetched, partial, not_found or failed. Not bought: its time of finishing stays.
 
-        Not whole: where everybody is known. Such a crawl's size is not that of the list, which stays.
+        new: where everybody is known, and so many of the users were not. Such a crawl's size is not that of the list,
+        which grows by the new ones.
         """
         with transaction(self._db):
-            now, whole = time.time(), whole and state is State.FETCHED
-            keep = self.is_incremental(handle) and not whole
+            now = time.time()
+            self._crawls.end(handle, state, pages, users, now, bought=bought, new=new)
+            if self.is_incremental(handle):
+                pages, users = self._crawls.size(handle, page_size) or self.size(handle)
             self._db.execute(
-                "UPDATE kol SET state = ?, reason = ?, "
-                "pages = CASE WHEN ? THEN pages ELSE ? END, users = CASE WHEN ? THEN users ELSE ? END, "
+                "UPDATE kol SET state = ?, reason = ?, pages = ?, users = ?, "
                 "finished_at = CASE WHEN ? OR finished_at IS NULL THEN ? ELSE finished_at END "
                 "WHERE provider = ? AND handle = ?",
-                (state, reason, keep, pages, keep, users, bought, now, self._provider, handle),
+                (state, reason, pages, users, bought, now, self._provider, handle),
             )
-            self._crawls.end(handle, state, pages, users, now, bought=bought, whole=whole)
 
     def settle(self, handle: str, *, evict: bool) -> State | None:
         """All pages of an ended list are committed. Returns the state now, None when a page is still waiting.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kolspider.states import State
-from kolspider.store.kols import STATE_HERE
+from kolspider.store.kols import PAGES_HERE, STATE_HERE, USERS_HERE
 
 if TYPE_CHECKING:
     import sqlite3
@@ -50,19 +50,16 @@ class Overview:
     def users(self) -> int:
         """How many users all lists hold; of an unfinished list, those that are in the cache."""
         found = self._db.execute(
-            "SELECT coalesce((SELECT sum(users) FROM kol WHERE provider = :p AND state <> 'fetching'), 0) + "
-            "coalesce((SELECT sum(page.users) FROM kol JOIN page USING (provider, handle, generation) "
-            "          WHERE provider = :p AND state = 'fetching'), 0)",
-            {"p": self._provider},
+            f"SELECT coalesce(sum({USERS_HERE}), 0) FROM kol k WHERE k.provider = ?", (self._provider,)
         ).fetchone()
         return int(found[0])
 
     def largest(self, limit: int) -> list[LargeKol]:
         """The KOLs with the longest lists, the longest first."""
         rows = self._db.execute(
-            f"SELECT k.user_name, {STATE_HERE}, k.users, k.pages FROM kol k LEFT JOIN kol_load l ON l.target = ? "
-            "AND l.provider = k.provider AND l.handle = k.handle WHERE k.provider = ? AND k.users > 0 "
-            "ORDER BY k.users DESC, k.handle LIMIT ?",
+            f"SELECT k.user_name, {STATE_HERE}, {USERS_HERE} AS here, {PAGES_HERE} FROM kol k "
+            "LEFT JOIN kol_load l ON l.target = ? AND l.provider = k.provider AND l.handle = k.handle "
+            "WHERE k.provider = ? AND here > 0 ORDER BY here DESC, k.handle LIMIT ?",
             (self._target, self._provider, limit),
         )
         return [LargeKol(user_name, State(state), users, pages) for user_name, state, users, pages in rows]

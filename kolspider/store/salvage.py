@@ -26,7 +26,7 @@ __all__ = ["Salvaged", "salvage_if_damaged"]
 _KEYS = {
     "target": ("id",), "kol": ("provider", "handle"), "page": ("seq",), "page_load": ("seq", "target"),
     "kol_load": ("target", "provider", "handle"), "note": ("key",), "run": ("id",), "sample": ("run", "at"),
-    "crawl": ("provider", "handle", "generation"),
+    "crawl": ("provider", "handle", "generation"), "increment": ("provider", "handle", "generation"),
 }  # fmt: skip
 _COUNTED_BY = {"page": "page", "page_load": "page", "run": "run", "sample": "run"}
 """Tables whose first key is a number that SQLite gave out, and of which table."""

@@ -1,5 +1,6 @@
-"""`python -m tests.chaos [--kills 200] [--seed S]`: stories on SQLite and MariaDB, two at a time, until so many kills
-are reached; prints what they took and what they cost. Exit code 1 when a row was lost or wrong, or bought in vain."""
+"""`python -m tests.chaos [--kills 200] [--seed S]`: stories on SQLite, the Doris double and MariaDB, two at a time,
+until so many kills are reached; prints what they took and what they cost. Exit code 1 when a row was lost or wrong, or
+bought in vain."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.chaos.story import Story, Toll
+from tests.doris_double import DorisDouble
 from tests.mariadb import MariaDB, installed
 
 
@@ -23,11 +25,11 @@ def main() -> int:
     options = parser.parse_args()
     seed, toll, failed, running = options.seed, Toll(), [], {}
     with ExitStack() as stack:
-        servers = [""]
+        servers = ["", stack.enter_context(DorisDouble()).url()]
         if installed():
             servers.append(stack.enter_context(MariaDB()).url)
         else:
-            print("SQLite alone: MariaDB is not installed (apt-get install mariadb-server)")
+            print("without MariaDB, which is not installed (apt-get install mariadb-server)")
         pool = stack.enter_context(ThreadPoolExecutor(2))
         while running or (toll.kills < options.kills and not failed):
             while len(running) < 2 and toll.kills < options.kills and not failed:

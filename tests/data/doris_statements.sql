@@ -99,9 +99,9 @@ SHOW CREATE TABLE `twitter_kol_all`;
 
 INSERT INTO `twitter_kol_all` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) SELECT `id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count` FROM `twitter_kol_all` WHERE 1 = 0;
 
-SET enable_unique_key_partial_update = false;
+SET query_timeout = 20, enable_unique_key_partial_update = false;
 
-INSERT INTO `twitter_kol_all` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) VALUES
+INSERT INTO `twitter_kol_all` WITH LABEL `kolspider_00000000000000000000000000000007` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) VALUES
 ('1','it\'s \\ 100%\n中文 😀','satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',3,2,1), ('2',NULL,'satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',NULL,2,1);
 
 ALTER TABLE `twitter_kol_all` ADD COLUMN `theirs` BIGINT;
@@ -110,13 +110,95 @@ SET partial_update_new_key_behavior = 'APPEND';
 
 SELECT `id` FROM `twitter_kol_all` WHERE `id` IN ('2', '3');
 
-INSERT INTO `twitter_kol_all` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) VALUES
+INSERT INTO `twitter_kol_all` WITH LABEL `kolspider_00000000000000000000000000000007` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) VALUES
 ('3','Satoshi','satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',3,2,1);
 
-SET enable_unique_key_partial_update = true;
+SHOW TRANSACTION FROM `kol` WHERE `label` = 'kolspider_00000000000000000000000000000007';
 
-INSERT INTO `twitter_kol_all` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) VALUES
+SET query_timeout = 20, enable_unique_key_partial_update = true;
+
+INSERT INTO `twitter_kol_all` WITH LABEL `kolspider_00000000000000000000000000000007` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) VALUES
 ('2','Satoshi','satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',3,2,1);
+
+SELECT `id` FROM `twitter_kol_all` WHERE `id` IN ('4');
+
+INSERT INTO `twitter_kol_all` WITH LABEL `kolspider_00000000000000000000000000000007` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) VALUES
+('4','Satoshi','satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',3,2,1);
+
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+    FROM `information_schema`.`columns`
+    WHERE `table_schema` = 'kol' AND `table_name` = 'twitter_kol_follows'
+    ORDER BY `ordinal_position`;
+
+CREATE TABLE IF NOT EXISTS `twitter_kol_follows` (
+  `kol_user_name` VARCHAR(128) NOT NULL,
+  `user_id` VARCHAR(32) NOT NULL,
+  `first_seen` DATETIME MIN NOT NULL,
+  `last_seen` DATETIME MAX NOT NULL
+) ENGINE=OLAP AGGREGATE KEY(`kol_user_name`, `user_id`) DISTRIBUTED BY HASH(`user_id`) BUCKETS AUTO
+PROPERTIES ("light_schema_change" = "true");
+
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+    FROM `information_schema`.`columns`
+    WHERE `table_schema` = 'kol' AND `table_name` = 'twitter_kol_follows_crawls'
+    ORDER BY `ordinal_position`;
+
+CREATE TABLE IF NOT EXISTS `twitter_kol_follows_crawls` (
+  `kol_user_name` VARCHAR(128) NOT NULL,
+  `first_whole` DATETIME MIN NOT NULL,
+  `last_whole` DATETIME MAX NOT NULL
+) ENGINE=OLAP AGGREGATE KEY(`kol_user_name`) DISTRIBUTED BY HASH(`kol_user_name`) BUCKETS AUTO
+PROPERTIES ("light_schema_change" = "true");
+
+SHOW CREATE TABLE `twitter_kol_follows`;
+
+SHOW CREATE TABLE `twitter_kol_follows_crawls`;
+
+INSERT INTO `twitter_kol_follows` (`kol_user_name`, `user_id`, `first_seen`, `last_seen`) SELECT `kol_user_name`, `user_id`, `first_seen`, `last_seen` FROM `twitter_kol_follows` WHERE 1 = 0;
+
+INSERT INTO `twitter_kol_follows_crawls` (`kol_user_name`, `first_whole`, `last_whole`) SELECT `kol_user_name`, `first_whole`, `last_whole` FROM `twitter_kol_follows_crawls` WHERE 1 = 0;
+
+INSERT INTO `twitter_kol_follows` WITH LABEL `kolspider_00000000000000000000000000000007` (`kol_user_name`, `user_id`, `first_seen`, `last_seen`) VALUES
+('o\'neil','7','2026-11-01 00:00:00','2026-11-24 07:08:09');
+
+INSERT INTO `twitter_kol_follows_crawls` WITH LABEL `kolspider_00000000000000000000000000000007` (`kol_user_name`, `first_whole`, `last_whole`) VALUES
+('o\'neil','2026-11-01 00:00:00','2026-11-24 07:08:09');
+
+SELECT `user_id` FROM `twitter_kol_follows` WHERE `kol_user_name` = 'o\'neil' AND `first_seen` < '2026-11-24 07:08:09';
+
+SELECT `kol_user_name` FROM `twitter_kol_follows` LIMIT 1;
+
+SELECT `kol_user_name` FROM `twitter_kol_follows_crawls` LIMIT 1;
+
+SELECT `kol_user_name` FROM `twitter_kol_follows` WHERE `kol_user_name` = 'o\'neil' LIMIT 1;
+
+SELECT `kol_user_name` FROM `twitter_kol_follows_crawls` WHERE `kol_user_name` = 'o\'neil' LIMIT 1;
+
+SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows_crawls` c CROSS JOIN `twitter_kol_follows` f LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE c.`kol_user_name` = f.`kol_user_name` AND f.`first_seen` > c.`first_whole` ORDER BY f.`first_seen` DESC, f.`kol_user_name`, f.`user_id`;
+
+SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows_crawls` c CROSS JOIN `twitter_kol_follows` f LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE c.`kol_user_name` = f.`kol_user_name` AND f.`last_seen` < c.`last_whole` ORDER BY f.`last_seen` DESC, f.`kol_user_name`, f.`user_id`;
+
+SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows_crawls` c CROSS JOIN `twitter_kol_follows` f LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE c.`kol_user_name` = f.`kol_user_name` AND f.`first_seen` > c.`first_whole` AND c.`kol_user_name` = 'o\'neil' ORDER BY f.`first_seen` DESC, f.`kol_user_name`, f.`user_id`;
+
+SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows_crawls` c CROSS JOIN `twitter_kol_follows` f LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE c.`kol_user_name` = f.`kol_user_name` AND f.`last_seen` < c.`last_whole` AND c.`kol_user_name` = 'o\'neil' ORDER BY f.`last_seen` DESC, f.`kol_user_name`, f.`user_id`;
+
+SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows` f CROSS JOIN `twitter_kol_follows_crawls` c LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE c.`kol_user_name` = f.`kol_user_name` AND f.`first_seen` > c.`first_whole` AND f.`first_seen` >= '2026-11-01 00:00:00' ORDER BY f.`first_seen` DESC, f.`kol_user_name`, f.`user_id`;
+
+SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows_crawls` c CROSS JOIN `twitter_kol_follows` f LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE c.`kol_user_name` = f.`kol_user_name` AND f.`last_seen` < c.`last_whole` AND c.`last_whole` >= '2026-11-01 00:00:00' ORDER BY f.`last_seen` DESC, f.`kol_user_name`, f.`user_id`;
+
+SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows_crawls` c CROSS JOIN `twitter_kol_follows` f LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE c.`kol_user_name` = f.`kol_user_name` AND f.`first_seen` > c.`first_whole` AND f.`first_seen` >= '2026-11-01 00:00:00' AND c.`kol_user_name` = 'o\'neil' ORDER BY f.`first_seen` DESC, f.`kol_user_name`, f.`user_id`;
+
+SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows_crawls` c CROSS JOIN `twitter_kol_follows` f LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE c.`kol_user_name` = f.`kol_user_name` AND f.`last_seen` < c.`last_whole` AND c.`last_whole` >= '2026-11-01 00:00:00' AND c.`kol_user_name` = 'o\'neil' ORDER BY f.`last_seen` DESC, f.`kol_user_name`, f.`user_id`;
+
+SELECT `kol_user_name`, `last_whole` FROM `twitter_kol_follows_crawls`;
+
+SELECT t.`user_id`, a.`user_name`, a.`name`, a.`followers`, t.`kols`, t.`newest` FROM (SELECT f.`user_id`, COUNT(*) AS `kols`, MAX(f.`first_seen`) AS `newest` FROM `twitter_kol_follows` f LEFT JOIN `twitter_kol_follows_crawls` c ON c.`kol_user_name` = f.`kol_user_name` WHERE c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole` GROUP BY f.`user_id` HAVING COUNT(*) >= 3 ORDER BY `kols` DESC, `newest` DESC, `user_id` LIMIT 100) t LEFT JOIN `twitter_kol_all` a ON a.`id` = t.`user_id` ORDER BY t.`kols` DESC, t.`newest` DESC, t.`user_id`;
+
+SELECT t.`user_id`, a.`user_name`, a.`name`, a.`followers`, t.`kols`, t.`newest` FROM (SELECT f.`user_id`, COUNT(*) AS `kols`, MAX(f.`first_seen`) AS `newest` FROM `twitter_kol_follows` f LEFT JOIN `twitter_kol_follows_crawls` c ON c.`kol_user_name` = f.`kol_user_name` WHERE f.`first_seen` > c.`first_whole` AND f.`first_seen` >= '2026-11-01 00:00:00' GROUP BY f.`user_id` HAVING COUNT(*) >= 3 ORDER BY `kols` DESC, `newest` DESC, `user_id` LIMIT 100) t LEFT JOIN `twitter_kol_all` a ON a.`id` = t.`user_id` ORDER BY t.`kols` DESC, t.`newest` DESC, t.`user_id`;
+
+SELECT f.`kol_user_name`, COUNT(*) AS `users` FROM `twitter_kol_follows` f LEFT JOIN `twitter_kol_follows_crawls` c ON c.`kol_user_name` = f.`kol_user_name` WHERE c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole` GROUP BY f.`kol_user_name` ORDER BY `users` DESC, f.`kol_user_name` LIMIT 12;
+
+SELECT x.`kol_user_name`, y.`kol_user_name`, COUNT(*) FROM (SELECT f.`kol_user_name`, f.`user_id` FROM `twitter_kol_follows` f LEFT JOIN `twitter_kol_follows_crawls` c ON c.`kol_user_name` = f.`kol_user_name` WHERE f.`kol_user_name` IN ('btc', 'o\'neil') AND (c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole`)) x JOIN (SELECT f.`kol_user_name`, f.`user_id` FROM `twitter_kol_follows` f LEFT JOIN `twitter_kol_follows_crawls` c ON c.`kol_user_name` = f.`kol_user_name` WHERE f.`kol_user_name` IN ('btc', 'o\'neil') AND (c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole`)) y ON y.`user_id` = x.`user_id` WHERE x.`kol_user_name` < y.`kol_user_name` GROUP BY x.`kol_user_name`, y.`kol_user_name`;
 
 CREATE TABLE `dup` (`id` VARCHAR(32) NOT NULL, `name` VARCHAR(1024) NULL, `user_name` VARCHAR(128) NULL, `avatar` VARCHAR(2048) NULL, `description` STRING NULL, `created_at` VARCHAR(64) NULL, `created_at_time` DATETIME NULL, `followers` BIGINT NULL, `following` BIGINT NULL, `statuses_count` BIGINT NULL) DUPLICATE KEY(`id`) DISTRIBUTED BY HASH(`id`) BUCKETS 1 PROPERTIES ("replication_allocation" = "tag.location.default: 1");
 
@@ -153,6 +235,6 @@ SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `c
     WHERE `table_schema` = 'kol' AND `table_name` = 'nowhere'
     ORDER BY `ordinal_position`;
 
-INSERT INTO `twitter_kol_all` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) VALUES
+INSERT INTO `twitter_kol_all` WITH LABEL `kolspider_00000000000000000000000000000007` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) VALUES
 ('2','Satoshi','satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',3,2,1), ('3','Satoshi','satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',3,2,1);
 

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pymysql
 import pytest
 
-from kolspider.db.check import check_source, check_target, warnings
-from kolspider.errors import StopRun
+from kolspider.db import open_database
+from kolspider.db.check import (
+    check_follows,
+    check_follows_to_read,
+    check_names,
+    check_source,
+    check_target,
+    warnings,
+)
+from kolspider.errors import StopRun, WrongUsage
 from tests.db.conftest import Subject, row
+
+if TYPE_CHECKING:
+    from tests.mariadb import MariaDB
 
 
 def refused(subject: Subject) -> str:
@@ -29,6 +45,44 @@ def test_a_missing_table_asks_for_initdb(subject: Subject) -> None:
     assert "there is no table t: run `scrapy initdb`" in refused(subject)
     with pytest.raises(StopRun, match="there is no table s: run `scrapy initdb`"):
         check_source(subject.db, "s")
+
+
+def test_a_table_that_this_user_may_not_see_is_told_as_that(mysql: Subject, sqlite: Subject, mariadb: MariaDB) -> None:
+    mysql.db.create_tables("s", "t", "f")
+    mysql.sql("CREATE USER IF NOT EXISTS shy IDENTIFIED BY 'pw'")
+    mysql.sql("GRANT SELECT ON kol.s TO shy")
+    with closing(open_database(f"mysql://shy:pw@127.0.0.1:{mariadb.port}/kol", base=Path("/"))) as db:
+        for check, name in ((check_target, "t"), (check_follows, "f"), (check_follows_to_read, "f")):
+            with pytest.raises(
+                StopRun, match=r"there is no table \w+: .*; if it exists, this user may not see it: GRANT"
+            ):
+                check(db, name)
+        # and when it may read, it is told what it can't do
+        mysql.sql("GRANT SELECT ON kol.f TO shy")
+        mysql.sql("GRANT SELECT ON kol.f_crawls TO shy")
+        check_follows_to_read(db, "f")
+        with pytest.raises(pymysql.err.OperationalError, match="INSERT command denied") as denied:
+            check_follows(db, "f")
+        assert db.advice(denied.value) == "this user lacks a privilege: GRANT it"
+    mysql.sql("DROP USER shy")
+    with closing(open_database(f"mysql://shy:pw@127.0.0.1:{mariadb.port}/kol", base=Path("/"))) as db:
+        with pytest.raises(pymysql.err.OperationalError) as denied:
+            db.connect()
+        assert "check KOL_DB_URL" in db.advice(denied.value)
+    with pytest.raises(StopRun, match=r"mend its name in the settings$"):
+        check_target(sqlite.db, "t")
+
+
+def test_no_table_has_two_jobs(mysql: Subject, sqlite: Subject) -> None:
+    for subject, same in ((mysql, "kol.t"), (sqlite, "main.T")):
+        check_names(subject.db, "s", "t", "")
+        check_names(subject.db, "s", "t", "f")
+        for follows in ("s", "t", same):
+            with pytest.raises(WrongUsage, match=f"KOL_FOLLOWS_TABLE={follows} and KOL_(SOURCE|TARGET)_TABLE="):
+                check_names(subject.db, "s", "t", follows)
+        with pytest.raises(WrongUsage, match="KOL_FOLLOWS_TABLE=t, which keeps t_crawls beside it, and KOL_SOURCE"):
+            check_names(subject.db, "t_crawls", "a", "t")
+    check_names(mysql.db, "S", "other.t", "t")
 
 
 def test_the_ddl_for_missing_columns_mends_the_table(subject: Subject) -> None:

@@ -48,7 +48,7 @@ def test_ugly_text_comes_back_as_it_went_in(subject: Subject) -> None:
     assert subject.sql(f"SELECT name FROM {T} WHERE id = '2'") == [(UGLY[::-1],)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.text(max_size=40), followers=st.integers(-(2**63), 2**63 - 1))
 def test_any_text_and_any_64_bit_count_comes_back(subject: Subject, name: str, followers: int) -> None:
     subject.db.create_tables("twitter_kol", T)

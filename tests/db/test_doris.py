@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -196,8 +197,7 @@ def test_a_table_that_becomes_unfit_is_not_written_to(opened: Open, double: Dori
         *((way, fault, 1, 1) for way in WAYS for fault in ("schema_change", "timeout", "drop_before")),
         *((way, "committed", 1, 0) for way in WAYS),
         *((way, "too_many_segments", 2, 0) for way in WAYS),
-        ("insert", "drop_after", 2, 1),  # replayed
-        ("stream_load", "drop_after", 1, 1),  # asked by its label
+        *((way, "drop_after", 1, 1) for way in WAYS),  # asked by its label
         ("stream_load", "label_running", 1, 1),
         ("stream_load", "be_unreachable", 1, 1),
         ("stream_load", "fail", 3, 0),  # the error log names no row: halved
@@ -217,6 +217,98 @@ def test_a_fault_is_waited_for_halved_or_no_fault_at_all(
     assert double.faults_left == 0
     assert (len(double.loads), len(retried)) == (loads, retries)
     assert double.query("SELECT COUNT(*), COUNT(DISTINCT id) FROM kol.t") == [(8, 8)]
+
+
+def patient(work: Upserter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short waits between two attempts."""
+    monkeypatch.setattr(work._give_up, "wait", lambda _: time.sleep(0.02))
+
+
+@ways
+@pytest.mark.parametrize(("fault", "statuses"), [("late", ["VISIBLE"]), ("late_abort", ["ABORTED", "VISIBLE"])])
+def test_a_load_that_runs_on_after_its_connection_broke_comes_before_the_next_one(
+    opened: Open, double: DorisDouble, way: str, fault: str, statuses: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = opened(way)
+    db.create_tables("k", "t")
+    work, retried = upserter(db)
+    patient(work, monkeypatch)
+    double.fail_next(fault, seconds=0.2)
+
+    work.upsert([row("1", name="first")])
+    assert double.loads_running == 0
+    assert retried
+    said = work.said
+    work.upsert([row("1", name="second")])
+
+    assert double.query("SELECT name FROM kol.t") == [("second",)]
+    assert [load.status for load in double.loads] == [*statuses, "VISIBLE"]
+    assert len({load.label for load in double.loads}) == 2
+    assert double.loads[0].label in said[-1]
+    assert max(load.timeout for load in double.loads) <= db.answer_secs  # else it could run on for longer
+
+
+@ways
+def test_it_comes_before_another_one_that_its_repetition_would_be_too(
+    opened: Open, double: DorisDouble, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before 3.1 new and known ids are loads of their own, and by the next attempt the new ones are known."""
+    db = opened(way)
+    db.create_tables("k", "t")
+    db._execute("ALTER TABLE `t` ADD COLUMN `note` VARCHAR(20) NULL")
+    db._execute("INSERT INTO `t` (`id`, `note`) VALUES ('1', 'theirs')")
+    double.clear_logs()
+    work, _ = upserter(db)
+    patient(work, monkeypatch)
+    double.fail_next("late", after=1, seconds=0.2)
+
+    work.upsert([row("1", name="first"), row("2", name="first")])
+    assert double.loads_running == 0
+    work.upsert([row("1", name="second"), row("2", name="second")])
+
+    assert double.query("SELECT name, note FROM kol.t ORDER BY id") == [("second", "theirs"), ("second", None)]
+    assert [(load.path, load.rows) for load in double.loads] == [
+        ("plain", 1), ("partial", 1), ("partial", 2), ("partial", 2)
+    ]  # fmt: skip
+
+
+def test_what_a_repetition_refuses_is_looked_for_in_the_batch_and_nowhere_else(
+    opened: Open, double: DorisDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = opened()
+    db.create_tables("k", "t")
+    work, _ = upserter(db)
+    patient(work, monkeypatch)
+    double.fail_next("drop_before")
+    bad = row("7", user_name="x" * 129)
+
+    refused = work.upsert([row("1"), bad])
+    assert work.upsert([row("2"), row("3")]) == []
+
+    assert [user for user, _ in refused] == [bad]
+    assert double.count("t") == 3
+
+
+def test_who_may_not_ask_for_transactions_waits_until_the_first_attempt_must_be_over(
+    opened: Open, double: DorisDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialect, "CERTAIN_SECS", 0.4)
+    opened().create_tables("k", "t")
+    double.create_user("loader", PASSWORD, admin=False)
+    db = opened(user="loader")
+    work, retried = upserter(db)
+    patient(work, monkeypatch)
+    double.fail_next("late", seconds=0.2)
+    began = time.monotonic()
+
+    work.upsert([row("1", name="first")])
+
+    assert time.monotonic() - began > 0.4
+    assert len(retried) > 2
+    assert [load.status for load in double.loads] == ["VISIBLE"]
+    assert work.said == [f"1 rows, {double.loads[0].bytes} bytes, label {double.loads[0].label}, by an earlier attempt"]
+    work.upsert([row("1", name="second")])
+    assert double.query("SELECT name FROM kol.t") == [("second",)]
 
 
 @ways

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import os
 import re
+import uuid
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from kolspider.db import Database, open_database
 from kolspider.db import doris as dialect
-from kolspider.db.check import check_source, check_target
+from kolspider.db.check import check_follows, check_source, check_target
 from kolspider.db.doris import DorisDatabase
+from kolspider.db.follows import Follows
+from kolspider.db.spans import empty_tables, known_ids, knows, spans
 from kolspider.errors import StopRun
-from kolspider.items import COLUMNS
+from kolspider.items import COLUMNS, CRAWLS, FOLLOWS
 from tests.db.conftest import row
 from tests.db.test_doris import ONE, OURS, VERSIONS
 from tests.doris_double import DorisDouble
@@ -27,13 +31,16 @@ FILE = Path(__file__).parents[1] / "data" / "doris_statements.sql"
 # The words that the statements are made of. Any other word that stands unquoted is a name.
 KEYWORDS = set(
     """
-    add allocation alter and as asc auto bigint buckets by column comment count create datetime default desc
-    distributed duplicate engine exists from group_commit hash if in information_schema insert insert_timeout
-    insert_visible_timeout_ms into is key largeint limit not null olap on order partial_update_new_key_behavior
-    properties rename replace select set show sql_mode string table text unique values varchar where with
-    enable_insert_strict enable_unique_key_partial_update true false names utf8mb4 int
+    add aggregate allocation alter and as asc auto bigint buckets by column comment count create cross datetime default
+    desc distributed duplicate engine exists from group group_commit hash having if in information_schema insert
+    insert_timeout insert_visible_timeout_ms into is join key label largeint left limit max min not null olap on or
+    order partial_update_new_key_behavior properties query_timeout rename replace select set show sql_mode string table
+    text transaction unique values varchar where with enable_insert_strict enable_unique_key_partial_update true false
+    names utf8mb4 int
     """.split()  # noqa: SIM905
 )
+ALIASES = set("acftxy")
+"""Of tables: no reserved word has one letter."""
 LITERAL = re.compile(r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`""", re.DOTALL)
 
 
@@ -44,14 +51,14 @@ def spoken() -> list[str]:
         with DorisDouble(version, backends=3) as double:
             db = open_database(double.url(), base=Path("/"))
             assert isinstance(db, DorisDatabase)
-            _everything(db)
+            _everything(db, double)
             db.close()
             said |= {" ".join(statement.text.split(" ")): None for statement in double.statements}
             assert double.violations == []
     return list(said)
 
 
-def _everything(db: DorisDatabase) -> None:
+def _everything(db: DorisDatabase, double: DorisDouble) -> None:
     db.create_tables("twitter_kol", "twitter_kol_all")
     db.insert_handles("twitter_kol", ["BTC", "o'neil", "vitalik"])
     db.spread(replicas=1, buckets=8)
@@ -69,6 +76,12 @@ def _everything(db: DorisDatabase) -> None:
     db._execute(db.add_column_ddl("twitter_kol_all", "following").replace("`following`", "`theirs`"))
     check_target(db, "twitter_kol_all")
     db.upsert("twitter_kol_all", [row("2"), row("3")])
+    double.fail_next("drop_after")
+    with suppress(*db.errors):
+        db.upsert("twitter_kol_all", [row("4")])
+    db.close()
+    db.upsert("twitter_kol_all", [row("4")])
+    _who_follows_whom(db)
     for name, table in (
         ("dup", f"CREATE TABLE `dup` ({OURS}) DUPLICATE KEY(`id`)"),
         ("mor", f"CREATE TABLE `mor` ({OURS}, `note` VARCHAR(9) NULL) UNIQUE KEY(`id`)"),
@@ -78,6 +91,26 @@ def _everything(db: DorisDatabase) -> None:
         _mend(db, name)
     with suppress(*db.errors):
         db.describe("nowhere")
+
+
+def _who_follows_whom(db: DorisDatabase) -> None:
+    table, moments = "twitter_kol_follows", ("2026-11-01 00:00:00", "2026-11-24 07:08:09")
+    db.create_tables("twitter_kol", "twitter_kol_all", table)
+    check_follows(db, table)
+    for (name, span), key in zip(spans(table), (("o'neil", "7"), ("o'neil",)), strict=True):
+        db.widen(name, span, [(*key, *moments)])
+    known_ids(db, table, "o'neil", moments[1])
+    empty_tables(db, table)
+    knows(db, table, "o'neil")
+    follows = Follows(db, table, "twitter_kol_all")
+    for since, kol in product((None, moments[0]), (None, "o'neil")):
+        follows.new(since=since, kol=kol)
+        follows.lost(since=since, kol=kol)
+    follows.last_whole()
+    follows.top(least=3, new_since=None, limit=100)
+    follows.top(least=3, new_since=moments[0], limit=100)
+    follows.largest(12)
+    follows.overlap(["btc", "o'neil"])
 
 
 def _arrange(db: DorisDatabase, sql: str) -> None:
@@ -96,6 +129,7 @@ def _mend(db: Database, table: str) -> None:
 def statements() -> list[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dialect, "PAGE_ROWS", 2)
+        patch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=7))
         return spoken()
 
 
@@ -110,13 +144,14 @@ def test_the_examples_are_what_is_sent(statements: list[str]) -> None:
 def test_no_name_stands_unquoted(statements: list[str]) -> None:
     for statement in statements:
         words = set(re.findall(r"[A-Za-z_]\w*", LITERAL.sub(" ", statement)))
-        assert {word.lower() for word in words} <= KEYWORDS, statement
+        assert {word.lower() for word in words} <= KEYWORDS | ALIASES, statement
 
 
 def test_every_column_of_ours_is_quoted_everywhere(statements: list[str]) -> None:
     assert "following" in RESERVED
-    assert not {*COLUMNS} & KEYWORDS
-    for name in COLUMNS:
+    names = {*COLUMNS, *FOLLOWS, *CRAWLS}
+    assert not names & KEYWORDS
+    for name in names:
         assert any(f"`{name}`" in statement for statement in statements)
 
 

@@ -86,10 +86,10 @@ def inserted(*args: Any, **kwargs: Any) -> str:
     return DorisDatabase._inserted(FakeCursor(*args, **kwargs), "INSERT")
 
 
-def test_label_and_transaction_are_in_the_ok_packet() -> None:
+def test_status_and_transaction_are_in_the_ok_packet() -> None:
     info = b"{'label':'label_7', 'status':'COMMITTED', 'txnId':'4013', 'err':'...'}"
-    assert inserted(bytes([len(info)]) + info) == "label label_7, txnId 4013, COMMITTED"
-    assert inserted(b"") == "label ?, txnId ?, ?"
+    assert inserted(bytes([len(info)]) + info) == "txnId 4013, COMMITTED"
+    assert inserted(b"") == "txnId ?, ?"
 
 
 def test_an_error_that_says_committed_is_none() -> None:
@@ -138,6 +138,11 @@ def test_rows_that_were_filtered_all_the_same_are_refused() -> None:
         (1105, "Insert has filtered data in strict mode. first_error_msg: timeout, denied. url: x", ErrorKind.REFUSED),
         (1203, "Reach limit of connections", ErrorKind.LOST),
         (1105, "tablet 7 alive replica num 0 < load required replica num 1, alive backends: []", ErrorKind.LOST),
+        (
+            1105,
+            "begin transaction failed. Label [k_7] has already been used, relate to txn [9]",
+            ErrorKind.LOST,
+        ),
         (1105, "something new", ErrorKind.FATAL),
     ],
 )

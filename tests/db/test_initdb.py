@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kolspider.sandbox import SAMPLE_KOLS
+
 if TYPE_CHECKING:
     from tests.db.conftest import Subject
     from tests.mariadb import MariaDB
@@ -49,41 +51,35 @@ def one_line(run: subprocess.CompletedProcess[str], code: int) -> str:
     return run.stderr
 
 
-def test_it_creates_both_tables_and_is_harmless_when_run_again(directory: Path, subject: Subject) -> None:
-    first = initdb(directory, subject.url)
-    again = initdb(directory, subject.url)
-
-    assert (first.returncode, first.stderr) == (0, "")
-    assert first.stdout == f"{subject.db.label}\n  twitter_kol: created\n  twitter_kol_all: created\n"
-    assert (again.returncode, again.stderr) == (0, "")
-    assert again.stdout.count("already there") == 2
-    assert subject.db.count("twitter_kol_all") == 0
-
-
-def test_sample_puts_each_kol_in_once(directory: Path, subject: Subject) -> None:
-    sandbox = pytest.importorskip("kolspider.sandbox")
+def test_it_creates_both_tables_once_and_tells_the_ddl_for_one_that_will_not_do(
+    directory: Path, subject: Subject
+) -> None:
     first = initdb(directory, subject.url, "--sample")
     again = initdb(directory, subject.url, "--sample")
 
-    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
-    assert f"{len(sandbox.SAMPLE_KOLS)} sample KOLs added" in first.stdout
-    assert "0 sample KOLs added" in again.stdout
-    assert list(subject.db.handles("twitter_kol")) == list(sandbox.SAMPLE_KOLS)
+    created = f"{subject.db.label}\n  twitter_kol: created\n  twitter_kol_all: created\n"
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout.startswith(created)
+    assert f"{len(SAMPLE_KOLS)} sample KOLs added" in first.stdout
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout == (
+        created.replace("created", "already there")
+        + f"  twitter_kol: 0 sample KOLs added, {len(SAMPLE_KOLS)} already there\n"
+    )
+    assert list(subject.db.handles("twitter_kol")) == list(SAMPLE_KOLS)
+    assert subject.db.count("twitter_kol_all") == 0
+
+    subject.sql("ALTER TABLE twitter_kol_all DROP COLUMN following")
+    run = initdb(directory, subject.url)
+
+    assert "lacks following; add with: ALTER TABLE" in one_line(run, 1)
+    assert "twitter_kol_all: already there" in run.stdout
+    assert "sample" not in run.stdout
 
 
 def test_a_missing_sqlite_file_is_created(directory: Path) -> None:
     assert initdb(directory, f"sqlite:///{directory}/new.db").returncode == 0
     assert (directory / "new.db").exists()
-
-
-def test_a_table_that_will_not_do_is_told_with_the_ddl(directory: Path, subject: Subject) -> None:
-    initdb(directory, subject.url)
-    subject.sql("ALTER TABLE twitter_kol_all DROP COLUMN following")
-
-    run = initdb(directory, subject.url)
-
-    assert "lacks following; add with: ALTER TABLE" in one_line(run, 1)
-    assert "twitter_kol_all: already there" in run.stdout
 
 
 def test_a_wrong_url_is_wrong_usage(directory: Path) -> None:

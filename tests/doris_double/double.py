@@ -122,11 +122,18 @@ class DorisDouble:
         self._state.storage.create_database(name)
 
     def create_user(
-        self, name: str, password: str, *, read_only: bool = False, databases: Iterable[str] | None = None
+        self,
+        name: str,
+        password: str,
+        *,
+        read_only: bool = False,
+        admin: bool = True,
+        databases: Iterable[str] | None = None,
     ) -> None:
         """A user with all rights, or to read only; in these databases, or in all."""
         only = None if databases is None else frozenset(databases)
-        self._state.users[name] = User(name, password, READ if read_only else ALL, only)
+        rights = READ if read_only else ALL if admin else ALL - {"ADMIN"}
+        self._state.users[name] = User(name, password, rights, only)
 
     def fail_next(
         self, fault: Fault | str, *, times: int = 1, on: Where | str = Where.WRITE, after: int = 0, seconds: float = 1.0
@@ -154,6 +161,11 @@ class DorisDouble:
     def loads(self) -> list[Load]:
         """Every load that was begun, INSERTs and Stream Loads; `status` says whether it was committed."""
         return list(self._state.loader.loads)
+
+    @property
+    def loads_running(self) -> int:
+        """How many run on without their clients."""
+        return len(self._state.running)
 
     @property
     def violations(self) -> list[str]:
@@ -192,9 +204,9 @@ class DorisDouble:
             server.close()
         self._servers.clear()
         await self._reset()
-        tasks: Sequence[asyncio.Task[None]] = [task for task in self._open.values() if task]
-        if tasks:
-            await asyncio.wait(tasks, timeout=WAIT_SECS / 2)
+        tasks: Sequence[asyncio.Future[None]] = [task for task in self._open.values() if task]
+        if tasks or self._state.running:
+            await asyncio.wait([*tasks, *self._state.running], timeout=WAIT_SECS / 2)
 
     async def _reset(self) -> None:
         # Not cancelled: a cancelled handler makes asyncio.streams of 3.11 complain.

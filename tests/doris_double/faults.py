@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from tests.doris_double.errors import DorisError
 
-__all__ = ["Fault", "Faults", "Planned", "Where"]
+__all__ = ["LATE", "Fault", "Faults", "Planned", "Where"]
 
 
 class Where(StrEnum):
@@ -46,6 +46,10 @@ class Fault(StrEnum):
     """Hangs up, nothing written."""
     DROP_AFTER = "drop_after"
     """Commits, then hangs up: the outcome is unknown to the client."""
+    LATE = "late"
+    """Hangs up at once; the load runs on, and is committed `seconds` later."""
+    LATE_ABORT = "late_abort"
+    """The same, but then it fails."""
     COMMITTED = "committed"
     """Committed and not yet visible: status COMMITTED; to a Stream Load, Publish Timeout."""
 
@@ -71,6 +75,7 @@ TEXTS = {
     Fault.SCHEMA_CHANGE: "insert table twitter_kol_all is blocked on schema change",
     Fault.TIMEOUT: "Execute timeout",
 }
+LATE = {Fault.LATE, Fault.LATE_ABORT}
 STREAM_ONLY = {Fault.FAIL, Fault.LABEL_RUNNING, Fault.BE_UNREACHABLE}
 
 

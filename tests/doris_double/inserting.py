@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.doris_double.answers import Ok
 from tests.doris_double.errors import DorisError, Hangup, refuse
-from tests.doris_double.faults import Fault, Where
+from tests.doris_double.faults import LATE, Fault, Where
 from tests.doris_double.insert import Insert, parse_insert
 from tests.doris_double.loads import NEW_KEYS_SINCE, Filtered, Load, Mode
 
@@ -31,7 +31,11 @@ async def insert(session: DorisSession, sql: str) -> Ok:
     await session.before(planned)
     await session.state.loading.wait()
     mode = _mode(session, table, statement)
-    load = _loaded(session, table, statement, mode, len(sql.encode("utf-8", "replace")))
+    load = _begun(session, table, statement, mode, len(sql.encode("utf-8", "replace")))
+    if planned and planned.fault in LATE:
+        session.state.later(load, planned, lambda: _load(session, load, table, statement, mode))
+        raise Hangup
+    _load(session, load, table, statement, mode)
     if planned and planned.fault is Fault.DROP_AFTER:
         raise Hangup
     if planned and planned.fault is Fault.COMMITTED:
@@ -40,8 +44,9 @@ async def insert(session: DorisSession, sql: str) -> Ok:
     return Ok(load.rows, info, len(load.filtered))
 
 
-def _loaded(session: DorisSession, table: Table, statement: Insert, mode: Mode, size: int) -> Load:
+def _begun(session: DorisSession, table: Table, statement: Insert, mode: Mode, size: int) -> Load:
     loader = session.state.loader
+    timeout = max(session.variables["insert_timeout"], session.variables["query_timeout"])  # ConnectContext.java
     with session.state.storage.lock:
         known = loader.known(table, statement.label)
         if known:
@@ -49,13 +54,18 @@ def _loaded(session: DorisSession, table: Table, statement: Insert, mode: Mode, 
                 f"begin transaction failed. errCode = 2, detailMessage = Label [{statement.label}] has already been "
                 f"used, relate to txn [{known.txn_id}]"
             )
-        columns = statement.columns or [column.name for column in table.columns]
-        load = loader.begin(table, statement.label, via="insert", mode=mode, rows=len(statement.rows), size=size)
+        return loader.begin(
+            table, statement.label, via="insert", mode=mode, rows=len(statement.rows), size=size, timeout=timeout
+        )
+
+
+def _load(session: DorisSession, load: Load, table: Table, statement: Insert, mode: Mode) -> None:
+    columns = statement.columns or [column.name for column in table.columns]
+    with session.state.storage.lock:
         try:
-            loader.write(load, table, columns, statement.rows, mode)
+            session.state.loader.write(load, table, columns, statement.rows, mode)
         except Filtered:
             raise _filtered(session, load) from None
-    return load
 
 
 def _mode(session: DorisSession, table: Table, statement: Insert) -> Mode:

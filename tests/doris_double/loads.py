@@ -55,8 +55,10 @@ class Load:
     """`plain` or `partial`."""
     rows: int
     bytes: int
+    timeout: int
+    """Seconds after which Doris would give it up."""
     status: str = "VISIBLE"
-    """VISIBLE, COMMITTED or ABORTED."""
+    """PREPARE, VISIBLE, COMMITTED or ABORTED."""
     filtered: list[str] = field(default_factory=list)
     """Why, for each row that was filtered."""
 
@@ -80,14 +82,30 @@ class Loader:
         self.labels: dict[tuple[str, str], Load] = {}
         """The label of a load that failed is free again."""
 
-    def begin(self, table: Table, label: str | None, *, via: str, mode: Mode, rows: int, size: int) -> Load:
+    def begin(
+        self, table: Table, label: str | None, *, via: str, mode: Mode, rows: int, size: int, timeout: int
+    ) -> Load:
         """A transaction of its own for these rows."""
         label = label or f"label_{uuid.uuid4().hex[:16]}_{uuid.uuid4().hex[:16]}"
         path = "partial" if mode.partial else "plain"
-        load = Load(label, self._next_txn, table.database, table.name, via, path, rows, size, "ABORTED")
+        load = Load(label, self._next_txn, table.database, table.name, via, path, rows, size, timeout, "ABORTED")
         self._next_txn += 1
         self.loads.append(load)
         return load
+
+    def runs_on(self, load: Load) -> None:
+        """It has its label while it is not over."""
+        load.status = "PREPARE"
+        self.labels[load.database, load.label] = load
+
+    def abort(self, load: Load) -> None:
+        load.status = "ABORTED"
+        self.labels.pop((load.database, load.label), None)
+
+    def find(self, database: str, label: str) -> Load | None:
+        """The load that has a label, or had it last."""
+        had = (load for load in reversed(self.loads) if (load.database, load.label) == (database, label))
+        return self.labels.get((database, label)) or next(had, None)
 
     def known(self, table: Table, label: str | None) -> Load | None:
         """The load that has this label already."""

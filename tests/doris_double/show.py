@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.doris_double.answers import Rows, texts
 from tests.doris_double.errors import BAD_DATABASE, refuse
+from tests.doris_double.loads import NEW_KEYS_SINCE
 from tests.doris_double.storage import INFORMATION_SCHEMA
 
 if TYPE_CHECKING:
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "show"]
 
+# common/proc/TransProcDir.java
+TRANSACTION = [
+    *("TransactionId", "Label", "Coordinator", "TransactionStatus", "LoadJobSourceType"),
+    *("PrepareTime", "PreCommitTime", "CommitTime", "PublishTime", "FinishTime"),
+    *("Reason", "ErrorReplicasCount", "ListenerId", "TimeoutMs", "ErrMsg"),
+]
+
 
 def describe(session: DorisSession, tokens: Tokens) -> Rows:
     tokens.next()
@@ -27,8 +35,8 @@ def describe(session: DorisSession, tokens: Tokens) -> Rows:
 def show(session: DorisSession, tokens: Tokens) -> Rows:
     tokens.next()
     storage = session.state.storage
-    if tokens.accept("CREATE"):
-        return _create_table(session, tokens)
+    if what := tokens.accept("CREATE", "TRANSACTION"):
+        return (_create_table if what == "CREATE" else _transaction)(session, tokens)
     if tokens.accept("DATABASES", "SCHEMAS"):
         return texts(["Database"], [(name,) for name in sorted([*storage.databases, INFORMATION_SCHEMA])])
     if tokens.accept("WARNINGS", "ERRORS"):
@@ -52,6 +60,24 @@ def _create_table(session: DorisSession, tokens: Tokens) -> Rows:
     tokens.expect_end()
     session.may_read(table.database, table.name)
     return texts(["Table", "Create Table"], [(table.name, table.show_create())])
+
+
+def _transaction(session: DorisSession, tokens: Tokens) -> Rows:
+    """ShowTransactionCommand: for administrators; since 3.1 for who may LOAD (apache/doris#58917)."""
+    database = tokens.identifier() if tokens.accept("FROM", "IN") else session.database or ""
+    tokens.expect("WHERE")
+    if tokens.identifier().lower() != "label":
+        refuse("the double shows the transaction of a label only")
+    tokens.expect("=")
+    label = tokens.string()
+    tokens.expect_end()
+    session.need("LOAD" if session.state.version >= NEW_KEYS_SINCE else "ADMIN", database)
+    with session.state.storage.lock:
+        load = session.state.loader.find(database, label)
+    if load is None:
+        refuse(f"transaction with label {label} does not exist")
+    told = (str(load.txn_id), label, "FE: 127.0.0.1", load.status, "INSERT_STREAMING", str(1000 * load.timeout))
+    return texts(TRANSACTION, [(*told[:5], *[""] * 8, told[5], "")])
 
 
 def _tables(session: DorisSession, tokens: Tokens, *, full: bool) -> Rows:

@@ -7,11 +7,15 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.doris_double.faults import Faults
-from tests.doris_double.loads import Loader
+from tests.doris_double.errors import DorisError
+from tests.doris_double.faults import Fault, Faults
+from tests.doris_double.loads import Filtered, Loader
 from tests.doris_double.storage import INFORMATION_SCHEMA, Storage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.doris_double.faults import Planned
     from tests.doris_double.loads import Load
 
 __all__ = ["ALL", "READ", "State", "Statement", "User"]
@@ -63,6 +67,8 @@ class State:
         self.be = ""
         """Base address of the BE's HTTP."""
         self.stopping = asyncio.Event()
+        self.running: set[asyncio.Future[None]] = set()
+        """Loads that run on without their clients."""
         self.loading = asyncio.Event()
         """Unset: loads wait for it."""
         self.loading.set()
@@ -80,6 +86,24 @@ class State:
         file = f"__shard_0/error_log_insert_stmt_{load.txn_id:x}"
         self.error_logs[file] = load.filtered
         return f"{self.be}/api/_load_error_log?file={file}"
+
+    def later(self, load: Load, planned: Planned, write: Callable[[], None]) -> None:
+        """Let a load run on whose client was hung up on."""
+        self.loader.runs_on(load)
+        task = asyncio.ensure_future(self._later(load, planned, write))
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+
+    async def _later(self, load: Load, planned: Planned, write: Callable[[], None]) -> None:
+        await self.sleep(planned.seconds)
+        with self.storage.lock:
+            if self.stopping.is_set() or planned.fault is Fault.LATE_ABORT:
+                self.loader.abort(load)
+                return
+            try:
+                write()
+            except (DorisError, Filtered):
+                self.loader.abort(load)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep, but not past the double's end."""

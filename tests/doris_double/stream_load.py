@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
 from tests.doris_double.errors import DorisError, Hangup
-from tests.doris_double.faults import Fault, Where
+from tests.doris_double.faults import LATE, Fault, Where
 from tests.doris_double.http_server import (
     STREAM_LOAD_PATH,
     Request,
@@ -127,7 +127,11 @@ class BackEnd:
             except DorisError as error:
                 return _answer(label, "Fail", _be_text(error), LoadBytes=len(body))
             rows = [_row(record, columns) for record in records]
-            load = loader.begin(table, label, via="stream", mode=mode, rows=len(rows), size=len(body))
+            timeout = int(request.headers.get("timeout", "600"))
+            load = loader.begin(table, label, via="stream", mode=mode, rows=len(rows), size=len(body), timeout=timeout)
+            if planned and planned.fault in LATE:
+                self._state.later(load, planned, lambda: loader.write(load, table, columns, rows, mode))
+                raise Hangup
             if planned and planned.fault is Fault.FAIL:
                 load.filtered = ["column_name[id], the double was told to fail"] * max(len(rows), 1)
                 return self._failed(load, len(rows))
@@ -249,7 +253,7 @@ def _label_exists(label: str, known: Load | None) -> dict[str, Any]:
         f"[LABEL_ALREADY_EXISTS]TStatus: errCode = 2, detailMessage = Label [{label}] has already been used, "
         f"relate to txn [{txn_id}], status [{status}]."
     )
-    job = "FINISHED" if known else "RUNNING"
+    job = "RUNNING" if status == "PREPARE" else "FINISHED"
     return _answer(label, "Label Already Exists", text) | {"ExistingJobStatus": job}
 
 

@@ -14,9 +14,10 @@ import threading
 import time
 import uuid
 from collections import Counter
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import pymysql
+from scrapy.cmdline import execute
+from scrapy.settings import Settings
 
 from kolspider.db import open_database
 from kolspider.items import COLUMNS, Row
@@ -122,6 +125,21 @@ class Project:
     def scrapy(self, *words: str, env: Mapping[str, str] | None = None, timeout: float = 60) -> Result:
         """Run `scrapy <words>` to its end."""
         return finish(self.start(*words, env=env), timeout)
+
+    def look(self, *words: str) -> Result:
+        """As `scrapy`, for a command beside `crawl`, in this process: a hundred times as fast."""
+        settings = Settings()
+        settings.setmodule("kolspider.settings", priority="project")
+        for name, value in self.environment().items():
+            if name.startswith("KOL_"):
+                settings.set(name, value, priority="cmdline")
+        out, err = StringIO(), StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                execute(["scrapy", *words], settings)
+            except SystemExit as end:
+                code = end.code
+        return Result(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
 
     def crawl(self, *words: str, env: Mapping[str, str] | None = None, timeout: float = 60) -> Result:
         """Run `scrapy crawl followings <words>` without delays."""
@@ -296,7 +314,7 @@ class Home(Project):
     def of(cls, project: Project, dotenv: Mapping[str, str]) -> Home:
         """A copy of the product beside a project's files, with these settings in its `.env`."""
         root = project.folder / "home"
-        shutil.copytree(ROOT / "kolspider", root / "kolspider", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "kolspider", root / "kolspider")  # with what is compiled: it takes as long as a run
         shutil.copy(ROOT / "scrapy.cfg", root)
         (root / ".env").write_text("".join(f"{name}={value}\n" for name, value in dotenv.items()))
         return cls(project.folder, project.api, project.db_url, root=root)

@@ -36,6 +36,8 @@ class Rounds:
     """(KOL, id) to the weeks in which it was first and last seen."""
     whole: dict[str, tuple[int, int]] = field(default_factory=dict)
     """KOL to the weeks of its first and its last whole crawl."""
+    weeks: dict[str, list[int]] = field(default_factory=dict)
+    """KOL to the weeks of all its whole crawls."""
 
     def full(self, kols: Iterable[str]) -> None:
         """These lists were read whole."""
@@ -44,6 +46,7 @@ class Rounds:
             self._see(kol, ids)
             if ids:
                 self.whole[kol] = (self.whole.get(kol, (self.week, 0))[0], self.week)
+                self.weeks.setdefault(kol, []).append(self.week)
 
     def incremental(self, kols: Iterable[str], *, stop: int = 1) -> dict[str, int]:
         """These were read up to where everybody is known. Returns in how many pages."""
@@ -77,6 +80,10 @@ class Rounds:
         """Follows that the KOL's last whole crawl did not see, nor any crawl since."""
         return {key for key, (_, last) in self.seen.items() if key[0] in self.whole and last < self.whole[key[0]][1]}
 
+    def missed_since(self) -> dict[tuple[str, str], int]:
+        """Of each lost follow, in which week a whole crawl did not see it for the first time."""
+        return {key: min(week for week in self.weeks[key[0]] if week > self.seen[key][1]) for key in self.lost()}
+
     def shared(self) -> dict[str, int]:
         """Accounts that at least two KOLs follow, and how many do."""
         count = Counter(id_ for _, id_ in self.seen.keys() - self.lost())
@@ -86,13 +93,14 @@ class Rounds:
         """The tables say the same, to the week."""
         project = self.project
         rows = project.sql(f"SELECT kol_user_name, user_id, first_seen, last_seen FROM `{project.follows}`")
-        found = {(kol, id_): (self._week_of(first), self._week_of(last)) for kol, id_, first, last in rows}
+        found = {(kol, id_): (self.week_of(first), self.week_of(last)) for kol, id_, first, last in rows}
         assert len(found) == len(rows)
         assert found == self.seen
         rows = project.sql(f"SELECT kol_user_name, first_whole, last_whole FROM `{project.follows}_crawls`")
-        assert {kol: (self._week_of(first), self._week_of(last)) for kol, first, last in rows} == self.whole
+        assert {kol: (self.week_of(first), self.week_of(last)) for kol, first, last in rows} == self.whole
 
-    def _week_of(self, text: object) -> int:
+    def week_of(self, text: object) -> int:
+        """The week in which a moment of the tables is."""
         at = datetime.fromisoformat(str(text)).replace(tzinfo=UTC).timestamp()
         return self.week - round((time.time() - at) / WEEK)
 

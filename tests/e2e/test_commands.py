@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tests.e2e.harness import expected_rows
+from tests.e2e.harness import expected_rows, finish
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import MakeProject
@@ -74,8 +74,32 @@ def test_clear_and_prune_wait_for_no_run_but_looking_is_always_possible(make_pro
     project.api.wait_for_calls(2)
     project.api.latency = 3  # so it is at work until we have looked, however slow this machine is just now
     assert "another run" in project.scrapy("cache", "clear", "--yes").expect(2).err
-    assert "fetching" in project.scrapy("kols").expect(0).out
+    assert "fetching" in project.look("kols").expect(0).out
     project.api.latency = 0
     run.communicate(timeout=60)
     assert run.returncode == 0
     assert project.rows() == expected_rows({"BTC": 2000})
+
+
+def test_output_that_nobody_reads_ends_a_command_quietly_and_ascii_ends_none(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 30}, follows=True)
+    project.target = "всё"
+    project.init([])
+    ascii_only = {"PYTHONIOENCODING": "ascii"}
+    assert r"kol.db \u0432\u0441\u0451 + twitter_kol_all_follows" in project.crawl(env=ascii_only).expect(0).out
+
+    for words in (
+        ("kols",),
+        ("follows", "top", "--min", "1", "--csv"),
+        ("crawl", "followings", "-a", "estimate=1", "-s", "LOG_ENABLED=False"),
+    ):
+        process = project.start(*words)
+        assert process.stdout
+        process.stdout.close()
+        process.stdout = None
+        result = finish(process)
+        assert (result.code, result.err) == (141, ""), words
+
+    told = project.scrapy("follows", "top", "--min", "1", "--csv", env=ascii_only).expect(0).out
+    assert told.isascii()
+    assert "\\u" in told

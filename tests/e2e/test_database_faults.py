@@ -277,7 +277,7 @@ STOPS = {
     "a user made read-only": Stop(
         spoil=sql("REVOKE INSERT, UPDATE ON `t` FROM `u`"),
         told="INSERT, UPDATE command denied",
-        told_at_start="INSERT command denied",
+        told_at_start="(1142); this user lacks a privilege: GRANT it",
         mend=sql("GRANT INSERT, UPDATE ON `t` TO `u`"),
     ),
     "another password": Stop(

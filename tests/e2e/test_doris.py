@@ -131,6 +131,7 @@ def test_who_may_only_read_is_told_before_the_first_call(
 
     (line,) = (line for line in result.err.splitlines() if line.startswith("kolspider: "))
     assert "denied" in line
+    assert "; this user lacks a privilege: GRANT it" in line
     assert project.api.calls == []
     clean(double, result.text)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import random
+from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from kolspider.commands import follows as command
 from kolspider.db import open_database
-from kolspider.db.follows import Follows
+from kolspider.db.follows import Follows, FollowSeen
 from kolspider.db.spans import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table, known_ids
 from kolspider.follows import moment
 from kolspider.sandbox import followings
@@ -14,7 +19,10 @@ from tests.db.conftest import ROW
 from tests.e2e.harness import ROOT, SMALL_BATCHES, expected_rows, kill
 
 if TYPE_CHECKING:
-    from kolspider.db.follows import FollowSeen
+    from collections.abc import Iterable
+
+    import pytest
+
     from tests.e2e.conftest import Doris, MakeProject
     from tests.e2e.harness import Project
 
@@ -80,6 +88,29 @@ def test_a_follows_table_switched_on_later_is_filled_from_the_cache(make_project
         assert crawls(project) == expected_crawls(project)
     assert len(project.api.calls) == calls
 
+    # and one that is made anew is noticed, before a crawl that has nothing to do, and filled from the cache
+    project.sql("DROP TABLE another_crawls")
+    missing = "another_crawls is empty, though 3 lists were loaded, so what is told of who is new or lost is wrong: "
+    mend = "`scrapy crawl followings -a replay=all` fills it with what the cache holds, without a call"
+    assert f"  note: {missing}{mend}\n" in project.look("initdb", "--follows").expect(0).out
+    told = project.look("follows", "new").expect(0)
+    assert (told.out, told.err) == ("", f"kolspider: {missing}{mend}\n")
+    project.sql("DELETE FROM another")
+    warned = project.crawl().expect(0)
+    assert "WARNING: another and another_crawls are empty, though 3 lists were loaded" in warned.err
+    assert mend in project.crawl("-a", "test=1").expect(0).out
+    with project.store() as store:
+        pages = store.execute("SELECT * FROM page").fetchall()
+        store.execute("DELETE FROM page")
+    assert "`scrapy crawl followings -a refresh=0s` buys the lists anew" in project.look("follows", "top").expect(0).err
+    with project.store() as store:
+        store.executemany(f"INSERT INTO page VALUES ({', '.join('?' * len(pages[0]))})", pages)
+    assert "are empty" not in project.crawl("-a", "replay=all").expect(0).err
+    assert follows(project) == expected_follows(project)
+    assert crawls(project) == expected_crawls(project)
+    assert project.look("follows", "new").expect(0).err == ""
+    assert len(project.api.calls) == calls
+
 
 def test_initdb_says_what_to_set_and_a_table_that_will_not_do_stops_the_run(
     make_project: MakeProject, db_url: str
@@ -92,8 +123,10 @@ def test_initdb_says_what_to_set_and_a_table_that_will_not_do_stops_the_run(
     else:
         said = project.scrapy("initdb", "--follows").expect(0).out
         assert "twitter_kol_follows: created" in said
-        assert "with KOL_FOLLOWS_TABLE=twitter_kol_follows in .env" in said
-    project.follows = project.source
+        assert "put KOL_FOLLOWS_TABLE=twitter_kol_follows into .env" in said
+    other, project.source, project.follows = project.source, f"{project.source}_b", ""
+    project.init(["alpha"])
+    project.follows = other
     result = project.crawl().expect(1)
     assert "can't hold who follows whom: it lacks " in result.err
     assert project.api.calls == []
@@ -122,7 +155,9 @@ def test_new_lost_and_shared_are_what_the_moments_say(make_project: MakeProject,
         assert keys(tables.new(since=day(9), kol=None)) == ["a6", "b6"]
         assert keys(tables.new(since=day(8), kol="a")) == ["a6", "a3"]
         assert keys(tables.lost(since=None, kol=None)) == ["a2"]
-        assert tables.lost(since=day(2), kol=None) == tables.lost(since=None, kol="b") == []
+        assert keys(tables.lost(since=day(8), kol="a")) == ["a2"]
+        assert keys(tables.lost(since=day(9), kol=None)) == keys(tables.lost(since=None, kol="b")) == []
+        assert tables.last_whole() == {"a": day(8), "b": day(1)}
         # and shared is who is not lost.
         shared = tables.top(least=2, new_since=None, limit=9)
         assert [(one.user_id, one.kols, one.newest) for one in shared] == [
@@ -137,11 +172,48 @@ def test_new_lost_and_shared_are_what_the_moments_say(make_project: MakeProject,
         assert known_ids(database, project.follows, "a", day(2)) == {1, 2, 4}
 
 
+def test_whom_most_follow_is_right_however_many_are_lost(make_project: MakeProject, db_url: str) -> None:
+    # Given accounts that look alike by their number of follows, but for those that are lost
+    project = make_project({}, db_url=db_url, follows=True)
+    chance = random.Random(7)
+    seen = {(f"k{kol}", str(user)): chance.choice((1, 1, 9)) for kol in range(12) for user in range(50)}
+    seen = {key: last for key, last in seen.items() if chance.random() < 0.6}
+    with closing(open_database(project.db_url, base=ROOT)) as database:
+        database.connect()
+        database.widen(project.follows, SPAN_FOLLOWS, [(*key, day(1), day(last)) for key, last in seen.items()])
+        read_whole = [(f"k{kol}", day(1), day(5)) for kol in range(9)]
+        database.widen(crawls_table(project.follows), SPAN_CRAWLS, read_whole)
+        tables = Follows(database, project.follows, project.target)
+
+        # then whether few are asked for or many, those that are lost count nowhere
+        current = [key for key, last in seen.items() if last == 9 or int(key[0][1:]) >= 9]
+        accounts = sorted(Counter(user for _, user in current).items(), key=lambda one: (-one[1], one[0]))
+        kols = sorted(Counter(kol for kol, _ in current).items(), key=lambda one: (-one[1], one[0]))
+        for limit in (1, 2, 5, 20, 60):
+            for least in (1, 5):
+                shared = tables.top(least=least, new_since=None, limit=limit)
+                expected = [one for one in accounts if one[1] >= least][:limit]
+                assert [(one.user_id, one.kols) for one in shared] == expected
+            assert tables.largest(limit) == kols[:limit]
+
+
+def test_an_answer_is_the_same_text_however_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_IN_MEMORY", 100)
+    rows = [FollowSeen("a", str(n), "x", "two\nlines\u2028", None, day(1), day(2)) for n in range(9)]
+    for some in (rows, rows[:1], []):
+        expected = json.dumps([row._asdict() for row in some], indent=2, ensure_ascii=False) + "\n"
+        with command._spooled(command._json(some)) as written:
+            assert written.read() == expected
+        with command._spooled(command._csv(FollowSeen._fields, some)) as written:
+            texts = [tuple("" if value is None else value for value in row) for row in some]
+            assert [tuple(row) for row in csv.reader(written)] == [FollowSeen._fields, *texts]
+
+
 def day(number: int) -> str:
     return f"2026-11-{number:02} 08:00:00"
 
 
-def keys(found: list[FollowSeen]) -> list[str]:
+def keys(found: Iterable[FollowSeen]) -> list[str]:
     return [f"{one.kol}{one.user_id}" for one in found]
 
 

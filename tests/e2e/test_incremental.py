@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,7 +63,9 @@ def test_rounds_of_follows_unfollows_and_kills(make_project: MakeProject, db_url
     rounds.assert_seen()
     assert "KOL big: complete, 230 new of 600 users in 3 pages" in result.text
     records = project.records()
-    assert {kol: records[kol].users for kol in ("big", "still")} == {"big": 1900, "still": 700}
+    assert {kol: (records[kol].users, records[kol].pages) for kol in ("big", "mid", "still")} == {
+        "big": (1900 + 230, 10 + 1), "mid": (450 + 20, 3), "still": (700, 4),
+    }  # fmt: skip
     assert set(project.ended().values()) == {"complete"}
 
     # and after another week, with some back, a cursor that is refused makes one list be read whole
@@ -93,18 +96,33 @@ def test_rounds_of_follows_unfollows_and_kills(make_project: MakeProject, db_url
 
 def test_a_replay_gives_the_whole_list_with_the_increments_on_top(make_project: MakeProject) -> None:
     project = make_project({"big": 900}, follows=True)
-    rounds = Rounds(project)
+    rounds, summary = Rounds(project), project.folder / "summary.json"
     project.crawl().expect(0)
     rounds.full(["big"])
-    for _ in range(2):
+    for new, calls_saved, credits_saved in ((30, 3, 530), (250, 3, 580)):
         rounds.pass_a_week()
-        project.api.follow("big", 30)
+        project.api.follow("big", new)
         project.api.revision += 1
-        closing = project.crawl(*AGAIN).expect(0).out
-        assert "saved     about 3 calls, 500 credits ($0.01) by 1 list read only as far as it changed" in closing
+        closing = project.crawl(*AGAIN, "-s", f"KOL_SUMMARY_FILE={summary}").expect(0).out
+        # By the list as it is now: 5 pages, of which 2 are read; then 6 of 1,180 accounts, of which 3 are read.
+        saved = f"about {calls_saved} calls, {credits_saved} credits ($0.01)"
+        assert f"saved     {saved} by 1 list read only as far as it changed" in closing
+        assert json.loads(summary.read_text())["saved"] == {
+            "lists": 1, "calls": calls_saved, "credits_estimated": credits_saved,
+            "dollars_estimated": credits_saved / 100_000,
+        }  # fmt: skip
         rounds.incremental(["big"])
     rows, calls_ = project.rows(), len(project.api.calls)
-    assert len(rows) == 960
+    assert len(rows) == 1180
+    story = project.scrapy("kols", "big").expect(0).out
+    assert re.findall(
+        r"^  (list|full|incremental) .*?(\S*) ?((?:\d+ new of )?[\d,]+ users in .*)$", story, re.MULTILINE
+    ) == [
+        ("list", "", "1,180 users in 6 pages, 10 API calls in all"),
+        ("full", "complete:", "900 users in 5 pages, 5 calls"),
+        ("incremental", "complete:", "30 new of 400 users in 2 pages, 2 calls"),
+        ("incremental", "complete:", "250 new of 600 users in 3 pages, 3 calls"),
+    ]
     assert project.cached_generations("big") == {0, 1, 2}
 
     project.take_another_database()
@@ -179,11 +197,16 @@ def assert_told(rounds: Rounds) -> None:
     assert told(project, "new") == rounds.new()
     assert told(project, "new", "--since", "8d", "--kol", "@MID") == rounds.new(since=rounds.week - 1) != set()
     assert told(project, "lost") == rounds.lost()
+    lost = json.loads(project.look("follows", "lost", "--json").expect(0).out)
+    assert {(row["kol"], row["user_id"]): rounds.week_of(row["missed_since"]) for row in lost} == rounds.missed_since()
+    assert {rounds.missed_since()[key] for key in rounds.lost()} == {rounds.week - 1, rounds.week}
+    lately = {key for key, week in rounds.missed_since().items() if week == rounds.week}
+    assert told(project, "lost", "--since", "3d") == lately
     assert told_top(project) == rounds.shared()
 
 
 def told(project: Project, *words: str) -> set[tuple[str, str]]:
-    rows = json.loads(project.scrapy("follows", *words, "--json").expect(0).out)
+    rows = json.loads(project.look("follows", *words, "--json").expect(0).out)
     found = {(row["kol"], row["user_id"]) for row in rows}
     assert len(found) == len(rows)
     return found
@@ -191,7 +214,7 @@ def told(project: Project, *words: str) -> set[tuple[str, str]]:
 
 def told_top(project: Project) -> dict[str, int]:
     """By the CSV: each account that two KOLs or more follow."""
-    out = project.scrapy("follows", "top", "--limit", "9999", "--csv").expect(0).out
+    out = project.look("follows", "top", "--limit", "9999", "--csv").expect(0).out
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [int(row["kols"]) for row in rows] == sorted((int(row["kols"]) for row in rows), reverse=True)
     return {row["user_id"]: int(row["kols"]) for row in rows}

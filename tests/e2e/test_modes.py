@@ -242,7 +242,7 @@ def _note_as_complete(project: Project, names: list[str]) -> None:
         kols = Kols(ledger, "twitterapi_io", target, pages)
         for name in names:
             kols.begin(Kol(name.lower(), name))
-            kols.end(name.lower(), State.FETCHED, "", 1, 2, bought=True)
+            kols.end(name.lower(), State.FETCHED, "", 1, 2, bought=True, page_size=200)
         with transaction(ledger):
             ledger.execute(
                 "INSERT INTO kol_load (target, provider, handle, generation, loaded_at) "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from collections import Counter
@@ -62,6 +63,7 @@ def test_an_interrupt_loads_what_has_arrived_and_no_page_is_asked_for_again(make
 
 def test_two_ctrl_c_end_at_once_and_only_what_was_in_flight_is_asked_for_again(make_project: MakeProject) -> None:
     project = make_project(KOLS, latency=0.15, faults={"hangs": Fault("timeout", page=2)})
+    began = time.monotonic()
     process = start_until_an_answer_does_not_come(project, timeout=60)
 
     process.send_signal(signal.SIGINT)
@@ -69,9 +71,11 @@ def test_two_ctrl_c_end_at_once_and_only_what_was_in_flight_is_asked_for_again(m
     assert process.poll() is None
     asked_to_stop = time.monotonic()
     process.send_signal(signal.SIGINT)
-    finish(process, 20).expect(130)
+    stopped = finish(process, 20).expect(130)
 
     assert time.monotonic() - asked_to_stop < BUSY_SECS
+    (took,) = re.findall(r"^time +([\d.]+) s$", stopped.out, re.MULTILINE)
+    assert 0.5 <= float(took) <= time.monotonic() - began
     in_flight = project.in_flight()
     assert len(in_flight) <= AT_ONCE
     project.api.latency = 0

@@ -73,6 +73,7 @@ def test_wrong_settings_are_refused_in_one_line_and_nothing_is_done(make_project
             ("-s", "KOL_API_KEY="): "KOL_API_KEY",
             ("-s", "KOL_DB_URL=postgres://kol:pw@h/db"): "KOL_DB_URL",
             ("-s", "KOL_FLUSH_ROWS"): "-s",
+            ("-s", "KOL_FOLLOWS_TABLE=twitter_kol_all", "-a", "test=1"): "KOL_FOLLOWS_TABLE=twitter_kol_all and",
             ("-o", "users.xml"): "xml",
             ("-O", "users.dat:pickle"): "pickle",
         },

@@ -4,12 +4,13 @@ import json
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kolspider.errors import WrongUsage
 from kolspider.providers import provider
 from kolspider.providers.base import ApiError, ErrorKind, Page, Provider
+from tests.wild import wildly
 
 USER = {
     "id": "1323730225067339784",
@@ -339,7 +340,7 @@ bodies = st.fixed_dictionaries(
 
 
 @given(st.integers(0, 999) | st.just(200), st.binary() | bodies, st.sampled_from(["", CURSOR]))
-@settings(deadline=None, max_examples=300)
+@wildly
 def test_no_answer_can_raise(status: int, body: bytes, cursor: str) -> None:
     result = api.parse(status, body, cursor)
     if isinstance(result, ApiError):

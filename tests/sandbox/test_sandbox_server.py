@@ -87,6 +87,21 @@ def test_start_after_stop_serves_at_the_same_url(get):
         assert get(sandbox).status == 200
 
 
+def test_weeks_later_kols_that_follow_many_follow_twenty_more_a_week_and_three_no_longer():
+    first, third, again = (Sandbox({"BTC": 300, "few": 99, "none": 0}) for _ in range(3))
+    third.let_weeks_pass(2)
+    for _ in range(2):
+        again.let_weeks_pass(1)
+    before, after = first.expected_ids("BTC"), third.expected_ids("BTC")
+
+    assert len(after) == 300 + 2 * (20 - 3)
+    assert not {*after[:40]} & {*before}
+    assert after[40:] == [id_ for id_ in before if id_ in {*after}]
+    assert third.expected_ids("few") == first.expected_ids("few")
+    assert third.expected_ids("none") == []
+    assert again.expected_ids("BTC") == after
+
+
 def test_list_that_grows_while_it_is_read_repeats_users_and_loses_none(walk, ids):
     with Sandbox({"BTC": 100}) as sandbox:
         before = sandbox.expected_ids("BTC")

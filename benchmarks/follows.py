@@ -1,0 +1,129 @@
+"""What `scrapy follows` and the report take on a large follows table, and what a page costs to write into it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.contestants import SETTINGS
+from benchmarks.crowd import FOLLOWS, build, into_mariadb, into_sqlite, kol_name
+from benchmarks.databases import TARGET, MariaDB
+from benchmarks.measure import measure
+from kolspider.db import open_database
+from kolspider.db.follows import Follows
+from kolspider.db.spans import SPAN_FOLLOWS
+from kolspider.follows import moment
+from kolspider.report.follows import FollowFacts
+
+if TYPE_CHECKING:
+    from kolspider.db import Database
+
+__all__ = ["POOL", "Asked", "FollowsFound", "follows"]
+
+POOL = "1G"
+"""MariaDB's innodb_buffer_pool_size: half of what the full tables take; out of the box it is 128M."""
+_COMMANDS = [
+    "new --since 7d",
+    f"new --since 7d --kol {kol_name(7)}",
+    f"new --kol {kol_name(7)}",
+    "lost --since 7d",
+    f"lost --kol {kol_name(7)}",
+    "top --new-in 7d",
+    "lost",
+    "new",
+    "top",
+    "top --min 3 --limit 1000",
+]
+_BATCH_PAGES, _PAGE = 5, 200
+_WRITES = 30
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command on one database: the best of some rounds."""
+
+    lines: int
+    wall: float
+    peak: float
+    digest: str
+    """Of what it printed: both databases must say the same."""
+
+
+@dataclass(frozen=True)
+class FollowsFound:
+    """On each database, by its name."""
+
+    total: int
+    kols: int
+    accounts: int
+    asked: dict[str, dict[str, Asked]]
+    """By command."""
+    report: dict[str, float]
+    """Seconds of the report's queries."""
+    again: dict[str, float]
+    """Milliseconds to write a page of follows that are known,"""
+    new: dict[str, float]
+    """and of new ones."""
+
+
+def follows(folder: Path, rounds: int, *, quick: bool) -> FollowsFound:
+    """Fill both databases, ask each the same, and then write into them."""
+    kols, accounts = (100, 40_000) if quick else (5_000, 2_000_000)
+    found = FollowsFound(build(folder / "crowd", kols, accounts, 2_350), kols, accounts, {}, {}, {}, {})
+    with MariaDB(POOL) as mariadb:
+        into_mariadb(folder / "crowd", mariadb.url, mariadb.root())
+        into_sqlite(folder / "crowd", folder / "follows.db")
+        for name, url in {"SQLite": f"sqlite:///{folder / 'follows.db'}", "MariaDB": mariadb.url}.items():
+            for command in _COMMANDS:
+                asked = found.asked.setdefault(command, {})
+                asked[name] = min((_ask(command, url, folder) for _ in range(rounds)), key=lambda one: one.wall)
+                print(f"{name:8} {command:40} {asked[name].wall:6.2f} s {asked[name].peak:4.0f} MB", flush=True)
+                if len({one.digest for one in asked.values()}) != 1:
+                    raise AssertionError(f"{command}: the databases do not agree")
+            with closing(open_database(url, base=Path.cwd())) as database:
+                database.answer_secs = 600
+                found.report[name] = min(_report(database) for _ in range(rounds))
+                found.again[name], found.new[name] = _writes(database, kols)
+    return found
+
+
+def _ask(command: str, url: str, folder: Path) -> Asked:
+    environment = {**SETTINGS, "KOL_DB_URL": url, "KOL_FOLLOWS_TABLE": FOLLOWS, "KOL_TARGET_TABLE": TARGET}
+    cost = measure([sys.executable, "-m", "scrapy", "follows", *command.split(), "--csv"], folder, environment)
+    printed = (folder / "run.log").read_bytes()
+    return Asked(printed.count(b"\n") - 1, cost.wall, cost.peak, hashlib.sha256(printed).hexdigest())
+
+
+def _report(database: Database) -> float:
+    began = time.perf_counter()
+    FollowFacts.gather(Follows(database, FOLLOWS, TARGET), time.time())
+    return time.perf_counter() - began
+
+
+def _writes(database: Database, kols: int) -> tuple[float, float]:
+    """Median milliseconds of a page, known ones and new ones, each of other KOLs, five to a transaction."""
+    chance = random.Random(20250111)
+    again, new = [], []
+    for _ in range(_WRITES):
+        names = [kol_name(number) for number in chance.sample(range(kols), _BATCH_PAGES)]
+        now = moment(time.time())
+        known = [
+            (name, id_, now, now)
+            for name in names
+            for (id_,) in database.query(
+                f"SELECT user_id FROM {FOLLOWS} WHERE kol_user_name = ? ORDER BY last_seen LIMIT {_PAGE}", (name,)
+            )
+        ]
+        unknown = [(name, str(chance.randrange(2**60)), now, now) for name in names for _ in range(_PAGE)]
+        for rows, took in ((known, again), (unknown, new)):
+            began = time.perf_counter()
+            database.widen(FOLLOWS, SPAN_FOLLOWS, rows)
+            took.append((time.perf_counter() - began) * 1e3 / len(rows) * _PAGE)
+    return median(again), median(new)

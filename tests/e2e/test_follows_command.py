@@ -1,0 +1,185 @@
+"""`scrapy follows` as people type it: what it refuses, what it says when there is nothing, and what it leaves out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kolspider.db import open_database
+from kolspider.db.spans import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table
+from tests.db.conftest import row
+from tests.e2e.harness import ROOT
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import MakeProject
+    from tests.e2e.harness import Project, Result
+
+
+def day(number: int, time: str = "08:00:00") -> str:
+    return f"2026-11-{number:02} {time}"
+
+
+@pytest.fixture
+def project(make_project: MakeProject) -> Project:
+    """One with btc and eth, read whole on days 1 and 9, and sol, on day 1 alone: of btc 2 is new and 3 lost, of eth 2
+    and 4 are new, and of sol nobody; all follow 1."""
+    project = make_project({}, follows=True)
+    follows = {
+        ("btc", "1"): (1, 9), ("btc", "2"): (5, 9), ("btc", "3"): (1, 2),
+        ("eth", "1"): (1, 9), ("eth", "2"): (6, 9), ("eth", "4"): (9, 9), ("sol", "1"): (1, 1),
+    }  # fmt: skip
+    with closing(open_database(project.db_url, base=ROOT)) as database:
+        database.connect()
+        database.widen(
+            project.follows, SPAN_FOLLOWS, [(*key, day(first), day(last)) for key, (first, last) in follows.items()]
+        )
+        whole = [("btc", day(1), day(9)), ("eth", day(1), day(9)), ("sol", day(1), day(1))]
+        database.widen(crawls_table(project.follows), SPAN_CRAWLS, whole)
+        database.upsert(project.target, [row("1", followers=2**63 - 1), row("2", name="二\n号", followers=None)])
+    return project
+
+
+def refused(result: Result, code: int) -> str:
+    (line,) = result.expect(code).err.splitlines()
+    assert result.out == ""
+    return line
+
+
+def found(project: Project, *words: str) -> list[str]:
+    """By JSON and by CSV, which must agree."""
+    rows = json.loads(project.look("follows", *words, "--json").expect(0).out)
+    table = csv.DictReader(io.StringIO(project.look("follows", *words, "--csv").expect(0).out))
+    assert [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows] == list(table)
+    return [f"{row.get('kol', '')}{row['user_id']}" for row in rows]
+
+
+def test_the_columns_are_as_wide_as_what_is_in_them(project: Project) -> None:
+    assert project.look("follows", "new").expect(0).out == (
+        "KOL  account  followers  first seen (UTC)     last seen (UTC)      name\n"
+        "eth  4                -  2026-11-09 08:00:00  2026-11-09 08:00:00\n"
+        "eth  satoshi          -  2026-11-06 08:00:00  2026-11-09 08:00:00  二 号\n"
+        "btc  satoshi          -  2026-11-05 08:00:00  2026-11-09 08:00:00  二 号\n"
+    )
+    assert project.look("follows", "top").expect(0).out == (
+        "KOLs  account                  followers  newest follow (UTC)  name\n"
+        "   3  satoshi  9,223,372,036,854,775,807  2026-11-01 08:00:00  Satoshi\n"
+        "   2  satoshi                          -  2026-11-06 08:00:00  二 号\n"
+    )
+    assert project.look("follows", "lost").expect(0).out == (
+        "KOL  account  followers  first seen (UTC)     last seen (UTC)      missed since (UTC)   name\n"
+        "btc  3                -  2026-11-01 08:00:00  2026-11-02 08:00:00  2026-11-09 08:00:00\n"
+    )
+
+
+def test_since_takes_dates_and_ages(project: Project) -> None:
+    assert found(project, "new", "--since", "2026-11-06") == ["eth4", "eth2"]
+    assert found(project, "new", "--since", day(6)) == ["eth4", "eth2"]
+    assert found(project, "new", "--since", day(6, "08:00:01")) == ["eth4"]
+    assert found(project, "lost", "--since", "2026-11-09") == ["btc3"]
+    assert found(project, "lost", "--since", "2026-11-10") == []
+    assert found(project, "top", "--new-in", "2026-11-05", "--min", "2") == ["2"]
+    assert found(project, "top", "--new-in", "2026-11-06", "--min", "2") == []
+    assert found(project, "new", "--since", "9999w") == ["eth4", "eth2", "btc2"]
+    for typed in ("2026-11-31", "2026-11-24 8", "24.11.2026", "2y", "", "7"):
+        assert "neither an age such as 7d (units: s, m, h, d, w) nor a date, UTC," in refused(
+            project.look("follows", "new", "--since", typed), 2
+        )
+
+
+def test_kols_by_name_are_known_or_there_is_an_error(project: Project) -> None:
+    assert found(project, "new", "--kol", "@BTC", "--kol", "sol,ETH") == ["eth4", "eth2", "btc2"]
+    assert found(project, "new", "--kol", "sol,btc") == ["btc2"]
+    assert "nobody was first seen after" in project.look("follows", "new", "--kol", "sol").expect(0).out
+    for what in ("new", "lost"):
+        assert f"no such KOL in {project.follows}: nosuch" in refused(
+            project.look("follows", what, "--kol", "btc,nosuch", "--json"), 1
+        )
+    assert "--kol names no KOL" in refused(project.look("follows", "new", "--kol", ""), 2)
+    assert "not a Twitter handle" in refused(project.look("follows", "new", "--kol", "btc,%"), 2)
+
+
+def test_limit_cuts_what_is_told(project: Project) -> None:
+    assert found(project, "new", "--limit", "1") == ["eth4"]
+    assert found(project, "lost", "--limit", "1") == ["btc3"]
+    assert found(project, "top", "--min", "1", "--limit", "1") == ["1"]
+    table = project.look("follows", "new", "--kol", "btc,eth", "--limit", "2").expect(0)
+    assert (len(table.out.splitlines()), table.err) == (3, "")
+
+
+def test_the_table_of_top_says_that_there_is_more_and_programs_get_all(project: Project) -> None:
+    with closing(open_database(project.db_url, base=ROOT)) as database:
+        database.connect()
+        rows = [(kol, str(1000 + n), day(1), day(9)) for n in range(99) for kol in ("btc", "eth")]
+        database.widen(project.follows, SPAN_FOLLOWS, rows)
+        told = project.look("follows", "top").expect(0)
+        assert (len(told.out.splitlines()), told.err) == (
+            101, "kolspider: these are the first 100 of more: --limit 1000 shows 1,000\n",
+        )  # fmt: skip
+        assert len(found(project, "top")) == 101
+        asked = project.look("follows", "top", "--limit", "100").expect(0)
+        assert (asked.out, asked.err) == (told.out, "")
+        project.sql(f"DELETE FROM {project.follows} WHERE user_id = '1000'")
+        exactly = project.look("follows", "top").expect(0)
+        assert (len(exactly.out.splitlines()), exactly.err) == (101, "")
+
+
+def test_nothing_is_told_for_what_it_is(project: Project, make_project: MakeProject) -> None:
+    assert project.look("follows", "top", "--min", "9").out == "no account is followed by at least 9 KOLs\n"
+    assert "2 KOLs began to follow since 2026-11-09 00:00:00" in project.look(
+        "follows", "top", "--new-in", "2026-11-09"
+    ).out  # fmt: skip
+    assert "no new follows since 2026-11-10 00:00:00" in project.look("follows", "new", "--since", "2026-11-10").out
+    assert "no lost follows since 2026-11-10 00:00:00" in project.look("follows", "lost", "--since", "2026-11-10").out
+    assert "the last whole list of each KOL holds all" in project.look("follows", "lost", "--kol", "eth").out
+
+    fresh = make_project({}, follows=True)
+    for words in (("new",), ("lost",), ("top",), ("new", "--kol", "btc")):
+        told = fresh.look("follows", *words).expect(0)
+        assert (told.out, told.err) == (
+            "", f"kolspider: {fresh.follows} is empty: `scrapy crawl followings` fills it\n",
+        )  # fmt: skip
+    fresh.follows = ""
+    assert "put KOL_FOLLOWS_TABLE=twitter_kol_follows into .env" in refused(fresh.look("follows", "new"), 2)
+
+
+def test_tables_with_two_jobs_or_without_our_columns_are_told_in_a_line(project: Project) -> None:
+    right = project.follows, project.target
+    for follows, target in (
+        (project.source, "twitter_kol_all"),
+        ("Main.Twitter_KOL", "twitter_kol_all"),
+        ("twitter_kol_all", "twitter_kol_all"),
+        ("other", "other_crawls"),
+    ):
+        project.follows, project.target = follows, target
+        for words in (("follows", "new"), ("initdb", "--follows"), ("crawl", "followings"), ("kols",)):
+            line = refused(project.look(*words), 2)
+            assert f"KOL_FOLLOWS_TABLE={follows}" in line
+            assert "name the same table" in line
+    project.follows, project.target = "", "twitter_kol_follows"
+    assert "KOL_FOLLOWS_TABLE=twitter_kol_follows" in refused(project.look("initdb", "--follows"), 2)
+
+    project.follows, project.target = right
+    project.sql("CREATE TABLE other (id TEXT)")
+    for project.follows, project.target, told in (
+        ("other", right[1], "other can't hold who follows whom: it lacks kol_user_name, user_id, first_seen, last"),
+        ("nope", right[1], "no table nope: run `scrapy initdb --follows` to create it, or mend KOL_FOLLOWS_TABLE"),
+        (right[0], "nope", "no table nope: run `scrapy initdb` to create it, or mend its name in the settings"),
+        (right[0], "other", "table other lacks user_name, name, followers; add with: ALTER TABLE"),
+    ):
+        for what in ("new", "top"):
+            assert told in refused(project.look("follows", what), 1)
+
+
+def test_without_the_ledger_a_loss_is_of_the_last_whole_reading(project: Project) -> None:
+    project.cache.mkdir()
+    (project.cache / "kolspider.sqlite3").write_bytes(b"no database, not at all" * 99)
+
+    told = project.look("follows", "lost", "--json").expect(0)
+
+    assert [row["missed_since"] for row in json.loads(told.out)] == [day(9)]
+    assert "kolspider: without the ledger: " in told.err
