@@ -276,9 +276,10 @@ def test_a_target_table_dropped_in_mid_run_stops_it_and_a_replay_fills_the_new_o
 def test_pages_are_held_back_while_the_database_is_slow(make_project: MakeProject, server_url: str, hold: Hold) -> None:
     kols = {f"kol{number}": 800 for number in range(12)}  # 48 pages
     project = make_project(kols, db_url=server_url, latency=0.02)
+    slow = hold(project)
     run = project.start_crawl("-s", "KOL_FLUSH_ROWS=200", "-s", "KOL_FLUSH_SECS=0.05")
     project.api.wait_for_calls(1)
-    with hold(project):
+    with slow:
         at_lock = len(project.api.calls)
         time.sleep(1)
         held_at = len(project.api.calls)

@@ -95,9 +95,10 @@ def test_no_page_bought_now_overtakes_the_cached_ones_while_the_database_is_slow
     project = make_project(old | new)
     project.crawl("-a", "dry_run=1", "-a", f"kols={','.join(old)}").expect(0)
     project.api.revision = 1
+    slow = hold(project)
     process = project.start_crawl("-s", "KOL_FLUSH_ROWS=200")
     wait_until(lambda: bool(project.ledger("SELECT 1 FROM run WHERE mode = 'buy'")))
-    with hold(project):
+    with slow:
         time.sleep(1.5)
     finish(process).expect(0)
 
