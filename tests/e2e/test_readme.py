@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import time
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from kolspider.arguments import Arguments
 from kolspider.config import PROJECT_DIR
 from kolspider.db import open_database
+from kolspider.db.spans import spans
 from kolspider.sandbox import SAMPLE_KOLS
 from kolspider.states import State
 from tests.e2e.harness import KEY, ROOT, Home
@@ -86,6 +88,8 @@ def test_the_readmes_name_every_argument_setting_and_state() -> None:
 def test_the_readmes_give_the_ddl_that_initdb_runs() -> None:
     for url in ("doris://u:p@h/d", "mysql://u:p@h/d", "sqlite:///kol.db"):
         database = open_database(url, base=PROJECT_DIR)
-        for ddl in (database.source_ddl("twitter_kol"), database.target_ddl("twitter_kol_all")):
+        ours = [database.source_ddl("twitter_kol"), database.target_ddl("twitter_kol_all")]
+        follows = [database.span_ddls(table, span) for table, span in spans("twitter_kol_follows")]
+        for ddl in chain(ours, *follows):
             assert ddl in ENGLISH.read_text()
             assert ddl in CHINESE.read_text()
