@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["POOL", "Asked", "FollowsFound", "follows"]
 
 POOL = "1G"
-"""MariaDB's innodb_buffer_pool_size: half of what the full tables take; out of the box it is 128M."""
+"""MariaDB's innodb_buffer_pool_size: a third of what the full tables take; out of the box it is 128M."""
 _COMMANDS = [
     "new --since 7d",
     f"new --since 7d --kol {kol_name(7)}",

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from kolspider.errors import StopRun, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import TextIO
 
-__all__ = ["as_json", "standard_output", "tell"]
+__all__ = ["as_json", "json_lines", "standard_output", "tell"]
 
 
 class _NobodyListens(UserError):  # noqa: N818 - says what happens
@@ -78,6 +78,15 @@ def as_json(content: object) -> str:
     """JSON for stdout: with escapes of its own where that can't take every character."""
     encoding = str(getattr(sys.stdout, "encoding", None) or "utf-8")
     return json.dumps(content, indent=2, ensure_ascii=not encoding.lower().startswith("utf"))
+
+
+def json_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """The lines of `as_json` of them all, without having them all at once."""
+    before = ""
+    for row in rows:
+        yield before or "["
+        before = "  " + as_json(row).replace("\n", "\n  ") + ","
+    yield f"{before.removesuffix(',')}\n]" if before else "[]"
 
 
 def tell(error: UserError) -> int:

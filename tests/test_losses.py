@@ -20,7 +20,7 @@ def crawl(
     number: int, state: str = "fetched", kind: Kind = Kind.FULL, *, users: int = 300, calls: int = 2
 ) -> CrawlRecord:
     began = 1_793_520_000.9 + (number - 1) * 86_400  # day(1), and a part of a second
-    return CrawlRecord(kind, state, began, began + 60, 2, users, calls)
+    return CrawlRecord(kind, state, began, began + 60, 2, users, calls, None)
 
 
 def lost(user_id: str, last_seen: str, kol: str = "a") -> FollowSeen:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import sys
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import chain, islice
+from tempfile import SpooledTemporaryFile, gettempdir
+from types import SimpleNamespace
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from kolspider.columns import in_columns, plain
 from kolspider.command import ProjectCommand
@@ -15,13 +19,13 @@ from kolspider.db.spans import empty_tables, knows
 from kolspider.emptied import emptied
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.losses import FollowLost, losses
-from kolspider.output import as_json
+from kolspider.output import json_lines
 from kolspider.question import LEAST, TOP, Question
 from kolspider.store.reading import open_to_read
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kolspider.config import Config
     from kolspider.db import Database
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
 
 _ANSWER_SECS = 600
 _ALL = 10**9
+_IN_MEMORY = 1_000_000
+"""Characters of the answer; more of them are in a temporary file."""
 
 
 class Command(ProjectCommand):
@@ -80,23 +86,25 @@ class Command(ProjectCommand):
             )
         answer = _ask(question, config, database)
         with _ledger(config, database) as ledger:
-            found = _found(question, answer, config, ledger)
             note = emptied(answer.empty, *ledger) if ledger else ""
+            found = _found(question, answer, config, database, ledger)
         if not note and config.follows_table in answer.empty:
             note = f"{config.follows_table} is empty: `scrapy crawl followings` fills it"
-        if question.cut and len(found) > question.cut:
-            note = note or f"these are the first {question.cut:,} of more: --limit 1000 shows 1,000"
-        found = found[: question.limit or question.cut]
+        if not note and question.cut and isinstance(found, list) and len(found) > question.cut:
+            note = f"these are the first {question.cut:,} of more: --limit 1000 shows 1,000"
+        rows = islice(found, question.limit or question.cut)
+        if opts.json:
+            lines = json_lines(row._asdict() for row in rows)
+        elif opts.csv:
+            lines = _csv(_FIELDS[question.what], rows)
+        else:
+            lines = _table(question.what, rows, "" if note else question.nothing)
+        with _told(database):
+            written = _spooled(lines)
         if note:
             print(f"kolspider: {note}", file=sys.stderr)
-        if opts.json:
-            print(as_json([row._asdict() for row in found]))
-        elif opts.csv:
-            _write_csv(_FIELDS[question.what], found)
-        elif found:
-            print("\n".join(_table(question.what, found)))
-        elif not note:
-            print(question.nothing)
+        with written:
+            shutil.copyfileobj(written, sys.stdout)
 
 
 _FIELDS = {"new": FollowSeen._fields, "lost": FollowLost._fields, "top": Shared._fields}
@@ -105,7 +113,8 @@ _FIELDS = {"new": FollowSeen._fields, "lost": FollowLost._fields, "top": Shared.
 class _Answer(NamedTuple):
     """What the database holds."""
 
-    rows: Sequence[FollowSeen | Shared]
+    rows: Iterable[FollowSeen | Shared]
+    """Of `new` and `lost`: read as they are asked for, and nothing else may be asked meanwhile."""
     last_whole: Mapping[str, str]
     """For lost rows."""
     unknown: Sequence[str]
@@ -114,29 +123,36 @@ class _Answer(NamedTuple):
     """Those of the two tables that have no row."""
 
 
+@contextmanager
+def _told(database: Database) -> Iterator[None]:
+    """What the database raises in here is told in one line."""
+    try:
+        yield
+    except database.errors as error:
+        raise StopRun(database.explain(error)) from None
+
+
 def _ask(question: Question, config: Config, database: Database) -> _Answer:
     database.answer_secs = _ANSWER_SECS
     table = config.follows_table
-    try:
+    with _told(database):
         database.connect()
         check_accounts(database, config.target_table)
         check_follows_to_read(database, table)
         follows = Follows(database, table, config.target_table)
-        rows: Sequence[FollowSeen | Shared]
+        rows: Iterable[FollowSeen | Shared]
         if question.what == "top":
             limit = question.limit or (question.cut + 1 if question.cut else _ALL)
             rows = follows.top(least=question.least, new_since=question.new_since, limit=limit)
         else:
             ask = follows.new if question.what == "new" else follows.lost
-            rows = [row for kol in question.kols or (None,) for row in ask(since=question.since, kol=kol)]
+            rows = chain.from_iterable(ask(since=question.since, kol=kol) for kol in question.kols or (None,))
         return _Answer(
             rows,
-            follows.last_whole() if rows and question.what == "lost" else {},
+            follows.last_whole() if question.what == "lost" else {},
             [kol for kol in question.kols if not knows(database, table, kol)],
             empty_tables(database, table),
         )
-    except database.errors as error:
-        raise StopRun(database.explain(error)) from None
 
 
 @contextmanager
@@ -152,36 +168,63 @@ def _ledger(config: Config, database: Database) -> Iterator[tuple[Kols, Pages] |
 
 
 def _found(
-    question: Question, answer: _Answer, config: Config, ledger: tuple[Kols, Pages] | None
-) -> Sequence[FollowSeen | FollowLost | Shared]:
+    question: Question, answer: _Answer, config: Config, database: Database, ledger: tuple[Kols, Pages] | None
+) -> Iterable[FollowSeen | FollowLost | Shared]:
     """The rows in order. Raises StopRun for a KOL that nobody knows."""
     for kol in () if config.follows_table in answer.empty else answer.unknown:
         if ledger is None or ledger[0].find(kol) is None:
             raise StopRun(f"no such KOL in {config.follows_table}: {kol}")
-    if question.what == "top":
+    if question.what == "top" or (question.what == "new" and len(question.kols) < 2):
         return answer.rows
-    seen = [row for row in answer.rows if isinstance(row, FollowSeen)]
+    with _told(database):
+        seen = [row for row in answer.rows if isinstance(row, FollowSeen)]
     if question.what == "lost":
         return losses(seen, answer.last_whole, ledger[0].crawls if ledger else lambda _: (), question.since)
-    if len(question.kols) > 1:
-        seen.sort(key=lambda row: (row.kol, row.user_id))
-        seen.sort(key=lambda row: row.first_seen, reverse=True)
+    seen.sort(key=lambda row: (row.kol, row.user_id))
+    seen.sort(key=lambda row: row.first_seen, reverse=True)
     return seen
 
 
-def _write_csv(names: Sequence[str], rows: Sequence[FollowSeen | FollowLost | Shared]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(rows)
+def _spooled(lines: Iterable[str]) -> IO[str]:
+    """All of it, for a reader who may be slow and must not keep the database waiting, nor get the half of it."""
+    written = SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", errors="surrogatepass", newline="")  # noqa: SIM115 - the caller closes it
+    try:
+        for line in lines:
+            _write(written, f"{line}\n")  # writelines would look at the size at its end
+        written.seek(0)
+    except BaseException:
+        written.close()
+        raise
+    return written
 
 
-def _table(what: str, rows: Sequence[FollowSeen | FollowLost | Shared]) -> Iterator[str]:
+def _write(file: IO[str], line: str) -> None:
+    try:
+        file.write(line)
+    except OSError as error:
+        raise StopRun(f"the answer needs room in {gettempdir()}: {error.strerror}") from None
+
+
+def _csv(names: Sequence[str], rows: Iterable[FollowSeen | FollowLost | Shared]) -> Iterator[str]:
+    lines: list[str] = []
+    write = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\n").writerow
+    for row in chain([names], rows):
+        write(row)
+        yield lines.pop().removesuffix("\n")
+
+
+def _table(what: str, found: Iterable[FollowSeen | FollowLost | Shared], nothing: str) -> Iterator[str]:
+    rows = iter(found)
+    first = next(rows, None)
+    if first is None:
+        yield from [nothing] if nothing else []
+        return
     heads = {
         "new": ("KOL", "account", "followers", "first seen (UTC)", "last seen (UTC)", "name"),
         "lost": ("KOL", "account", "followers", "first seen (UTC)", "last seen (UTC)", "missed since (UTC)", "name"),
         "top": ("KOLs", "account", "followers", "newest follow (UTC)", "name"),
     }[what]
-    yield from in_columns(heads, map(_cells, rows), numbers=("KOLs", "followers"))
+    yield from in_columns(heads, map(_cells, chain([first], rows)), numbers=("KOLs", "followers"))
 
 
 def _cells(row: FollowSeen | FollowLost | Shared) -> tuple[str, ...]:

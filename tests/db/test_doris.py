@@ -89,7 +89,7 @@ def upserter(db: Database, table: str = "t") -> tuple[Upserter, list[str]]:
     described = db.describe(table)
     assert described
     return Upserter(
-        db, described, retry_secs=5, give_up=threading.Event(), on_retry=lambda: retries.append("")
+        db, described, retry_secs=30, give_up=threading.Event(), on_retry=lambda: retries.append("")
     ), retries
 
 

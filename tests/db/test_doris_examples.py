@@ -31,8 +31,8 @@ FILE = Path(__file__).parents[1] / "data" / "doris_statements.sql"
 # The words that the statements are made of. Any other word that stands unquoted is a name.
 KEYWORDS = set(
     """
-    add aggregate allocation alter and as asc auto bigint buckets by column comment count create cross datetime default
-    desc distributed duplicate engine exists from group group_commit hash having if in information_schema insert
+    add aggregate allocation alter and as asc auto bigint buckets by coalesce column comment count create cross datetime
+    default desc distributed duplicate engine exists from group group_commit hash having if in information_schema insert
     insert_timeout insert_visible_timeout_ms into is join key label largeint left limit max min not null olap on or
     order partial_update_new_key_behavior properties query_timeout rename replace select set show sql_mode string table
     text transaction unique values varchar where with enable_insert_strict enable_unique_key_partial_update true false
@@ -104,13 +104,16 @@ def _who_follows_whom(db: DorisDatabase) -> None:
     knows(db, table, "o'neil")
     follows = Follows(db, table, "twitter_kol_all")
     for since, kol in product((None, moments[0]), (None, "o'neil")):
-        follows.new(since=since, kol=kol)
-        follows.lost(since=since, kol=kol)
+        list(follows.new(since=since, kol=kol))
+        list(follows.lost(since=since, kol=kol))
     follows.last_whole()
     follows.top(least=3, new_since=None, limit=100)
     follows.top(least=3, new_since=moments[0], limit=100)
     follows.largest(12)
     follows.overlap(["btc", "o'neil"])
+    follows.last_whole()
+    knows(db, table, "o'neil")
+    empty_tables(db, table)
 
 
 def _arrange(db: DorisDatabase, sql: str) -> None:

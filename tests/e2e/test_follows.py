@@ -14,6 +14,7 @@ from kolspider.db import open_database
 from kolspider.db.follows import Follows, FollowSeen
 from kolspider.db.spans import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table, known_ids
 from kolspider.follows import moment
+from kolspider.output import json_lines
 from kolspider.sandbox import followings
 from tests.db.conftest import ROW
 from tests.e2e.harness import ROOT, SMALL_BATCHES, expected_rows, kill
@@ -89,15 +90,15 @@ def test_a_follows_table_switched_on_later_is_filled_from_the_cache(make_project
     assert len(project.api.calls) == calls
 
     # and one that is made anew is noticed, before a crawl that has nothing to do, and filled from the cache
-    project.sql("DROP TABLE another_crawls")
-    missing = "another_crawls is empty, though 3 lists were loaded, so what is told of who is new or lost is wrong: "
+    project.sql(f"DROP TABLE {name}_crawls")
+    missing = f"{name}_crawls is empty, though 3 lists were loaded, so what is told of who is new or lost is wrong: "
     mend = "`scrapy crawl followings -a replay=all` fills it with what the cache holds, without a call"
     assert f"  note: {missing}{mend}\n" in project.look("initdb", "--follows").expect(0).out
     told = project.look("follows", "new").expect(0)
     assert (told.out, told.err) == ("", f"kolspider: {missing}{mend}\n")
-    project.sql("DELETE FROM another")
+    project.sql(f"{'DELETE FROM' if project.dialect == 'sqlite' else 'TRUNCATE TABLE'} {name}")
     warned = project.crawl().expect(0)
-    assert "WARNING: another and another_crawls are empty, though 3 lists were loaded" in warned.err
+    assert f"WARNING: {name} and {name}_crawls are empty, though 3 lists were loaded" in warned.err
     assert mend in project.crawl("-a", "test=1").expect(0).out
     with project.store() as store:
         pages = store.execute("SELECT * FROM page").fetchall()
@@ -202,7 +203,7 @@ def test_an_answer_is_the_same_text_however_long(monkeypatch: pytest.MonkeyPatch
     rows = [FollowSeen("a", str(n), "x", "two\nlines\u2028", None, day(1), day(2)) for n in range(9)]
     for some in (rows, rows[:1], []):
         expected = json.dumps([row._asdict() for row in some], indent=2, ensure_ascii=False) + "\n"
-        with command._spooled(command._json(some)) as written:
+        with command._spooled(json_lines(row._asdict() for row in some)) as written:
             assert written.read() == expected
         with command._spooled(command._csv(FollowSeen._fields, some)) as written:
             texts = [tuple("" if value is None else value for value in row) for row in some]
