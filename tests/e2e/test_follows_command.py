@@ -7,6 +7,7 @@ import io
 import json
 from contextlib import closing
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -149,11 +150,16 @@ def test_nothing_is_told_for_what_it_is(project: Project, make_project: MakeProj
 
 def test_tables_with_two_jobs_or_without_our_columns_are_told_in_a_line(project: Project) -> None:
     right = project.follows, project.target
+    if project.dialect == "sqlite":
+        place = f"Main.{project.source.title()}"
+    else:  # where names of tables may have case
+        place = f"{urlsplit(project.db_url).path.lstrip('/')}.{project.source}"
+    other = f"{project.target}_other"
     for follows, target in (
-        (project.source, "twitter_kol_all"),
-        ("Main.Twitter_KOL", "twitter_kol_all"),
-        ("twitter_kol_all", "twitter_kol_all"),
-        ("other", "other_crawls"),
+        (project.source, project.target),
+        (place, project.target),
+        (project.target, project.target),
+        (other, f"{other}_crawls"),
     ):
         project.follows, project.target = follows, target
         for words in (("follows", "new"), ("initdb", "--follows"), ("crawl", "followings"), ("kols",)):
@@ -164,12 +170,15 @@ def test_tables_with_two_jobs_or_without_our_columns_are_told_in_a_line(project:
     assert "KOL_FOLLOWS_TABLE=twitter_kol_follows" in refused(project.look("initdb", "--follows"), 2)
 
     project.follows, project.target = right
-    project.sql("CREATE TABLE other (id TEXT)")
+    one_node = (
+        ' PROPERTIES ("replication_allocation" = "tag.location.default: 1")' if project.dialect == "doris" else ""
+    )
+    project.sql(f"CREATE TABLE `{other}` (id VARCHAR(9)){one_node}")
     for project.follows, project.target, told in (
-        ("other", right[1], "other can't hold who follows whom: it lacks kol_user_name, user_id, first_seen, last"),
+        (other, right[1], f"{other} can't hold who follows whom: it lacks kol_user_name, user_id, first_seen, last"),
         ("nope", right[1], "no table nope: run `scrapy initdb --follows` to create it, or mend KOL_FOLLOWS_TABLE"),
         (right[0], "nope", "no table nope: run `scrapy initdb` to create it, or mend its name in the settings"),
-        (right[0], "other", "table other lacks user_name, name, followers; add with: ALTER TABLE"),
+        (right[0], other, f"table {other} lacks user_name, name, followers; add with: ALTER TABLE"),
     ):
         for what in ("new", "top"):
             assert told in refused(project.look("follows", what), 1)
