@@ -80,10 +80,11 @@ def test_a_follows_table_switched_on_later_is_filled_from_the_cache(make_project
     project.crawl().expect(0)
     calls = len(project.api.calls)
 
+    initdb = ("initdb", "--follows", *ONE_NODE[project.dialect == "doris"])
     for name in (f"{project.target}_follows", f"{project.target}_another"):
         project.follows = name
         assert "run `scrapy initdb --follows`" in project.crawl().expect(1).err
-        project.scrapy("initdb", "--follows", *ONE_NODE[project.dialect == "doris"]).expect(0)
+        project.scrapy(*initdb).expect(0)
         assert "4 complete" in project.crawl().expect(0).out
         assert follows(project) == expected_follows(project)
         assert crawls(project) == expected_crawls(project)
@@ -93,10 +94,10 @@ def test_a_follows_table_switched_on_later_is_filled_from_the_cache(make_project
     project.sql(f"DROP TABLE {name}_crawls")
     missing = f"{name}_crawls is empty, though 3 lists were loaded, so what is told of who is new or lost is wrong: "
     mend = "`scrapy crawl followings -a replay=all` fills it with what the cache holds, without a call"
-    assert f"  note: {missing}{mend}\n" in project.look("initdb", "--follows").expect(0).out
+    assert f"  note: {missing}{mend}\n" in project.look(*initdb).expect(0).out
     told = project.look("follows", "new").expect(0)
     assert (told.out, told.err) == ("", f"kolspider: {missing}{mend}\n")
-    project.sql(f"{'DELETE FROM' if project.dialect == 'sqlite' else 'TRUNCATE TABLE'} {name}")
+    project.empty(name)
     warned = project.crawl().expect(0)
     assert f"WARNING: {name} and {name}_crawls are empty, though 3 lists were loaded" in warned.err
     assert mend in project.crawl("-a", "test=1").expect(0).out
