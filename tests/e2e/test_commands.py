@@ -18,10 +18,10 @@ def test_prune_deletes_the_pages_of_loaded_kols_and_nothing_is_bought_again(make
     project.crawl("-a", "limit=1").expect(0)
     project.crawl("-a", "dry_run=1").expect(0)
 
-    status = project.scrapy("cache", "status").expect(0).out
+    status = project.look("cache", "status").expect(0).out
     assert "2 pages of 1 KOL not in the table" in status
     assert "KOLs loaded   1 into" in status
-    assert project.scrapy("cache", "prune").expect(0).out.startswith("3 pages of loaded KOLs deleted")
+    assert project.look("cache", "prune").expect(0).out.startswith("3 pages of loaded KOLs deleted")
 
     project.crawl().expect(0)
     assert project.rows() == expected_rows(KOLS)
@@ -41,12 +41,12 @@ def test_clear_asks_first_and_keeps_what_is_not_ours(make_project: MakeProject) 
     assert "5 pages with 651 users" in refused.out
     assert len(project.cached()) == 5
 
-    project.scrapy("cache", "clear", "--keep-progress", "--yes").expect(0)
+    project.look("cache", "clear", "--keep-progress", "--yes").expect(0)
     assert project.cached() == set()
     project.crawl().expect(0)
     assert set(project.bought().values()) == {1}
 
-    project.scrapy("cache", "clear", "--yes").expect(0)
+    project.look("cache", "clear", "--yes").expect(0)
     assert project.ended() == {}
     assert (project.cache / "progress.json").read_text() == (project.cache / "BTC.json").read_text() == "{}"
 
@@ -56,12 +56,12 @@ def test_kols_tells_states_reasons_and_one_kols_story(make_project: MakeProject)
     summary = project.folder / "summary.json"
     project.crawl("-s", f"KOL_SUMMARY_FILE={summary}").expect(0)
 
-    (gone,) = json.loads(project.scrapy("kols", "--state", "not_found", "--json").expect(0).out)
+    (gone,) = json.loads(project.look("kols", "--state", "not_found", "--json").expect(0).out)
     assert set(gone) == {"user_name", "state", "reason", "pages", "users", "calls", "started_at", "finished_at"}
     assert (gone["user_name"], gone["calls"]) == ("gone", 1)
-    assert "450 users in 3 pages, 3 API calls" in project.scrapy("kols", "@btc").expect(0).out
-    assert "not begun yet" in project.scrapy("kols", "nobody").expect(1).err
-    assert "is none of" in project.scrapy("kols", "--state", "lost").expect(2).err
+    assert "450 users in 3 pages, 3 API calls" in project.look("kols", "@btc").expect(0).out
+    assert "not begun yet" in project.look("kols", "nobody").expect(1).err
+    assert "is none of" in project.look("kols", "--state", "lost").expect(2).err
 
     told = json.loads(summary.read_text())
     assert (told["exit_code"], told["kols"], told["calls"]) == (0, {"complete": 1, "not_found": 1}, 4)

@@ -225,15 +225,15 @@ def test_the_report_tells_what_kols_share_and_does_without_when_it_can_not_ask(m
     both = len(set(project.api.expected_ids("alpha")) & set(project.api.expected_ids("beta")))
     page = project.folder / "report.html"
 
-    assert project.scrapy("report", "-o", str(page)).expect(0).err == ""
+    assert project.look("report", "-o", str(page)).expect(0).err == ""
     html = page.read_text()
     assert "Accounts that most KOLs follow" in html
     assert f"alpha and beta both follow {both} accounts" in html
 
     project.sql(f"DROP TABLE {project.follows}")
-    assert "without who follows whom" in project.scrapy("report", "-o", str(page)).expect(0).err
+    assert "without who follows whom" in project.look("report", "-o", str(page)).expect(0).err
     assert "both follow" not in page.read_text()
-    assert "run `scrapy initdb --follows`" in project.scrapy("follows", "new").expect(1).err
+    assert "run `scrapy initdb --follows`" in project.look("follows", "new").expect(1).err
     for words in (
         ("old",),
         ("new", "--min", "3"),
@@ -241,7 +241,7 @@ def test_the_report_tells_what_kols_share_and_does_without_when_it_can_not_ask(m
         ("new", "--since", "7"),
         ("top", "--min", "0"),
     ):
-        assert project.scrapy("follows", *words).expect(2).err.count("\n") == 1
+        assert project.look("follows", *words).expect(2).err.count("\n") == 1
 
 
 ONE_NODE: dict[bool, tuple[str, ...]] = {True: ("--replicas", "1", "--buckets", "1"), False: ()}

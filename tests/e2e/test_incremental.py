@@ -114,7 +114,7 @@ def test_a_replay_gives_the_whole_list_with_the_increments_on_top(make_project: 
         rounds.incremental(["big"])
     rows, calls_ = project.rows(), len(project.api.calls)
     assert len(rows) == 1180
-    story = project.scrapy("kols", "big").expect(0).out
+    story = project.look("kols", "big").expect(0).out
     assert re.findall(
         r"^  (list|full|incremental) .*?(\S*) ?((?:\d+ new of )?[\d,]+ users in .*)$", story, re.MULTILINE
     ) == [

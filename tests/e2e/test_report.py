@@ -37,7 +37,7 @@ def test_a_run_is_in_the_history_and_on_the_page(make_project: MakeProject) -> N
     assert dollars > 0
 
     page = project.folder / "report.html"
-    printed = project.scrapy("report", "-o", str(page)).expect(0)
+    printed = project.look("report", "-o", str(page)).expect(0)
     assert (printed.out, printed.err) == (f"{page}\n", "")
     html = page.read_text()
     assert "All 3 KOLs are done" in html
@@ -52,7 +52,7 @@ def test_a_killed_run_shows_what_it_did_and_the_report_is_written_beside_a_run(m
     project.api.wait_for_calls(1)
     wait_until(lambda: history(project, "pages") > [(2,)])
 
-    project.scrapy("report", "-o", str(page)).expect(0)
+    project.look("report", "-o", str(page)).expect(0)
     assert "Run 1 has been running for" in page.read_text()
 
     kill(run)
@@ -73,8 +73,8 @@ def test_why_a_run_stopped_is_noted(make_project: MakeProject) -> None:
 
 def test_report_refuses_what_it_can_not_do(make_project: MakeProject) -> None:
     project = make_project({})
-    assert "is a folder" in project.scrapy("report", "-o", str(project.folder)).expect(2).err
+    assert "is a folder" in project.look("report", "-o", str(project.folder)).expect(2).err
     (project.folder / "file").write_text("")
-    told = project.scrapy("report", "-o", str(project.folder / "file" / "report.html")).expect(1)
+    told = project.look("report", "-o", str(project.folder / "file" / "report.html")).expect(1)
     assert "can't be written" in told.err
     assert told.err.count("\n") == 1
