@@ -27,6 +27,11 @@ _ACCOUNT = ("id", "user_name", "name", "followers")
 
 def check_names(db: Database, source: str, target: str, follows: str) -> None:
     """No table has two jobs. Raises WrongUsage."""
+    if db.place(source) == db.place(target):
+        raise WrongUsage(
+            f"KOL_SOURCE_TABLE={source} and KOL_TARGET_TABLE={target} name the same table: every account that a KOL "
+            "follows would be a KOL"
+        )
     for setting, table in (("KOL_SOURCE_TABLE", source), ("KOL_TARGET_TABLE", target)):
         for name, _ in spans(follows):
             if db.place(table) == db.place(name):

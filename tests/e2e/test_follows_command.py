@@ -166,6 +166,9 @@ def test_tables_with_two_jobs_or_without_our_columns_are_told_in_a_line(project:
             line = refused(project.look(*words), 2)
             assert f"KOL_FOLLOWS_TABLE={follows}" in line
             assert "name the same table" in line
+    project.follows, project.target = "", project.source
+    for words in (("initdb",), ("crawl", "followings")):
+        assert f"KOL_SOURCE_TABLE={project.source} and KOL_TARGET" in refused(project.look(*words), 2)
     project.follows, project.target = "", "twitter_kol_follows"
     assert "KOL_FOLLOWS_TABLE=twitter_kol_follows" in refused(project.look("initdb", "--follows"), 2)
 
