@@ -26,12 +26,8 @@ REPLAY = ("-s", "HTTPCACHE_IGNORE_MISSING=True")
 def refusals(project: Project, cases: Mapping[Sequence[str], str]) -> None:
     """Each case (words of the command to what its refusal tells) is wrong usage, and does nothing at all."""
     before = _files(project.folder)
-    words = list(cases)
-    results: list[Result] = []
-    while words:  # two at a time, because each takes a second
-        results += [finish(run, timeout=20) for run in [project.start_crawl(*some) for some in words[:2]]]
-        del words[:2]
-    done = dict(zip(cases, results, strict=True))
+    first, *others = cases  # one as a process, which takes a second, and the others in this one
+    done = {first: project.crawl(*first), **{words: project.look("crawl", "followings", *words) for words in others}}
     assert {typed: result for typed, result in done.items() if not _is_refusal(result, cases[typed])} == {}
     assert _files(project.folder) == before
     assert project.api.calls == []
