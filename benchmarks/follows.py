@@ -35,10 +35,10 @@ _COMMANDS = [
     f"new --kol {kol_name(7)}",
     "lost --since 7d",
     f"lost --kol {kol_name(7)}",
-    "top --new-in 7d",
+    "top --new-in 7d --limit 100",
     "lost",
     "new",
-    "top",
+    "top --limit 100",
     "top --min 3 --limit 1000",
 ]
 _BATCH_PAGES, _PAGE = 5, 200

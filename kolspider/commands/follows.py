@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from kolspider.store.pages import Pages
 
 _ANSWER_SECS = 600
-_ALL = 10**9
 _IN_MEMORY = 1_000_000
 """Characters of the answer; more of them are in a temporary file."""
 
@@ -114,7 +113,7 @@ class _Answer(NamedTuple):
     """What the database holds."""
 
     rows: Iterable[FollowSeen | Shared]
-    """Of `new` and `lost`: read as they are asked for, and nothing else may be asked meanwhile."""
+    """Read as they are asked for, unless they are few: nothing else may be asked meanwhile."""
     last_whole: Mapping[str, str]
     """For lost rows."""
     unknown: Sequence[str]
@@ -142,8 +141,11 @@ def _ask(question: Question, config: Config, database: Database) -> _Answer:
         follows = Follows(database, table, config.target_table)
         rows: Iterable[FollowSeen | Shared]
         if question.what == "top":
-            limit = question.limit or (question.cut + 1 if question.cut else _ALL)
-            rows = follows.top(least=question.least, new_since=question.new_since, limit=limit)
+            least, since, limit = question.least, question.new_since, question.limit
+            if limit or question.cut:
+                rows = follows.top(least=least, new_since=since, limit=limit or (question.cut or 0) + 1)
+            else:
+                rows = follows.shared(least=least, new_since=since)
         else:
             ask = follows.new if question.what == "new" else follows.lost
             rows = chain.from_iterable(ask(since=question.since, kol=kol) for kol in question.kols or (None,))

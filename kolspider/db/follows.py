@@ -28,6 +28,7 @@ _OF_KOL = "c.`kol_user_name` = ?"
 _CURRENT = "(c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole`)"
 _FIRST_WHOLE = "COALESCE(c.`first_whole`, '9999-12-31 00:00:00')"
 """True for no follow of a KOL that was never read whole; not false for NULL, see _follow_after_follow."""
+_NEW_SINCE = f"f.`first_seen` > {_FIRST_WHOLE} AND f.`first_seen` >= ?"
 _CANDIDATES = 3
 """For each that is asked for."""
 _MOST_CANDIDATES = 5_000
@@ -104,20 +105,31 @@ class Follows:
         """The accounts that most KOLs follow, as far as is known; new_since: that most began to follow since then."""
 
         def counted(which: str, values: Sequence[object]) -> list[Shared]:
-            rows = self._database.query(
-                "SELECT t.`user_id`, a.`user_name`, a.`name`, a.`followers`, t.`kols`, t.`newest` FROM ("
-                "SELECT f.`user_id`, COUNT(*) AS `kols`, MAX(f.`first_seen`) AS `newest` "
-                f"FROM {self._follow_after_follow} WHERE {which} "
-                "GROUP BY f.`user_id` HAVING COUNT(*) >= ? ORDER BY `kols` DESC, `newest` DESC, `user_id` LIMIT ?"
-                f") t LEFT JOIN {self._target} a ON a.`id` = t.`user_id` "
-                "ORDER BY t.`kols` DESC, t.`newest` DESC, t.`user_id`",
-                (*values, least, limit),
-            )
-            return [Shared._make((*row[:-1], str(row[-1]))) for row in rows]
+            return list(self._shared(which, (*values, least, limit), "LIMIT ?"))
 
         if new_since is not None:
-            return counted(f"f.`first_seen` > {_FIRST_WHOLE} AND f.`first_seen` >= ?", (new_since,))
+            return counted(_NEW_SINCE, (new_since,))
         return self._most("user_id", counted, lambda one: one.kols, least, limit)
+
+    def shared(self, *, least: int, new_since: str | None) -> Iterator[Shared]:
+        """The same without a limit: they may be many."""
+        if new_since is not None:
+            return self._shared(_NEW_SINCE, (new_since, least))
+        return self._shared(_CURRENT, (least,))
+
+    def _shared(self, which: str, values: Sequence[object], limit: str = "") -> Iterator[Shared]:
+        rows = self._database.stream(
+            "SELECT t.`user_id`, a.`user_name`, a.`name`, a.`followers`, t.`kols`, t.`newest` FROM ("
+            "SELECT f.`user_id`, COUNT(*) AS `kols`, MAX(f.`first_seen`) AS `newest` "
+            f"FROM {self._follow_after_follow} WHERE {which} GROUP BY f.`user_id` HAVING COUNT(*) >= ? "
+            f"{limit and f'ORDER BY `kols` DESC, `newest` DESC, `user_id` {limit}'}"
+            f") t LEFT JOIN {self._target} a ON a.`id` = t.`user_id` "
+            "ORDER BY t.`kols` DESC, t.`newest` DESC, t.`user_id`",
+            values,
+        )
+        with closing(rows):
+            for row in rows:
+                yield Shared._make((*row[:-1], str(row[-1])))
 
     def largest(self, limit: int) -> list[tuple[str, int]]:
         """The KOLs that follow most accounts, and how many."""

@@ -196,6 +196,10 @@ SELECT `user_id`, COUNT(*) AS `follows` FROM `twitter_kol_follows` GROUP BY `use
 
 SELECT t.`user_id`, a.`user_name`, a.`name`, a.`followers`, t.`kols`, t.`newest` FROM (SELECT f.`user_id`, COUNT(*) AS `kols`, MAX(f.`first_seen`) AS `newest` FROM `twitter_kol_follows` f LEFT JOIN `twitter_kol_follows_crawls` c ON c.`kol_user_name` = f.`kol_user_name` WHERE f.`first_seen` > COALESCE(c.`first_whole`, '9999-12-31 00:00:00') AND f.`first_seen` >= '2026-11-01 00:00:00' GROUP BY f.`user_id` HAVING COUNT(*) >= 3 ORDER BY `kols` DESC, `newest` DESC, `user_id` LIMIT 100) t LEFT JOIN `twitter_kol_all` a ON a.`id` = t.`user_id` ORDER BY t.`kols` DESC, t.`newest` DESC, t.`user_id`;
 
+SELECT t.`user_id`, a.`user_name`, a.`name`, a.`followers`, t.`kols`, t.`newest` FROM (SELECT f.`user_id`, COUNT(*) AS `kols`, MAX(f.`first_seen`) AS `newest` FROM `twitter_kol_follows` f LEFT JOIN `twitter_kol_follows_crawls` c ON c.`kol_user_name` = f.`kol_user_name` WHERE (c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole`) GROUP BY f.`user_id` HAVING COUNT(*) >= 3 ) t LEFT JOIN `twitter_kol_all` a ON a.`id` = t.`user_id` ORDER BY t.`kols` DESC, t.`newest` DESC, t.`user_id`;
+
+SELECT t.`user_id`, a.`user_name`, a.`name`, a.`followers`, t.`kols`, t.`newest` FROM (SELECT f.`user_id`, COUNT(*) AS `kols`, MAX(f.`first_seen`) AS `newest` FROM `twitter_kol_follows` f LEFT JOIN `twitter_kol_follows_crawls` c ON c.`kol_user_name` = f.`kol_user_name` WHERE f.`first_seen` > COALESCE(c.`first_whole`, '9999-12-31 00:00:00') AND f.`first_seen` >= '2026-11-01 00:00:00' GROUP BY f.`user_id` HAVING COUNT(*) >= 3 ) t LEFT JOIN `twitter_kol_all` a ON a.`id` = t.`user_id` ORDER BY t.`kols` DESC, t.`newest` DESC, t.`user_id`;
+
 SELECT `kol_user_name`, COUNT(*) AS `follows` FROM `twitter_kol_follows` GROUP BY `kol_user_name` HAVING COUNT(*) >= 1 ORDER BY `follows` DESC LIMIT 36;
 
 SELECT f.`user_id`, f.`kol_user_name` FROM `twitter_kol_follows` f LEFT JOIN `twitter_kol_follows_crawls` c ON c.`kol_user_name` = f.`kol_user_name` WHERE f.`kol_user_name` IN ('btc', 'o\'neil') AND (c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole`) ORDER BY f.`user_id`;

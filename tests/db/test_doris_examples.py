@@ -109,6 +109,8 @@ def _who_follows_whom(db: DorisDatabase) -> None:
     follows.last_whole()
     follows.top(least=3, new_since=None, limit=100)
     follows.top(least=3, new_since=moments[0], limit=100)
+    list(follows.shared(least=3, new_since=None))
+    list(follows.shared(least=3, new_since=moments[0]))
     follows.largest(12)
     follows.overlap(["btc", "o'neil"])
     follows.last_whole()

@@ -191,6 +191,7 @@ def test_whom_most_follow_is_right_however_many_are_lost(make_project: MakeProje
         current = [key for key, last in seen.items() if last == 9 or int(key[0][1:]) >= 9]
         accounts = sorted(Counter(user for _, user in current).items(), key=lambda one: (-one[1], one[0]))
         kols = sorted(Counter(kol for kol, _ in current).items(), key=lambda one: (-one[1], one[0]))
+        assert [(one.user_id, one.kols) for one in tables.shared(least=1, new_since=None)] == accounts
         for limit in (1, 2, 5, 20, 60):
             for least in (1, 5):
                 shared = tables.top(least=least, new_since=None, limit=limit)
