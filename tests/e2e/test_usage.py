@@ -61,15 +61,17 @@ def test_wrong_arguments_are_refused_in_one_line_and_nothing_is_done(make_projec
 
 
 def test_wrong_settings_are_refused_in_one_line_and_nothing_is_done(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 3})
+    both = f"KOL_FOLLOWS_TABLE={project.target}"
     refusals(
-        make_project({"BTC": 3}),
+        project,
         {
             ("-s", "KOL_CACHEDIR=/tmp"): "KOL_CACHEDIR",
             ("-s", "KOL_FLUSH_ROWS=many"): "KOL_FLUSH_ROWS",
             ("-s", "KOL_API_KEY="): "KOL_API_KEY",
             ("-s", "KOL_DB_URL=postgres://kol:pw@h/db"): "KOL_DB_URL",
             ("-s", "KOL_FLUSH_ROWS"): "-s",
-            ("-s", "KOL_FOLLOWS_TABLE=twitter_kol_all", "-a", "test=1"): "KOL_FOLLOWS_TABLE=twitter_kol_all and",
+            ("-s", both, "-a", "test=1"): f"{both} and",
             ("-o", "users.xml"): "xml",
             ("-O", "users.dat:pickle"): "pickle",
         },
