@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -59,13 +61,19 @@ class Command(ProjectCommand):
             if follows and not config.follows_table:
                 print(f"  next: put KOL_FOLLOWS_TABLE={follows} into .env: then runs write who follows whom into it")
             empty = empty_tables(database, follows)
-            with open_to_read(replace(config, follows_table=follows), database) as (kols, pages):
-                if note := emptied(empty, kols, pages):
-                    print(f"  note: {note}")
             if opts.sample:
                 _add_sample(database, config.source_table)
         except database.errors as error:
             raise StopRun(database.explain(error)) from None
+        if empty:
+            _say_what_fills(empty, replace(config, follows_table=follows), database)
+
+
+def _say_what_fills(empty: list[str], config: Config, database: Database) -> None:
+    """If lists were loaded into them. A help: a store that can't be read is told by those who need it."""
+    with suppress(StopRun, sqlite3.Error), open_to_read(config, database) as (kols, pages):
+        if note := emptied(empty, kols, pages):
+            print(f"  note: {note}")
 
 
 def _number(option: str, typed: str | None) -> int | None:
