@@ -200,14 +200,14 @@ class DorisDatabase(DorisTables):
             cursor.execute(
                 f"SET query_timeout = {INSERT_SECS}, enable_unique_key_partial_update = {str(load.partial).lower()}"
             )
-            began = time.monotonic()
+            before, load.sent = load.sent, time.monotonic()
             try:
                 told = self._inserted(cursor, sql)
             except pymysql.err.Error as error:
-                if _is_taken(load.label, error):
-                    return f"{size:,} bytes, {self._outcome(load, error)}"
-                load.sent = began
-                raise
+                if not _is_taken(load.label, error):
+                    raise
+                load.sent = before
+                return f"{size:,} bytes, {self._outcome(load, error)}"
         return f"{size:,} bytes, label {load.label}, {told}"
 
     @staticmethod
