@@ -64,13 +64,19 @@ def standard_output() -> Iterator[None]:
     """Within it print raises nothing but UserError, and when it is left all is written."""
     stream = sys.stdout
     if stream is None:  # closed by who started us
-        yield
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # noqa: PTH123 - no path
+            yield
         return
     if isinstance(stream, io.TextIOWrapper) and stream.errors in {"strict", "surrogateescape"}:
         stream.reconfigure(errors="backslashreplace")
     output = _Output(stream)
     with redirect_stdout(output):
-        yield
+        try:
+            yield
+        except BaseException:
+            with suppress(UserError):  # what went wrong first is told
+                output.flush()
+            raise
         output.flush()
 
 

@@ -59,6 +59,7 @@ def preflight(arguments: Arguments, config: Config, database: Database) -> int:
                 check_follows(database, config.follows_table)
                 _say(True, "follows", f"{config.follows_table}: {database.count(config.follows_table):,} rows")
                 empty = empty_tables(database, config.follows_table)
+                what = "cache"
                 with open_to_read(config, database) as (kols, pages):
                     if warning := emptied(empty, kols, pages):
                         _say(True, "note", warning)

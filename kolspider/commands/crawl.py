@@ -191,12 +191,14 @@ class Command(CrawlCommand):
         summary = Summary.of(run, self._typed, crawler.stats.get_stats())
         run.history.end(crawler.stats.get_stats(), summary)
         feeds_stdout = any(str(feed).startswith(("stdout:", "-")) for feed in crawler.settings.getdict("FEEDS"))
+        exit_code = summary.exit_code
         try:
             with standard_output():
                 print("\n".join(summary.lines()), file=sys.stderr if feeds_stdout else sys.stdout)
-        finally:
-            self._write_summary(run.config.summary_file, summary)
-        return summary.exit_code
+        except UserError as error:
+            exit_code = exit_code or tell(error)  # how the run went comes first
+        self._write_summary(run.config.summary_file, summary)
+        return exit_code
 
     def _write_summary(self, path: Path | None, summary: Summary) -> None:
         if path is None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import shutil
 import sys
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import chain, islice
 from tempfile import SpooledTemporaryFile, gettempdir
 from types import SimpleNamespace
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from kolspider.columns import in_columns, plain
 from kolspider.command import ProjectCommand
@@ -25,7 +27,7 @@ from kolspider.store.reading import open_to_read
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from kolspider.config import Config
     from kolspider.db import Database
@@ -100,6 +102,8 @@ class Command(ProjectCommand):
             lines = _table(question.what, rows, "" if note else question.nothing)
         with _told(database):
             written = _spooled(lines)
+            if isinstance(answer.rows, Generator):
+                answer.rows.close()  # a limit leaves the query open
         if note:
             print(f"kolspider: {note}", file=sys.stderr)
         with written:
@@ -114,8 +118,7 @@ class _Answer(NamedTuple):
 
     rows: Iterable[FollowSeen | Shared]
     """Read as they are asked for, unless they are few: nothing else may be asked meanwhile."""
-    last_whole: Mapping[str, str]
-    """For lost rows."""
+    follows: Follows
     unknown: Sequence[str]
     """KOLs that were asked for by name and have no row."""
     empty: Sequence[str]
@@ -148,13 +151,18 @@ def _ask(question: Question, config: Config, database: Database) -> _Answer:
                 rows = follows.shared(least=least, new_since=since)
         else:
             ask = follows.new if question.what == "new" else follows.lost
-            rows = chain.from_iterable(ask(since=question.since, kol=kol) for kol in question.kols or (None,))
+            rows = _of_each(question.kols or (None,), partial(ask, since=question.since))
         return _Answer(
             rows,
-            follows.last_whole() if question.what == "lost" else {},
+            follows,
             [kol for kol in question.kols if not knows(database, table, kol)],
             empty_tables(database, table),
         )
+
+
+def _of_each(kols: Iterable[str | None], ask: Callable[..., Iterator[FollowSeen]]) -> Iterator[FollowSeen]:
+    for kol in kols:
+        yield from ask(kol=kol)
 
 
 @contextmanager
@@ -180,8 +188,9 @@ def _found(
         return answer.rows
     with _told(database):
         seen = [row for row in answer.rows if isinstance(row, FollowSeen)]
+        last_whole = answer.follows.last_whole() if question.what == "lost" else {}
     if question.what == "lost":
-        return losses(seen, answer.last_whole, ledger[0].crawls if ledger else lambda _: (), question.since)
+        return losses(seen, last_whole, ledger[0].crawls if ledger else lambda _: (), question.since)
     seen.sort(key=lambda row: (row.kol, row.user_id))
     seen.sort(key=lambda row: row.first_seen, reverse=True)
     return seen
@@ -192,17 +201,17 @@ def _spooled(lines: Iterable[str]) -> IO[str]:
     written = SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", errors="surrogatepass", newline="")  # noqa: SIM115 - the caller closes it
     try:
         for line in lines:
-            _write(written, f"{line}\n")  # writelines would look at the size at its end
-        written.seek(0)
+            _kept(written.write, f"{line}\n")  # writelines would look at the size at its end
+        _kept(written.seek, 0)
     except BaseException:
         written.close()
         raise
     return written
 
 
-def _write(file: IO[str], line: str) -> None:
+def _kept(work: Callable[[Any], object], what: Any) -> None:
     try:
-        file.write(line)
+        work(what)
     except OSError as error:
         raise StopRun(f"the answer needs room in {gettempdir()}: {error.strerror}") from None
 

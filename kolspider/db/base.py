@@ -211,6 +211,10 @@ class Database(ABC):
             message = message.replace(secret, "***")
         return f"{self.label}: {' '.join(message.split())[:500]}"
 
+    def patience(self) -> float:
+        """For how many seconds more it must be asked again until it is known what became of rows."""
+        return 0.0
+
     def advice(self, exc: BaseException) -> str:
         """What to do about it, where it stops a run that was to begin."""
         if _DENIED.search(str(exc)):

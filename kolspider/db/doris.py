@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["DorisDatabase", "Load"]
 
 PAGE_ROWS = 10_000
-"""KOLs in one SELECT: a query is given 900 s (query_timeout), however slowly its rows are used."""
+"""KOLs in one SELECT: a query is given 900 s (query_timeout; INSERT_SECS after the first load), however slowly its rows
+are used."""
 KEYS_AT_ONCE = 1000
 INSERT_BYTES = 8_000_000
 """A batch is one INSERT, unless a page of the API is larger than that. Doris takes 1 to 8 MB best."""
@@ -40,8 +41,8 @@ INSERT_SECS = 20
 """Doris gives an INSERT up before we stop listening. What bounds it is the larger one of insert_timeout and
 query_timeout (qe/ConnectContext.java: getExecTimeout)."""
 CERTAIN_SECS = 60
-"""An INSERT that began longer ago is committed or failed: beside INSERT_SECS, the FE clears up what is left of those
-that are too old every 30 s (common/Config.java: transaction_clean_interval_second)."""
+"""An INSERT that was running longer ago is committed or failed: beside INSERT_SECS, the FE clears up every 30 s what is
+left of those that are too old (common/Config.java: transaction_clean_interval_second)."""
 
 COLUMNS_SQL = """
     SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
@@ -66,8 +67,8 @@ class Load:
     """The rows, as they are sent."""
     label: str = field(default_factory=lambda: f"kolspider_{uuid.uuid4().hex}")
     """Random: one made of the rows would make a reload of a table that was emptied look done."""
-    sent: float = 0.0
-    """When the last attempt began that Doris may have taken up; time.monotonic()."""
+    taken: float = 0.0
+    """Since when the label is known to be taken by an earlier attempt; time.monotonic(), 0: it is not known to be."""
 
     def writes_the_same_as(self, other: Load) -> bool:
         return (self.table, self.columns, self.partial, self.text) == (
@@ -147,6 +148,10 @@ class DorisDatabase(DorisTables):
         """
         super().try_write(table, columns)
 
+    def patience(self) -> float:
+        load = self._unfinished
+        return load.taken + CERTAIN_SECS + 1 - time.monotonic() if load and load.taken else 0.0
+
     def error_kind(self, exc: BaseException) -> ErrorKind:
         return kind_of(str(exc)) if error_code(exc) in UNTOLD_CODES else super().error_kind(exc)
 
@@ -200,13 +205,13 @@ class DorisDatabase(DorisTables):
             cursor.execute(
                 f"SET query_timeout = {INSERT_SECS}, enable_unique_key_partial_update = {str(load.partial).lower()}"
             )
-            before, load.sent = load.sent, time.monotonic()
+            taken, load.taken = load.taken, 0.0
             try:
                 told = self._inserted(cursor, sql)
             except pymysql.err.Error as error:
                 if not _is_taken(load.label, error):
                     raise
-                load.sent = before
+                load.taken = taken or time.monotonic()
                 return f"{size:,} bytes, {self._outcome(load, error)}"
         return f"{size:,} bytes, label {load.label}, {told}"
 
@@ -239,7 +244,7 @@ class DorisDatabase(DorisTables):
         except (pymysql.err.Error, ValueError) as refusal:
             if self.error_kind(refusal) is ErrorKind.LOST:
                 raise
-            if time.monotonic() - load.sent <= CERTAIN_SECS:
+            if time.monotonic() - load.taken <= CERTAIN_SECS:
                 raise error from None
             return f"label {load.label}, by an earlier attempt"
         if status not in {"COMMITTED", "VISIBLE"}:

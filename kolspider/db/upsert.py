@@ -126,6 +126,7 @@ class Upserter:
                 kind = self._database.error_kind(error)
                 if kind is ErrorKind.REFUSED:
                     return error
+                give_up_at = max(give_up_at, time.monotonic() + self._database.patience())
                 if kind is ErrorKind.FATAL or time.monotonic() >= give_up_at or self._give_up.is_set():
                     raise StopRun(self._message(error, kind, table)) from error
                 logger.warning("the database is away (%s); trying again", self._database.explain(error))
