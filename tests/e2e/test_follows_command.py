@@ -6,11 +6,12 @@ import csv
 import io
 import json
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
+from kolspider.commands import follows as command
 from kolspider.db import open_database
 from kolspider.db.spans import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table
 from tests.db.conftest import row
@@ -57,6 +58,21 @@ def found(project: Project, *words: str) -> list[str]:
     table = csv.DictReader(io.StringIO(project.look("follows", *words, "--csv").expect(0).out))
     assert [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows] == list(table)
     return [f"{row.get('kol', '')}{row['user_id']}" for row in rows]
+
+
+def test_while_an_answer_is_read_no_query_is_open(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader may take its time, and a run beside must be able to write."""
+    written = []
+
+    def slowly(answer: IO[str], _: object) -> None:
+        project.sql(f"UPDATE `{project.target}` SET `followers` = 7 WHERE `id` = '1'")
+        written.append(answer.read())
+
+    monkeypatch.setattr(command.shutil, "copyfileobj", slowly)
+    for words in (("new",), ("lost",), ("top",), ("new", "--kol", "eth")):
+        project.look("follows", *words, "--limit", "1", "--csv").expect(0)
+    assert [text.count("\n") for text in written] == [2] * 4
+    assert project.rows()["1"].followers == 7
 
 
 def test_the_columns_are_as_wide_as_what_is_in_them(project: Project) -> None:
