@@ -217,6 +217,9 @@ class DorisDouble:
         """Know who is connected, and close when served."""
 
         async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if self._state.stopping.is_set():  # it was let in just before
+                writer.transport.abort()
+                return
             self._open[writer] = asyncio.current_task()
             try:
                 await serve(reader, writer)
