@@ -100,6 +100,13 @@ def test_output_that_nobody_reads_ends_a_command_quietly_and_ascii_ends_none(mak
         result = finish(process)
         assert (result.code, result.err) == (141, ""), words
 
+    # but how a run went comes first
+    run = project.start_crawl("-a", "kols=another", "-a", "max_calls=0")
+    assert run.stdout
+    run.stdout.close()
+    run.stdout = None
+    assert "the cap of 0 API calls is reached" in finish(run).expect(1).err
+
     told = project.scrapy("follows", "top", "--min", "1", "--csv", env=ascii_only).expect(0).out
     assert told.isascii()
     assert "\\u" in told
