@@ -213,14 +213,12 @@ class Story:
 
     def _in_flight(self, project: Project, since: int, generation: int) -> list[tuple[str, str]]:
         """The pages that were asked for, and would have come, whose answer was not kept."""
-        settled = -1
-        while settled < (settled := len(project.api.calls)):  # the last requests may still be on their way in
-            time.sleep(0.06)
+        calls = project.calls_of_the_dead()
         kept = project.cached(generation)
         if self._evict:
             done = {handle for handle, record in project.records().items() if record.state == "complete"}
-            kept |= {(call.handle, call.cursor) for call in project.api.calls if call.handle in done}
-        asked = [(call.handle, call.cursor) for call in project.api.calls[since:] if not call.fault]
+            kept |= {(call.handle, call.cursor) for call in calls if call.handle in done}
+        asked = [(call.handle, call.cursor) for call in calls[since:] if not call.fault]
         return [page for page in asked if page not in kept]
 
     def _assert_complete_means_complete(
