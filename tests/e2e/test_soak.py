@@ -35,7 +35,7 @@ CONFIG = (
     "-s", f"RETRY_TIMES={RETRY_TIMES}", "-s", "KOL_RETRY_SECS=0.02", "-s", "DOWNLOAD_TIMEOUT=10",
     "-s", "KOL_FLUSH_ROWS=5000",
 )  # fmt: skip
-JITTER = 0.1
+JITTER = 0.3
 """Seconds in which a call may still arrive that left before the 429 was read."""
 
 # How API.md says that each fault is to be taken.
