@@ -45,7 +45,7 @@ CERTAIN_SECS = 60
 left of those that are too old (common/Config.java: transaction_clean_interval_second)."""
 
 COLUMNS_SQL = """
-    SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+    SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
     FROM `information_schema`.`columns`
     WHERE `table_schema` = %s AND `table_name` = %s
     ORDER BY `ordinal_position`
@@ -98,10 +98,11 @@ class DorisDatabase(DorisTables):
         """The load whose outcome is unknown."""
 
     def describe(self, table: str) -> Table | None:
-        columns = {facts[0].lower(): column(*facts) for facts in self._select(COLUMNS_SQL, self._where(table))}
-        if not columns:
+        facts = {told[0].lower(): told for told in self._facts(table)}
+        if not facts:
             return None
         layout = self._layout(table)
+        columns = {name: column(layout.columns.get(name, ""), *told) for name, told in facts.items()}
         return Table(table, columns, [layout.keys] if layout.model == "UNIQUE" else [])
 
     def handles(self, table: str) -> Iterator[str | None]:

@@ -48,6 +48,8 @@ MAX_STRING = 1_048_576
 _KEY = re.compile(r"^(UNIQUE|DUPLICATE|AGGREGATE) KEY\s*\(([^)]*)\)", re.MULTILINE)
 _COLUMN = re.compile(r"^\s+`((?:[^`]|``)+)`\s+(.*?),?\s*$", re.MULTILINE)
 _PROPERTY = re.compile(r'"([\w.]+)"\s*=\s*"([^"]*)"')
+# catalog/Column.java: toSql
+_FILLED = re.compile(r" AS \(| NOT NULL (AUTO_INCREMENT|DEFAULT)\b")
 
 
 def kind_of(text: str) -> ErrorKind:
@@ -104,12 +106,17 @@ class Layout:
         return next((name for name in names if name in self.properties), "")
 
 
-def column(name: str, data_type: str, length: int | None, is_nullable: str, default: object) -> Column:
-    """A row of information_schema.columns: VARCHAR and CHAR count bytes of UTF-8, integers are signed."""
+def column(definition: str, name: str, data_type: str, length: int | None, is_nullable: str) -> Column:
+    """A row of information_schema.columns: VARCHAR and CHAR count bytes of UTF-8, integers are signed.
+
+    definition: that of SHOW CREATE TABLE, which alone tells of defaults: COLUMN_DEFAULT was NULL for every column until
+    the end of 2024 (apache/doris#44849), and is NULL for those that Doris counts up or generates.
+    """
     kind = data_type.lower().partition("(")[0]
     bits = INTEGER_BITS.get(kind)
     nullable = is_nullable.upper() == "YES"
-    max_bytes = int(length) if kind in {"varchar", "char"} and length else None
+    # A STRING is a varchar there, of 2147483643 bytes (be/src/exec/schema_scanner/schema_columns_scanner.cpp).
+    max_bytes = min(int(length), MAX_STRING) if kind in {"varchar", "char"} and length else None
     return Column(
         name=name.lower(),
         max_chars=None,
@@ -118,5 +125,5 @@ def column(name: str, data_type: str, length: int | None, is_nullable: str, defa
         int_max=None if bits is None else 2 ** (bits - 1) - 1,
         nullable=nullable,
         bmp_only=False,
-        needs_value=not nullable and default is None,
+        needs_value=not nullable and not _FILLED.search(definition.partition(' COMMENT "')[0]),
     )

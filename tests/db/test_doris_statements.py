@@ -11,7 +11,7 @@ import pytest
 
 from kolspider.db import ErrorKind, open_database
 from kolspider.db.doris import DorisDatabase
-from kolspider.db.doris_facts import Layout
+from kolspider.db.doris_facts import Layout, column
 
 DB = open_database("doris://kol:hunter2@fe/public_data", base=Path("/"))
 # As published of Doris 2.1 and 3.0, e.g. in apache/doris#32376.
@@ -68,6 +68,22 @@ def test_a_sequence_column_decides_instead_of_the_order_of_writing() -> None:
     layout = Layout.of(CREATED.replace("PROPERTIES (\n", 'PROPERTIES (\n"function_column.sequence_col" = "name",\n'))
     assert isinstance(DB, DorisDatabase)
     assert "the row with the largest sequence" in str(DB._reason("t", layout))
+
+
+@pytest.mark.parametrize(
+    ("definition", "needs"),
+    [
+        ('decimal(9,2) NOT NULL DEFAULT "1.00" COMMENT "a, b"', False),
+        ("datetime NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP", False),
+        ("bigint NOT NULL AUTO_INCREMENT(1)", False),
+        ("bigint AS ((`followers` + 1)) NOT NULL", False),
+        ("int NOT NULL", True),
+        ('int NOT NULL COMMENT " NOT NULL DEFAULT 7"', True),
+    ],
+)
+def test_a_column_needs_a_value_unless_doris_has_one_for_it(definition: str, needs: bool) -> None:
+    assert column(definition, "theirs", "int", None, "NO").needs_value is needs
+    assert not column(definition.replace("NOT NULL", "NULL"), "theirs", "int", None, "YES").needs_value
 
 
 class FakeCursor:
