@@ -10,6 +10,7 @@ import pymysql
 import pytest
 
 from kolspider.db import ErrorKind, open_database
+from kolspider.db.check import check_source
 from kolspider.db.doris import DorisDatabase
 from kolspider.db.doris_facts import Layout, column
 
@@ -84,6 +85,34 @@ def test_a_sequence_column_decides_instead_of_the_order_of_writing() -> None:
 def test_a_column_needs_a_value_unless_doris_has_one_for_it(definition: str, needs: bool) -> None:
     assert column(definition, "theirs", "int", None, "NO").needs_value is needs
     assert not column(definition.replace("NOT NULL", "NULL"), "theirs", "int", None, "YES").needs_value
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "told"),
+    [
+        (1142, "SHOW CREATE TABLE command denied to user 'kol'@'10.0.0.7' for table 'public_data: v'", True),
+        (1105, "not support async materialized view, please use `show create materialized view`", True),
+        (2013, "Lost connection to MySQL server during query", False),
+    ],
+)
+def test_a_view_whose_definition_is_not_for_this_user_can_still_hold_the_kols(
+    monkeypatch: pytest.MonkeyPatch, code: int, text: str, told: bool
+) -> None:
+    error = pymysql.err.OperationalError(code, text)
+
+    def select(sql: str, _values: object = None) -> list[tuple[Any, ...]]:
+        if sql.startswith("SHOW"):
+            raise error
+        return [("user_name", "varchar", 30, "YES")]
+
+    db = open_database("doris://kol@fe/public_data", base=Path("/"))
+    monkeypatch.setattr(db, "_select", select)
+    if told:
+        table = check_source(db, "v")
+        assert (list(table.columns), table.unique_keys) == (["user_name"], [])
+    else:
+        with pytest.raises(pymysql.err.OperationalError):
+            check_source(db, "v")
 
 
 class FakeCursor:
