@@ -16,7 +16,8 @@ UNTOLD_CODES = {1105, 5025}
 
 # The first match counts. The text may quote a row that was filtered, so nothing else is looked for once that is said.
 # -235 comes as `[E-235]failed to init rowset builder. version count: …` (be/src/olap/rowset_builder.cpp), the limit on
-# transactions as `current running txns on db … larger than limit …` (transaction/DatabaseTransactionMgr.java).
+# transactions as `current running txns on db … larger than limit …` (transaction/DatabaseTransactionMgr.java), and a BE
+# that is lost in the middle of a load as in apache/doris#16674, #37189 and #55754.
 ERROR_TEXTS = (
     (ErrorKind.REFUSED, re.compile("filtered (data|rows)|DATA_QUALITY_ERROR", re.IGNORECASE)),
     (
@@ -31,9 +32,12 @@ ERROR_TEXTS = (
     (
         ErrorKind.LOST,
         re.compile(
-            r"TOO_MANY_VERSION|-235\b|larger than limit|blocked on schema change|no (\w+ )?(available )?backend"
-            "|not alive|alive replica num|timeout|timed out|MEM_LIMIT|rpc failed|RpcException|connection reset"
-            r"|label \[\S+\] has already been used",
+            r"TOO_MANY_VERSION|-235\b|larger than limit|blocked on schema change|doing schema change|timeout|timed out"
+            r"|MEM_LIMIT|label \[\S+\] has already been used"
+            # A BE that goes down or comes up, as the FE and the other BEs see it.
+            r"|no (\w+ )?(available )?backend|not alive|(alive|succ(ess)?) replica num|no queryable replica"
+            "|rpc (failed|error)|RpcException|host is down|not connected to|failed to open tablet writer|io exception"
+            "|connection (reset|refused)|catalog is not ready",
             re.IGNORECASE,
         ),
     ),

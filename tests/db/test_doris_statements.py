@@ -188,6 +188,22 @@ def test_rows_that_were_filtered_all_the_same_are_refused() -> None:
             "begin transaction failed. Label [k_7] has already been used, relate to txn [9]",
             ErrorKind.LOST,
         ),
+        (
+            1105,
+            "Failed to commit txn 459, cause tablet 740 succ replica num 0 < load required replica num 1. table 738",
+            ErrorKind.LOST,
+        ),
+        (
+            1105,
+            "failed to send brpc batch, error=Host is down, error_text=[E112]Not connected to 10.0.0.2:8060 yet",
+            ErrorKind.LOST,
+        ),
+        (1105, "(10.0.0.1)[INTERNAL_ERROR]failed to open tablet writer", ErrorKind.LOST),
+        (1105, "(10.0.0.1)[INTERNAL_ERROR][INTERNAL_ERROR]close wait failed coz rpc error", ErrorKind.LOST),
+        (1105, "Failed to get scan range, no queryable replica found in tablet: 520050185.", ErrorKind.LOST),
+        (1105, "send fragments failed. UNAVAILABLE: io exception, host: 10.0.0.2", ErrorKind.LOST),
+        (1105, "Node catalog is not ready, please wait for a while.", ErrorKind.LOST),
+        (1105, "Can't do partial update when table is doing schema change.", ErrorKind.LOST),
         (1105, "something new", ErrorKind.FATAL),
     ],
 )
