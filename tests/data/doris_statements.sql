@@ -95,6 +95,21 @@ SELECT `id`, `user_name` FROM `k_by_id` WHERE `id` = 2;
 
 SELECT `id`, `user_name` FROM `k_by_id` WHERE `id` > 2 ORDER BY `id` LIMIT 2;
 
+CREATE TABLE `k_by_large_id` (`id` LARGEINT NULL, `user_name` VARCHAR(9) NULL) DUPLICATE KEY(`id`);
+
+INSERT INTO `k_by_large_id` VALUES (1, 'a'), (2, 'b'), (2, 'c'), (4, 'd');
+
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
+    FROM `information_schema`.`columns`
+    WHERE `table_schema` = 'kol' AND `table_name` = 'k_by_large_id'
+    ORDER BY `ordinal_position`;
+
+SHOW CREATE TABLE `k_by_large_id`;
+
+SELECT COUNT(*) FROM `k_by_large_id`;
+
+SELECT `user_name` FROM `k_by_large_id` ORDER BY `id`;
+
 SHOW CREATE TABLE `twitter_kol_all`;
 
 INSERT INTO `twitter_kol_all` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) SELECT `id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count` FROM `twitter_kol_all` WHERE 1 = 0;
