@@ -150,10 +150,15 @@ class DorisDatabase(DorisTables):
         return self._load(table, rows, span.columns) if rows else ""
 
     def try_write(self, table: str, columns: Sequence[str] = COLUMNS) -> None:
-        """Doris looks at the privilege first, sees that there is no row, and begins no transaction.
+        """Doris looks at the privilege first, then whether the table may be written to in this way (a partial update
+        may not with a synchronous materialized view, or a generated column that is made of a column of theirs), sees
+        that there is no row, and begins no transaction.
 
-        (nereids/trees/plans/commands/insert/InsertIntoTableCommand.java: checkTblPriv, isEmptyInsert)
+        (nereids/trees/plans/commands/insert/InsertIntoTableCommand.java: checkTblPriv, normalizePlan, isEmptyInsert)
         """
+        layout = self._layout(table)
+        partial = bool(layout.others) and layout.merge_on_write
+        self._execute(f"SET enable_unique_key_partial_update = {str(partial).lower()}")
         super().try_write(table, columns)
 
     def patience(self) -> float:

@@ -112,6 +112,8 @@ SELECT `user_name` FROM `k_by_large_id` ORDER BY `id`;
 
 SHOW CREATE TABLE `twitter_kol_all`;
 
+SET enable_unique_key_partial_update = false;
+
 INSERT INTO `twitter_kol_all` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) SELECT `id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count` FROM `twitter_kol_all` WHERE 1 = 0;
 
 SET query_timeout = 20, enable_unique_key_partial_update = false;
@@ -120,6 +122,8 @@ INSERT INTO `twitter_kol_all` WITH LABEL `kolspider_0000000000000000000000000000
 ('1','it\'s \\ 100%\n中文 😀','satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',3,2,1), ('2',NULL,'satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',NULL,2,1);
 
 ALTER TABLE `twitter_kol_all` ADD COLUMN `theirs` BIGINT;
+
+SET enable_unique_key_partial_update = true;
 
 SET partial_update_new_key_behavior = 'APPEND';
 

@@ -353,6 +353,21 @@ def test_the_check_at_the_start_writes_nothing(opened: Open, double: DorisDouble
     assert double.loads == []
 
 
+@versions
+def test_a_table_that_takes_no_partial_update_is_found_at_the_start(opened: Open, double: DorisDouble) -> None:
+    db = opened()
+    db.create_tables("k", "t")
+    db._execute("CREATE MATERIALIZED VIEW `mv` AS SELECT `id`, `followers` FROM `t`")
+    check_target(db, "t")  # rows are written whole
+    db._execute("ALTER TABLE `t` ADD COLUMN `note` VARCHAR(20) NULL")
+
+    with pytest.raises(db.errors, match="sync materialized view") as caught:
+        check_target(db, "t")
+
+    assert db.error_kind(caught.value) is ErrorKind.FATAL
+    assert double.loads == []
+
+
 def test_a_back_end_out_of_reach_is_found_at_the_start(opened: Open, double: DorisDouble) -> None:
     db = opened("stream_load")
     db.create_tables("k", "t")
