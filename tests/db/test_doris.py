@@ -139,6 +139,20 @@ def test_a_batch_past_the_bound_in_bytes_is_several_inserts(
 
 
 @ways
+def test_a_batch_is_a_load_of_its_own_whatever_the_table_says(opened: Open, double: DorisDouble, way: str) -> None:
+    db = opened(way)
+    db._execute(
+        f"CREATE TABLE `t` ({OURS}) UNIQUE KEY(`id`) DISTRIBUTED BY HASH(`id`) BUCKETS 1 "
+        f'PROPERTIES ({ONE}, "group_commit_mode" = "async_mode")'
+    )
+
+    said = db.upsert("t", [row("1")])
+
+    (load,) = double.loads
+    assert load.label in said
+
+
+@ways
 @versions
 def test_columns_that_are_not_ours_keep_their_values(opened: Open, double: DorisDouble, way: str) -> None:
     db = opened(way)
