@@ -246,8 +246,8 @@ class DorisDatabase(DorisTables):
     def _outcome(self, load: Load, error: pymysql.err.Error) -> str:
         """What became of the earlier attempt that has the label. Raises the error when that is not over yet.
 
-        Before 3.1 only an administrator may ask (apache/doris#58917); others wait until it must be over, since the
-        label of one that failed is free again.
+        Only who may LOAD into the whole database may ask, before 3.1 only an administrator (apache/doris#52358 and
+        #58917); others wait until it must be over, since the label of one that failed is free again.
         """
         schema, _ = self._where(load.table)
         try:
