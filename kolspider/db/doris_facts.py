@@ -16,7 +16,8 @@ UNTOLD_CODES = {1105, 5025}
 
 # The first match counts. The text may quote a row that was filtered, so nothing else is looked for once that is said.
 # -235 comes as `[E-235]failed to init rowset builder. version count: …` (be/src/olap/rowset_builder.cpp), the limit on
-# transactions as `current running txns on db … larger than limit …` (transaction/DatabaseTransactionMgr.java).
+# transactions as `current running txns on db … larger than limit …` (transaction/DatabaseTransactionMgr.java), and a BE
+# that is lost in the middle of a load as in apache/doris#16674, #37189 and #55754.
 ERROR_TEXTS = (
     (ErrorKind.REFUSED, re.compile("filtered (data|rows)|DATA_QUALITY_ERROR", re.IGNORECASE)),
     (
@@ -31,9 +32,12 @@ ERROR_TEXTS = (
     (
         ErrorKind.LOST,
         re.compile(
-            r"TOO_MANY_VERSION|-235\b|larger than limit|blocked on schema change|no (\w+ )?(available )?backend"
-            "|not alive|alive replica num|timeout|timed out|MEM_LIMIT|rpc failed|RpcException|connection reset"
-            r"|label \[\S+\] has already been used",
+            r"TOO_MANY_VERSION|-235\b|larger than limit|blocked on schema change|doing schema change|timeout|timed out"
+            r"|MEM_LIMIT|label \[\S+\] has already been used"
+            # A BE that goes down or comes up, as the FE and the other BEs see it.
+            r"|no (\w+ )?(available )?backend|not alive|(alive|succ(ess)?) replica num|no queryable replica"
+            "|rpc (failed|error)|RpcException|host is down|not connected to|failed to open tablet writer|io exception"
+            "|connection (reset|refused)|catalog is not ready",
             re.IGNORECASE,
         ),
     ),
@@ -48,6 +52,8 @@ MAX_STRING = 1_048_576
 _KEY = re.compile(r"^(UNIQUE|DUPLICATE|AGGREGATE) KEY\s*\(([^)]*)\)", re.MULTILINE)
 _COLUMN = re.compile(r"^\s+`((?:[^`]|``)+)`\s+(.*?),?\s*$", re.MULTILINE)
 _PROPERTY = re.compile(r'"([\w.]+)"\s*=\s*"([^"]*)"')
+# catalog/Column.java: toSql
+_FILLED = re.compile(r" AS \(| NOT NULL (AUTO_INCREMENT|DEFAULT)\b")
 
 
 def kind_of(text: str) -> ErrorKind:
@@ -104,12 +110,17 @@ class Layout:
         return next((name for name in names if name in self.properties), "")
 
 
-def column(name: str, data_type: str, length: int | None, is_nullable: str, default: object) -> Column:
-    """A row of information_schema.columns: VARCHAR and CHAR count bytes of UTF-8, integers are signed."""
+def column(definition: str, name: str, data_type: str, length: int | None, is_nullable: str) -> Column:
+    """A row of information_schema.columns: VARCHAR and CHAR count bytes of UTF-8, integers are signed.
+
+    definition: that of SHOW CREATE TABLE, which alone tells of defaults: COLUMN_DEFAULT was NULL for every column until
+    the end of 2024 (apache/doris#44849), and is NULL for those that Doris counts up or generates.
+    """
     kind = data_type.lower().partition("(")[0]
     bits = INTEGER_BITS.get(kind)
     nullable = is_nullable.upper() == "YES"
-    max_bytes = int(length) if kind in {"varchar", "char"} and length else None
+    # A STRING is a varchar there, of 2147483643 bytes (be/src/exec/schema_scanner/schema_columns_scanner.cpp).
+    max_bytes = min(int(length), MAX_STRING) if kind in {"varchar", "char"} and length else None
     return Column(
         name=name.lower(),
         max_chars=None,
@@ -118,5 +129,5 @@ def column(name: str, data_type: str, length: int | None, is_nullable: str, defa
         int_max=None if bits is None else 2 ** (bits - 1) - 1,
         nullable=nullable,
         bmp_only=False,
-        needs_value=not nullable and default is None,
+        needs_value=not nullable and not _FILLED.search(definition.partition(' COMMENT "')[0]),
     )

@@ -93,6 +93,9 @@ def _headers(load: Load) -> dict[str, str]:
         "strict_mode": "true",
         "max_filter_ratio": "0",
         "timeout": "30",
+        # Else the table's property group_commit_mode decides (4.1), and a load in a group has no label of its own and
+        # no order (be/…/stream_load.cpp: _handle_group_commit).
+        "group_commit": "off_mode",
     }
     if load.partial:
         # The second one since 3.1; an older Doris ignores it, and gets no new keys.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import re
 import select
 import socket
 from contextlib import suppress
@@ -30,6 +31,8 @@ GO_AHEAD_SECS = 5
 """How long the BE is given to ask for the body, or to refuse the load, before it gets the body unasked."""
 LONGEST_ANSWER = 1_000_000  # bytes
 FINISHED = {"FINISHED", "VISIBLE", "COMMITTED"}
+_PLAIN = re.compile("[!-~]+").fullmatch
+"""What a URL is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class _Answer:
 
     def json(self) -> dict[str, Any]:
         """The object in the body; empty when there is none."""
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             found = json.loads(self.body)
             if isinstance(found, dict):
                 return found
@@ -116,9 +119,11 @@ class StreamLoad:
         try:
             parts = urlsplit(answer.location)
             address = Address(parts.hostname or "", parts.port or 8040)
+            address.host.encode("idna")  # as it will be to connect
         except ValueError:
             parts, address = urlsplit(""), Address("", 0)
-        if parts.scheme != "http" or not address.host or not parts.path.endswith("/_stream_load"):
+        usable = _PLAIN(answer.location) and address.host and parts.path.endswith("/_stream_load")
+        if parts.scheme != "http" or not usable:
             raise StreamLoadError(ErrorKind.FATAL, f"the FE {self._front_end} redirects to no http:// address of a BE")
         return address, parts.path + (f"?{parts.query}" if parts.query else "")
 

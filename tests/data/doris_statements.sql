@@ -2,7 +2,7 @@ SET NAMES utf8mb4;
 
 SET group_commit = 'off_mode', enable_insert_strict = true, insert_timeout = 20, insert_visible_timeout_ms = 5000, sql_mode = 'ONLY_FULL_GROUP_BY';
 
-SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
     FROM `information_schema`.`columns`
     WHERE `table_schema` = 'kol' AND `table_name` = 'twitter_kol'
     ORDER BY `ordinal_position`;
@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS `twitter_kol` (
 ) ENGINE=OLAP UNIQUE KEY(`user_name`) DISTRIBUTED BY HASH(`user_name`) BUCKETS AUTO
 PROPERTIES ("enable_unique_key_merge_on_write" = "true", "light_schema_change" = "true");
 
-SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
     FROM `information_schema`.`columns`
     WHERE `table_schema` = 'kol' AND `table_name` = 'twitter_kol_all'
     ORDER BY `ordinal_position`;
@@ -39,7 +39,7 @@ SHOW CREATE TABLE `twitter_kol`;
 
 INSERT INTO `twitter_kol` (`user_name`) VALUES ('BTC'), ('o\'neil'), ('vitalik');
 
-SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
     FROM `information_schema`.`columns`
     WHERE `table_schema` = 'kol' AND `table_name` = 'k8'
     ORDER BY `ordinal_position`;
@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS `kol`.`k8` (
 ) ENGINE=OLAP UNIQUE KEY(`user_name`) DISTRIBUTED BY HASH(`user_name`) BUCKETS 8
 PROPERTIES ("enable_unique_key_merge_on_write" = "true", "light_schema_change" = "true", "replication_allocation" = "tag.location.default: 1");
 
-SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
     FROM `information_schema`.`columns`
     WHERE `table_schema` = 'kol' AND `table_name` = 't8'
     ORDER BY `ordinal_position`;
@@ -78,7 +78,7 @@ CREATE TABLE `k_by_id` (`id` BIGINT NULL, `user_name` VARCHAR(9) NULL) DUPLICATE
 
 INSERT INTO `k_by_id` VALUES (1, 'a'), (2, 'b'), (2, 'c'), (4, 'd');
 
-SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
     FROM `information_schema`.`columns`
     WHERE `table_schema` = 'kol' AND `table_name` = 'k_by_id'
     ORDER BY `ordinal_position`;
@@ -95,7 +95,24 @@ SELECT `id`, `user_name` FROM `k_by_id` WHERE `id` = 2;
 
 SELECT `id`, `user_name` FROM `k_by_id` WHERE `id` > 2 ORDER BY `id` LIMIT 2;
 
+CREATE TABLE `k_by_large_id` (`id` LARGEINT NULL, `user_name` VARCHAR(9) NULL) DUPLICATE KEY(`id`);
+
+INSERT INTO `k_by_large_id` VALUES (1, 'a'), (2, 'b'), (2, 'c'), (4, 'd');
+
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
+    FROM `information_schema`.`columns`
+    WHERE `table_schema` = 'kol' AND `table_name` = 'k_by_large_id'
+    ORDER BY `ordinal_position`;
+
+SHOW CREATE TABLE `k_by_large_id`;
+
+SELECT COUNT(*) FROM `k_by_large_id`;
+
+SELECT `user_name` FROM `k_by_large_id` ORDER BY `id`;
+
 SHOW CREATE TABLE `twitter_kol_all`;
+
+SET enable_unique_key_partial_update = false;
 
 INSERT INTO `twitter_kol_all` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) SELECT `id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count` FROM `twitter_kol_all` WHERE 1 = 0;
 
@@ -105,6 +122,8 @@ INSERT INTO `twitter_kol_all` WITH LABEL `kolspider_0000000000000000000000000000
 ('1','it\'s \\ 100%\n中文 😀','satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',3,2,1), ('2',NULL,'satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',NULL,2,1);
 
 ALTER TABLE `twitter_kol_all` ADD COLUMN `theirs` BIGINT;
+
+SET enable_unique_key_partial_update = true;
 
 SET partial_update_new_key_behavior = 'APPEND';
 
@@ -125,7 +144,7 @@ SELECT `id` FROM `twitter_kol_all` WHERE `id` IN ('4');
 INSERT INTO `twitter_kol_all` WITH LABEL `kolspider_00000000000000000000000000000007` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) VALUES
 ('4','Satoshi','satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',3,2,1);
 
-SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
     FROM `information_schema`.`columns`
     WHERE `table_schema` = 'kol' AND `table_name` = 'twitter_kol_follows'
     ORDER BY `ordinal_position`;
@@ -138,7 +157,7 @@ CREATE TABLE IF NOT EXISTS `twitter_kol_follows` (
 ) ENGINE=OLAP AGGREGATE KEY(`kol_user_name`, `user_id`) DISTRIBUTED BY HASH(`user_id`) BUCKETS AUTO
 PROPERTIES ("light_schema_change" = "true");
 
-SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
     FROM `information_schema`.`columns`
     WHERE `table_schema` = 'kol' AND `table_name` = 'twitter_kol_follows_crawls'
     ORDER BY `ordinal_position`;
@@ -206,7 +225,7 @@ SELECT f.`user_id`, f.`kol_user_name` FROM `twitter_kol_follows` f LEFT JOIN `tw
 
 CREATE TABLE `dup` (`id` VARCHAR(32) NOT NULL, `name` VARCHAR(1024) NULL, `user_name` VARCHAR(128) NULL, `avatar` VARCHAR(2048) NULL, `description` STRING NULL, `created_at` VARCHAR(64) NULL, `created_at_time` DATETIME NULL, `followers` BIGINT NULL, `following` BIGINT NULL, `statuses_count` BIGINT NULL) DUPLICATE KEY(`id`) DISTRIBUTED BY HASH(`id`) BUCKETS 1 PROPERTIES ("replication_allocation" = "tag.location.default: 1");
 
-SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
     FROM `information_schema`.`columns`
     WHERE `table_schema` = 'kol' AND `table_name` = 'dup'
     ORDER BY `ordinal_position`;
@@ -219,7 +238,7 @@ CREATE TABLE IF NOT EXISTS `dup` ( `id` VARCHAR(32) NOT NULL, `name` VARCHAR(102
 
 CREATE TABLE `mor` (`id` VARCHAR(32) NOT NULL, `name` VARCHAR(1024) NULL, `user_name` VARCHAR(128) NULL, `avatar` VARCHAR(2048) NULL, `description` STRING NULL, `created_at` VARCHAR(64) NULL, `created_at_time` DATETIME NULL, `followers` BIGINT NULL, `following` BIGINT NULL, `statuses_count` BIGINT NULL, `note` VARCHAR(9) NULL) UNIQUE KEY(`id`) DISTRIBUTED BY HASH(`id`) BUCKETS 1 PROPERTIES ("replication_allocation" = "tag.location.default: 1", "enable_unique_key_merge_on_write" = "false");
 
-SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
     FROM `information_schema`.`columns`
     WHERE `table_schema` = 'kol' AND `table_name` = 'mor'
     ORDER BY `ordinal_position`;
@@ -234,7 +253,7 @@ INSERT INTO `mor_new` SELECT * FROM `mor`;
 
 ALTER TABLE `mor` REPLACE WITH TABLE `mor_new`;
 
-SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`, `column_default`
+SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
     FROM `information_schema`.`columns`
     WHERE `table_schema` = 'kol' AND `table_name` = 'nowhere'
     ORDER BY `ordinal_position`;

@@ -139,6 +139,20 @@ def test_a_batch_past_the_bound_in_bytes_is_several_inserts(
 
 
 @ways
+def test_a_batch_is_a_load_of_its_own_whatever_the_table_says(opened: Open, double: DorisDouble, way: str) -> None:
+    db = opened(way)
+    db._execute(
+        f"CREATE TABLE `t` ({OURS}) UNIQUE KEY(`id`) DISTRIBUTED BY HASH(`id`) BUCKETS 1 "
+        f'PROPERTIES ({ONE}, "group_commit_mode" = "async_mode")'
+    )
+
+    said = db.upsert("t", [row("1")])
+
+    (load,) = double.loads
+    assert load.label in said
+
+
+@ways
 @versions
 def test_columns_that_are_not_ours_keep_their_values(opened: Open, double: DorisDouble, way: str) -> None:
     db = opened(way)
@@ -350,6 +364,21 @@ def test_the_check_at_the_start_writes_nothing(opened: Open, double: DorisDouble
     db = opened("stream_load")
     db.create_tables("k", "t")
     check_target(db, "t")
+    assert double.loads == []
+
+
+@versions
+def test_a_table_that_takes_no_partial_update_is_found_at_the_start(opened: Open, double: DorisDouble) -> None:
+    db = opened()
+    db.create_tables("k", "t")
+    db._execute("CREATE MATERIALIZED VIEW `mv` AS SELECT `id`, `followers` FROM `t`")
+    check_target(db, "t")  # rows are written whole
+    db._execute("ALTER TABLE `t` ADD COLUMN `note` VARCHAR(20) NULL")
+
+    with pytest.raises(db.errors, match="sync materialized view") as caught:
+        check_target(db, "t")
+
+    assert db.error_kind(caught.value) is ErrorKind.FATAL
     assert double.loads == []
 
 

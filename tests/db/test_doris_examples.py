@@ -64,9 +64,10 @@ def _everything(db: DorisDatabase, double: DorisDouble) -> None:
     db.spread(replicas=1, buckets=8)
     db.create_tables("kol.k8", "kol.t8")
     db.spread(replicas=None, buckets=None)
-    for table in ("twitter_kol", "k_by_id"):
-        if table == "k_by_id":
-            _arrange(db, f"CREATE TABLE `{table}` (`id` BIGINT NULL, `user_name` VARCHAR(9) NULL) DUPLICATE KEY(`id`)")
+    for table, id_type in (("twitter_kol", ""), ("k_by_id", "BIGINT"), ("k_by_large_id", "LARGEINT")):
+        if id_type:
+            columns = f"`id` {id_type} NULL, `user_name` VARCHAR(9) NULL"
+            _arrange(db, f"CREATE TABLE `{table}` ({columns}) DUPLICATE KEY(`id`)")
             _arrange(db, f"INSERT INTO `{table}` VALUES (1, 'a'), (2, 'b'), (2, 'c'), (4, 'd')")
         check_source(db, table)
         db.count(table)

@@ -10,8 +10,9 @@ import pymysql
 import pytest
 
 from kolspider.db import ErrorKind, open_database
+from kolspider.db.check import check_source
 from kolspider.db.doris import DorisDatabase
-from kolspider.db.doris_facts import Layout
+from kolspider.db.doris_facts import Layout, column
 
 DB = open_database("doris://kol:hunter2@fe/public_data", base=Path("/"))
 # As published of Doris 2.1 and 3.0, e.g. in apache/doris#32376.
@@ -68,6 +69,50 @@ def test_a_sequence_column_decides_instead_of_the_order_of_writing() -> None:
     layout = Layout.of(CREATED.replace("PROPERTIES (\n", 'PROPERTIES (\n"function_column.sequence_col" = "name",\n'))
     assert isinstance(DB, DorisDatabase)
     assert "the row with the largest sequence" in str(DB._reason("t", layout))
+
+
+@pytest.mark.parametrize(
+    ("definition", "needs"),
+    [
+        ('decimal(9,2) NOT NULL DEFAULT "1.00" COMMENT "a, b"', False),
+        ("datetime NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP", False),
+        ("bigint NOT NULL AUTO_INCREMENT(1)", False),
+        ("bigint AS ((`followers` + 1)) NOT NULL", False),
+        ("int NOT NULL", True),
+        ('int NOT NULL COMMENT " NOT NULL DEFAULT 7"', True),
+    ],
+)
+def test_a_column_needs_a_value_unless_doris_has_one_for_it(definition: str, needs: bool) -> None:
+    assert column(definition, "theirs", "int", None, "NO").needs_value is needs
+    assert not column(definition.replace("NOT NULL", "NULL"), "theirs", "int", None, "YES").needs_value
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "told"),
+    [
+        (1142, "SHOW CREATE TABLE command denied to user 'kol'@'10.0.0.7' for table 'public_data: v'", True),
+        (1105, "not support async materialized view, please use `show create materialized view`", True),
+        (2013, "Lost connection to MySQL server during query", False),
+    ],
+)
+def test_a_view_whose_definition_is_not_for_this_user_can_still_hold_the_kols(
+    monkeypatch: pytest.MonkeyPatch, code: int, text: str, told: bool
+) -> None:
+    error = pymysql.err.OperationalError(code, text)
+
+    def select(sql: str, _values: object = None) -> list[tuple[Any, ...]]:
+        if sql.startswith("SHOW"):
+            raise error
+        return [("user_name", "varchar", 30, "YES")]
+
+    db = open_database("doris://kol@fe/public_data", base=Path("/"))
+    monkeypatch.setattr(db, "_select", select)
+    if told:
+        table = check_source(db, "v")
+        assert (list(table.columns), table.unique_keys) == (["user_name"], [])
+    else:
+        with pytest.raises(pymysql.err.OperationalError):
+            check_source(db, "v")
 
 
 class FakeCursor:
@@ -143,6 +188,22 @@ def test_rows_that_were_filtered_all_the_same_are_refused() -> None:
             "begin transaction failed. Label [k_7] has already been used, relate to txn [9]",
             ErrorKind.LOST,
         ),
+        (
+            1105,
+            "Failed to commit txn 459, cause tablet 740 succ replica num 0 < load required replica num 1. table 738",
+            ErrorKind.LOST,
+        ),
+        (
+            1105,
+            "failed to send brpc batch, error=Host is down, error_text=[E112]Not connected to 10.0.0.2:8060 yet",
+            ErrorKind.LOST,
+        ),
+        (1105, "(10.0.0.1)[INTERNAL_ERROR]failed to open tablet writer", ErrorKind.LOST),
+        (1105, "(10.0.0.1)[INTERNAL_ERROR][INTERNAL_ERROR]close wait failed coz rpc error", ErrorKind.LOST),
+        (1105, "Failed to get scan range, no queryable replica found in tablet: 520050185.", ErrorKind.LOST),
+        (1105, "send fragments failed. UNAVAILABLE: io exception, host: 10.0.0.2", ErrorKind.LOST),
+        (1105, "Node catalog is not ready, please wait for a while.", ErrorKind.LOST),
+        (1105, "Can't do partial update when table is doing schema change.", ErrorKind.LOST),
         (1105, "something new", ErrorKind.FATAL),
     ],
 )

@@ -138,7 +138,8 @@ def test_no_proxy_of_the_environment_is_used(stack: ExitStack, monkeypatch: pyte
 @pytest.mark.parametrize(
     "location",
     ["", "https://be:1/api/kol/t/_stream_load", "http:///api/kol/t/_stream_load", "http://be:x/a/_stream_load",
-     "ftp://be/_stream_load", "http://be:8040/elsewhere", "/api/kol/t/_stream_load"],
+     "ftp://be/_stream_load", "http://be:8040/elsewhere", "/api/kol/t/_stream_load", "http://b\x01e/a/_stream_load",
+     f"http://{'b' * 64}/a/_stream_load", "http://b..e/a/_stream_load", "http://b\xe9/a/_stream_load"],
 )  # fmt: skip
 def test_a_redirect_to_no_back_end_is_fatal_and_not_repeated(stack: ExitStack, location: str) -> None:
     front = stack.enter_context(serving(lambda request: request.reply(307, Location=f"{location}?s3cr3t")))
@@ -191,6 +192,7 @@ def test_what_the_front_end_refuses(stack: ExitStack, status: int, answer: objec
         ({"Status": "Label Already Exists", "Message": "status=[TXN_STATUS_PREPARED]"}, False),
         ({"Status": "Fail", "Message": "[E-235] too many"}, False),
         (b"<html>gateway", False),
+        (b"[" * 100_000, False),
         ({}, False),
     ],
 )

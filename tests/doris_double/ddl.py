@@ -25,8 +25,9 @@ PROPERTIES = {
     "replication_num", "replication_allocation", "enable_unique_key_merge_on_write", "light_schema_change",
     "store_row_column", "row_store_page_size", "storage_format", "storage_medium", "compression",
     "disable_auto_compaction", "bloom_filter_columns", "group_commit_interval_ms", "group_commit_data_bytes",
-    "in_memory", "inverted_index_storage_format", "enable_single_replica_compaction", "min_load_replica_num",
-    "is_being_synced", "enable_mow_light_delete", "estimate_partition_size", "compaction_policy",
+    "group_commit_mode", "in_memory", "inverted_index_storage_format", "enable_single_replica_compaction",
+    "min_load_replica_num", "is_being_synced", "enable_mow_light_delete", "estimate_partition_size",
+    "compaction_policy",
 }  # fmt: skip
 
 

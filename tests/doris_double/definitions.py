@@ -22,6 +22,8 @@ def create(session: DorisSession, tokens: Tokens) -> Ok:
     storage = session.state.storage
     if tokens.accept("DATABASE", "SCHEMA"):
         return _create_database(session, tokens)
+    if tokens.phrase("MATERIALIZED", "VIEW"):
+        return _create_materialized_view(session, tokens)
     tokens.accept("TEMPORARY", "EXTERNAL")
     tokens.expect("TABLE")
     lenient = tokens.phrase("IF", "NOT", "EXISTS")
@@ -34,6 +36,18 @@ def create(session: DorisSession, tokens: Tokens) -> Ok:
             refuse(f"Table '{name.table}' already exists", 1050)
         return Ok()
     storage.create(table)
+    return Ok()
+
+
+def _create_materialized_view(session: DorisSession, tokens: Tokens) -> Ok:
+    """A synchronous one, of one table. Nothing is made of it but what Doris then refuses."""
+    tokens.identifier()
+    tokens.expect("AS")
+    while tokens.next().word != "FROM":
+        pass
+    table = session.state.storage.find(tokens.name(), session.database)
+    session.need("ALTER", table.database)
+    table.materialized = True
     return Ok()
 
 

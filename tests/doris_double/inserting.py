@@ -23,6 +23,7 @@ async def insert(session: DorisSession, sql: str) -> Ok:
     statement = parse_insert(sql)
     table = session.state.storage.find(statement.name, session.database)
     session.check_load(table)
+    mode = _mode(session, table, statement)
     if statement.query:
         statement = replace(statement, rows=session.selected(statement.query), query="")
         if not statement.rows:  # InsertIntoTableCommand: isEmptyInsert, no transaction
@@ -30,7 +31,6 @@ async def insert(session: DorisSession, sql: str) -> Ok:
     planned = session.state.faults.take(Where.INSERT)
     await session.before(planned)
     await session.state.loading.wait()
-    mode = _mode(session, table, statement)
     load = _begun(session, table, statement, mode, len(sql.encode("utf-8", "replace")))
     if planned and planned.fault in LATE:
         session.state.later(load, planned, lambda: _load(session, load, table, statement, mode))
@@ -79,6 +79,8 @@ def _mode(session: DorisSession, table: Table, statement: Insert) -> Mode:
             "You must explicitly specify the columns to be updated when updating partial columns using the "
             "INSERT statement."
         )
+    if table.materialized:
+        refuse("Can't do partial update on merge-on-write Unique table with sync materialized view.")
     given = {name.lower() for name in statement.columns}
     for key in table.keys:
         if key.lower() not in given:

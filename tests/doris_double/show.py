@@ -63,7 +63,7 @@ def _create_table(session: DorisSession, tokens: Tokens) -> Rows:
 
 
 def _transaction(session: DorisSession, tokens: Tokens) -> Rows:
-    """ShowTransactionCommand: for administrators; since 3.1 for who may LOAD (apache/doris#58917)."""
+    """ShowTransactionCommand: for administrators; since 3.1 for who may LOAD into the database (apache/doris#52358)."""
     database = tokens.identifier() if tokens.accept("FROM", "IN") else session.database or ""
     tokens.expect("WHERE")
     if tokens.identifier().lower() != "label":

@@ -57,7 +57,7 @@ class State:
     def __init__(self, version: tuple[int, ...], backends: int) -> None:
         self.version = version
         self.backends = backends
-        self.storage = Storage()
+        self.storage = Storage(version)
         self.faults = Faults()
         self.users: dict[str, User] = {}
         self.violations: list[str] = []

@@ -28,6 +28,8 @@ __all__ = ["INFORMATION_SCHEMA", "Storage", "quoted"]
 INFORMATION_SCHEMA = "information_schema"
 MAX_DATABASES = 8
 """SQLite attaches ten at most."""
+DEFAULTS_SINCE = (3, 0, 4)
+"""Before, COLUMN_DEFAULT is NULL for every column (apache/doris#44849)."""
 
 _SCHEMA_TABLES = {
     "schemata": ("CATALOG_NAME", "SCHEMA_NAME", "DEFAULT_CHARACTER_SET_NAME", "DEFAULT_COLLATION_NAME"),
@@ -49,7 +51,8 @@ _SCHEMA_TABLES = {
 class Storage:
     """Databases, tables and rows."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: tuple[int, ...]) -> None:
+        self._tells_defaults = version >= DEFAULTS_SINCE
         self.lock = threading.RLock()
         self.databases: dict[str, dict[str, Table]] = {}
         # Autocommit: transactions are begun by hand.
@@ -212,7 +215,11 @@ class Storage:
         for position, column in enumerate(table.columns, 1):
             self._sqlite.execute(
                 f"INSERT INTO {INFORMATION_SCHEMA}.columns VALUES ({marks})",
-                (*about, column.name, position, column.default, *_column_facts(table, column)),
+                (
+                    *(*about, column.name, position),
+                    column.default if self._tells_defaults else None,
+                    *_column_facts(table, column),
+                ),
             )
 
 
@@ -237,13 +244,13 @@ def _affinity(column: Column) -> str:
 
 
 def _column_facts(table: Table, column: Column) -> tuple[Any, ...]:
-    """The rest of a row of information_schema.columns, as FrontendServiceImpl and ScalarType.toMysql… make it."""
+    """The rest of a row of information_schema.columns, as be/src/…/schema_columns_scanner.cpp makes it."""
     length = column.max_bytes or (2147483643 if column.type == "STRING" else None)
     digits = {"TINYINT": 3, "SMALLINT": 5, "INT": 10, "BIGINT": 19}.get(column.type)
-    data_type = {"BOOLEAN": "tinyint", "LARGEINT": "bigint unsigned", "DATETIME": "datetimev2", "DATE": "datev2"}.get(
+    data_type = {"BOOLEAN": "tinyint", "LARGEINT": "bigint unsigned", "STRING": "varchar"}.get(
         column.type, column.type.lower()
     )
-    column_type = {"BOOLEAN": "tinyint(1)", "LARGEINT": "bigint(20) unsigned"}.get(column.type, column.sql_type)
+    column_type = {"BOOLEAN": "tinyint(1)", "STRING": "string"}.get(column.type, column.sql_type)
     return (
         "YES" if column.nullable else "NO",
         data_type,

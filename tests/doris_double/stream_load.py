@@ -109,9 +109,9 @@ class BackEnd:
             raise DorisError("errCode = 2, detailMessage = Access denied; LOAD privilege")
         if headers.get("format", "csv").lower() != "json":
             raise DorisError("the double takes `format: json` only")
-        if headers.get("two_phase_commit", "false").lower() == "true" or headers.get("group_commit", "off_mode") != (
-            "off_mode"
-        ):
+        # Since 4.1 the table decides where the client does not say.
+        group_commit = headers.get("group_commit") or table.properties.get("group_commit_mode", "off_mode")
+        if headers.get("two_phase_commit", "false").lower() == "true" or group_commit != "off_mode":
             raise DorisError("the double has no two_phase_commit and no group_commit")
         if not headers.get("timeout", "600").isdigit():
             raise DorisError("Invalid timeout format")

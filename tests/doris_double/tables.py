@@ -72,6 +72,8 @@ class Table:
     buckets: str
     properties: dict[str, str] = field(default_factory=dict)
     comment: str = ""
+    materialized: bool = False
+    """With a synchronous materialized view of it."""
 
     @property
     def merge_on_write(self) -> bool:
