@@ -128,6 +128,17 @@ class Crawls:
                 (new, self._provider, handle),
             )
 
+    def give_up(self, handle: str, now: float) -> None:
+        """The list is about to be begun again in another generation. Inside a transaction."""
+        self._db.execute(
+            "UPDATE crawl SET state = 'failed', ended_at = ?, (pages, users) = "
+            "(SELECT count(*), coalesce(sum(p.users), 0) FROM page p WHERE p.provider = crawl.provider "
+            " AND p.handle = crawl.handle AND p.generation = crawl.generation) "
+            "WHERE provider = ? AND handle = ? AND generation = "
+            "(SELECT generation FROM kol k WHERE k.provider = crawl.provider AND k.handle = crawl.handle)",
+            (now, self._provider, handle),
+        )
+
     def add_calls(self, handle: str, calls: int) -> None:
         """Inside a transaction."""
         self._db.execute(

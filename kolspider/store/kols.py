@@ -180,6 +180,7 @@ class Kols:
                     "UPDATE kol SET restarts = 2 WHERE provider = ? AND handle = ?", (self._provider, handle)
                 )
                 return None
+            self._crawls.give_up(handle, time.time())
             self._raise_generation(handle, restarts=1, kind=Kind.FULL)
         return self.generation(handle)
 
