@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kolspider.errors import StopRun
-from kolspider.store.damage import looks_damaged
+from kolspider.items import Kol
+from kolspider.states import State
+from kolspider.store.damage import looks_damaged, mark_damaged
 from kolspider.store.database import FILE_NAME, connect
+from kolspider.store.kols import Kols
+from kolspider.store.pages import Pages
 from kolspider.store.salvage import salvage_if_damaged
 
 if TYPE_CHECKING:
@@ -67,3 +71,28 @@ def test_a_file_that_its_journal_makes_whole_is_good(tmp_path: Path) -> None:
     assert not looks_damaged(left / FILE_NAME)
     with closing(connect(left)) as connection:
         assert connection.execute("SELECT count(*) FROM page").fetchone() == (PAGES,)
+
+
+def test_a_lost_page_of_an_increment_does_not_cost_the_whole_list_below_it(tmp_path: Path) -> None:
+    btc = Kol("btc", "BTC")
+    with closing(connect(tmp_path)) as connection:
+        pages = Pages(connection, "p", 1)
+        kols = Kols(connection, "p", 1, pages)
+        kols.begin(btc)
+        for number in (1, 2):
+            pages.put(btc, 0, str(number), number, 200, b"page", fetched_at=number)
+        kols.end("btc", State.FETCHED, "", 2, 400, bought=True, page_size=200)
+        kols.begin_anew(btc, keep_good_pages=False, incremental=True)
+        lost = pages.put(btc, 1, "", 1, 200, b"page", fetched_at=3)
+        kols.end("btc", State.FETCHED, "", 1, 200, bought=True, page_size=200, new=20)
+        connection.execute("UPDATE page SET body = x'' WHERE seq = ?", (lost,))
+
+    mark_damaged(tmp_path / FILE_NAME)
+    salvaged = salvage_if_damaged(tmp_path)
+
+    assert salvaged is not None
+    assert (salvaged.pages, salvaged.lost_pages) == (2, 1)
+    with closing(connect(tmp_path)) as connection:
+        kols = Kols(connection, "p", 1, Pages(connection, "p", 1))
+        assert [crawl.state for crawl in kols.crawls("btc")] == ["fetched", "fetching"]
+        assert not kols.lacks_base("btc")

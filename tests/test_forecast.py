@@ -203,6 +203,21 @@ def test_a_list_that_is_whole_is_only_loaded(store: sqlite3.Connection) -> None:
     assert (total.kols_whole, total.calls, total.credits, total.cached) == (1, 0, 0, 2)
 
 
+def test_an_increment_without_its_whole_list_here_or_in_the_cache_is_not_only_loaded(store: sqlite3.Connection) -> None:
+    know(store, "a", "fetched", pages=10, users=1920)
+    know(store, "b", "fetched", pages=10, users=1920)
+    store.execute("UPDATE kol SET generation = 1")
+    for handle in ("a", "b"):
+        read(store, handle, "fetched", 2, 400, generation=1, new=20)
+        keep(store, handle, 200, 200, generation=1, loaded=False)
+    # Only the one's whole list is in this target, too; the pages of both were deleted.
+    store.execute("UPDATE kol_load SET target = 2 WHERE handle = 'a'")
+    expected = forecast(store, "a", "b")
+    assert (expected.of("a"), expected.of("b")) == (Expected(10, 10), Expected(0, 2))
+    total = expected.total()
+    assert (total.kols_whole, total.calls, total.credits) == (1, 10, 1920)
+
+
 def test_retries(store: sqlite3.Connection) -> None:
     know(store, "gone", "not_found")
     assert forecast(store, "gone", retry="not_found").total().credits == 60

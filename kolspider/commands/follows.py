@@ -218,10 +218,10 @@ def _kept(work: Callable[[Any], object], what: Any) -> None:
 
 def _csv(names: Sequence[str], rows: Iterable[FollowSeen | FollowLost | Shared]) -> Iterator[str]:
     lines: list[str] = []
-    write = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\n").writerow
+    write = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n").writerow  # so that it quotes both
     for row in chain([names], rows):
         write(row)
-        yield lines.pop().removesuffix("\n")
+        yield lines.pop().removesuffix("\r\n")
 
 
 def _table(what: str, found: Iterable[FollowSeen | FollowLost | Shared], nothing: str) -> Iterator[str]:

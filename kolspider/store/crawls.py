@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-__all__ = ["IS_INCREMENTAL", "MAY_BE_INCREMENTAL", "CrawlRecord", "Crawls", "Kind", "added", "grown"]
+__all__ = ["IS_INCREMENTAL", "LACKS_BASE", "MAY_BE_INCREMENTAL", "CrawlRecord", "Crawls", "Kind", "added", "grown"]
 
 
 class Kind(StrEnum):
@@ -61,6 +61,13 @@ IS_INCREMENTAL = (
     "AND c.generation = k.generation AND c.kind = 'incremental')"
 )
 """SQL: whether the current crawl of a KOL (k) ends where everybody is known."""
+
+LACKS_BASE = f"""
+({IS_INCREMENTAL} AND NOT EXISTS (SELECT 1 FROM crawl c WHERE c.provider = k.provider AND c.handle = k.handle
+  AND c.generation = {_BASE.format(k="k")} AND ({_IS_CACHED} OR l.generation >= c.generation)))
+"""
+"""SQL: whether the current crawl of a KOL (k, and l of kol_load) adds to a whole list that is neither in the target nor
+in the cache: then it is read whole."""
 
 
 def added(base: str, below: str) -> str:
@@ -120,6 +127,17 @@ class Crawls:
                 "SELECT provider, handle, generation, ? FROM kol WHERE provider = ? AND handle = ?",
                 (new, self._provider, handle),
             )
+
+    def give_up(self, handle: str, now: float) -> None:
+        """The list is about to be begun again in another generation. Inside a transaction."""
+        self._db.execute(
+            "UPDATE crawl SET state = 'failed', ended_at = ?, (pages, users) = "
+            "(SELECT count(*), coalesce(sum(p.users), 0) FROM page p WHERE p.provider = crawl.provider "
+            " AND p.handle = crawl.handle AND p.generation = crawl.generation) "
+            "WHERE provider = ? AND handle = ? AND generation = "
+            "(SELECT generation FROM kol k WHERE k.provider = crawl.provider AND k.handle = crawl.handle)",
+            (now, self._provider, handle),
+        )
 
     def add_calls(self, handle: str, calls: int) -> None:
         """Inside a transaction."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kolspider.states import State
-from kolspider.store.crawls import IS_INCREMENTAL, Crawls, Kind
+from kolspider.store.crawls import IS_INCREMENTAL, LACKS_BASE, Crawls, Kind
 from kolspider.store.database import transaction
 from kolspider.store.pages import unpack
 
@@ -180,6 +180,7 @@ class Kols:
                     "UPDATE kol SET restarts = 2 WHERE provider = ? AND handle = ?", (self._provider, handle)
                 )
                 return None
+            self._crawls.give_up(handle, time.time())
             self._raise_generation(handle, restarts=1, kind=Kind.FULL)
         return self.generation(handle)
 
@@ -207,8 +208,12 @@ class Kols:
 
     def lacks_base(self, handle: str) -> bool:
         """Whether the current crawl adds to a whole list that is neither in this target nor in the cache."""
-        base = self._crawls.base(handle, self.generation(handle))
-        return base is None or (base < self.generation(handle) and not self._crawls.is_here(handle, base))
+        found = self._db.execute(
+            "SELECT 1 FROM kol k LEFT JOIN kol_load l ON l.target = ? AND l.provider = k.provider "
+            f"AND l.handle = k.handle WHERE k.provider = ? AND k.handle = ? AND {LACKS_BASE}",
+            (self._target, self._provider, handle),
+        )
+        return found.fetchone() is not None
 
     def known_pages(self, handle: str) -> Iterator[tuple[str, bytes]] | None:
         """Cursors and bodies of the pages that tell whom the KOL was known to follow before the current crawl.

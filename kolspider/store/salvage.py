@@ -176,7 +176,10 @@ def _mend(new: sqlite3.Connection, torn: set[str]) -> int | None:
     )
     which = "(provider, handle) IN (SELECT provider, handle FROM temp.short)"
     new.execute(f"UPDATE kol SET state = 'fetching', reason = '', finished_at = NULL WHERE {which}")
-    new.execute(f"UPDATE crawl SET state = 'fetching', ended_at = NULL WHERE state = 'fetched' AND {which}")
+    new.execute(
+        f"UPDATE crawl SET state = 'fetching', ended_at = NULL WHERE state = 'fetched' AND {which} AND generation = "
+        "(SELECT generation FROM kol k WHERE k.provider = crawl.provider AND k.handle = crawl.handle)"
+    )
     new.execute(f"DELETE FROM kol_load WHERE {which}")
     (lost,) = new.execute("SELECT coalesce(sum(lost), 0) FROM temp.short").fetchone()
     return None if "kol" in torn else int(lost)

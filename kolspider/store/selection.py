@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.handles import HandleError, normalise
 from kolspider.items import Kol
-from kolspider.store.crawls import MAY_BE_INCREMENTAL
+from kolspider.store.crawls import LACKS_BASE, MAY_BE_INCREMENTAL
 
 if TYPE_CHECKING:
     import sqlite3
@@ -73,7 +73,7 @@ END
 """
 _INCREMENTAL = """
 CASE WHEN why = 'refresh' THEN may_be_incremental
-  ELSE kind = 'incremental' AND NOT (why = 'retry' AND state = 'failed' AND restarts = 2)
+  ELSE kind = 'incremental' AND NOT lacks_base AND NOT (why = 'retry' AND state = 'failed' AND restarts = 2)
 END
 """
 
@@ -93,7 +93,7 @@ class Selection:
         connection.execute("CREATE TEMP TABLE source (handle TEXT PRIMARY KEY, user_name TEXT, position INTEGER)")
         connection.execute(
             "CREATE TEMP TABLE selected (place INTEGER PRIMARY KEY, handle TEXT UNIQUE, user_name TEXT, "
-            "why TEXT, state TEXT, incremental INTEGER NOT NULL DEFAULT 0)"
+            "why TEXT, state TEXT, incremental INTEGER NOT NULL DEFAULT 0, lacks_base INTEGER NOT NULL DEFAULT 0)"
         )
         connection.execute("CREATE TEMP TABLE retry (state TEXT)")
 
@@ -167,15 +167,15 @@ class Selection:
             f"""
             WITH rank(why, rank) AS (VALUES {order}), judged AS (
               SELECT s.handle, s.user_name, s.position, k.state, k.started_at, k.finished_at, k.restarts, {_WHY} AS why,
-                :incremental AND {MAY_BE_INCREMENTAL} AS may_be_incremental,
+                :incremental AND {MAY_BE_INCREMENTAL} AS may_be_incremental, {LACKS_BASE} AS lacks_base,
                 (SELECT kind FROM crawl c WHERE c.provider = k.provider AND c.handle = k.handle
                  AND c.generation = k.generation) AS kind
               FROM temp.source s
               LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle
               LEFT JOIN kol_load l ON l.target = :target AND l.provider = k.provider AND l.handle = k.handle
             )
-            INSERT INTO temp.selected (handle, user_name, why, state, incremental)
-            SELECT handle, user_name, j.why, coalesce(state, ''), coalesce({incremental_sql}, 0)
+            INSERT INTO temp.selected (handle, user_name, why, state, incremental, lacks_base)
+            SELECT handle, user_name, j.why, coalesce(state, ''), coalesce({incremental_sql}, 0), lacks_base
             FROM judged j LEFT JOIN rank r ON r.why = j.why
             WHERE j.why IS NOT NULL OR :keep_done
             ORDER BY coalesce(r.rank, 99),

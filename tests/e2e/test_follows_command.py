@@ -42,7 +42,7 @@ def project(make_project: MakeProject) -> Project:
         )
         whole = [("btc", day(1), day(9)), ("eth", day(1), day(9)), ("sol", day(1), day(1))]
         database.widen(crawls_table(project.follows), SPAN_CRAWLS, whole)
-        database.upsert(project.target, [row("1", followers=2**63 - 1), row("2", name="二\n号", followers=None)])
+        database.upsert(project.target, [row("1", followers=2**63 - 1), row("2", name="二\r号", followers=None)])
     return project
 
 

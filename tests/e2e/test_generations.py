@@ -87,6 +87,11 @@ def test_a_refused_cursor_begins_the_list_again_once(make_project: MakeProject) 
     assert project.rows() == expected_rows(kols)
     assert project.ended() == {"alpha": "complete"}
     assert project.cached(generation=0) == set()
+    story = project.look("kols", "alpha").expect(0).out
+    assert re.findall(r"^  full .* to \d{4}[^,]*, (.*)$", story, re.MULTILINE) == [
+        "failed: 400 users in 2 pages, 3 calls",
+        "complete: 700 users in 4 pages, 4 calls",
+    ]
 
 
 def test_a_cursor_refused_twice_fails_also_when_the_process_died_between(make_project: MakeProject) -> None:
