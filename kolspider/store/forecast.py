@@ -30,7 +30,7 @@ _USUAL_SPREAD = 2.0
 
 _LISTS = f"""
 SELECT handle,
-  why = 'begun' AND state <> 'fetching' AND NOT lacks_base AS whole,    -- its cached pages are loaded, nothing is bought
+  why = 'begun' AND state <> 'fetching' AND NOT lacks_base AS whole,   -- its cached pages are loaded, nothing is bought
   CASE
     WHEN state = 'not_found' THEN 1                         -- asked for once more
     WHEN incremental THEN min(:increment, pages)
