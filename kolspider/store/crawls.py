@@ -51,7 +51,7 @@ _IS_CACHED = (
 MAY_BE_INCREMENTAL = f"""
 EXISTS (SELECT 1 FROM crawl c WHERE c.provider = k.provider AND c.handle = k.handle
   AND c.generation = {_BASE.format(k="k")}
-  AND ({_IS_CACHED} OR (:follows AND l.generation >= c.generation))
+  AND ((:follows AND l.generation >= c.generation) OR {_IS_CACHED})
   AND (:full_before IS NULL OR c.ended_at >= :full_before))
 """
 """SQL: whether it is known whom a KOL (k, and l of kol_load) follows, by the cache or by the follows table."""
@@ -64,7 +64,7 @@ IS_INCREMENTAL = (
 
 LACKS_BASE = f"""
 ({IS_INCREMENTAL} AND NOT EXISTS (SELECT 1 FROM crawl c WHERE c.provider = k.provider AND c.handle = k.handle
-  AND c.generation = {_BASE.format(k="k")} AND ({_IS_CACHED} OR l.generation >= c.generation)))
+  AND c.generation = {_BASE.format(k="k")} AND (l.generation >= c.generation OR {_IS_CACHED})))
 """
 """SQL: whether the current crawl of a KOL (k, and l of kol_load) adds to a whole list that is neither in the target nor
 in the cache: then it is read whole."""
