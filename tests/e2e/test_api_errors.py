@@ -222,8 +222,8 @@ def test_kols_that_wait_for_a_retry_do_not_block_the_others(make_project: MakePr
     project = make_project(
         dict.fromkeys(bad, 250) | good, faults={name: Fault("server_error", times=None) for name in bad}
     )
-    # when they are fetched, and the retries wait 0.8 s and 1.6 s
-    project.crawl("-s", "KOL_RETRY_SECS=0.8", "-s", "RETRY_TIMES=2").expect(3)
+    # when they are fetched, and the retries wait 1.2 s and 2.4 s
+    project.crawl("-s", "KOL_RETRY_SECS=1.2", "-s", "RETRY_TIMES=2").expect(3)
     # then all the good ones were asked before the bad ones were given up
     calls = project.api.calls
     last_good = max(call.at for call in calls if call.handle in good)

@@ -35,7 +35,7 @@ CONFIG = (
     "-s", f"RETRY_TIMES={RETRY_TIMES}", "-s", "KOL_RETRY_SECS=0.02", "-s", "DOWNLOAD_TIMEOUT=10",
     "-s", "KOL_FLUSH_ROWS=5000",
 )  # fmt: skip
-JITTER = 0.3
+JITTER = 0.6
 """Seconds in which a call may still arrive that left before the 429 was read."""
 
 # How API.md says that each fault is to be taken.
@@ -160,7 +160,7 @@ class Trial:
             faults[kol] = [Fault("bad_cursor", page=2, times=2)]
         faults |= {kol: [Fault("", times=None)] for kol in gone}
         faults["*"] = [
-            Fault("rate_limit", after=dice.randint(10, 80), seconds=dice.choice([0.6, 1])),
+            Fault("rate_limit", after=dice.randint(10, 80), seconds=dice.choice([1.2, 1.6])),
             Fault("rate_limit_date", after=dice.randint(150, 250), seconds=2),
             Fault("rate_limit_bare", after=dice.randint(10, 250)),
             RandomFaults(0.2, COMMON, seed=seed, seconds=MOMENT),
@@ -251,7 +251,7 @@ def assert_calls_a_page_are_bounded(calls: Sequence[Call]) -> None:
 def assert_no_call_in_a_pause(calls: Sequence[Call]) -> None:
     """After a 429 nothing arrives until the time it named is over."""
     for refused in (call for call in calls if call.status == 429):
-        until = {"rate_limit": refused.time + 0.6, "rate_limit_date": float(int(refused.time + 2))}.get(refused.fault)
+        until = {"rate_limit": refused.time + 1.2, "rate_limit_date": float(int(refused.time + 2))}.get(refused.fault)
         early = [call for call in calls if until and refused.time + JITTER < call.time < until]
         assert not early, f"{len(early)} calls in the pause after {refused}"
     times = [call.at for call in calls]
