@@ -215,7 +215,33 @@ def test_an_increment_without_its_whole_list_here_or_in_the_cache_is_not_only_lo
     expected = forecast(store, "a", "b")
     assert (expected.of("a"), expected.of("b")) == (Expected(10, 10), Expected(0, 2))
     total = expected.total()
-    assert (total.kols_whole, total.calls, total.credits) == (1, 10, 1920)
+    assert (total.kols_whole, total.calls, total.credits) == (1, 10, 1940)
+
+
+@pytest.mark.parametrize("state", ["fetching", "failed", "partial", "not_found"])
+def test_an_increment_that_broke_off_and_whose_whole_list_is_gone_is_read_whole(
+    store: sqlite3.Connection, state: str
+) -> None:
+    know(store, "a", "fetched", pages=10, users=1920)
+    read(store, "a", "fetched", 3, 600, generation=1, new=250)
+    read(store, "a", state, 1, 200, generation=2, new=0)
+    keep(store, "a", 200, generation=2)
+    ends = state not in {"fetching", "failed"}  # a crawl that is begun empties these until it ends
+    store.execute("UPDATE kol SET generation = 2, state = ?, pages = ?, users = ?", (state, 11 * ends, 2170 * ends))
+    store.execute("UPDATE kol_load SET target = 2")
+    expected = forecast(store, "a", retry="" if state == "fetching" else state)
+    whole = (Expected(11, 11), 11, 2170)
+    assert (expected.of("a"), expected.total().calls, expected.total().credits) == (
+        (Expected(1, 1), 1, 60) if state == "not_found" else whole
+    )
+
+
+def test_a_refresh_of_an_increment_whose_whole_list_is_gone_is_as_long_as_the_list(store: sqlite3.Connection) -> None:
+    know(store, "a", "fetched", pages=10, users=1940)
+    read(store, "a", "fetched", 2, 400, generation=1, new=20)
+    store.execute("UPDATE kol SET generation = 1")
+    store.execute("UPDATE kol_load SET generation = -1")
+    assert forecast(store, "a", refresh=0).total().credits == 1940
 
 
 def test_retries(store: sqlite3.Connection) -> None:

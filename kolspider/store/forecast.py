@@ -34,29 +34,33 @@ SELECT handle,
   CASE
     WHEN state = 'not_found' THEN 1                         -- asked for once more
     WHEN incremental THEN min(:increment, pages)
-    WHEN why = 'refresh' OR lacks_base THEN pages
+    WHEN why = 'refresh' THEN pages
     WHEN older_pages > kept THEN older_pages
   END AS pages,
   CASE
     WHEN state = 'not_found' THEN 0
-    WHEN incremental OR why = 'refresh' OR lacks_base THEN users
+    WHEN incremental OR why = 'refresh' THEN users
     ELSE older_users
   END AS users,
   new,
   CASE
-    WHEN why = 'refresh' OR state = 'not_found' OR lacks_base THEN 0
+    WHEN why = 'refresh' OR state = 'not_found' THEN 0
     WHEN why = 'retry' AND state = 'failed' AND restarts = 2 THEN 0     -- begun anew
     WHEN why = 'retry' AND state = 'partial' THEN max(kept - 1, 0)      -- all but the page that broke it
     ELSE kept
   END AS cached
 FROM (
   SELECT s.handle, s.why, s.incremental, s.lacks_base, coalesce(k.state, 'new') AS state, k.pages, k.users, k.restarts,
-    b.pages AS older_pages, b.users AS older_users, {added("b", "k.generation")} AS new,
-    (SELECT count(*) FROM page p WHERE p.provider = k.provider AND p.handle = k.handle
-     AND p.generation = k.generation) AS kept
+    b.pages AS older_pages, b.users AS older_users, {added("b", "k.generation + 1")} AS new,
+    CASE WHEN s.lacks_base THEN 0 ELSE
+      (SELECT count(*) FROM page p WHERE p.provider = k.provider AND p.handle = k.handle
+       AND p.generation = k.generation)
+    END AS kept
   FROM temp.selected s LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle
   LEFT JOIN crawl b ON b.provider = k.provider AND b.handle = k.handle AND b.generation =
-    CASE WHEN k.state IN ('fetching', 'failed') AND NOT s.incremental AND NOT s.lacks_base THEN     -- perhaps a refresh
+    CASE
+    WHEN s.why = 'refresh' OR k.state = 'not_found' THEN NULL
+    WHEN s.lacks_base OR (k.state IN ('fetching', 'failed') AND NOT s.incremental) THEN     -- perhaps a refresh
       (SELECT max(generation) FROM crawl c WHERE c.provider = k.provider AND c.handle = k.handle
        AND c.generation < k.generation AND c.kind = 'full' AND c.state = 'fetched')
     END
