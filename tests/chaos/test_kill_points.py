@@ -1,0 +1,16 @@
+"""Every point where a command can be told to die is there: a stale name would disarm the kill without a word."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from tests.chaos.dying.sitecustomize import POINTS
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_kill_point_names_a_method_that_exists(point: str) -> None:
+    module, class_name, method = POINTS[point]
+    owner = getattr(importlib.import_module(module), class_name)
+    assert callable(getattr(owner, method))
