@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.databases import SOURCE, TARGET
-from kolspider import follows
 from kolspider.db import open_database
+from kolspider.load import follow_rows as follows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

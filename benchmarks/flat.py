@@ -20,12 +20,11 @@ from benchmarks.databases import SqliteFile
 from benchmarks.inputs import build
 from benchmarks.measure import measure
 from kolspider.db import open_database
-from kolspider.items import Kol
-from kolspider.states import State
+from kolspider.items import Kol, State
 from kolspider.store.database import FILE_NAME, connect, target_id, transaction
 from kolspider.store.kols import Kols
+from kolspider.store.ledger import target_label
 from kolspider.store.pages import Pages
-from kolspider.store.reading import target_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable

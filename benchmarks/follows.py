@@ -17,9 +17,9 @@ from benchmarks.crowd import FOLLOWS, build, into_mariadb, into_sqlite, kol_name
 from benchmarks.databases import TARGET, MariaDB
 from benchmarks.measure import measure
 from kolspider.db import open_database
-from kolspider.db.follows import Follows
 from kolspider.db.spans import SPAN_FOLLOWS
-from kolspider.follows import moment
+from kolspider.follows.queries import Follows
+from kolspider.load.follow_rows import moment
 from kolspider.report.follows import FollowFacts
 
 if TYPE_CHECKING:

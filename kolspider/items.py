@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NamedTuple
 
 __all__ = [
@@ -16,8 +17,28 @@ __all__ = [
     "MappedPage",
     "Reject",
     "Row",
+    "State",
     "WholeCrawl",
 ]
+
+
+class State(StrEnum):
+    """Where a KOL stands: on the way (new, fetching, fetched) or ended (the other four)."""
+
+    NEW = "new"
+    """Chosen, nothing asked yet."""
+    FETCHING = "fetching"
+    """Begun; the list is not whole in the cache."""
+    FETCHED = "fetched"
+    """The list is whole in the cache, not yet in this target."""
+    COMPLETE = "complete"
+    """The whole list is committed in the target; 0 users is complete too."""
+    PARTIAL = "partial"
+    """The API stopped making sense before the end of the list: what came is kept, the rest is unknown."""
+    NOT_FOUND = "not_found"
+    """The API says that there is no such account, or that it is suspended."""
+    FAILED = "failed"
+    """Network or server errors outlasted the retries."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,19 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kolspider.fitting import Fitter
-from kolspider.follows import mapped_follows, whole_crawl
+from kolspider.console.wording import counted
 from kolspider.items import FollowingsPage, MappedPage, Reject, Row
-from kolspider.mapping import Mapper, usable_id
-from kolspider.run import run_of
-from kolspider.wording import counted
-from kolspider.writer import Writer
+from kolspider.load.fitting import Fitter
+from kolspider.load.follow_rows import mapped_follows, whole_crawl
+from kolspider.load.mapping import Mapper, usable_id
+from kolspider.load.writer import Writer
+from kolspider.run.run import run_of
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
-    from kolspider.repeats import Repeats
-    from kolspider.run import Run
+    from kolspider.load.repeats import Repeats
+    from kolspider.run.run import Run
 
 __all__ = ["MapPipeline", "UpsertPipeline"]
 

@@ -51,8 +51,8 @@ CONCURRENT_ITEMS = 1  # a page is handed to the database before the next one of 
 
 # --- the network's edge ------------------------------------------------------------------------------------
 DOWNLOAD_HANDLERS = {
-    "http": "kolspider.download.ApiDownloadHandler",
-    "https": "kolspider.download.ApiDownloadHandler",
+    "http": "kolspider.crawl.edge.ApiDownloadHandler",
+    "https": "kolspider.crawl.edge.ApiDownloadHandler",
     "file": None,
     "ftp": None,
     "s3": None,
@@ -65,8 +65,8 @@ ROBOTSTXT_OBEY = False  # a paid API, not a site
 
 # --- the response cache --------------------------------------------------------------------------------------
 HTTPCACHE_ENABLED = True
-HTTPCACHE_STORAGE = "kolspider.httpcache.PageStorage"
-HTTPCACHE_POLICY = "kolspider.httpcache.WholePagePolicy"
+HTTPCACHE_STORAGE = "kolspider.crawl.httpcache.PageStorage"
+HTTPCACHE_POLICY = "kolspider.crawl.httpcache.WholePagePolicy"
 
 # --- what Scrapy runs: these components and no others -----------------------------------------------------
 # Each list stands for Scrapy's default one, whose members it imports even when they are disabled: a third of
@@ -79,8 +79,8 @@ DOWNLOADER_MIDDLEWARES_BASE = {
     "scrapy.downloadermiddlewares.useragent.UserAgentMiddleware": 500,
     # Nearer the spider than UnpackMiddleware: they see and store unpacked bodies.
     "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": 560,
-    "kolspider.answers.AnswerMiddleware": 570,
-    "kolspider.answers.UnpackMiddleware": 590,
+    "kolspider.crawl.answers.AnswerMiddleware": 570,
+    "kolspider.crawl.answers.UnpackMiddleware": 590,
     "scrapy.downloadermiddlewares.httpproxy.HttpProxyMiddleware": 750,
     "scrapy.downloadermiddlewares.stats.DownloaderStats": 850,
 }
@@ -106,16 +106,16 @@ DUPEFILTER_CLASS = "scrapy.dupefilters.BaseDupeFilter"  # a page asked for again
 
 # --- logs ----------------------------------------------------------------------------------------------------
 LOG_LEVEL = _setting("LOG_LEVEL", "INFO")  # DEBUG prints every item: millions of lines
-LOG_FORMATTER = "kolspider.logformatter.PageLogFormatter"
+LOG_FORMATTER = "kolspider.crawl.logformatter.PageLogFormatter"
 LOG_VERSIONS: list[str] = []  # of libraries: for bug reports, -s LOG_VERSIONS=Twisted,Python
 STATS_DUMP = _setting("STATS_DUMP", "False")  # the closing table says it for people; -s STATS_DUMP=True for all
 
 # --- feeds (-o users.jsonl) ------------------------------------------------------------------------------------
 FEED_EXPORTERS = {
-    "jsonl": "kolspider.exporters.JsonLinesRows",
-    "jsonlines": "kolspider.exporters.JsonLinesRows",
-    "jl": "kolspider.exporters.JsonLinesRows",
-    "json": "kolspider.exporters.JsonRows",
-    "csv": "kolspider.exporters.CsvRows",
+    "jsonl": "kolspider.crawl.exporters.JsonLinesRows",
+    "jsonlines": "kolspider.crawl.exporters.JsonLinesRows",
+    "jl": "kolspider.crawl.exporters.JsonLinesRows",
+    "json": "kolspider.crawl.exporters.JsonRows",
+    "csv": "kolspider.crawl.exporters.CsvRows",
 }
 FEED_EXPORT_ENCODING = "utf-8"  # names stay readable; JSON would escape them

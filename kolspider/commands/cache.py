@@ -7,21 +7,21 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from kolspider.command import ProjectCommand, handle_of, when
+from kolspider.console.wording import counted
 from kolspider.errors import StopRun, WrongUsage
-from kolspider.states import State
+from kolspider.items import State
 from kolspider.store.database import FILE_NAME, OLD_FILES, connect, empty, shrink, target_id, transaction
 from kolspider.store.kols import Kols
+from kolspider.store.ledger import open_to_read, target_label
 from kolspider.store.lock import DirectoryLock
 from kolspider.store.pages import Pages
-from kolspider.store.reading import open_to_read, target_label
-from kolspider.wording import counted
 
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-    from kolspider.config import Config
     from kolspider.db import Database
+    from kolspider.options.config import Config
 
 
 class Command(ProjectCommand):

@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, NoReturn
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 
-from kolspider.arguments import HELP, Arguments
 from kolspider.command import KeepLines
-from kolspider.config import PROJECT_DIR, Config, boolean, point_at_sandbox
+from kolspider.console.output import standard_output, tell
+from kolspider.crawl.exporters import FORMATS
 from kolspider.db import open_database
 from kolspider.db.check import check_names
 from kolspider.errors import StopRun, UserError, WrongUsage
-from kolspider.estimate import estimate
-from kolspider.exporters import FORMATS
 from kolspider.files import make_directory, write_atomically
-from kolspider.job import Job
-from kolspider.output import standard_output, tell
-from kolspider.preflight import preflight
-from kolspider.redaction import redact_logs, redacted
-from kolspider.run import Run
+from kolspider.options.arguments import HELP, Arguments
+from kolspider.options.config import PROJECT_DIR, Config, boolean, point_at_sandbox
+from kolspider.options.secrets import redact_logs, redacted
+from kolspider.run.estimate import estimate
+from kolspider.run.job import Job
+from kolspider.run.preflight import preflight
+from kolspider.run.run import Run
 from kolspider.store.database import OLD_FILES
-from kolspider.summary import Summary
+from kolspider.watch.summary import Summary
 
 if TYPE_CHECKING:
     import argparse

@@ -13,24 +13,24 @@ from tempfile import SpooledTemporaryFile, gettempdir
 from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from kolspider.columns import in_columns, plain
 from kolspider.command import ProjectCommand
+from kolspider.console.columns import in_columns, plain
+from kolspider.console.output import json_lines
 from kolspider.db.check import check_accounts, check_follows_to_read
-from kolspider.db.follows import Follows, FollowSeen, Shared
 from kolspider.db.spans import empty_tables, knows
-from kolspider.emptied import emptied
 from kolspider.errors import StopRun, WrongUsage
-from kolspider.losses import FollowLost, losses
-from kolspider.output import json_lines
-from kolspider.question import LEAST, TOP, Question
-from kolspider.store.reading import open_to_read
+from kolspider.follows.emptied import emptied
+from kolspider.follows.losses import FollowLost, losses
+from kolspider.follows.queries import Follows, FollowSeen, Shared
+from kolspider.follows.question import LEAST, TOP, Question
+from kolspider.store.ledger import open_to_read
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from kolspider.config import Config
     from kolspider.db import Database
+    from kolspider.options.config import Config
     from kolspider.store.kols import Kols
     from kolspider.store.pages import Pages
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from kolspider.command import ProjectCommand
 from kolspider.db.check import check_follows, check_names, check_source, check_target, warnings
 from kolspider.db.spans import empty_tables, spans
-from kolspider.emptied import emptied
 from kolspider.errors import StopRun, WrongUsage
-from kolspider.store.reading import open_to_read
+from kolspider.follows.emptied import emptied
+from kolspider.store.ledger import open_to_read
 
 if TYPE_CHECKING:
     import argparse
 
-    from kolspider.config import Config
     from kolspider.db import Database
+    from kolspider.options.config import Config
 
 
 _FOLLOWS = "twitter_kol_follows"

@@ -6,22 +6,22 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kolspider.command import ProjectCommand, handle_of, when
+from kolspider.console.output import as_json
+from kolspider.console.wording import counted
 from kolspider.errors import StopRun, WrongUsage
-from kolspider.handles import HandleError, normalise
-from kolspider.output import as_json
-from kolspider.states import State
+from kolspider.items import State
+from kolspider.store.handles import HandleError, normalise
 from kolspider.store.kols import KolRecord
-from kolspider.store.reading import open_to_read, target_label
-from kolspider.wording import counted
+from kolspider.store.ledger import open_to_read, target_label
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Sequence
 
-    from kolspider.config import Config
     from kolspider.db import Database
-    from kolspider.store.crawls import CrawlRecord
+    from kolspider.options.config import Config
     from kolspider.store.kols import Kols
+    from kolspider.store.readings import CrawlRecord
 
 
 _CRAWLS = 10

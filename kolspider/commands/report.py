@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolspider.command import ProjectCommand
-from kolspider.db.follows import Follows
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.files import write_atomically
+from kolspider.follows.queries import Follows
 from kolspider.report.facts import Facts
 from kolspider.report.follows import FollowFacts
 from kolspider.report.page import page
-from kolspider.store.reading import open_store, target_label
+from kolspider.store.ledger import open_store, target_label
 
 if TYPE_CHECKING:
     import argparse
 
-    from kolspider.config import Config
     from kolspider.db import Database
+    from kolspider.options.config import Config
 
 
 _ANSWER_SECS = 120

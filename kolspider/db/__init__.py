@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from kolspider.db.base import Column, Database, ErrorKind, Table
-from kolspider.db.doris import DorisDatabase
-from kolspider.db.doris_stream import StreamLoadDatabase
+from kolspider.db.doris.database import DorisDatabase
+from kolspider.db.doris.http import Address
+from kolspider.db.doris.stream import StreamLoadDatabase
 from kolspider.db.mysql import MysqlDatabase, Server
 from kolspider.db.sqlite import SqliteDatabase
-from kolspider.db.stream_load import Address
 from kolspider.errors import WrongUsage
 
 if TYPE_CHECKING:

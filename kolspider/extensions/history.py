@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scrapy import signals
 
 from kolspider.errors import NotAsked
-from kolspider.run import run_of
+from kolspider.run.run import run_of
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler

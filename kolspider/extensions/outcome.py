@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from scrapy import signals
 
 from kolspider.errors import NotAsked, StopRun
-from kolspider.run import run_of
-from kolspider.states import State
+from kolspider.items import State
+from kolspider.run.run import run_of
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler

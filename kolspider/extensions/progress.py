@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from scrapy import signals
 
 from kolspider.errors import NotAsked
-from kolspider.progress import List, Meter, Now, block, line
-from kolspider.run import run_of
+from kolspider.run.run import run_of
 from kolspider.store.forecast import Total, rest_of_list
-from kolspider.terminal import LiveBlock, is_live
+from kolspider.watch.terminal import LiveBlock, is_live
+from kolspider.watch.words import List, Meter, Now, block, line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from scrapy.crawler import Crawler
 
-    from kolspider.run import Run
+    from kolspider.run.run import Run
 
 __all__ = ["Progress"]
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kolspider.items import State
 from kolspider.report import failures, set_aside
 from kolspider.report.pace import Pace, pace_of
 from kolspider.report.spending import Period, Spent, by_period
-from kolspider.states import State
 
 if TYPE_CHECKING:
-    from kolspider.config import Config
+    from kolspider.options.config import Config
     from kolspider.report.failures import Failed
     from kolspider.report.follows import FollowFacts
     from kolspider.report.set_aside import SetAside
+    from kolspider.store.ledger import Store
     from kolspider.store.overview import LargeKol
     from kolspider.store.pages import PageCount
-    from kolspider.store.reading import Store
     from kolspider.store.runs import Counters, RunRecord, Runs
 
 __all__ = ["Facts", "Remaining"]

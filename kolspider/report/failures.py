@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kolspider.states import State
+from kolspider.items import State
 
 if TYPE_CHECKING:
     from kolspider.store.overview import Overview, Reason

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kolspider.follows import moment
+from kolspider.console.wording import counted
+from kolspider.load.follow_rows import moment
 from kolspider.report.charts import row
 from kolspider.report.html import Html, data, element, join
 from kolspider.report.parts import bar_row, bars, section, table
 from kolspider.report.wording import short
-from kolspider.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kolspider.db.follows import Follows, Shared
+    from kolspider.follows.queries import Follows, Shared
 
 __all__ = ["FollowFacts", "newest", "overlap", "shared"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kolspider.console.wording import counted
+from kolspider.items import State
 from kolspider.report.html import Html, code, data, element, join
 from kolspider.report.parts import section
 from kolspider.report.wording import ago, dollars, duration, moment, rate
-from kolspider.states import State
-from kolspider.wording import counted
 
 if TYPE_CHECKING:
     from kolspider.report.facts import Facts

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kolspider.console.wording import counted
+from kolspider.items import State
 from kolspider.report import follows, history, sections, trouble
 from kolspider.report.html import Html, code, data, element
 from kolspider.report.parts import section
 from kolspider.report.wording import day, dollars, moment, short
-from kolspider.states import State
-from kolspider.wording import counted
 
 if TYPE_CHECKING:
     from kolspider.report.facts import Facts

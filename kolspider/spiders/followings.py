@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy import Request, Spider
 
-from kolspider.answers import network_error
+from kolspider.crawl.answers import network_error
 from kolspider.db.spans import known_ids
 from kolspider.errors import NotAsked, StopRun
-from kolspider.follows import moment
-from kolspider.items import FollowingsPage, Kol
-from kolspider.mapping import usable_id
-from kolspider.paging import Next, Paging
+from kolspider.items import FollowingsPage, Kol, State
+from kolspider.load.follow_rows import moment
+from kolspider.load.mapping import usable_id
 from kolspider.providers.base import ApiError, ErrorKind, Page
-from kolspider.states import State
+from kolspider.providers.paging import Next, Paging
 from kolspider.store.selection import Due, Why
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from scrapy.http import Response
     from twisted.python.failure import Failure
 
-    from kolspider.run import Run
+    from kolspider.run.run import Run
     from kolspider.store.pages import CachedPage
 
 __all__ = ["FollowingsSpider"]

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-from kolspider.states import State
+from kolspider.items import State
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from functools import cached_property
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from kolspider.store.crawls import added, grown
+from kolspider.store.readings import added, grown
 
 if TYPE_CHECKING:
     import sqlite3

@@ -7,17 +7,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kolspider.states import State
-from kolspider.store.crawls import IS_INCREMENTAL, LACKS_BASE, Crawls, Kind
+from kolspider.items import State
 from kolspider.store.database import transaction
 from kolspider.store.pages import unpack
+from kolspider.store.readings import IS_INCREMENTAL, LACKS_BASE, Crawls, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kolspider.items import Kol
-    from kolspider.store.crawls import CrawlRecord
     from kolspider.store.pages import Pages
+    from kolspider.store.readings import CrawlRecord
 
 __all__ = ["PAGES_HERE", "STATE_HERE", "USERS_HERE", "KolRecord", "Kols"]
 

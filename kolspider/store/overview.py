@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kolspider.states import State
+from kolspider.items import State
 from kolspider.store.kols import PAGES_HERE, STATE_HERE, USERS_HERE
 
 if TYPE_CHECKING:

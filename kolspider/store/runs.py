@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kolspider.states import State
+from kolspider.items import State
 from kolspider.store.database import transaction
 
 if TYPE_CHECKING:

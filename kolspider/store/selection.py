@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from kolspider.handles import HandleError, normalise
 from kolspider.items import Kol
-from kolspider.store.crawls import LACKS_BASE, MAY_BE_INCREMENTAL
+from kolspider.store.handles import HandleError, normalise
+from kolspider.store.readings import LACKS_BASE, MAY_BE_INCREMENTAL
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator
 
-    from kolspider.states import State
+    from kolspider.items import State
 
 __all__ = ["Due", "Selection", "Skipped", "Why"]
 

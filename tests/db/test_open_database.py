@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kolspider.db import Database, open_database
-from kolspider.db.doris import DorisDatabase
+from kolspider.db.doris.database import DorisDatabase
 from kolspider.db.mysql import MysqlDatabase
 from kolspider.db.sqlite import SqliteDatabase
 from kolspider.errors import WrongUsage

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 
-from kolspider.fitting import Fitter
 from kolspider.items import COLUMNS, Reject, Row
-from kolspider.mapping import Mapper
+from kolspider.load.fitting import Fitter
+from kolspider.load.mapping import Mapper
 from kolspider.providers import provider
 from tests.wild import EXAMPLES, users, wildly
 

@@ -31,10 +31,10 @@ from scrapy.settings import Settings
 
 from kolspider.db import open_database
 from kolspider.items import COLUMNS, Row
-from kolspider.mapping import Mapper
+from kolspider.load.mapping import Mapper
 from kolspider.providers import provider
 from kolspider.sandbox import Sandbox, entry, followings
-from kolspider.store.reading import open_to_read
+from kolspider.store.ledger import open_to_read
 
 if TYPE_CHECKING:
     import ssl

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kolspider.items import Reject
-from kolspider.mapping import Mapper
+from kolspider.load.mapping import Mapper
 from kolspider.providers import provider
 from kolspider.sandbox import Fault, Sandbox, entry, followings
 from tests.e2e.harness import KEY, expected_rows, gaps, kill, stats

@@ -17,7 +17,7 @@ KOLS = {f"kol{number}": 400 for number in range(10)}
 UPSERTS = {
     "sqlite": "kolspider.db.sqlite SqliteDatabase upsert",
     "mysql": "kolspider.db.mysql MysqlDatabase upsert",
-    "doris": "kolspider.db.doris DorisDatabase upsert",
+    "doris": "kolspider.db.doris.database DorisDatabase upsert",
 }
 
 
@@ -41,10 +41,10 @@ def with_bug(project: Project, where: str, nth: int) -> dict[str, str]:
     ("where", "nth"),
     [
         (
-            "kolspider.mapping Mapper map_user",
+            "kolspider.load.mapping Mapper map_user",
             150,
         ),  # in the middle of the first page, whose accounts others follow, too
-        ("kolspider.paging Paging take", -3),  # the spider's, for every KOL: none gives its place back
+        ("kolspider.providers.paging Paging take", -3),  # the spider's, for every KOL: none gives its place back
         ("the database's upsert", 2),  # in the writer's thread
     ],
 )

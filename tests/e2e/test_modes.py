@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kolspider.db import open_database
-from kolspider.items import COLUMNS, Kol
+from kolspider.items import COLUMNS, Kol, State
 from kolspider.sandbox import SAMPLE_KOLS, Fault
-from kolspider.states import State
 from kolspider.store.database import connect, target_id, transaction
 from kolspider.store.kols import Kols
 from kolspider.store.pages import Pages

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from scrapy.http import Response
 
-from kolspider.download import Pace, _retry_after
+from kolspider.crawl.edge import Pace, _retry_after
 from kolspider.errors import StopRun
 from kolspider.sandbox import Fault, RandomFaults, Sandbox
 from tests.e2e.harness import (
@@ -126,7 +126,9 @@ def waiting(crawls: Crawls) -> dict[str, Crawl]:
     six_pages = crawls.start({"BTC": 2000}, *FAST, "-a", "max_calls=6")
     six_pages.finish().expect(1)
     six_pages.project.api.clear_calls()
-    few_refusals = "import kolspider.download as d; d._MOST_REFUSALS = 4; from scrapy.cmdline import execute; execute()"
+    few_refusals = (
+        "import kolspider.crawl.edge as d; d._MOST_REFUSALS = 4; from scrapy.cmdline import execute; execute()"
+    )
     without_header = [Fault("rate_limit_date", seconds=3), Fault("rate_limit_bare", page=2, times=3)]
     once, for_ever = Fault("rate_limit", seconds=2, after=5), Fault("rate_limit_bare", after=2, times=None)
     return {

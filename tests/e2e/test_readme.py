@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.arguments import Arguments
-from kolspider.config import PROJECT_DIR
 from kolspider.db import open_database
 from kolspider.db.spans import spans
+from kolspider.items import State
+from kolspider.options.arguments import Arguments
+from kolspider.options.config import PROJECT_DIR
 from kolspider.sandbox import SAMPLE_KOLS
-from kolspider.states import State
 from tests.e2e.harness import KEY, ROOT, Home
 
 if TYPE_CHECKING:

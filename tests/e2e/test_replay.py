@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from kolspider.mapping import Mapper
+from kolspider.load.mapping import Mapper
 from kolspider.providers import provider
 from tests.e2e.harness import expected_rows, finish, kill, rows_of_pages, wait_until, watch_network
 from tests.e2e.refusing import refuse_all, take_all

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.arguments import Arguments
+from kolspider.options.arguments import Arguments
 from tests.e2e.harness import FAST, KEY, Home, expected_rows, finish
 
 if TYPE_CHECKING:

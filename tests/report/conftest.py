@@ -11,7 +11,7 @@ import pytest
 from kolspider.providers import provider
 from kolspider.report.facts import Facts
 from kolspider.report.page import page
-from kolspider.store.reading import open_store
+from kolspider.store.ledger import open_store
 from tests.browser import Browser, installed
 from tests.report.history import NOW, TARGET
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.db.follows import Shared
+from kolspider.follows.queries import Shared
 from kolspider.report.follows import FollowFacts
 from kolspider.store.database import transaction
 from tests.report.conftest import report

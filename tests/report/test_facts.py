@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kolspider.items import State
 from kolspider.report import set_aside
 from kolspider.report.html import Html, element, join
 from kolspider.report.spending import Spent, by_period
 from kolspider.report.wording import dollars, duration, percent, short
-from kolspider.states import State
 from kolspider.store.database import transaction
 from tests.report.conftest import report
 from tests.report.history import NOW, TARGET, add_kol, add_page, add_run, store_of

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 POINTS = {
-    "a job's file": ("kolspider.job", "Job", "begin"),
+    "a job's file": ("kolspider.run.job", "Job", "begin"),
     "a KOL's beginning": ("kolspider.store.kols", "Kols", "begin"),
     "a new generation": ("kolspider.store.kols", "Kols", "begin_anew"),
     "the note of a call": ("kolspider.store.kols", "Kols", "add_calls"),
     "a page's storing": ("kolspider.store.pages", "Pages", "put"),
     "a batch": ("kolspider.db.upsert", "Upserter", "upsert"),
     "a commit": ("pymysql.connections", "Connection", "commit"),
-    "the rejects": ("kolspider.rejects", "RejectsFile", "append"),
-    "the ledger's note of a batch": ("kolspider.run", "Run", "note_loaded"),
+    "the rejects": ("kolspider.store.rejects", "RejectsFile", "append"),
+    "the ledger's note of a batch": ("kolspider.run.run", "Run", "note_loaded"),
     "a list's end": ("kolspider.store.kols", "Kols", "end"),
     "a list's settling": ("kolspider.store.kols", "Kols", "settle"),
-    "the writer's close": ("kolspider.writer", "Writer", "close"),
-    "the run's close": ("kolspider.run", "Run", "close"),
+    "the writer's close": ("kolspider.load.writer", "Writer", "close"),
+    "the run's close": ("kolspider.run.run", "Run", "close"),
 }
 """Each is two points: `before <name>` and `after <name>`."""
 

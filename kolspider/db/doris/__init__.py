@@ -1,0 +1,1 @@
+"""Apache Doris: over the MySQL protocol, and by Stream Load over HTTP."""

@@ -1,0 +1,108 @@
+"""Doris by Stream Load: rows go over HTTP as JSON, everything else over the MySQL protocol."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from kolspider.db.base import ErrorKind
+from kolspider.db.doris.database import DorisDatabase, Load
+from kolspider.db.doris.http import StreamLoad, StreamLoadError, basic
+from kolspider.items import COLUMNS, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from kolspider.db.doris.http import Address
+    from kolspider.db.mysql import Server
+
+__all__ = ["StreamLoadDatabase"]
+
+# The BE's words for a row that it filtered (be/src/vec/sink/vtablet_block_convertor.cpp). The 32 bytes of the row that
+# it quotes are too few to hold such a sentence.
+TOO_LONG = re.compile(
+    r"column_name\[(\w+)\], the length of input is too long than schema\..*?schema length: (\d+); actual length: \d+",
+    re.DOTALL,
+)
+NULL = re.compile(r"column_name\[(\w+)\], null value for not null column")
+
+
+class StreamLoadDatabase(DorisDatabase):
+    """A batch is one load, whose label the BE knows: it says what became of an attempt that was thought lost."""
+
+    errors = (*DorisDatabase.errors, StreamLoadError)
+
+    def __init__(self, server: Server, front_end: Address) -> None:
+        super().__init__(server)
+        self.secrets = (*self.secrets, basic(server.user, server.password).removeprefix("Basic "))
+        self._http = StreamLoad(front_end, server.user, server.password)
+        self._refused: Sequence[Row] = ()
+        """The rows of the batch that was refused last."""
+
+    def try_write(self, table: str, columns: Sequence[str] = COLUMNS) -> None:
+        super().try_write(table, columns)
+        self._http.check(self._path(table))
+
+    def error_kind(self, exc: BaseException) -> ErrorKind:
+        return exc.kind if isinstance(exc, StreamLoadError) else super().error_kind(exc)
+
+    def named_rows(self, exc: BaseException) -> Mapping[str, str]:
+        """By the BE's error log: those that break a rule that it names, if they are as many as it filtered.
+
+        The log is cut off after some rows and quotes no id, so it is the rule that is taken from it.
+        """
+        if not isinstance(exc, StreamLoadError) or not exc.log:
+            return {}
+        named: dict[str, str] = {}
+        for column, most in set(TOO_LONG.findall(exc.log)):
+            reason = f"{column} is longer than {most} bytes"
+            named |= {row.id: reason for row in self._refused if _length(row, column) > int(most)}
+        for column in set(NULL.findall(exc.log)):
+            named |= {row.id: f"{column} is NULL" for row in self._refused if getattr(row, column, "") is None}
+        return named if len(named) == exc.filtered else {}
+
+    def _loads(
+        self, table: str, rows: Sequence[tuple[Any, ...]], columns: Sequence[str], *, partial: bool
+    ) -> Iterator[Load]:
+        lines = (json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) for row in rows)
+        yield Load(table, columns, partial, rows, "\n".join(lines))
+
+    def _send(self, load: Load) -> str:
+        body = load.text.encode()
+        try:
+            said = self._http.load(self._path(load.table), _headers(load), body)
+        except StreamLoadError as error:
+            if error.kind is ErrorKind.REFUSED:
+                self._refused = [row for row in load.rows if isinstance(row, Row)]
+            raise
+        return f"{len(body):,} bytes, {said}"
+
+    def _path(self, table: str) -> str:
+        schema, name = self._where(table)
+        return f"/api/{quote(schema, safe='')}/{quote(name, safe='')}/_stream_load"
+
+
+def _headers(load: Load) -> dict[str, str]:
+    headers = {
+        "label": load.label,
+        "format": "json",
+        "read_json_by_line": "true",
+        "columns": ", ".join(f"`{name}`" for name in load.columns),  # parsed as SQL, where `following` is reserved
+        "strict_mode": "true",
+        "max_filter_ratio": "0",
+        "timeout": "30",
+        # Else the table's property group_commit_mode decides (4.1), and a load in a group has no label of its own and
+        # no order (be/…/stream_load.cpp: _handle_group_commit).
+        "group_commit": "off_mode",
+    }
+    if load.partial:
+        # The second one since 3.1; an older Doris ignores it, and gets no new keys.
+        headers |= {"partial_columns": "true", "partial_update_new_key_behavior": "APPEND"}
+    return headers
+
+
+def _length(row: Row, column: str) -> int:
+    value = getattr(row, column, None)
+    return len(value.encode()) if isinstance(value, str) else 0

@@ -1,0 +1,102 @@
+"""What `scrapy follows` was asked, checked and understood."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from kolspider.errors import WrongUsage
+from kolspider.load.follow_rows import moment
+from kolspider.options.arguments import age, listed_kols
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+__all__ = ["LEAST", "TOP", "Question"]
+
+LEAST, TOP = 2, 100
+"""Of `top`: how many KOLs share an account, and accounts in the table, for people, unless it is said otherwise."""
+_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}:[0-9]{2})?")
+_OF = {"--since": ("new", "lost"), "--kol": ("new", "lost"), "--min": ("top",), "--new-in": ("top",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked."""
+
+    what: str
+    """new, lost or top"""
+    since: str | None
+    kols: tuple[str, ...]
+    """Handles; none: all."""
+    least: int
+    new_since: str | None
+    limit: int | None
+    cut: int | None
+    """Where a table ends that nobody has set a limit to."""
+
+    @classmethod
+    def of(cls, what: str, opts: argparse.Namespace) -> Question:
+        """Understand the options. Raises WrongUsage."""
+        if opts.json and opts.csv:
+            raise WrongUsage("--json or --csv, not both")
+        for option, of in _OF.items():
+            if getattr(opts, option.removeprefix("--").replace("-", "_")) is not None and what not in of:
+                raise WrongUsage(f"{option} goes with `scrapy follows {' | '.join(of)}`")
+        limit = _number("--limit", opts.limit)
+        return cls(
+            what,
+            _moment("--since", opts.since),
+            _handles(opts.kol or ()),
+            _number("--min", opts.min) or LEAST,
+            _moment("--new-in", opts.new_in),
+            limit,
+            TOP if what == "top" and not (limit or opts.json or opts.csv) else None,
+        )
+
+    @property
+    def nothing(self) -> str:
+        """What to say when nothing was found."""
+        if self.what == "top":
+            began = f"that at least {self.least:,} KOLs began to follow since {self.new_since}, after their first list"
+            return f"no account {began if self.new_since else f'is followed by at least {self.least:,} KOLs'}"
+        if self.since:
+            which = {"new": "was first seen", "lost": "that was seen before was first missed"}[self.what]
+            return f"no {self.what} follows since {self.since}: nobody {which} since then"
+        if self.what == "new":
+            return "no new follows: nobody was first seen after a KOL's first whole list"
+        return "no lost follows: the last whole list of each KOL holds all that were seen before"
+
+
+def _moment(option: str, typed: str | None) -> str | None:
+    """As the tables have it, of an age or a date."""
+    if typed is None:
+        return None
+    try:
+        if _DATE.fullmatch(typed):
+            return str(datetime.fromisoformat(typed))
+        return moment(max(time.time() - age(typed), 0))
+    except ValueError:
+        raise WrongUsage(
+            f"{option} {typed} is neither an age such as 7d (units: s, m, h, d, w) nor a date, UTC, such as "
+            "2026-11-24 or '2026-11-24 08:00:00'"
+        ) from None
+
+
+def _handles(typed: Sequence[str]) -> tuple[str, ...]:
+    try:
+        return tuple({kol.handle: None for names in typed for kol in listed_kols(names)})
+    except ValueError as error:
+        raise WrongUsage(f"--kol {','.join(typed)} {error} (example: --kol BTC,ethereum)") from None
+
+
+def _number(option: str, typed: str | None) -> int | None:
+    if typed is None:
+        return None
+    if not re.fullmatch("[0-9]{1,9}", typed) or int(typed) == 0:
+        raise WrongUsage(f"{option} {typed} is not a whole number from 1 up")
+    return int(typed)

@@ -1,0 +1,1 @@
+"""The live state of a run, shared by its parts."""

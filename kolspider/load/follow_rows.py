@@ -1,0 +1,35 @@
+"""Who follows whom, as a page tells it. Pure: a page gives the same rows whenever it is loaded."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from kolspider.items import Follow, WholeCrawl
+from kolspider.load.mapping import usable_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kolspider.items import FollowingsPage
+
+__all__ = ["mapped_follows", "moment", "whole_crawl"]
+
+
+def moment(time: float) -> str:
+    """Unix seconds as the tables have them: UTC, whole seconds."""
+    return datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def mapped_follows(page: FollowingsPage, account_id: Callable[[object], object]) -> list[Follow]:
+    """One for each account of the page that has a usable id."""
+    seen = moment(page.fetched_at)
+    ids = dict.fromkeys(filter(None, (usable_id(account_id(user)) for user in page.users)))
+    return [Follow(page.kol.handle, id_, seen, seen) for id_ in ids]
+
+
+def whole_crawl(page: FollowingsPage) -> WholeCrawl | None:
+    """With this page a KOL's list has been read whole."""
+    if page.whole_since is None:
+        return None
+    return WholeCrawl(page.kol.handle, moment(page.fetched_at), moment(page.whole_since))

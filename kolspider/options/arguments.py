@@ -1,0 +1,227 @@
+"""The spider's arguments (`-a name=value`): typed, checked and documented in this one place."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from kolspider.errors import WrongUsage
+from kolspider.items import State
+from kolspider.options.secrets import fits_a_header
+from kolspider.store.handles import normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kolspider.items import Kol
+
+__all__ = ["HELP", "Arguments", "age", "listed_kols"]
+
+_BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_RETRIABLE = (State.PARTIAL, State.NOT_FOUND, State.FAILED)
+
+
+def _decoded(raw: str) -> str:
+    """`raw` without blanks around it; a terminal passes on bytes that are no UTF-8 as lone surrogates."""
+    if not raw.isascii() and any("\ud800" <= char <= "\udfff" for char in raw):
+        raise ValueError("is not UTF-8")
+    return raw.strip()
+
+
+def _flag(raw: str) -> bool:
+    if raw.lower() not in _BOOLS:
+        raise ValueError("is neither 1 nor 0")
+    return _BOOLS[raw.lower()]
+
+
+def _week(raw: str) -> int:
+    if raw.lower() in _BOOLS:
+        return int(_BOOLS[raw.lower()])
+    if not re.fullmatch(r"[0-9]{1,3}", raw):
+        raise ValueError("is neither 1 nor 0, nor a week such as 2")
+    return int(raw)
+
+
+def _count(least: int) -> Callable[[str], int]:
+    def count(raw: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", raw) or int(raw) < least:
+            raise ValueError(f"is not a whole number from {least} up")
+        return int(raw)
+
+    return count
+
+
+def age(raw: str) -> int:
+    """Seconds. Raises ValueError."""
+    match = re.fullmatch(r"([0-9]{1,9})([smhdw])", raw)
+    if not match:
+        raise ValueError("is not an age such as 30d (units: s, m, h, d, w)")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def _states(raw: str) -> frozenset[State]:
+    names = [name.strip() for name in raw.split(",") if name.strip()]
+    if not names or not set(names) <= set(_RETRIABLE):
+        raise ValueError(f"is not a list of {', '.join(_RETRIABLE)}")
+    return frozenset(State(name) for name in names)
+
+
+def listed_kols(raw: str) -> tuple[Kol, ...]:
+    """The KOLs of a list such as `BTC,@ethereum`, each once. Raises ValueError."""
+    kols: dict[str, Kol] = {}
+    for name in filter(str.strip, raw.split(",")):
+        try:
+            kol = normalise(name)
+        except ValueError:
+            kol = None
+        if kol is None:
+            raise ValueError(f"names {name.strip()!r}, which is not a Twitter handle")
+        kols.setdefault(kol.handle, kol)
+    if not kols:
+        raise ValueError("names no KOL")
+    return tuple(kols.values())
+
+
+def _replay(raw: str) -> str:
+    if raw not in {"all", "pending"}:
+        raise ValueError("is neither all nor pending")
+    return raw
+
+
+def _key(raw: str) -> str:
+    if not raw or not fits_a_header(raw):
+        raise ValueError("is not a key that an HTTP header can carry")
+    return raw
+
+
+def _argument(parse: Callable[[str], Any], default: Any, example: str, meaning: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"parse": parse, "example": example, "meaning": meaning})
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What a run was asked to do."""
+
+    limit: int | None = _argument(
+        _count(1), None, "limit=50", "at most 50 KOLs: those begun first, then new ones, then failed ones"
+    )
+    kols: tuple[Kol, ...] = _argument(
+        listed_kols, (), "kols=BTC,ethereum", "these KOLs, whether in the source table or not"
+    )
+    max_calls: int | None = _argument(
+        _count(0), None, "max_calls=500", "never more than 500 API requests in this run, retries included"
+    )
+    refresh: int | None = _argument(
+        age, None, "refresh=30d", "fetch anew the KOLs that finished longer ago than that (s, m, h, d, w)"
+    )
+    incremental: bool = _argument(
+        _flag,
+        False,
+        "incremental=1",
+        "with refresh: read a list only up to where everybody is known (about 1 call, not 10)",
+    )
+    full_every: int | None = _argument(
+        age, None, "full_every=30d", "with incremental: lists last read whole longer ago are read whole again"
+    )
+    retry: frozenset[State] = _argument(
+        _states, frozenset(), "retry=partial,not_found", "also KOLs that ended in these states (also: failed)"
+    )
+    replay: str = _argument(
+        _replay,
+        "",
+        "replay=pending",
+        "load cached pages not in the target yet, no API call (all: every page)",
+    )
+    dry_run: bool = _argument(
+        _flag,
+        False,
+        "dry_run=1",
+        "real API calls, no database write; the pages are cached and not bought again",
+    )
+    estimate: bool = _argument(
+        _flag,
+        False,
+        "estimate=1",
+        "what the same command without it would cost: no API call, no write, no key",
+    )
+    test: bool = _argument(
+        _flag,
+        False,
+        "test=1",
+        "no API call, no write: check settings, database, tables, mapping, first 3 KOLs",
+    )
+    sandbox: int = _argument(
+        _week,
+        0,
+        "sandbox=1",
+        "the same job against the built-in sandbox API, apart from all real data (2: as it is a week later)",
+    )
+    api_key: str = _argument(
+        _key,
+        "",
+        "api_key=...",
+        "works, but shows in `ps` and shell history; KOL_API_KEY in `.env` is better",
+        secret=True,
+    )
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, str], *, ignore_missing: bool = False) -> Arguments:
+        """Check the `-a` values; ignore_missing is HTTPCACHE_IGNORE_MISSING, the other name of a replay.
+
+        Raises WrongUsage: an unknown argument, a bad value, or two arguments that contradict each other.
+        """
+        known = {known.name: known for known in fields(cls)}
+        values: dict[str, Any] = {}
+        for name, value in raw.items():
+            if name not in known:
+                raise WrongUsage(f"unknown argument -a {name}=...; the arguments are {', '.join(known)}")
+            try:
+                values[name] = known[name].metadata["parse"](_decoded(value))
+            except ValueError as error:
+                shown = "" if name == "api_key" else value
+                raise WrongUsage(f"-a {name}={shown} {error} (example: -a {known[name].metadata['example']})") from None
+        arguments = cls(**values)
+        if ignore_missing and not arguments.replay:
+            arguments = replace(arguments, replay="all")
+        _check_contradictions(arguments)
+        return arguments
+
+    @property
+    def needs_no_key(self) -> bool:
+        """Whether the API is asked for nothing."""
+        return bool(self.replay) or self.test or self.estimate
+
+    def of_job(self) -> dict[str, Any]:
+        """What makes a job the same job: all but the key, and the cap, which is one run's own."""
+        return {
+            "limit": self.limit,
+            "kols": [kol.handle for kol in self.kols],
+            "refresh": self.refresh,
+            **({"incremental": True, "full_every": self.full_every} if self.incremental else {}),
+            "retry": sorted(self.retry),
+            "replay": self.replay,
+            "dry_run": self.dry_run,
+            "sandbox": self.sandbox,
+        }
+
+
+def _check_contradictions(arguments: Arguments) -> None:
+    given = {known.name for known in fields(arguments) if getattr(arguments, known.name) != known.default}
+    if arguments.test and (others := given - {"test", "limit"}):
+        raise WrongUsage(f"-a test=1 goes with limit alone, not with {', '.join(sorted(others))}")
+    if arguments.replay and (
+        others := given & {"refresh", "incremental", "full_every", "retry", "max_calls", "dry_run", "estimate"}
+    ):
+        raise WrongUsage(f"a replay asks the API for nothing, so it can't have {', '.join(sorted(others))}")
+    if arguments.incremental and arguments.refresh is None:
+        raise WrongUsage("-a incremental=1 needs -a refresh=AGE: which lists are to be looked at again (refresh=7d)")
+    if arguments.full_every is not None and not arguments.incremental:
+        raise WrongUsage("-a full_every goes with -a incremental=1 alone: without it every refresh is a full one")
+
+
+HELP: str = "\n".join(
+    f"  -a {known.metadata['example']:<24} {known.metadata['meaning']}" for known in fields(Arguments)
+)
+"""One line an argument, for `scrapy crawl -h`."""

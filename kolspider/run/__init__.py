@@ -1,0 +1,1 @@
+"""One run of the crawl command, from opening to closing."""

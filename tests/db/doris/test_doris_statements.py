@@ -1,0 +1,211 @@
+"""What Doris says, understood: its errors, SHOW CREATE TABLE, and an OK packet. What the double can't say is here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pymysql
+import pytest
+
+from kolspider.db import ErrorKind, open_database
+from kolspider.db.check import check_source
+from kolspider.db.doris.database import DorisDatabase
+from kolspider.db.doris.facts import Layout, column
+
+DB = open_database("doris://kol:hunter2@fe/public_data", base=Path("/"))
+# As published of Doris 2.1 and 3.0, e.g. in apache/doris#32376.
+CREATED = """CREATE TABLE `twitter_kol_all` (
+  `id` varchar(32) NOT NULL,
+  `name` varchar(1024) NULL COMMENT 'as they, say\\nUNIQUE KEY(`x`)',
+  `following` bigint NULL,
+  `Note` decimal(9,2) NOT NULL DEFAULT "1.00" COMMENT "a, b",
+  INDEX idx_name (`name`) USING INVERTED
+) ENGINE=OLAP
+UNIQUE KEY(`id`)
+COMMENT 'OLAP'
+DISTRIBUTED BY HASH(`id`) BUCKETS AUTO
+PROPERTIES (
+"replication_allocation" = "tag.location.default: 3",
+"enable_unique_key_merge_on_write" = "true",
+"light_schema_change" = "true"
+);"""
+
+
+def test_a_table_is_understood() -> None:
+    layout = Layout.of(CREATED)
+
+    assert layout.is_keyed_by_id
+    assert layout.merge_on_write
+    assert layout.others == ["note"]
+    assert layout.columns["note"] == 'decimal(9,2) NOT NULL DEFAULT "1.00" COMMENT "a, b"'
+    assert layout.columns["following"] == "bigint NULL"
+    assert layout.properties["replication_allocation"] == "tag.location.default: 3"
+    assert layout.sequence == ""
+
+
+@pytest.mark.parametrize(
+    "ddl",
+    [
+        CREATED.replace("UNIQUE KEY(`id`)\n", "DUPLICATE KEY(`id`)\n"),
+        CREATED.replace("UNIQUE KEY(`id`)\n", "AGGREGATE KEY(`id`)\n"),
+        CREATED.replace("UNIQUE KEY(`id`)\n", "UNIQUE KEY(`id`, `name`)\n"),
+        CREATED.replace("UNIQUE KEY(`id`)\nCOMMENT 'OLAP'", "DUPLICATE KEY(`id`)\nCOMMENT 'UNIQUE KEY(`id`)'"),
+        "CREATE VIEW `v` AS SELECT `id` FROM `t`;",
+    ],
+)
+def test_another_model_or_key_is_not_ours(ddl: str) -> None:
+    assert not Layout.of(ddl).is_keyed_by_id
+
+
+def test_merge_on_write_is_what_the_table_says_and_no_guess() -> None:
+    property_ = '"enable_unique_key_merge_on_write" = "true",\n'
+    assert not Layout.of(CREATED.replace(property_, "")).merge_on_write
+    assert not Layout.of(CREATED.replace(property_, property_.replace("true", "false"))).merge_on_write
+
+
+def test_a_sequence_column_decides_instead_of_the_order_of_writing() -> None:
+    layout = Layout.of(CREATED.replace("PROPERTIES (\n", 'PROPERTIES (\n"function_column.sequence_col" = "name",\n'))
+    assert isinstance(DB, DorisDatabase)
+    assert "the row with the largest sequence" in str(DB._reason("t", layout))
+
+
+@pytest.mark.parametrize(
+    ("definition", "needs"),
+    [
+        ('decimal(9,2) NOT NULL DEFAULT "1.00" COMMENT "a, b"', False),
+        ("datetime NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP", False),
+        ("bigint NOT NULL AUTO_INCREMENT(1)", False),
+        ("bigint AS ((`followers` + 1)) NOT NULL", False),
+        ("int NOT NULL", True),
+        ('int NOT NULL COMMENT " NOT NULL DEFAULT 7"', True),
+    ],
+)
+def test_a_column_needs_a_value_unless_doris_has_one_for_it(definition: str, needs: bool) -> None:
+    assert column(definition, "theirs", "int", None, "NO").needs_value is needs
+    assert not column(definition.replace("NOT NULL", "NULL"), "theirs", "int", None, "YES").needs_value
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "told"),
+    [
+        (1142, "SHOW CREATE TABLE command denied to user 'kol'@'10.0.0.7' for table 'public_data: v'", True),
+        (1105, "not support async materialized view, please use `show create materialized view`", True),
+        (2013, "Lost connection to MySQL server during query", False),
+    ],
+)
+def test_a_view_whose_definition_is_not_for_this_user_can_still_hold_the_kols(
+    monkeypatch: pytest.MonkeyPatch, code: int, text: str, told: bool
+) -> None:
+    error = pymysql.err.OperationalError(code, text)
+
+    def select(sql: str, _values: object = None) -> list[tuple[Any, ...]]:
+        if sql.startswith("SHOW"):
+            raise error
+        return [("user_name", "varchar", 30, "YES")]
+
+    db = open_database("doris://kol@fe/public_data", base=Path("/"))
+    monkeypatch.setattr(db, "_select", select)
+    if told:
+        table = check_source(db, "v")
+        assert (list(table.columns), table.unique_keys) == (["user_name"], [])
+    else:
+        with pytest.raises(pymysql.err.OperationalError):
+            check_source(db, "v")
+
+
+class FakeCursor:
+    """Answers an INSERT."""
+
+    def __init__(self, message: bytes = b"", warnings: int = 0, error: Exception | None = None) -> None:
+        self._result = SimpleNamespace(message=message, warning_count=warnings)
+        self._error = error
+
+    def execute(self, sql: str) -> None:
+        if self._error:
+            raise self._error
+
+
+def inserted(*args: Any, **kwargs: Any) -> str:
+    return DorisDatabase._inserted(FakeCursor(*args, **kwargs), "INSERT")
+
+
+def test_status_and_transaction_are_in_the_ok_packet() -> None:
+    info = b"{'label':'label_7', 'status':'COMMITTED', 'txnId':'4013', 'err':'...'}"
+    assert inserted(bytes([len(info)]) + info) == "txnId 4013, COMMITTED"
+    assert inserted(b"") == "txnId ?, ?"
+
+
+def test_an_error_that_says_committed_is_none() -> None:
+    text = (
+        "errCode = 2, detailMessage = transaction commit successfully, BUT data did not become visible within "
+        "insert_visible_timeout_ms and will be visible later."
+    )
+    assert inserted(error=pymysql.err.OperationalError(1105, text)) == "COMMITTED"
+
+
+def test_a_row_that_is_quoted_can_not_say_committed() -> None:
+    text = "Insert has filtered data in strict mode. first_error_msg: [transaction commit successfully, BUT]"
+    with pytest.raises(pymysql.err.OperationalError):
+        inserted(error=pymysql.err.OperationalError(1105, f"errCode = 2, detailMessage = {text}"))
+
+
+def test_rows_that_were_filtered_all_the_same_are_refused() -> None:
+    with pytest.raises(pymysql.err.OperationalError) as caught:
+        inserted(b"", warnings=3)
+    assert DB.error_kind(caught.value) is ErrorKind.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "kind"),
+    [
+        (1105, "errCode = 2, detailMessage = tablet 1 [TOO_MANY_VERSION] reach limit", ErrorKind.LOST),
+        (5025, "tablet error: -235, exceed max version", ErrorKind.LOST),
+        (1105, "There is no available backend", ErrorKind.LOST),
+        (1105, "Insert timeout", ErrorKind.LOST),
+        (1105, "[MEM_LIMIT_EXCEEDED] process memory", ErrorKind.LOST),
+        (2013, "Lost connection", ErrorKind.LOST),
+        (1105, "Insert has filtered data in strict mode. url: x", ErrorKind.REFUSED),
+        (5025, "Insert has filtered data: name = 'access denied'", ErrorKind.REFUSED),
+        (1105, "the length of input is too long than schema", ErrorKind.REFUSED),
+        (1105, "errCode -238 TOO_MANY_SEGMENTS", ErrorKind.REFUSED),
+        (1105, "mismatched input 'following' expecting", ErrorKind.FATAL),
+        (1105, "Unknown column 'x' in 'table list'", ErrorKind.FATAL),
+        (1105, "Access denied; you need (at least one of) the LOAD privilege", ErrorKind.FATAL),
+        (1045, "Access denied for user 'kol'", ErrorKind.FATAL),
+        (1049, "Unknown database 'x'", ErrorKind.FATAL),
+        (1105, "Table [t] does not exist in database [kol].", ErrorKind.FATAL),
+        (1105, "(10.0.0.1)[E-235]failed to init rowset builder. version count: 2001, exceed limit", ErrorKind.LOST),
+        (1105, "There is no scanNode Backend available.[10002: not alive]", ErrorKind.LOST),
+        (1105, "current running txns on db 1 is 1000, larger than limit 1000", ErrorKind.LOST),
+        (1105, "insert table t is blocked on schema change", ErrorKind.LOST),
+        (1105, "Insert has filtered data in strict mode. first_error_msg: timeout, denied. url: x", ErrorKind.REFUSED),
+        (1203, "Reach limit of connections", ErrorKind.LOST),
+        (1105, "tablet 7 alive replica num 0 < load required replica num 1, alive backends: []", ErrorKind.LOST),
+        (
+            1105,
+            "begin transaction failed. Label [k_7] has already been used, relate to txn [9]",
+            ErrorKind.LOST,
+        ),
+        (
+            1105,
+            "Failed to commit txn 459, cause tablet 740 succ replica num 0 < load required replica num 1. table 738",
+            ErrorKind.LOST,
+        ),
+        (
+            1105,
+            "failed to send brpc batch, error=Host is down, error_text=[E112]Not connected to 10.0.0.2:8060 yet",
+            ErrorKind.LOST,
+        ),
+        (1105, "(10.0.0.1)[INTERNAL_ERROR]failed to open tablet writer", ErrorKind.LOST),
+        (1105, "(10.0.0.1)[INTERNAL_ERROR][INTERNAL_ERROR]close wait failed coz rpc error", ErrorKind.LOST),
+        (1105, "Failed to get scan range, no queryable replica found in tablet: 520050185.", ErrorKind.LOST),
+        (1105, "send fragments failed. UNAVAILABLE: io exception, host: 10.0.0.2", ErrorKind.LOST),
+        (1105, "Node catalog is not ready, please wait for a while.", ErrorKind.LOST),
+        (1105, "Can't do partial update when table is doing schema change.", ErrorKind.LOST),
+        (1105, "something new", ErrorKind.FATAL),
+    ],
+)
+def test_doris_errors_are_told_apart_by_their_text(code: int, text: str, kind: ErrorKind) -> None:
+    assert DB.error_kind(pymysql.err.OperationalError(code, text)) is kind

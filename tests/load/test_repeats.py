@@ -1,0 +1,60 @@
+"""Repeats: a row is left out only when the very same one is on its way to the table already."""
+
+from __future__ import annotations
+
+from kolspider.items import FollowedUser
+from kolspider.load.repeats import Repeats
+
+USER = FollowedUser("7", "Ann", "ann", None, "text", None, 1, 2, 3)
+
+
+def is_one(repeats: Repeats, user: FollowedUser = USER, id_: str = "7") -> bool:
+    """Told of a user whose row, if there is one, is committed at once."""
+    found = repeats.is_one(id_, user)
+    if not found:
+        repeats.committed(id_)
+    return found
+
+
+def test_the_same_user_again_is_a_repeat_and_one_that_changed_or_changed_back_is_none() -> None:
+    repeats = Repeats()
+    changed = USER._replace(name="Anna")
+    assert [is_one(repeats, user) for user in (USER, USER, changed, USER, USER)] == [False, True, False, False, True]
+    assert not is_one(repeats, USER, "8")
+
+
+def test_a_row_on_its_way_makes_no_repeat_however_many_there_are() -> None:
+    repeats = Repeats()
+    assert [repeats.is_one("7", user) for user in (USER, USER._replace(name="Anna"), USER)] == [False] * 3
+    for _ in range(3):
+        assert not repeats.is_one("7", USER)
+        repeats.committed("7")
+    for _ in range(3):
+        repeats.committed("7")
+    assert repeats.is_one("7", USER)
+
+
+def test_values_that_python_calls_equal_are_told_apart() -> None:
+    for one, other in ((1, True), (1, 1.0), (0, False)):
+        repeats = Repeats()
+        is_one(repeats, USER._replace(followers_count=one))
+        assert not is_one(repeats, USER._replace(followers_count=other))
+
+
+def test_values_of_any_shape_are_taken() -> None:
+    nest: object = []
+    for _ in range(5000):
+        nest = [nest]
+    for value, repeated in (([1, {"a": None}], True), ("\ud800\0", True), (float("inf"), True), (nest, False)):
+        repeats = Repeats()
+        is_one(repeats, USER._replace(name=value))
+        assert is_one(repeats, USER._replace(name=value)) is repeated
+
+
+def test_memory_is_bounded_and_who_came_last_is_remembered() -> None:
+    repeats = Repeats(most=100)
+    for number in range(1000):
+        is_one(repeats, id_=str(number))
+    assert len(repeats._newer) + len(repeats._older) + len(repeats._on_their_way) <= 100
+    assert is_one(repeats, id_="999")
+    assert not is_one(repeats, id_="0")

@@ -1,0 +1,226 @@
+"""What a run is doing, in words: for a terminal of any size, and in one line."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kolspider.console.wording import duration, rough
+from kolspider.extensions.progress import every
+from kolspider.items import State
+from kolspider.watch.words import List, Meter, Now, block, cut, line, width
+
+NOW = Now(
+    due=50,
+    done={State.COMPLETE: 11, State.FAILED: 1},
+    lists=[List("vitalik", 7, None, 1400), List("BTC", 3, 5, 600), List("ethereum", 0, None, 0)],
+    bought=116,
+    loaded=5,
+    to_load=5,
+    calls=118,
+    credits=21480,
+    dollars=0.2148,
+    users=21700,
+    written=21300,
+    waiting=400,
+    seconds=252.4,
+    pace=28 / 60,
+    left=4800.0,
+    waits=[],
+    replay=False,
+)
+REST = ", 118 calls, 21,300 users written, 400 waiting, about $0.21, 28 calls/min, about 1 h 20 min left"
+REPLAY = replace(NOW, replay=True, due=8, done={}, lists=[], bought=0, loaded=69, to_load=151, calls=0, left=None)
+
+
+def test_a_block_says_all_there_is_to_know() -> None:
+    assert block(NOW, 80, 24, colour=False) == [
+        "",
+        "KOLs      [####----------------] 12 of 50 done, 1 failed",
+        "pages     116 bought, 5 from the cache, 28 calls/min",
+        "users     21,300 written, 400 waiting to be written",
+        "API       118 calls, about 21,480 credits ($0.21)",
+        "time      4 min 12 s, about 1 h 20 min left",
+        "reading   vitalik page 7, 1,400 users        BTC page 3 of 5, 600 users",
+        "          ethereum begun",
+    ]
+
+
+def test_a_block_of_a_run_that_has_just_begun_claims_nothing() -> None:
+    first = replace(
+        NOW, done={}, lists=[], bought=0, loaded=0, to_load=0, calls=0, credits=0, dollars=0.0, users=0, written=0,
+        waiting=0, seconds=0.5, pace=None, left=None,
+    )  # fmt: skip
+    assert block(first, 80, 24, colour=False)[1:] == [
+        "KOLs      [--------------------] 0 of 50 done",
+        "pages     0 bought, 0 from the cache",
+        "users     0 written, 0 waiting to be written",
+        "API       0 calls, about 0 credits ($0.00)",
+        "time      0 s",
+    ]
+
+
+def test_a_block_of_a_replay_has_no_api() -> None:
+    assert block(REPLAY, 80, 24, colour=False)[1:] == [
+        "KOLs      [#########-----------] 8 to load",
+        "pages     69 of 151 from the cache, 28 pages/min",
+        "users     21,300 written, 400 waiting to be written",
+        "time      4 min 12 s",
+    ]
+
+
+def test_a_dry_run_writes_nothing() -> None:
+    dry = replace(NOW, waiting=None)
+    assert "users     21,700 read (not written: dry run)" in block(dry, 80, 24, colour=False)
+    assert "21,700 users read" in line(dry)
+    assert "waiting" not in line(dry)
+
+
+def test_cached_pages_that_are_loaded_first_are_told_of_all_of_them() -> None:
+    loading = replace(NOW, bought=0, loaded=40, to_load=120, pace=None)
+    assert "pages     0 bought, 40 of 120 from the cache" in block(loading, 80, 24, colour=False)
+
+
+@pytest.mark.parametrize(
+    ("waits", "told"),
+    [
+        (["429 (too fast): next request in 12 s"], ["waiting   429 (too fast): next request in 12 s"]),
+        (["one", "two"], ["waiting   one", "          two"]),
+        (["one", "two", "three", "four"], ["waiting   one", "          two (and 2 more)"]),
+    ],
+)
+def test_waits_are_the_last_lines(waits: list[str], told: list[str]) -> None:
+    assert block(replace(NOW, waits=waits), 80, 24, colour=False)[-len(told) :] == told
+
+
+def test_many_lists_are_a_table_that_fits() -> None:
+    lists = [List(f"somebody_{n:06}", 100 + n, 230, 20000 + n) for n in range(30)]
+    shown = block(replace(NOW, lists=lists), 120, 40, colour=False)[6:]
+    assert shown[0] == (
+        "reading   somebody_000000 page 100, 20,000    somebody_000001 page 101, 20,001    "
+        "somebody_000002 page 102, 20,002"
+    )
+    assert len(shown) == 4
+    assert shown[-1].endswith("and 19 more")
+    assert block(replace(NOW, lists=lists), 80, 12, colour=False)[-1].endswith("and 29 more")
+
+
+def test_a_long_name_gives_up_its_end() -> None:
+    (shown,) = (text for text in block(replace(NOW, lists=[List("x" * 50, 7, None, 1400)]), 40, 24, colour=False)[6:])
+    assert shown == "reading   xxxxxxxxxxx... page 7, 1,400"
+
+
+@given(
+    st.integers(1, 250),
+    st.integers(1, 60),
+    st.lists(st.builds(List, st.text(max_size=60), st.integers(0, 10**6), st.none() | st.integers(0, 10**6),
+                       st.integers(0, 10**9)), max_size=40),
+    st.lists(st.text(max_size=300), max_size=5),
+)  # fmt: skip
+def test_a_block_always_fits_its_terminal(columns: int, rows: int, lists: list[List], waits: list[str]) -> None:
+    lines = block(replace(NOW, lists=lists, waits=waits), columns, rows, colour=False)
+    assert 0 < len(lines) <= max(rows - 1, 1)
+    assert all(width(text) <= max(columns - 1, 0) and (text.isprintable()) for text in lines)
+
+
+def test_colour_changes_nothing_but_the_colour() -> None:
+    now = replace(NOW, waits=["429"])
+    plain, coloured = block(now, 80, 24, colour=False), block(now, 80, 24, colour=True)
+    assert "".join(coloured).count("\x1b") > 5
+    for sequence in ("\x1b[0m", "\x1b[1m", "\x1b[32m", "\x1b[33m"):
+        coloured = [text.replace(sequence, "") for text in coloured]
+    assert coloured == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "expected"),
+    [
+        ("plain", 80, "plain"),
+        ("plain", 5, "plain"),
+        ("plainer", 6, "pla..."),
+        ("区块链观察者", 12, "区块链观察者"),
+        ("区块链观察者", 11, "区块链观..."),
+        ("区块链观察者", 10, "区块链..."),
+        ("e\N{COMBINING ACUTE ACCENT}t\N{COMBINING ACUTE ACCENT}e", 3, "e\N{COMBINING ACUTE ACCENT}t\u0301e"),
+        ("\x1b[2J\r\n", 80, " [2J  "),
+        ("anything", 2, ".."),
+        ("anything", 0, ""),
+    ],
+)
+def test_text_is_cut_by_the_columns_it_takes(text: str, columns: int, expected: str) -> None:
+    assert cut(text, columns) == expected
+    assert width(cut(text, columns)) <= columns
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (
+            NOW,
+            "12 of 50 KOLs, 1 failed" + REST,
+        ),
+        (
+            replace(NOW, done={}, calls=1, due=1, written=0, waiting=0, dollars=0.002, pace=None, left=None),
+            "0 of 1 KOL, 1 call, 0 users written, 0 waiting, about $0.00",
+        ),
+        (
+            replace(NOW, done={State.COMPLETE: 3}, waits=["the database is away, waiting up to 60 s: 12 s so far"]),
+            "3 of 50 KOLs" + REST + ", the database is away, waiting up to 60 s: 12 s so far",
+        ),
+        (REPLAY, "69 of 151 pages from the cache, 21,300 users written, 400 waiting, 28 pages/min"),
+    ],
+)
+def test_one_line_for_a_log(now: Now, expected: str) -> None:
+    assert line(now) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0.2, "5 s"), (41, "40 s"), (46, "1 min"), (100, "2 min"), (4800, "1 h 20 min"), (3600, "1 h 0 min"),
+        (35_990, "10 h"), (86_400, "24 h"), (200_000, "2 days"), (40_000_000, "463 days"),
+    ],
+)  # fmt: skip
+def test_what_nobody_knows_exactly_is_told_in_round_numbers(seconds: float, told: str) -> None:
+    assert rough(seconds) == told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(1.72, "1.7 s"), (59.96, "1 min 0 s"), (252, "4 min 12 s"), (4805, "1 h 20 min")]
+)
+def test_durations(seconds: float, told: str) -> None:
+    assert duration(seconds) == told
+
+
+def test_the_pace_is_that_of_the_last_minutes() -> None:
+    meter = Meter()
+    assert meter.a_second is None
+    for second in range(4):
+        meter.note(float(second), second)
+    assert meter.a_second is None  # too early
+    for second in range(4, 1000):
+        meter.note(float(second), second)
+    assert meter.a_second == pytest.approx(1)
+    for half in range(1200):  # nothing happens for ten minutes
+        meter.note(1000 + half / 2, 999)
+    assert meter.a_second is None
+    assert len(meter._seen) < 400
+
+
+def test_a_line_is_told_again_and_again_until_it_is_over() -> None:
+    told: list[int] = []
+
+    async def for_a_while() -> None:
+        task = asyncio.ensure_future(every(0.01, lambda: told.append(1)))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(for_a_while())
+    assert 3 <= len(told) <= 10
