@@ -18,7 +18,7 @@ __all__ = [
     "Reject",
     "Row",
     "State",
-    "WholeCrawl",
+    "WholeReading",
 ]
 
 
@@ -98,7 +98,7 @@ class Follow(NamedTuple):
     """... and of this one the greatest."""
 
 
-class WholeCrawl(NamedTuple):
+class WholeReading(NamedTuple):
     """A row of the crawls table beside it: between which moments a KOL's list is known to have been read whole."""
 
     kol_user_name: str
@@ -109,7 +109,7 @@ class WholeCrawl(NamedTuple):
 
 
 FOLLOWS: tuple[str, ...] = Follow._fields
-CRAWLS: tuple[str, ...] = WholeCrawl._fields
+CRAWLS: tuple[str, ...] = WholeReading._fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,5 +156,5 @@ class MappedPage:
     rejects: list[Reject] = field(default_factory=list)
     follows: list[Follow] = field(default_factory=list)
     """All that the page has, repeats too; empty when there is no table for them."""
-    whole: WholeCrawl | None = None
+    whole: WholeReading | None = None
     """With the last page of a whole list."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kolspider.console.wording import counted
 from kolspider.items import FollowingsPage, MappedPage, Reject, Row
 from kolspider.load.fitting import Fitter
-from kolspider.load.follow_rows import mapped_follows, whole_crawl
+from kolspider.load.follow_rows import mapped_follows, whole_reading
 from kolspider.load.mapping import Mapper, usable_id
 from kolspider.load.writer import Writer
 from kolspider.run.run import run_of
@@ -57,7 +57,7 @@ class MapPipeline:
             else:
                 mapped.rejects.append(row)
         if self._keeps_follows:
-            mapped = replace(mapped, follows=mapped_follows(item, self._account_id), whole=whole_crawl(item))
+            mapped = replace(mapped, follows=mapped_follows(item, self._account_id), whole=whole_reading(item))
         self._count(item, mapped.rejects, len(item.users) - len(mapped.rows) - len(mapped.rejects))
         return mapped
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kolspider.db import Database
     from kolspider.options.config import Config
     from kolspider.store.kols import Kols
-    from kolspider.store.readings import CrawlRecord
+    from kolspider.store.readings import ReadingRecord
 
 
 _CRAWLS = 10
@@ -56,7 +56,7 @@ since; pages is how many pages it fills. Of a list on its way they are what is i
         state = _state(opts.state)
         handles = [handle_of(name) for name in args]
         with open_to_read(config, database) as (kols, _):
-            crawls = {handle: kols.crawls(handle) for handle in handles}
+            crawls = {handle: kols.readings(handle) for handle in handles}
             if state is State.NEW:
                 found = list(_new(kols, database, config.source_table))
             elif handles:
@@ -96,7 +96,7 @@ def _new(kols: Kols, database: Database, source_table: str) -> Iterator[KolRecor
         raise StopRun(database.explain(error)) from None
 
 
-def _story(kol: KolRecord, crawls: Sequence[CrawlRecord], target: str) -> Iterator[str]:
+def _story(kol: KolRecord, crawls: Sequence[ReadingRecord], target: str) -> Iterator[str]:
     yield f"{kol.user_name}: {kol.state}"
     if kol.reason:
         yield f"  reason      {kol.reason}"
@@ -117,7 +117,7 @@ def _story(kol: KolRecord, crawls: Sequence[CrawlRecord], target: str) -> Iterat
         yield f"  next        {advice.format(kol=kol.user_name)}"
 
 
-def _size(read: KolRecord | CrawlRecord) -> str:
+def _size(read: KolRecord | ReadingRecord) -> str:
     return f"{counted(read.users, 'user')} in {counted(read.pages, 'page')}"
 
 
