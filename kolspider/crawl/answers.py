@@ -16,7 +16,7 @@ from scrapy.exceptions import (
 
 from kolspider.errors import NotAsked, StopRun
 from kolspider.options.secrets import redacted, redacted_body
-from kolspider.providers.base import ApiError, ErrorKind, Page, one_line
+from kolspider.providers.base import ApiError, ApiErrorKind, Page, one_line
 from kolspider.run.run import run_of
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ _NEVER_ARRIVED = (DownloadConnectionRefusedError, CannotResolveHostError)
 """Nothing reached the API, so nothing was charged."""
 
 _STOPS = {
-    ErrorKind.AUTH: "the API refuses the key{said}; check KOL_API_KEY",
-    ErrorKind.NO_CREDIT: "the API account has no credit left{said}; recharge it, then run the same command again",
-    ErrorKind.WRONG_PATH: "there is no followings API at {url}{said}; check KOL_API_URL",
+    ApiErrorKind.AUTH: "the API refuses the key{said}; check KOL_API_KEY",
+    ApiErrorKind.NO_CREDIT: "the API account has no credit left{said}; recharge it, then run the same command again",
+    ApiErrorKind.WRONG_PATH: "there is no followings API at {url}{said}; check KOL_API_URL",
 }
 
 
@@ -119,7 +119,7 @@ class AnswerMiddleware:
         self._run.count("api/errors/network")
         if not isinstance(exception, _NEVER_ARRIVED):
             self._run.count("api/credits_estimated", self._provider.price(0, self._provider.page_size))
-        return await self._again(request, ApiError(ErrorKind.TRANSIENT, network_error(exception, self._run)))
+        return await self._again(request, ApiError(ApiErrorKind.TRANSIENT, network_error(exception, self._run)))
 
     async def _again(self, request: Request, error: ApiError) -> Request | None:
         times = request.meta.get("asked_again", 0)
@@ -138,9 +138,9 @@ class AnswerMiddleware:
         again.meta["asked_again"] = times + 1
         return again
 
-    def _retries(self, kind: ErrorKind) -> int:
-        if kind is ErrorKind.TRANSIENT:
+    def _retries(self, kind: ApiErrorKind) -> int:
+        if kind is ApiErrorKind.TRANSIENT:
             return self._run.config.retry_times
-        if kind in {ErrorKind.ERROR_IN_200, ErrorKind.CONTRACT_DRIFT}:
+        if kind in {ApiErrorKind.ERROR_IN_200, ApiErrorKind.CONTRACT_DRIFT}:
             return min(self._run.config.retry_times, _A_LITTLE)
         return 0

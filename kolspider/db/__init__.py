@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from kolspider.db.base import Column, Database, ErrorKind, Table
+from kolspider.db.base import Column, Database, DbErrorKind, Table
 from kolspider.db.doris.database import DorisDatabase
 from kolspider.db.doris.http import Address
 from kolspider.db.doris.stream import StreamLoadDatabase
@@ -17,7 +17,7 @@ from kolspider.errors import WrongUsage
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Address", "Column", "Database", "ErrorKind", "Table", "open_database"]
+__all__ = ["Address", "Column", "Database", "DbErrorKind", "Table", "open_database"]
 
 FORMS = "sqlite:///kol.db, sqlite:////abs/file, mysql://user:password@host:3306/db, doris://user:password@fe:9030/db"
 SERVER_URL = re.compile(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kolspider.db.spans import Span
 
-__all__ = ["Column", "Database", "ErrorKind", "Table", "as_text", "name_parts"]
+__all__ = ["Column", "Database", "DbErrorKind", "Table", "as_text", "name_parts"]
 
 
 ANSWER_SECS = 30
@@ -24,7 +24,7 @@ _DENIED = re.compile(r"command denied to user|privilege\(?s?\)? for", re.IGNOREC
 """MySQL's 1142, 1143 and 1227, and the same of Doris; not 1045, which is a wrong password."""
 
 
-class ErrorKind(Enum):
+class DbErrorKind(Enum):
     """What to do about an exception of the driver."""
 
     LOST = "lost"
@@ -119,7 +119,7 @@ class Database(ABC):
         """How many rows there are."""
 
     @abstractmethod
-    def error_kind(self, exc: BaseException) -> ErrorKind:
+    def error_kind(self, exc: BaseException) -> DbErrorKind:
         """What to do about an exception that a method raised."""
 
     @abstractmethod

@@ -16,7 +16,7 @@ from kolspider.follows.queries import known_ids
 from kolspider.items import FollowingsPage, Kol, State
 from kolspider.load.follow_rows import moment
 from kolspider.load.mapping import usable_id
-from kolspider.providers.base import ApiError, ErrorKind, Page
+from kolspider.providers.base import ApiError, ApiErrorKind, Page
 from kolspider.providers.paging import Next, Paging
 from kolspider.store.selection import Due, Why
 
@@ -252,7 +252,7 @@ class FollowingsSpider(Spider):
         return None
 
     def _after_error(self, error: ApiError, followings: _List) -> Request | None:
-        if error.kind is ErrorKind.BAD_CURSOR:
+        if error.kind is ApiErrorKind.BAD_CURSOR:
             with self.run.disk():
                 generation = self.run.kols.restart(followings.kol.handle)
             if generation is not None:
@@ -268,7 +268,7 @@ class FollowingsSpider(Spider):
                 State.FAILED,
                 f"cursor refused again ({error.message}); -a retry=failed begins anew",
             )
-        elif error.kind is ErrorKind.NOT_FOUND:
+        elif error.kind is ApiErrorKind.NOT_FOUND:
             self._end(followings, State.NOT_FOUND, f'the API says "{error.message}"')
         else:
             self._end(followings, State.FAILED, f"page {followings.paging.pages + 1}: {error.message}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.db import Address, Database, ErrorKind, open_database
+from kolspider.db import Address, Database, DbErrorKind, open_database
 from kolspider.db.check import check_source, check_target
 from kolspider.db.doris import database as dialect
 from kolspider.db.doris.database import DorisDatabase
@@ -355,7 +355,7 @@ def test_a_user_who_may_only_read_is_found_at_the_start(opened: Open, double: Do
     with pytest.raises(db.errors) as caught:
         check_target(db, "t")
 
-    assert db.error_kind(caught.value) is ErrorKind.FATAL
+    assert db.error_kind(caught.value) is DbErrorKind.FATAL
     assert "denied" in db.explain(caught.value)
     assert double.loads == []
 
@@ -378,7 +378,7 @@ def test_a_table_that_takes_no_partial_update_is_found_at_the_start(opened: Open
     with pytest.raises(db.errors, match="sync materialized view") as caught:
         check_target(db, "t")
 
-    assert db.error_kind(caught.value) is ErrorKind.FATAL
+    assert db.error_kind(caught.value) is DbErrorKind.FATAL
     assert double.loads == []
 
 
