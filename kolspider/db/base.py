@@ -172,6 +172,14 @@ class Database(ABC):
     @abstractmethod
     def _message(self, exc: BaseException) -> str: ...
 
+    def target_label(self, target: str, follows: str) -> str:
+        """Name a target without credentials: dialect, host, database and tables. The store keeps under this name what
+        is loaded, so it never changes.
+
+        follows: the follows table, or empty. Pages that were loaded before it was kept are loaded again from the cache.
+        """
+        return f"{self.label} {target}" + (f" + {follows}" if follows else "")
+
     def add_column_ddl(self, table: str, column: str) -> str:
         """SQL, on one line, that adds one of our columns."""
         return f"ALTER TABLE {self.quoted(table)} ADD COLUMN {self.identifier(column)} {self.types[column]}"

@@ -47,6 +47,13 @@ def test_user_and_password_are_percent_decoded() -> None:
     assert "päss" not in repr(db.server)
 
 
+def test_what_names_a_target_in_the_store_never_changes(tmp_path: Path) -> None:
+    db = open_database("mysql://u:hunter2@db.example/kol", base=tmp_path)
+
+    assert db.target_label("twitter_kol_all", "") == "mysql://db.example:3306/kol twitter_kol_all"
+    assert db.target_label("a.b", "f") == "mysql://db.example:3306/kol a.b + f"
+
+
 @pytest.mark.parametrize(
     ("url", "label"),
     [
