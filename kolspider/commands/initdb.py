@@ -18,7 +18,7 @@ from kolspider.store.ledger import open_to_read
 if TYPE_CHECKING:
     import argparse
 
-    from kolspider.db import Database
+    from kolspider.db.base import Database
     from kolspider.options.config import Config
 
 

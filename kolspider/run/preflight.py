@@ -21,7 +21,7 @@ from kolspider.store.selection import Selection
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kolspider.db import Database, Table
+    from kolspider.db.base import Database, Table
     from kolspider.options.arguments import Arguments
     from kolspider.options.config import Config
 

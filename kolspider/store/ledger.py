@@ -16,7 +16,7 @@ from kolspider.store.runs import Runs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kolspider.db import Database
+    from kolspider.db.base import Database
     from kolspider.options.config import Config
 
 __all__ = ["Store", "open_store", "open_to_read", "opened", "target_label"]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kolspider.db import DbErrorKind, open_database
+from kolspider.db.base import DbErrorKind
+from kolspider.db.url import open_database
 from tests.db.conftest import Subject, row
 
 if TYPE_CHECKING:

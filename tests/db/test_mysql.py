@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pymysql
 import pytest
 
-from kolspider.db import DbErrorKind, open_database
+from kolspider.db.base import DbErrorKind
+from kolspider.db.url import open_database
 from kolspider.errors import StopRun
 from tests.db.conftest import Subject, row
 from tests.mariadb import PASSWORD
@@ -16,7 +17,7 @@ from tests.mariadb import PASSWORD
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kolspider.db import Database
+    from kolspider.db.base import Database
     from tests.mariadb import MariaDB
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.db import DbErrorKind, open_database
 from kolspider.db import sqlite as sqlite_module
+from kolspider.db.base import DbErrorKind
+from kolspider.db.url import open_database
 from kolspider.errors import StopRun
 from tests.db.conftest import Subject, row
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from kolspider.db import Database, DbErrorKind, open_database
+from kolspider.db.base import Database, DbErrorKind
+from kolspider.db.url import open_database
 from kolspider.errors import WrongUsage
 from kolspider.items import COLUMNS
 

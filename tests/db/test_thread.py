@@ -20,7 +20,7 @@ from tests.db.conftest import Subject, row
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kolspider.db import Database
+    from kolspider.db.base import Database
     from kolspider.items import Row
 
 

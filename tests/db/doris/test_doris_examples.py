@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from kolspider.db import Database, open_database
 from kolspider.db.check import check_follows, check_source, check_target
 from kolspider.db.doris import database as dialect
 from kolspider.db.doris.database import DorisDatabase
 from kolspider.db.spans import spans
+from kolspider.db.url import open_database
 from kolspider.errors import StopRun
 from kolspider.follows.emptied import empty_tables
 from kolspider.follows.queries import Follows, known_ids
@@ -125,7 +125,7 @@ def _arrange(db: DorisDatabase, sql: str) -> None:
     db._execute(sql)
 
 
-def _mend(db: Database, table: str) -> None:
+def _mend(db: DorisDatabase, table: str) -> None:
     with pytest.raises(StopRun) as caught:
         check_target(db, table)
     for statement in str(caught.value).partition(" with: ")[2].split("; "):

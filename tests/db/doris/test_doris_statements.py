@@ -9,10 +9,11 @@ from typing import Any
 import pymysql
 import pytest
 
-from kolspider.db import DbErrorKind, open_database
+from kolspider.db.base import DbErrorKind
 from kolspider.db.check import check_source
 from kolspider.db.doris.database import DorisDatabase
 from kolspider.db.doris.facts import Layout, column
+from kolspider.db.url import open_database
 
 DB = open_database("doris://kol:hunter2@fe/public_data", base=Path("/"))
 # As published of Doris 2.1 and 3.0, e.g. in apache/doris#32376.

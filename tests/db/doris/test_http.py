@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kolspider.db import DbErrorKind, open_database
+from kolspider.db.base import DbErrorKind
 from kolspider.db.doris import http as client
 from kolspider.db.doris.http import Address, StreamLoad, StreamLoadError
 from kolspider.db.doris.stream import StreamLoadDatabase
 from kolspider.db.mysql import Server
+from kolspider.db.url import open_database
 from tests.db.conftest import row
 
 if TYPE_CHECKING:

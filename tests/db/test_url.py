@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolspider.db import Database, open_database
+from kolspider.db.base import Database
 from kolspider.db.doris.database import DorisDatabase
 from kolspider.db.mysql import MysqlDatabase
 from kolspider.db.sqlite import SqliteDatabase
+from kolspider.db.url import open_database
 from kolspider.errors import WrongUsage
 from tests.wild import wildly
 
