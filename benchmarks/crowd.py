@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.databases import SOURCE, TARGET
-from kolspider.db import open_database
+from kolspider.db.url import open_database
 from kolspider.load import follow_rows as follows
 
 if TYPE_CHECKING:

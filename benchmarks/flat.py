@@ -19,7 +19,7 @@ from benchmarks.contestants import LIVE, REPLAY, ROOT, SETTINGS
 from benchmarks.databases import SqliteFile
 from benchmarks.inputs import build
 from benchmarks.measure import measure
-from kolspider.db import open_database
+from kolspider.db.url import open_database
 from kolspider.items import Kol, State
 from kolspider.store.database import FILE_NAME, connect, target_id, transaction
 from kolspider.store.kols import Kols

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
 
 from kolspider.console.output import standard_output, tell
-from kolspider.db import open_database
 from kolspider.db.check import check_names
+from kolspider.db.url import open_database
 from kolspider.errors import UserError, WrongUsage
 from kolspider.options.config import PROJECT_DIR, Config, point_at_sandbox
 from kolspider.store.damage import is_damage, mark_damaged
@@ -21,7 +21,7 @@ from kolspider.store.database import FILE_NAME, MENDS
 from kolspider.store.handles import HandleError, normalise
 
 if TYPE_CHECKING:
-    from kolspider.db import Database
+    from kolspider.db.base import Database
 
 __all__ = ["KeepLines", "ProjectCommand", "handle_of", "when"]
 

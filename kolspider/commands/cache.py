@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-    from kolspider.db import Database
+    from kolspider.db.base import Database
     from kolspider.options.config import Config
 
 

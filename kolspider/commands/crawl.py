@@ -18,8 +18,8 @@ from scrapy.exceptions import UsageError
 from kolspider.command import KeepLines
 from kolspider.console.output import standard_output, tell
 from kolspider.crawl.exporters import FORMATS
-from kolspider.db import open_database
 from kolspider.db.check import check_names
+from kolspider.db.url import open_database
 from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.files import make_directory, write_atomically
 from kolspider.options.arguments import HELP, Arguments
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from scrapy.settings import BaseSettings
 
-    from kolspider.db import Database
+    from kolspider.db.base import Database
     from kolspider.sandbox import Sandbox
 
 logger = logging.getLogger(__name__)

@@ -17,9 +17,8 @@ from kolspider.command import ProjectCommand
 from kolspider.console.columns import in_columns, plain
 from kolspider.console.output import json_lines
 from kolspider.db.check import check_accounts, check_follows_to_read
-from kolspider.db.spans import empty_tables, knows
 from kolspider.errors import StopRun, WrongUsage
-from kolspider.follows.emptied import emptied
+from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.follows.losses import FollowLost, losses
 from kolspider.follows.queries import Follows, FollowSeen, Shared
 from kolspider.follows.question import LEAST, TOP, Question
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from kolspider.db import Database
+    from kolspider.db.base import Database
     from kolspider.options.config import Config
     from kolspider.store.kols import Kols
     from kolspider.store.pages import Pages
@@ -155,7 +154,7 @@ def _ask(question: Question, config: Config, database: Database) -> _Answer:
         return _Answer(
             rows,
             follows,
-            [kol for kol in question.kols if not knows(database, table, kol)],
+            [kol for kol in question.kols if not follows.knows(kol)],
             empty_tables(database, table),
         )
 

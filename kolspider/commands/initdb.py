@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from kolspider.command import ProjectCommand
 from kolspider.db.check import check_follows, check_names, check_source, check_target, warnings
-from kolspider.db.spans import empty_tables, spans
+from kolspider.db.spans import spans
 from kolspider.errors import StopRun, WrongUsage
-from kolspider.follows.emptied import emptied
+from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.store.ledger import open_to_read
 
 if TYPE_CHECKING:
     import argparse
 
-    from kolspider.db import Database
+    from kolspider.db.base import Database
     from kolspider.options.config import Config
 
 

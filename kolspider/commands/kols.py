@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Sequence
 
-    from kolspider.db import Database
+    from kolspider.db.base import Database
     from kolspider.options.config import Config
     from kolspider.store.kols import Kols
     from kolspider.store.readings import ReadingRecord

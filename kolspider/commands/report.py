@@ -19,7 +19,7 @@ from kolspider.store.ledger import open_store, target_label
 if TYPE_CHECKING:
     import argparse
 
-    from kolspider.db import Database
+    from kolspider.db.base import Database
     from kolspider.options.config import Config
 
 

@@ -21,7 +21,7 @@ from kolspider.store.selection import Selection
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kolspider.db import Database
+    from kolspider.db.base import Database
     from kolspider.options.arguments import Arguments
     from kolspider.options.config import Config
     from kolspider.store.forecast import Total

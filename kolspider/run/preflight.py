@@ -8,9 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 from kolspider.db.check import check_follows, check_source, check_target, warnings
-from kolspider.db.spans import empty_tables
 from kolspider.errors import StopRun, UserError
-from kolspider.follows.emptied import emptied
+from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.items import Row
 from kolspider.load.fitting import Fitter
 from kolspider.load.mapping import Mapper
@@ -22,7 +21,7 @@ from kolspider.store.selection import Selection
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kolspider.db import Database, Table
+    from kolspider.db.base import Database, Table
     from kolspider.options.arguments import Arguments
     from kolspider.options.config import Config
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kolspider.console.wording import counted
 from kolspider.db.check import check_follows, check_source, check_target, warnings
-from kolspider.db.spans import empty_tables
 from kolspider.errors import NotAsked, StopRun
-from kolspider.follows.emptied import emptied
+from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.live.work import Work
 from kolspider.load.commits import Loads
 from kolspider.load.repeats import Repeats

@@ -29,7 +29,7 @@ import pymysql
 from scrapy.cmdline import execute
 from scrapy.settings import Settings
 
-from kolspider.db import open_database
+from kolspider.db.url import open_database
 from kolspider.items import COLUMNS, Row
 from kolspider.load.mapping import Mapper
 from kolspider.providers import provider

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.db import open_database
+from kolspider.db.url import open_database
 from kolspider.items import COLUMNS, Kol, State
 from kolspider.sandbox import SAMPLE_KOLS, Fault
 from kolspider.store.database import connect, target_id, transaction
