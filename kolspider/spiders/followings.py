@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy import Request, Spider
 
+from kolspider.console.wording import moment
 from kolspider.crawl.answers import network_error
 from kolspider.db.spans import known_ids
 from kolspider.errors import NotAsked, StopRun
 from kolspider.items import FollowingsPage, Kol, State
-from kolspider.load.follow_rows import moment
 from kolspider.load.mapping import usable_id
 from kolspider.providers.base import ApiError, ErrorKind, Page
 from kolspider.providers.paging import Next, Paging
