@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.databases import SOURCE, TARGET
 from kolspider.db.url import open_database
-from kolspider.load import follow_rows as follows
+from kolspider.console.wording import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ FOLLOWS = "twitter_kol_follows"
 _COLUMNS = {f"{FOLLOWS}_crawls": 3, TARGET: 10, FOLLOWS: 4}
 _DAY = 86_400
 _PAGE, _PAGE_SECS = 200, 3
-_moment = lru_cache(100_000)(follows.moment)
+_moment = lru_cache(100_000)(moment)
 
 
 def kol_name(number: int) -> str:

@@ -16,10 +16,10 @@ from benchmarks.contestants import SETTINGS
 from benchmarks.crowd import FOLLOWS, build, into_mariadb, into_sqlite, kol_name
 from benchmarks.databases import TARGET, MariaDB
 from benchmarks.measure import measure
+from kolspider.console.wording import moment
 from kolspider.db.spans import SPAN_FOLLOWS
 from kolspider.db.url import open_database
 from kolspider.follows.queries import Follows
-from kolspider.load.follow_rows import moment
 from kolspider.report.follows import FollowFacts
 
 if TYPE_CHECKING:

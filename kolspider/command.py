@@ -6,7 +6,6 @@ import argparse
 import sqlite3
 import sys
 from abc import abstractmethod
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
@@ -23,7 +22,7 @@ from kolspider.store.handles import HandleError, normalise
 if TYPE_CHECKING:
     from kolspider.db.base import Database
 
-__all__ = ["KeepLines", "ProjectCommand", "handle_of", "when"]
+__all__ = ["KeepLines", "ProjectCommand", "handle_of"]
 
 
 class KeepLines(ScrapyHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -87,8 +86,3 @@ def handle_of(name: str) -> str:
     if kol is None:
         raise WrongUsage(f"{name!r} is not a Twitter handle")
     return kol.handle
-
-
-def when(time: float | None) -> str:
-    """Unix seconds as `2026-11-24 08:00:00`, UTC; a dash for None."""
-    return "-" if time is None else datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S")

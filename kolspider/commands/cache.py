@@ -6,8 +6,8 @@ import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from kolspider.command import ProjectCommand, handle_of, when
-from kolspider.console.wording import counted
+from kolspider.command import ProjectCommand, handle_of
+from kolspider.console.wording import counted, moment, size
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import State
 from kolspider.store.database import FILE_NAME, OLD_FILES, connect, empty, shrink, target_id, transaction
@@ -69,7 +69,7 @@ def _status(config: Config, database: Database) -> None:
     loaded = states.pop(State.COMPLETE, 0)
     print(f"directory     {directory}")
     print(f"pages         {count.pages:,} of {counted(count.kols, 'KOL')}, {count.users:,} users")
-    print(f"size          {_size(_bytes_on_disk(directory))} on disk, of which {_size(count.size)} are pages")
+    print(f"size          {size(_bytes_on_disk(directory))} on disk, of which {size(count.size)} are pages")
     print(f"KOLs loaded   {loaded:,} into {target_label(config, database)}")
     if states:
         print(f"other KOLs    {', '.join(f'{states[state]:,} {state}' for state in State if state in states)}")
@@ -95,7 +95,7 @@ def _show(config: Config, database: Database, name: str) -> None:
     print(f"{'page':>5} {'gen.':>5} {'users':>6} {'bytes':>9}  {'fetched (UTC)':<19}  in table  cursor")
     for page in found:
         print(
-            f"{page.number:>5} {page.generation:>5} {page.users:>6} {page.size:>9,}  {when(page.fetched_at):<19}  "
+            f"{page.number:>5} {page.generation:>5} {page.users:>6} {page.size:>9,}  {moment(page.fetched_at):<19}  "
             f"{'yes' if page.loaded else 'no':<8}  {page.cursor or '(first page)'}"
         )
 
@@ -108,7 +108,7 @@ def _prune(config: Config, database: Database) -> None:
             deleted = Pages(connection, config.provider.name, target).delete_loaded()
         shrink(connection)
         freed = max(before - _bytes_on_disk(config.cache_dir), 0)
-    print(f"{deleted:,} pages of loaded KOLs deleted, {_size(freed)} freed")
+    print(f"{deleted:,} pages of loaded KOLs deleted, {size(freed)} freed")
 
 
 def _clear(config: Config, database: Database, *, keep_progress: bool, yes: bool) -> None:
@@ -144,11 +144,3 @@ def _confirmed() -> bool:
 def _bytes_on_disk(directory: Path) -> int:
     files = (directory / f"{FILE_NAME}{suffix}" for suffix in ("", "-wal"))
     return sum(file.stat().st_size for file in files if file.exists())
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "KB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.2f} GB"

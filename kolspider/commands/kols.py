@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from kolspider.command import ProjectCommand, handle_of, when
+from kolspider.command import ProjectCommand, handle_of
 from kolspider.console.output import as_json
-from kolspider.console.wording import counted
+from kolspider.console.wording import counted, moment
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import State
 from kolspider.store.handles import HandleError, normalise
@@ -101,16 +101,16 @@ def _story(kol: KolRecord, crawls: Sequence[ReadingRecord], target: str) -> Iter
     if kol.reason:
         yield f"  reason      {kol.reason}"
     yield f"  list        {_size(kol)}, {counted(kol.calls, 'API call')} in all"
-    yield f"  begun       {when(kol.started_at)}"
-    yield f"  finished    {when(kol.finished_at)}"
-    yield f"  in table    {'not yet' if kol.loaded_at is None else when(kol.loaded_at)} ({target})"
+    yield f"  begun       {moment(kol.started_at)}"
+    yield f"  finished    {moment(kol.finished_at)}"
+    yield f"  in table    {'not yet' if kol.loaded_at is None else moment(kol.loaded_at)} ({target})"
     if kol.generation:
         yield f"  generation  {kol.generation}: fetched anew, retried, or begun again after a refused cursor"
     for crawl in crawls[-_CRAWLS:] if len(crawls) > 1 else ():
         state = kol.state if crawl is crawls[-1] else _as_people_know_it(crawl.state)
         new = "" if crawl.new is None else f"{crawl.new:,} new of "
         yield (
-            f"  {crawl.kind:<11} {when(crawl.started_at)} to {when(crawl.ended_at)}, {state}: "
+            f"  {crawl.kind:<11} {moment(crawl.started_at)} to {moment(crawl.ended_at)}, {state}: "
             f"{new}{_size(crawl)}, {counted(crawl.calls, 'call')}"
         )
     if advice := _ADVICE.get(kol.state):
@@ -148,7 +148,7 @@ def _table(kols: Iterable[KolRecord]) -> Iterator[str]:
     for kol in kols:
         yield (
             f"{kol.user_name:<20} {kol.state:<10} {kol.pages:>6,} {kol.users:>9,} {kol.calls:>6,}  "
-            f"{when(kol.finished_at):<19}  {kol.reason}"
+            f"{moment(kol.finished_at):<19}  {kol.reason}"
         ).rstrip()
 
 

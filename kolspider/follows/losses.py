@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from kolspider.console.wording import moment
 from kolspider.items import State
-from kolspider.load.follow_rows import moment
 from kolspider.store.readings import Kind
 
 if TYPE_CHECKING:

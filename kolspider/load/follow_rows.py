@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from kolspider.console.wording import moment
 from kolspider.items import Follow, WholeReading
 from kolspider.load.mapping import usable_id
 
@@ -13,12 +13,7 @@ if TYPE_CHECKING:
 
     from kolspider.items import FollowingsPage
 
-__all__ = ["mapped_follows", "moment", "whole_reading"]
-
-
-def moment(time: float) -> str:
-    """Unix seconds as the tables have them: UTC, whole seconds."""
-    return datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%d %H:%M:%S")
+__all__ = ["mapped_follows", "whole_reading"]
 
 
 def mapped_follows(page: FollowingsPage, account_id: Callable[[object], object]) -> list[Follow]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.db.spans import spans
 from kolspider.db.url import open_database
-from kolspider.load.follow_rows import moment
+from kolspider.console.wording import moment
 from tests.e2e.harness import ROOT
 
 if TYPE_CHECKING:
