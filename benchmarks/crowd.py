@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.databases import SOURCE, TARGET
-from kolspider.db.url import open_database
 from kolspider.console.wording import moment
+from kolspider.db.url import open_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

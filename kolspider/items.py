@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+from itemadapter import ItemAdapter
 
 __all__ = [
     "COLUMNS",
@@ -19,7 +21,10 @@ __all__ = [
     "Row",
     "State",
     "WholeReading",
+    "as_item",
 ]
+
+_Item = TypeVar("_Item")
 
 
 class State(StrEnum):
@@ -158,3 +163,8 @@ class MappedPage:
     """All that the page has, repeats too; empty when there is no table for them."""
     whole: WholeReading | None = None
     """With the last page of a whole list."""
+
+
+def as_item(item_class: type[_Item], item: Any) -> _Item:
+    """Return the item as this class: a pipeline in between may pass on a dict, or a dataclass of its own."""
+    return item if isinstance(item, item_class) else item_class(**ItemAdapter(item))

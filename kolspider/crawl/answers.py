@@ -1,7 +1,7 @@
 """What each answer of the API means for the run.
 
-A page goes on to the spider, a passing failure is asked for again after a growing wait, a bad key stops everything. What
-an answer means for its KOL is decided in the spider.
+A page goes on to the spider, a passing failure is asked for again after a growing wait, a bad key stops everything.
+What an answer means for its KOL is decided in the spider.
 """
 
 from __future__ import annotations
@@ -85,9 +85,7 @@ class UnpackMiddleware(HttpCompressionMiddleware):
 class AnswerMiddleware:
     """Reads each response once, into the `answer` of its AskedPage, for all that come after."""
 
-    def __init__(
-        self, config: Config, pages: Pages, disk: Disk, stop: Stop, tally: Tally, work: Work
-    ) -> None:
+    def __init__(self, config: Config, pages: Pages, disk: Disk, stop: Stop, tally: Tally, work: Work) -> None:
         self._config = config
         self._provider = config.provider
         self._pages = pages

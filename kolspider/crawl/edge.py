@@ -84,7 +84,9 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
 
     def _check_allowed(self) -> None:
         if self._cap is not None and self._tally.calls >= self._cap and not self._stop.is_set():
-            self._stop.fail(StopRun(f"the cap of {self._cap} API calls is reached and work is left; run again to go on"))
+            self._stop.fail(
+                StopRun(f"the cap of {self._cap} API calls is reached and work is left; run again to go on")
+            )
         if self._stop.is_set():
             self._empty_queue()
             raise NotAsked("the run is stopping")

@@ -44,7 +44,8 @@ class Pace:
         """
         if retry_after is not None and retry_after > _LONGEST_ASKED:
             raise StopRun(
-                f"the API answered 429 and asks to wait {retry_after / 3600:.1f} h; run the same command again after that"
+                f"the API answered 429 and asks to wait {retry_after / 3600:.1f} h; "
+                "run the same command again after that"
             )
         if sent_at >= self._paused_at:  # else it was under way when the pause began: the same refusal
             self._refusals += 1

@@ -40,8 +40,8 @@ class CachedPages:
     def read(self, *, everything: bool) -> Iterator[FollowingsPage]:
         """Yield the pages to load, in the order of fetching, so that no older profile overwrites a newer one.
 
-        `everything` yields all pages of the selected KOLs; else those that wait, and what was fetched after them. Raises
-        sqlite3.Error.
+        `everything` yields all pages of the selected KOLs, else those that wait and what was fetched after them.
+        Raises sqlite3.Error.
         """
         pages = self._ledger.pages
         for cached in pages.of_selected() if everything else pages.waiting():

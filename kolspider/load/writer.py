@@ -36,8 +36,8 @@ logger = logging.getLogger(__name__)
 _Rejects = list[tuple["FollowingsPage", Reject]]
 
 _FLUSH_BYTES = 4_000_000
-"""A batch is also due at about this size: MySQL's smallest usual max_allowed_packet is 16 MB, and Doris prefers 1 to 8 MB
-an INSERT."""
+"""A batch is also due at about this size: MySQL's smallest usual max_allowed_packet is 16 MB, and Doris prefers
+1 to 8 MB an INSERT."""
 _FLUSH_PAGES = 200
 """A batch is also due at this many pages, which may bring next to no rows: those that repeat what is in the table."""
 _BATCHES_WAITING = 2
@@ -80,8 +80,6 @@ class Writer:
         """Set when a batch may be due."""
         self._has_room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        # A run that stops does not wait until the database is back.
-        stop.on_stop(database.give_up)
         stop.on_stop(self._has_room.set)
 
     def start(self) -> None:
@@ -173,7 +171,7 @@ class Writer:
         self._commits.committed([page.page for page in batch.pages], rejects)
 
     def _unmapped(self, batch: Batch) -> _Rejects:
-        """Return the users without a row, unless rejects.jsonl has them: a page that is loaded again brings them again."""
+        """Return the users without a row, unless an earlier load of their page put them into rejects.jsonl."""
         return [
             (page.page, reject)
             for page in batch.pages

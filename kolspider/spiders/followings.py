@@ -61,12 +61,12 @@ class FollowingsSpider(Spider):
         """Take `run`, which the crawl command opened."""
         run: Run = kwargs.pop("run")
         spider = super().from_crawler(crawler, *args, **kwargs)
-        spider.run = run
-        spider._set_up()
+        spider.use(run)
         return spider
 
-    def _set_up(self) -> None:
-        run = self.run
+    def use(self, run: Run) -> None:
+        """Take the parts of the run that it needs."""
+        self.run = run
         self._config, self._ledger, self._stop = run.config, run.ledger, run.stop
         self._provider = run.config.provider
         self._places = asyncio.Semaphore(run.config.concurrency)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kolspider.items import State
 from kolspider.store.database import transaction
 from kolspider.store.pages import unpack
-from kolspider.store.readings import IS_INCREMENTAL, LACKS_BASE, Readings, Kind
+from kolspider.store.readings import IS_INCREMENTAL, LACKS_BASE, Kind, Readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

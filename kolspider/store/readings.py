@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-__all__ = ["IS_INCREMENTAL", "LACKS_BASE", "MAY_BE_INCREMENTAL", "ReadingRecord", "Readings", "Kind", "added", "grown"]
+__all__ = ["IS_INCREMENTAL", "LACKS_BASE", "MAY_BE_INCREMENTAL", "Kind", "ReadingRecord", "Readings", "added", "grown"]
 
 
 class Kind(StrEnum):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.follows.losses import losses
 from kolspider.follows.queries import FollowSeen
-from kolspider.store.readings import ReadingRecord, Kind
+from kolspider.store.readings import Kind, ReadingRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
