@@ -11,14 +11,14 @@ import sys
 import time
 from contextlib import closing
 from statistics import median
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.api import serve
-from benchmarks.contestants import LIVE, REPLAY, SETTINGS
+from benchmarks.contestants import LIVE, REPLAY, ROOT, SETTINGS
 from benchmarks.databases import SqliteFile
 from benchmarks.inputs import build
 from benchmarks.measure import measure
+from kolspider.db.url import open_database
 from kolspider.items import Kol, State
 from kolspider.providers import provider
 from kolspider.store.database import FILE_NAME, connect, transaction
