@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import closing
 from statistics import median
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.api import serve
