@@ -20,7 +20,7 @@ from kolspider.sandbox.answers import Answer, Delivery, detail, give
 from kolspider.sandbox.calls import Call, CallLog
 from kolspider.sandbox.faults import NORMAL, Fault, FaultPlan, Faults
 from kolspider.sandbox.users import SAMPLE_KOLS
-from kolspider.sandbox.world import CursorError, Cursors, World, decode_cursor
+from kolspider.sandbox.world import CursorError, Cursors, People, World, decode_cursor
 
 __all__ = ["FOLLOWINGS_PATH", "Sandbox"]
 
@@ -37,7 +37,7 @@ class Sandbox:
     `unusable`: each 40th list entry has no usable id. `address`: host and port, 0 for a free one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all have names and defaults
         self,
         kols: Mapping[str, int] | None = None,
         *,
@@ -46,6 +46,7 @@ class Sandbox:
         log_path: Path | str | None = None,
         latency: float = 0.0,
         gzip: bool = False,
+        people: People = "wild",
         unusable: bool = False,
         address: tuple[str, int] = ("127.0.0.1", 0),
     ) -> None:
@@ -53,7 +54,7 @@ class Sandbox:
         self._key = key
         self._gzip = gzip
         self._host, self._port = address
-        self._world = World(SAMPLE_KOLS if kols is None else kols, unusable=unusable)
+        self._world = World(SAMPLE_KOLS if kols is None else kols, people=people, unusable=unusable)
         self._plan = FaultPlan(faults or {})
         self._log = CallLog(Path(log_path) if log_path else None)
         self._thread: threading.Thread | None = None

@@ -9,7 +9,7 @@ import datetime as dt
 import hashlib
 from functools import lru_cache
 
-__all__ = ["SAMPLE_KOLS", "entry", "followings", "member", "profile", "user_id"]
+__all__ = ["PRIVATE", "SAMPLE_KOLS", "entry", "followings", "member", "profile", "twitter_time", "user_id"]
 
 SAMPLE_KOLS: dict[str, int] = {
     "BTC": 1000,
@@ -24,7 +24,8 @@ SAMPLE_KOLS: dict[str, int] = {
 """The world of `initdb --sample` and `sandbox=1`: handle to number of followings."""
 
 _ABSENT = object()
-_PRIVATE = 1 << 58
+PRIVATE = 1 << 58
+"""This bit marks the index of a user that only one KOL follows."""
 _BLOCK = 64
 _UNUSABLE_EVERY = 40
 
@@ -34,16 +35,14 @@ _NAMES: tuple[object, ...] = (
     "O'Neil \"Bob\" `x`", "back\\slash\\", "line\none", "tab\there", "100%s %(name)s %d", "{} {0} {name}",
     "nul\x00inside", "half \ud83d emoji", "", None, _ABSENT, "  spaces  ",
     "'; DROP TABLE twitter_kol_all; --", "a,b;c\t\"d\"", "\\N", "Z\u0337a\u0337l\u0337go e\u0301",
-)  # fmt: skip
+)
 _DESCRIPTIONS: tuple[object, ...] = (
     "long 长 🚀 " * 500, None, _ABSENT, "", "two\r\nlines\nand\ttabs", "%s %(x)s %%", "{} {x}",
     "\\ \\n \" ' `", "\x00", "low \udc00 and high \ud800", f"{_FAMILY} building",
     "نص من اليمين إلى اليسار", "x" * 4096, "\u2028\u2029\ufeff\x1b[31m",
-)  # fmt: skip
+)
 _LOCATIONS: tuple[object, ...] = (None, _ABSENT, "", "東京", "Zürich, CH")
-_COUNTS: tuple[object, ...] = (
-    0, 2**31 - 1, 2**31, 2**32 + 7, 2**63 - 1, 2**63, 10**25, -1, None, _ABSENT, "12345",
-)  # fmt: skip
+_COUNTS: tuple[object, ...] = (0, 2**31 - 1, 2**31, 2**32 + 7, 2**63 - 1, 2**63, 10**25, -1, None, _ABSENT, "12345")
 _NO_TIMES: tuple[object, ...] = ("some time ago", "Thu Feb 30 25:61:00 +0000 2017", "", None, _ABSENT)
 _NO_IDS: tuple[object, ...] = (_ABSENT, None, "", "abc", "1234567890123456789012345", True)
 _NO_OBJECTS: tuple[object, ...] = (None, "suspended")
@@ -70,7 +69,7 @@ def member(kol: str, place: int, *, unusable: bool = False) -> int:
     seed = _seed(kol.lower())
     half, odd = divmod(place, 2)
     if odd:
-        return _PRIVATE | (seed & 0x3FFFFFFFF) << 24 | half
+        return PRIVATE | (seed & 0x3FFFFFFFF) << 24 | half
     block, spot = divmod(half, _BLOCK)
     return block * _BLOCK + (spot * (seed >> 40 | 1) + (seed >> 50)) % _BLOCK
 
@@ -87,7 +86,7 @@ def user_id(index: int) -> str:
         return str(index + 1)
     if shape == 1:
         return str(10**19 + _mixed(index))
-    if shape == 2 and index < _PRIVATE:
+    if shape == 2 and index < PRIVATE:
         return str(10 ** (8 + index // 8 % 10) + index)
     return str(10**18 + _mixed(index))
 
@@ -212,4 +211,9 @@ def _created_at(index: int) -> object:
         case place if place < 3 + len(_NO_TIMES):
             return _NO_TIMES[place - 3]
         case _:
-            return f"{_DAYS[at.weekday()]} {_MONTHS[at.month - 1]} {at:%d %H:%M:%S} +0000 {at.year}"
+            return twitter_time(at)
+
+
+def twitter_time(at: dt.datetime) -> str:
+    """A UTC time as Twitter writes it, in English whatever the locale."""
+    return f"{_DAYS[at.weekday()]} {_MONTHS[at.month - 1]} {at:%d %H:%M:%S} +0000 {at.year}"

@@ -19,11 +19,23 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from kolspider.sandbox.people import plausible, plausible_id
 from kolspider.sandbox.users import entry, followings, member, user_id
 
-__all__ = ["FIRST", "CursorError", "Cursors", "ListPage", "Position", "World", "decode_cursor", "encode_cursor"]
+__all__ = [
+    "FIRST",
+    "CursorError",
+    "Cursors",
+    "ListPage",
+    "People",
+    "Position",
+    "World",
+    "decode_cursor",
+    "encode_cursor",
+]
 
 Cursors = Literal["both", "position", "time"]
+People = Literal["wild", "plausible"]
 
 _MANY = 100
 _FOLLOWED_A_WEEK = 20
@@ -91,7 +103,8 @@ class _Follow(NamedTuple):
 class World:
     """The KOLs and their lists. Handles ignore case. May be changed from any thread while it is read."""
 
-    def __init__(self, kols: Mapping[str, int], *, unusable: bool = False) -> None:
+    def __init__(self, kols: Mapping[str, int], *, people: People = "wild", unusable: bool = False) -> None:
+        self._entry, self._id = (entry, user_id) if people == "wild" else (plausible, plausible_id)
         self._counts = {kol.lower(): count for kol, count in kols.items()}
         self._unusable = unusable
         self._lists: dict[str, list[_Follow]] = {}
@@ -115,7 +128,7 @@ class World:
             again = Position(position.page + 1, start, self._remaining(handle, start))
             own = Position(1, 0, self._remaining(handle, 0)) if position == FIRST else position
         return ListPage(
-            users=[entry(follow.user, self.revision) for follow in here],
+            users=[self._entry(follow.user, self.revision) for follow in here],
             next_cursor=encode_cursor(handle, following) if read < total else "",
             own_cursor=encode_cursor(handle, own),
             again_cursor=encode_cursor(handle, again),
@@ -124,7 +137,7 @@ class World:
     def ids(self, handle: str) -> list[str]:
         """The usable ids of a list as it is now, in its order."""
         with self._lock:
-            return [user_id(follow.user) for follow in self._list(handle) if follow.user >= 0]
+            return [self._id(follow.user) for follow in self._list(handle) if follow.user >= 0]
 
     def follow(self, handle: str, who: int | Collection[str]) -> list[str]:
         """Put accounts at the front: so many new ones, or these that were unfollowed before. An unknown KOL comes into
@@ -139,7 +152,7 @@ class World:
             end = self._counts[handle] = begin + number
             new = [_Follow(nth, member(handle, nth, unusable=self._unusable)) for nth in reversed(range(begin, end))]
             follows[:0] = new
-        return [user_id(follow.user) for follow in new if follow.user >= 0]
+        return [self._id(follow.user) for follow in new if follow.user >= 0]
 
     def _follow_again(self, handle: str, ids: Collection[str]) -> list[str]:
         with self._lock:
@@ -154,11 +167,11 @@ class World:
         with self._lock:
             follows = self._list(handle)
             newest = follows[:who] if isinstance(who, int) else []
-            ids = {user_id(follow.user) for follow in newest if follow.user >= 0} if isinstance(who, int) else set(who)
-            gone = {user_id(follow.user): follow.user for follow in follows if follow.user >= 0}
+            ids = {self._id(follow.user) for follow in newest if follow.user >= 0} if isinstance(who, int) else set(who)
+            gone = {self._id(follow.user): follow.user for follow in follows if follow.user >= 0}
             self._gone.setdefault(handle.lower(), {}).update((id_, gone[id_]) for id_ in ids if id_ in gone)
             kept = follows[len(newest) :]
-            follows[:] = [follow for follow in kept if follow.user < 0 or user_id(follow.user) not in ids]
+            follows[:] = [follow for follow in kept if follow.user < 0 or self._id(follow.user) not in ids]
 
     def let_a_week_pass(self) -> None:
         """A KOL that follows many follows some more, and some no longer."""
