@@ -1,4 +1,4 @@
-"""The sandbox API: a server that answers like the paid one, with made-up users and switchable faults."""
+"""The sandbox API: a server that answers like the paid one, with made-up users and faults on request."""
 
 from kolspider.sandbox.calls import Call
 from kolspider.sandbox.faults import FAULT_NAMES, Fault, Faults, RandomFaults, read_faults

@@ -12,7 +12,7 @@ __all__ = ["plausible", "plausible_id"]
 
 _CHINESE_SHARE = 0.35
 _HANDLE = 15
-"""Characters that a handle may have."""
+"""The number of characters that a handle may have."""
 _FIRST = (
     "Maya Daniel Priya Tom Elena Marcus Sofia Jonas Aisha Liam Nora Victor Hana Oscar Leila Felix Grace Mateo Ines "
     "Caleb Yara Hugo Clara Amir Zoe Theo Freya Samir Ada Noah Camille Ravi Ingrid Owen Bianca Kofi"
@@ -62,11 +62,11 @@ _FROM, _SNOWFLAKES_FROM, _UNTIL = (
     int(dt.datetime(year, 1, 1, tzinfo=dt.UTC).timestamp()) for year in (2009, 2016, 2025)
 )
 _TWITTER_EPOCH = 1_288_834_974_657
-"""Milliseconds: where the time in an id begins."""
+"""The Unix time in milliseconds from which the time in an id counts."""
 
 
 def plausible(index: int, revision: int = 0) -> object:
-    """A user as the API sends it. Another revision has other counts and the same id."""
+    """A user as the API sends it. Another revision has other counts, but the same id."""
     if index < 0:
         return entry(index, revision)
     chance = _chance(index)
