@@ -1,6 +1,6 @@
-"""Whether it stays flat: many KOLs, many users, and what an operation of the store costs as the ledger grows.
+"""Shows that costs stay flat: with many KOLs, with many users, and for the operations of a growing store.
 
-The stores are filled by SQL, through the package's own schema: buying 100,000 lists would take the day.
+The stores are filled by SQL in the package's own schema, because buying 100,000 lists would take a day.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.api import serve
 from benchmarks.contestants import LIVE, REPLAY, ROOT, SETTINGS
 from benchmarks.databases import SqliteFile
-from benchmarks.inputs import build
+from benchmarks.inputs import PAGE_SIZE, build
 from benchmarks.measure import measure
 from kolspider.db.url import open_database
 from kolspider.items import Kol, State
@@ -33,7 +33,7 @@ __all__ = ["Many", "Operations", "Reload", "cache_per_user", "many_kols", "opera
 
 API = provider("twitterapi_io")
 _TIMES = 200
-"""How often each operation is measured; the median counts."""
+"""How many times each operation is measured; the result is the median."""
 
 Many = SimpleNamespace
 Reload = SimpleNamespace
@@ -41,7 +41,7 @@ Operations = dict[int, dict[str, float]]
 
 
 def many_kols(folder: Path, kols: int, done: int) -> Many:
-    """Start with so many KOLs in the source, so many of them done: time to the first request, peak of the whole run."""
+    """Run with many KOLs, most of them done: time to the first request, and the peak memory of the run."""
     shutil.rmtree(folder, ignore_errors=True)
     given = build(folder / "input", 1, 20)
     target = SqliteFile(folder / "target.db")
@@ -69,7 +69,7 @@ def many_kols(folder: Path, kols: int, done: int) -> Many:
 
 
 def reload_many(folder: Path, cache: Path, kols: list[str], users: int) -> Reload:
-    """Replay so many users, the pages of a live run over and over under other names, into a SQLite file."""
+    """Replay many users into a SQLite file: the pages of a live run, copied under other handles."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     shutil.copytree(cache, folder / "cache")
@@ -84,9 +84,9 @@ def reload_many(folder: Path, cache: Path, kols: list[str], users: int) -> Reloa
 
 
 def operations(folder: Path, sizes: list[int]) -> Operations:
-    """Median microseconds of each operation in a store of so many KOLs, all done but those that are measured.
+    """Median microseconds of each operation in stores of these sizes, whose KOLs are all done.
 
-    Without fsync, which takes what the disk takes and hides the rest.
+    Without fsync: its time depends on the disk and would hide the rest.
     """
     given = build(folder / "input", 1, 20)
     body = next(given.folder.glob("[0-9]*.json")).read_bytes()
@@ -96,20 +96,33 @@ def operations(folder: Path, sizes: list[int]) -> Operations:
         cache.mkdir(parents=True)
         with closing(connect(cache)) as connection:
             names = [f"many_{number:06}" for number in range(size)]
-            ledger = Ledger(connection, cache, API, 1)
-            _fill(connection, ledger, names, body)
-            connection.execute("PRAGMA synchronous = OFF")
-            found[size] = _measure(ledger, body, names)
+            _fill(connection, Ledger(connection, cache, API, 1), names, body)
+        with closing(connect(cache)) as connection:
+            found[size] = _measure(Ledger(_Unsynced(connection), cache, API, 1), body, names)
         shutil.rmtree(cache)
     return found
 
 
 def cache_per_user(cache: Path) -> float:
-    """Bytes of the store's file for each cached user."""
+    """The size of the store's file in bytes for each cached user."""
     with closing(sqlite3.connect(cache / FILE_NAME)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (users,) = connection.execute("SELECT sum(users) FROM page").fetchone()
     return (cache / FILE_NAME).stat().st_size / float(users)
+
+
+class _Unsynced:
+    """A connection that never waits for the disk, although the store turns fsync on again after some transactions."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        connection.execute("PRAGMA synchronous = OFF")
+
+    def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+        return self._connection.execute("SELECT 1" if sql.startswith("PRAGMA synchronous") else sql, *values)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
 
 
 def _measure(ledger: Ledger, body: bytes, names: list[str]) -> dict[str, float]:
@@ -128,7 +141,8 @@ def _measure(ledger: Ledger, body: bytes, names: list[str]) -> dict[str, float]:
         seq = timed("store a page", lambda kol=kol: pages.put(kol, 0, "", 1, 20, body, fetched_at=0.0))
         timed("note it loaded", lambda seq=seq: ledger.note_loaded([seq], None))
         timed(
-            "end its list", lambda kol=kol: kols.end(kol.handle, State.FETCHED, "", 1, 20, bought=True, page_size=200)
+            "end its list",
+            lambda kol=kol: kols.end(kol.handle, State.FETCHED, "", 1, 20, bought=True, page_size=PAGE_SIZE),
         )
         timed("settle it", lambda kol=kol: kols.settle(kol.handle, evict=False))
         timed("find a page", lambda number=number: pages.get(names[number * len(names) // _TIMES], 0, ""))
@@ -143,7 +157,7 @@ def _fill(connection: sqlite3.Connection, ledger: Ledger, names: list[str], body
     kols.begin(model)
     seq = pages.put(model, 0, "", 1, 20, body, fetched_at=0.0)
     ledger.note_loaded([seq], None)
-    kols.end("model", State.FETCHED, "", 1, 20, bought=True, page_size=200)
+    kols.end("model", State.FETCHED, "", 1, 20, bought=True, page_size=PAGE_SIZE)
     kols.settle("model", evict=False)
     with transaction(connection):
         connection.execute("CREATE TEMP TABLE name (seq INTEGER PRIMARY KEY, handle TEXT)")
@@ -157,7 +171,7 @@ def _fill(connection: sqlite3.Connection, ledger: Ledger, names: list[str], body
 
 
 def _copy(connection: sqlite3.Connection, table: str, changed: dict[str, str], which: str) -> None:
-    """A row of a table for each name, whatever columns the table has."""
+    """Copy a row of a table for each name, whatever columns the table has."""
     columns = [column[1] for column in connection.execute(f"PRAGMA main.table_info({table})")]
     values = ", ".join(changed.get(column, f"t.{column}") for column in columns)
     connection.execute(
@@ -166,7 +180,7 @@ def _copy(connection: sqlite3.Connection, table: str, changed: dict[str, str], w
 
 
 def _multiply(connection: sqlite3.Connection, users: int) -> None:
-    """The same lists again under other handles, until there are so many users."""
+    """Copy the lists under other handles until there are this many users."""
     (have, last) = connection.execute("SELECT sum(users), max(seq) FROM page").fetchone()
     with transaction(connection):
         for copy in range(1, -(-users // have)):

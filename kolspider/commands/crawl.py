@@ -251,7 +251,7 @@ def _check_writable(path: Path, what: str) -> None:
 def _sandbox(key: str, week: int) -> Sandbox:
     from kolspider.sandbox import Sandbox  # noqa: PLC0415 - its HTTP server takes a quarter of a second to import
 
-    sandbox = Sandbox(key=key)
+    sandbox = Sandbox(key=key, people="plausible")
     sandbox.let_weeks_pass(week - 1)
     return sandbox
 

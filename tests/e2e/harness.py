@@ -340,7 +340,13 @@ def _mysql(url: str) -> Connection:
     )
 
 
-def expected_rows(kols: Mapping[str, int], revision: int = 0, *, unusable: bool = False) -> dict[str, Row]:
+def expected_rows(
+    kols: Mapping[str, int],
+    revision: int = 0,
+    *,
+    unusable: bool = False,
+    entry: Callable[[int, int], object] = entry,
+) -> dict[str, Row]:
     """The rows that the lists of these KOLs give, without HTTP and without a database."""
     mapper, adapter = Mapper(), provider("twitterapi_io")
     rows: dict[str, Row] = {}
