@@ -15,6 +15,7 @@ check: $(VENV)/.tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 # The long variants: 200 kills, more seeds, 10,000 examples.
 chaos: $(VENV)/.tests
