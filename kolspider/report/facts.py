@@ -20,11 +20,27 @@ if TYPE_CHECKING:
     from kolspider.store.pages import PageCount
     from kolspider.store.runs import Counters, RunRecord, Runs
 
-__all__ = ["Facts", "Remaining"]
+__all__ = ["End", "Facts", "Remaining"]
 
 _RUNS, _PACES, _LARGEST = 100, 6, 20
 _ALIVE = 30.0
 """A run writes a sign of life every 10 seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a run ended, in words and as a colour of the style sheet."""
+
+    words: str
+    colour: str
+
+
+_ENDS = {
+    0: End("done", "good"),
+    3: End("done, some KOLs failed", "warn"),
+    130: End("interrupted", "warn"),
+}
+"""By exit code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +160,12 @@ class Facts:
     def is_alive(self, run: RunRecord) -> bool:
         """Whether the run is going on: the last one, without an end, and heard of just now."""
         return run.exit_code is None and run is self.runs[0] and self.now - run.updated_at < _ALIVE
+
+    def end_of(self, run: RunRecord) -> End:
+        """How a run ended; a run that goes on is `running`."""
+        if run.exit_code is None:
+            return End("running", "live") if self.is_alive(run) else End("killed, no end was noted", "bad")
+        return _ENDS.get(run.exit_code, End("stopped early", "bad"))
 
 
 def _states(store: Store) -> dict[State, int]:

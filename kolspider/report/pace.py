@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from kolspider.console.wording import clock, day, duration
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -40,6 +42,14 @@ class Pace:
     def stretch(self) -> float:
         """Seconds a point stands for."""
         return self.seconds / len(self.a_minute)
+
+    @property
+    def labels(self) -> list[str]:
+        """The start, the middle and the end of the run, as the plot names them."""
+        if self.seconds < 300:
+            return ["0 s", duration(self.seconds / 2), duration(self.seconds)]
+        times = [self.run.started_at + self.seconds * share for share in (0, 0.5, 1)]
+        return [f"{day(time)} {clock(time)}" if self.seconds > 86_400 else clock(time) for time in times]
 
 
 def pace_of(run: RunRecord, samples: Sequence[Sample]) -> Pace | None:

@@ -32,6 +32,7 @@ class Spent:
 class Period:
     """One bar: a run, day, week or month."""
 
+    label: str
     name: str
     dollars: float = 0.0
     pages: int = 0
@@ -49,7 +50,7 @@ def by_period(spent: Iterable[Spent], runs: Sequence[RunRecord]) -> tuple[str, l
     if min(days) == max(days) and runs:
         bought = [run for run in runs if run.done.calls][: _MOST // 2]
         return "run", [
-            Period(f"run {run.id}, {clock(run.started_at)}", run.done.dollars, run.done.pages)
+            Period(f"run {run.id}", f"run {run.id}, {clock(run.started_at)}", run.done.dollars, run.done.pages)
             for run in reversed(bought)
         ]
     for what, name, begin in _PERIODS:  # noqa: B007 - the one that fits is used
@@ -65,10 +66,8 @@ def by_period(spent: Iterable[Spent], runs: Sequence[RunRecord]) -> tuple[str, l
 
 def _periods(first: date, last: date, name: str, begin: Callable[[date], date]) -> dict[date, Period]:
     starts = dict.fromkeys(begin(first + timedelta(days=n)) for n in range((last - first).days + 1))
-    return {
-        start: Period(name.format(day(datetime(start.year, start.month, start.day, tzinfo=UTC).timestamp())))
-        for start in starts
-    }
+    labels = {start: day(datetime(start.year, start.month, start.day, tzinfo=UTC).timestamp()) for start in starts}
+    return {start: Period(label, name.format(label)) for start, label in labels.items()}
 
 
 def _date(time: float) -> date:
