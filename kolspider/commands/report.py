@@ -1,4 +1,4 @@
-"""`scrapy report`: everything that the store knows, on one HTML page."""
+"""`scrapy report`: everything the store knows, on one HTML page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ANSWER_SECS = 120
 
 
 class Command(ProjectCommand):
-    """Reads beside a run; asks not the API, and the database only where it holds who follows whom."""
+    """Safe during a run. It never calls the API, and queries the database only for who follows whom."""
 
     examples = """
   scrapy report                     report.html in this folder: runs, states, spend, pace, failures, cache, rejects
@@ -61,7 +61,7 @@ class Command(ProjectCommand):
 
 
 def _follows(config: Config, database: Database) -> FollowFacts | None:
-    """What the database tells of who follows whom, if it can be asked: the rest of the page needs none."""
+    """Who follows whom; None when the database can't be queried, which the rest of the page does not need."""
     if not config.follows_table:
         return None
     database.answer_secs = _ANSWER_SECS
@@ -69,5 +69,5 @@ def _follows(config: Config, database: Database) -> FollowFacts | None:
         database.connect()
         return FollowFacts.gather(Follows(database, config.follows_table, config.target_table), time.time())
     except database.errors as error:
-        print(f"kolspider: without who follows whom: {database.explain(error)}", file=sys.stderr)
+        print(f"kolspider: the report leaves out who follows whom: {database.explain(error)}", file=sys.stderr)
         return None

@@ -1,4 +1,4 @@
-"""What the plots need beside their template: the height of an axis and the labels under it."""
+"""What the templates of the plots can't work out themselves: the top of an axis and the labels under it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["bar_labels", "round_up"]
 
 
 def round_up(number: float) -> float:
-    """To 1, 2, 3, 4, 5, 6, 8 or 10 times a power of ten: half of it is short to write, too."""
+    """Round up to 1, 2, 3, 4, 5, 6, 8 or 10 times a power of ten, so that half of it is short to write, too."""
     if number <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(number))
@@ -20,7 +20,7 @@ def round_up(number: float) -> float:
 
 
 def bar_labels(names: Sequence[str]) -> list[tuple[float, str, str]]:
-    """Where (in percent) and how to anchor the labels under bars: the first, the last, and some between.
+    """Position (in percent), anchor and text of the labels under bars: the first, the last, and some between.
 
     A phone has room for five labels, or three long ones.
     """

@@ -1,4 +1,4 @@
-"""Who follows whom: whom most KOLs follow, whom they began to share, and how alike their lists are."""
+"""Who follows whom: accounts that many KOLs follow, new shared ones, and how much the KOLs' lists overlap."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _NEW_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class FollowFacts:
-    """What the follows table tells."""
+    """What the page shows of the follows table."""
 
     new_days: ClassVar[int] = _NEW_DAYS
-    """How lately `newest` looks back."""
+    """How many days `newest` looks back."""
     top: Sequence[Shared]
     newest: Sequence[Shared]
-    """Accounts that at least two KOLs began to follow lately."""
+    """Accounts that at least two KOLs have followed lately."""
     kols: Mapping[str, int]
-    """The largest KOLs, and how many accounts each follows."""
+    """The largest KOLs, with the number of accounts each follows."""
     overlap: Mapping[tuple[str, str], int]
-    """How many accounts two of these both follow."""
+    """Number of accounts that two of these KOLs both follow."""
 
     @classmethod
     def gather(cls, follows: Follows, now: float) -> FollowFacts:
-        """Ask the database. Raises what its driver raises."""
+        """Query the database. Raises what its driver raises."""
         kols = dict(follows.largest(_KOLS))
         return cls(
             top=follows.top(least=2, new_since=None, limit=_TOP),
@@ -44,23 +44,23 @@ class FollowFacts:
         )
 
     def both(self, one: str, other: str) -> int:
-        """How many accounts both follow."""
+        """Number of accounts that both follow."""
         return self.overlap.get((one, other), 0) or self.overlap.get((other, one), 0)
 
     def percent(self, one: str, other: str) -> int:
-        """How much of the one's list is in the other's."""
+        """Percent of the accounts `one` follows that `other` also follows."""
         return round(100 * self.both(one, other) / self.kols[one])
 
     def heat(self, one: str, other: str) -> int:
-        """How strong the colour of their cell is, in percent.
+        """Strength of the cell's colour, in percent.
 
-        Any two share the accounts that everybody follows; squaring makes what is more than that stand out.
+        Any two KOLs share the accounts that everybody follows; squaring makes overlaps beyond that stand out.
         """
         most = max(both / min(self.kols[one], self.kols[other]) for (one, other), both in self.overlap.items())
         return round((self.both(one, other) / self.kols[one] / most) ** 2 * 45)
 
     def side_by_side(self) -> list[str]:
-        """Each KOL after the one it is most like: groups show as blocks along the diagonal."""
+        """The KOLs ordered so that each follows the one it is most like: groups form blocks along the diagonal."""
 
         def likeness(one: str, other: str) -> float:
             both = self.both(one, other)

@@ -1,4 +1,4 @@
-"""What was spent when: by run while the history is a day, then by day, week or month, so that bars stay readable."""
+"""Spending over time: by run within one day, otherwise by day, week or month, so that bars stay readable."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["Period", "Spent", "by_period"]
 
 _MOST = 62
-"""Bars."""
+"""Bars, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Dollars and bought pages at one moment (unix seconds)."""
+    """Dollars and pages bought at one moment (unix seconds)."""
 
     at: float
     dollars: float
@@ -39,9 +39,9 @@ class Period:
 
 
 def by_period(spent: Iterable[Spent], runs: Sequence[RunRecord]) -> tuple[str, list[Period]]:
-    """What a bar is (run, day, week, month), and the bars in the order of time, with those where nothing was spent.
+    """What a bar stands for (run, day, week, month), and the bars in order of time, empty ones included.
 
-    Runs are the latest ones, the last one first.
+    `runs` are the latest runs, newest first.
     """
     found = sorted(spent, key=lambda one: one.at)
     days = [_date(one.at) for one in found] + [_date(run.started_at) for run in runs]

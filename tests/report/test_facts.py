@@ -25,7 +25,7 @@ DAY = 86400.0
 
 def test_an_empty_ledger_says_what_to_run(tmp_path: Path) -> None:
     _, html = report(tmp_path / "nothing")
-    assert "No KOL has been begun yet" in html
+    assert "No KOL has been started yet" in html
     assert "scrapy crawl followings -a sandbox=1" in html
     assert "States of the KOLs" not in html
 
@@ -115,12 +115,12 @@ def test_how_runs_ended(tmp_path: Path) -> None:
         "stopped early",
         "no credit",
         "interrupted",
-        "killed, no end was noted",
+        "killed, no end recorded",
     ):
         assert f">{told}<" in html
     assert "Run 6 has been running for" in html
     later = " ".join(report(tmp_path, NOW + 100)[1].split())
-    assert "Run 6: killed, no end was noted, 1 min 45 s ago. The same command goes on" in later
+    assert "Run 6: killed, no end recorded, 1 min 45 s ago. To continue, run the same command:" in later
 
 
 def test_what_is_too_long_for_the_page_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +133,7 @@ def test_what_is_too_long_for_the_page_is_counted(tmp_path: Path, monkeypatch: p
     (tmp_path / "rejects.jsonl").write_text(line * 3)
     monkeypatch.setattr(set_aside, "_MOST", 2 * len(line))
     html = " ".join(report(tmp_path)[1].split())
-    for told in ("88 earlier runs", "1 run before these is", "3 KOLs more with", "Only its newest 1 line"):
+    for told in ("88 earlier runs", "1 older run is not listed", "3 KOLs more, for", "Only its newest 1 line"):
         assert told in html
 
 
