@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.databases import SOURCE, TARGET
 from kolspider.console.wording import moment
-from kolspider.db import open_database
+from kolspider.db.url import open_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import pymysql
 
-from kolspider.db import open_database
+from kolspider.db.url import open_database
 from kolspider.items import COLUMNS
 
 if TYPE_CHECKING:

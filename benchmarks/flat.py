@@ -15,16 +15,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.api import serve
-from benchmarks.contestants import LIVE, REPLAY, ROOT, SETTINGS
+from benchmarks.contestants import LIVE, REPLAY, SETTINGS
 from benchmarks.databases import SqliteFile
 from benchmarks.inputs import build
 from benchmarks.measure import measure
-from kolspider.db import open_database
 from kolspider.items import Kol, State
-from kolspider.store.database import FILE_NAME, connect, target_id, transaction
-from kolspider.store.kols import Kols
-from kolspider.store.ledger import target_label
-from kolspider.store.pages import Pages
+from kolspider.providers import provider
+from kolspider.store.database import FILE_NAME, connect, transaction
+from kolspider.store.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Many", "Operations", "Reload", "cache_per_user", "many_kols", "operations", "reload_many"]
 
-PROVIDER = "twitterapi_io"
+API = provider("twitterapi_io")
 _TIMES = 200
 """How often each operation is measured; the median counts."""
 
@@ -54,8 +52,10 @@ def many_kols(folder: Path, kols: int, done: int) -> Many:
     (folder / "any.json").write_bytes(body)
     cache = folder / "cache"
     cache.mkdir()
+    label = open_database(target.url, base=ROOT).target_label("twitter_kol_all", "")
+    Ledger.open(cache, API, label).close()  # gives the target its number, 1
     with closing(connect(cache)) as connection:
-        _fill(connection, _target(connection, target.url), names[:done], body)
+        _fill(connection, Ledger(connection, cache, API, 1), names[:done], body)
     requests = folder / "requests.log"
     with serve(given.folder, "--any", str(folder / "any.json"), "--log", str(requests)) as url:
         environment = {**SETTINGS, "KOL_API_URL": url, "KOL_DB_URL": target.url, "KOL_CACHE_DIR": str(cache)}
@@ -95,9 +95,10 @@ def operations(folder: Path, sizes: list[int]) -> Operations:
         cache.mkdir(parents=True)
         with closing(connect(cache)) as connection:
             names = [f"many_{number:06}" for number in range(size)]
-            _fill(connection, target := target_id(connection, "bench"), names, body)
+            ledger = Ledger(connection, cache, API, 1)
+            _fill(connection, ledger, names, body)
             connection.execute("PRAGMA synchronous = OFF")
-            found[size] = _measure(connection, target, body, names)
+            found[size] = _measure(ledger, body, names)
         shutil.rmtree(cache)
     return found
 
@@ -110,9 +111,8 @@ def cache_per_user(cache: Path) -> float:
     return (cache / FILE_NAME).stat().st_size / float(users)
 
 
-def _measure(connection: sqlite3.Connection, target: int, body: bytes, names: list[str]) -> dict[str, float]:
-    pages = Pages(connection, PROVIDER, target)
-    kols = Kols(connection, PROVIDER, target, pages)
+def _measure(ledger: Ledger, body: bytes, names: list[str]) -> dict[str, float]:
+    pages, kols = ledger.pages, ledger.kols
     took: dict[str, list[float]] = {}
 
     def timed(name: str, call: Callable[[], Any]) -> Any:
@@ -121,39 +121,28 @@ def _measure(connection: sqlite3.Connection, target: int, body: bytes, names: li
         took.setdefault(name, []).append((time.perf_counter() - began) * 1e6)
         return result
 
-    def note_loaded(seq: int) -> None:
-        with transaction(connection):
-            pages.mark_loaded([seq])
-
     for number in range(_TIMES):
         kol = Kol(f"fresh_{number}", f"fresh_{number}")
         timed("begin a KOL", lambda kol=kol: kols.begin(kol))
         seq = timed("store a page", lambda kol=kol: pages.put(kol, 0, "", 1, 20, body, fetched_at=0.0))
-        timed("note it loaded", lambda seq=seq: note_loaded(seq))
-        timed("end its list", lambda kol=kol: kols.end(kol.handle, State.FETCHED, "", 1, 20, bought=True))
+        timed("note it loaded", lambda seq=seq: ledger.note_loaded([seq], None))
+        timed(
+            "end its list", lambda kol=kol: kols.end(kol.handle, State.FETCHED, "", 1, 20, bought=True, page_size=200)
+        )
         timed("settle it", lambda kol=kol: kols.settle(kol.handle, evict=False))
         timed("find a page", lambda number=number: pages.get(names[number * len(names) // _TIMES], 0, ""))
         timed("find a KOL", lambda number=number: kols.find(names[number * len(names) // _TIMES]))
     return {name: median(times) for name, times in took.items()}
 
 
-def _target(connection: sqlite3.Connection, url: str) -> int:
-    database = open_database(url, base=ROOT)
-    return target_id(
-        connection, target_label(SimpleNamespace(target_table="twitter_kol_all", follows_table=""), database)
-    )
-
-
-def _fill(connection: sqlite3.Connection, target: int, names: list[str], body: bytes) -> None:
+def _fill(connection: sqlite3.Connection, ledger: Ledger, names: list[str], body: bytes) -> None:
     """KOLs that are done: one page each, and all of it in the target."""
-    pages = Pages(connection, PROVIDER, target)
-    kols = Kols(connection, PROVIDER, target, pages)
+    pages, kols = ledger.pages, ledger.kols
     model = Kol("model", "model")
     kols.begin(model)
     seq = pages.put(model, 0, "", 1, 20, body, fetched_at=0.0)
-    with transaction(connection):
-        pages.mark_loaded([seq])
-    kols.end("model", State.FETCHED, "", 1, 20, bought=True)
+    ledger.note_loaded([seq], None)
+    kols.end("model", State.FETCHED, "", 1, 20, bought=True, page_size=200)
     kols.settle("model", evict=False)
     with transaction(connection):
         connection.execute("CREATE TEMP TABLE name (seq INTEGER PRIMARY KEY, handle TEXT)")

@@ -11,6 +11,7 @@ __all__ = [
     "day",
     "dollars",
     "duration",
+    "iso",
     "moment",
     "percent",
     "rate",
@@ -103,6 +104,11 @@ def ago(seconds: float) -> str:
 def moment(time: float | None) -> str:
     """Unix seconds as tables and commands show them, `2026-11-24 08:00:00`; a dash for None."""
     return "-" if time is None else datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def iso(time: float | None) -> str | None:
+    """Unix seconds as JSON has them, `2026-11-24T08:00:00+00:00`; None for None."""
+    return None if time is None else datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")
 
 
 def day(time: float, *, year: bool = False) -> str:

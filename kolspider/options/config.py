@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from scrapy.settings import default_settings
 
-from kolspider.db import Address
 from kolspider.db.base import name_parts
+from kolspider.db.doris.http import Address
 from kolspider.errors import WrongUsage
 from kolspider.options.secrets import fits_a_header
 from kolspider.providers import provider

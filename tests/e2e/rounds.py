@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kolspider.console.wording import moment
-from kolspider.db import open_database
 from kolspider.db.spans import spans
+from kolspider.db.url import open_database
 from tests.e2e.harness import ROOT
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.db import open_database
+from kolspider.db.url import open_database
 from kolspider.items import COLUMNS, Kol, State
+from kolspider.providers import provider
 from kolspider.sandbox import SAMPLE_KOLS, Fault
-from kolspider.store.database import connect, target_id, transaction
-from kolspider.store.kols import Kols
-from kolspider.store.pages import Pages
+from kolspider.store.database import connect, transaction
+from kolspider.store.ledger import Ledger
 from tests.e2e.harness import FAST, KEY, ROOT, Home, expected_rows, finish, stats
 
 if TYPE_CHECKING:
@@ -234,20 +234,16 @@ def test_of_3000_kols_with_2990_done_the_other_10_are_bought(make_project: MakeP
 
 def _note_as_complete(project: Project, names: list[str]) -> None:
     project.cache.mkdir()
-    with closing(connect(project.cache)) as ledger:
-        ledger.execute("PRAGMA synchronous = OFF")
-        target = target_id(ledger, f"{open_database(project.db_url, base=ROOT).label} {project.target}")
-        pages = Pages(ledger, "twitterapi_io", target)
-        kols = Kols(ledger, "twitterapi_io", target, pages)
+    label = open_database(project.db_url, base=ROOT).target_label(project.target, "")
+    with closing(Ledger.open(project.cache, provider("twitterapi_io"), label)) as ledger:
         for name in names:
-            kols.begin(Kol(name.lower(), name))
-            kols.end(name.lower(), State.FETCHED, "", 1, 2, bought=True, page_size=200)
-        with transaction(ledger):
-            ledger.execute(
-                "INSERT INTO kol_load (target, provider, handle, generation, loaded_at) "
-                "SELECT ?, provider, handle, generation, finished_at FROM kol",
-                (target,),
-            )
+            ledger.kols.begin(Kol(name.lower(), name))
+            ledger.kols.end(name.lower(), State.FETCHED, "", 1, 2, bought=True, page_size=200)
+    with closing(connect(project.cache)) as store, transaction(store):
+        store.execute(
+            "INSERT INTO kol_load (target, provider, handle, generation, loaded_at) "
+            "SELECT target.id, provider, handle, generation, finished_at FROM kol, target"
+        )
 
 
 # --- exit codes -------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.db import open_database
 from kolspider.db.spans import spans
+from kolspider.db.url import open_database
 from kolspider.items import State
 from kolspider.options.arguments import Arguments
 from kolspider.options.config import PROJECT_DIR
