@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
 
-from kolspider.console.output import standard_output, tell
+from kolspider.console.output import print_error, standard_output
 from kolspider.db.check import check_names
 from kolspider.db.url import open_database
 from kolspider.errors import UserError, WrongUsage
@@ -72,7 +72,7 @@ class ProjectCommand(ScrapyCommand):
             finally:
                 database.close()
         except UserError as error:
-            self.exitcode = tell(error)
+            self.exitcode = print_error(error)
         except sqlite3.Error as error:
             if is_damage(error):
                 mark_damaged(config.cache_dir / FILE_NAME)

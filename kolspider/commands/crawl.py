@@ -15,7 +15,7 @@ from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 
 from kolspider.command import OLD_FILES, KeepLines
-from kolspider.console.output import standard_output, tell
+from kolspider.console.output import print_error, standard_output
 from kolspider.crawl.crawler import RunCrawler
 from kolspider.crawl.exporters import FORMATS
 from kolspider.db.check import check_names
@@ -202,7 +202,7 @@ class Command(CrawlCommand):
             with standard_output():
                 print("\n".join(summary.lines()), file=sys.stderr if feeds_stdout else sys.stdout)
         except UserError as error:
-            exit_code = exit_code or tell(error)  # how the run went comes first
+            exit_code = exit_code or print_error(error)  # how the run went comes first
         self._write_summary(run.config.summary_file, summary)
         return exit_code
 
@@ -268,4 +268,4 @@ def _make_sample_tables(config: Config, database: Database) -> None:
 
 
 def _refuse(error: UserError) -> NoReturn:
-    sys.exit(tell(error))
+    sys.exit(print_error(error))
