@@ -42,7 +42,9 @@ class Job:
         except OSError as error:
             raise StopRun(f"{path} can't be read: {error.strerror}; fix that, or choose another JOBDIR") from None
         except (ValueError, KeyError, TypeError):
-            raise WrongUsage(f"{path} is damaged; choose another JOBDIR (the cache still has what was paid for)") from None
+            raise WrongUsage(
+                f"{path} is damaged; choose another JOBDIR (no page is lost, all are in the cache)"
+            ) from None
         if job.arguments != arguments:
             other = sorted(name for name in arguments if job.arguments.get(name) != arguments[name])
             raise WrongUsage(

@@ -59,7 +59,7 @@ class LiveBlock:
         with self._lock:
             self.show(())
             self._closed = True
-        for handler in self._handlers:  # outside our lock: a logging thread holds the handler's lock and may wait for ours
+        for handler in self._handlers:  # outside our lock: a thread that logs may hold the handler's and wait for ours
             handler.setStream(self._stream)
         self._handlers.clear()
         if sys.stderr is self:
