@@ -210,9 +210,7 @@ class Command(CrawlCommand):
         try:
             write_atomically(path, summary.as_json())
         except OSError as error:
-            raise StopRun(
-                f"KOL_SUMMARY_FILE {path} can't be written: {error.strerror}; the run itself is done"
-            ) from None
+            raise StopRun(f"KOL_SUMMARY_FILE {path} can't be written: {error.strerror}; the run is done") from None
 
 
 def _allow_files() -> None:

@@ -86,7 +86,7 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         if self._cap is not None and self._tally.calls >= self._cap and not self._stop.is_set():
             self._stop.fail(
                 StopRun(
-                    f"the cap of {self._cap} API calls is reached (-a max_calls) and work is left; "
+                    f"the cap of {self._cap} API calls is reached and work is left (-a max_calls); "
                     "run the same command again to continue"
                 )
             )

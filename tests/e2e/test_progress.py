@@ -94,7 +94,7 @@ def test_a_run_on_a_terminal_shows_its_progress_and_leaves_a_clean_log(make_proj
     assert any(re.match(r"KOLs +\[[#-]{20}\] \d of 3 done", text) for text in middle)
     assert any(re.match(r"reading +BTC (begun|page \d)", text) for text in middle)
     assert "\x1b[32m" in seen.raw or "\x1b[1m" in seen.raw
-    assert "gone asks for page 1 again in" in seen.raw
+    assert "gone retries page 1 in" in seen.raw
     # In the end: log lines, then the closing table; of the block nothing
     kinds = ["log" if LOG_LINE.fullmatch(t) else "table" if TABLE_LINE.fullmatch(t) else t for t in seen.screen]
     assert set(kinds) == {"log", "table"}, seen.screen
