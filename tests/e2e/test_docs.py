@@ -238,7 +238,8 @@ def test_the_picture_and_operations_show_a_terminal_as_it_is() -> None:
 def test_the_pipeline_that_operations_shows_works() -> None:
     names: dict[str, Any] = {}
     exec(code_blocks(PAGES["docs/operations.md"], "python")[0], names)  # noqa: S102 - ours
-    small, large = (Row(id_, *[None] * 6, followers, None, None) for id_, followers in (("1", 999), ("2", 1000)))
+    small = Row("1", None, None, None, None, None, None, 999, None, None)
+    large = small._replace(id="2", followers=1000)
     page = MappedPage(FollowingsPage(Kol("btc", "BTC"), 1, "", [], last=True), rows=[small, large])
 
     assert as_item(MappedPage, names["OnlyLargeAccounts"]().process_item(page)) == replace(page, rows=[large])
