@@ -7,6 +7,10 @@ PYTHON ?= python3
 
 demo: $(VENV)/.runs
 	$(BIN)/scrapy crawl followings -a sandbox=1 -s DOWNLOAD_DELAY=0.1
+	@echo
+	@echo 'the rows   $(BIN)/scrapy crawl followings -a sandbox=1 -a replay=all -O users.csv'
+	@echo 'a report   $(BIN)/scrapy report --sandbox'
+	@echo 'your KOLs  cp .env.example .env, fill it in, then $(BIN)/scrapy crawl followings -a test=1'
 
 test: $(VENV)/.tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal

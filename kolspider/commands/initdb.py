@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from kolspider.command import ProjectCommand
 from kolspider.db.check import check_follows, check_names, check_source, check_target, warnings
-from kolspider.db.spans import empty_tables, spans
+from kolspider.db.spans import spans
 from kolspider.errors import StopRun, WrongUsage
-from kolspider.follows.emptied import emptied
-from kolspider.store.ledger import open_to_read
+from kolspider.follows.emptied import emptied, empty_tables
+from kolspider.run.opening import read_ledger
 
 if TYPE_CHECKING:
     import argparse
 
-    from kolspider.db import Database
+    from kolspider.db.base import Database
     from kolspider.options.config import Config
 
 
@@ -71,8 +71,8 @@ class Command(ProjectCommand):
 
 def _say_what_fills(empty: list[str], config: Config, database: Database) -> None:
     """If lists were loaded into them. A help: a store that can't be read is told by those who need it."""
-    with suppress(StopRun, sqlite3.Error), open_to_read(config, database) as (kols, pages):
-        if note := emptied(empty, kols, pages):
+    with suppress(StopRun, sqlite3.Error), read_ledger(config, database) as ledger:
+        if note := emptied(empty, ledger.kols, ledger.pages):
             print(f"  note: {note}")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kolspider.db.spans import Span
 
-__all__ = ["Column", "Database", "ErrorKind", "Table", "as_text", "name_parts"]
+__all__ = ["Column", "Database", "DbErrorKind", "Table", "as_text", "name_parts"]
 
 
 ANSWER_SECS = 30
@@ -24,7 +24,7 @@ _DENIED = re.compile(r"command denied to user|privilege\(?s?\)? for", re.IGNOREC
 """MySQL's 1142, 1143 and 1227, and the same of Doris; not 1045, which is a wrong password."""
 
 
-class ErrorKind(Enum):
+class DbErrorKind(Enum):
     """What to do about an exception of the driver."""
 
     LOST = "lost"
@@ -119,7 +119,7 @@ class Database(ABC):
         """How many rows there are."""
 
     @abstractmethod
-    def error_kind(self, exc: BaseException) -> ErrorKind:
+    def error_kind(self, exc: BaseException) -> DbErrorKind:
         """What to do about an exception that a method raised."""
 
     @abstractmethod
@@ -171,6 +171,14 @@ class Database(ABC):
 
     @abstractmethod
     def _message(self, exc: BaseException) -> str: ...
+
+    def target_label(self, target: str, follows: str) -> str:
+        """Name a target without credentials: dialect, host, database and tables. The store keeps under this name what
+        is loaded, so it never changes.
+
+        follows: the follows table, or empty. Pages that were loaded before it was kept are loaded again from the cache.
+        """
+        return f"{self.label} {target}" + (f" + {follows}" if follows else "")
 
     def add_column_ddl(self, table: str, column: str) -> str:
         """SQL, on one line, that adds one of our columns."""

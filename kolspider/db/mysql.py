@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pymysql.connections import Connection
 
-    from kolspider.db.base import ErrorKind
+    from kolspider.db.base import DbErrorKind
     from kolspider.db.spans import Span
 
 __all__ = ["MysqlDatabase", "Server"]
@@ -128,7 +128,7 @@ class MysqlDatabase(Database):
         ((count,),) = self._select(f"SELECT COUNT(*) FROM {self.quoted(table)}")
         return int(count)
 
-    def error_kind(self, exc: BaseException) -> ErrorKind:
+    def error_kind(self, exc: BaseException) -> DbErrorKind:
         return error_kind(exc)
 
     def source_ddl(self, table: str) -> str:

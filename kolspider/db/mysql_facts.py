@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymysql.err import DataError, Error, IntegrityError, InterfaceError, InternalError
 
-from kolspider.db.base import Column, ErrorKind
+from kolspider.db.base import Column, DbErrorKind
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -39,17 +39,17 @@ def error_code(exc: BaseException) -> int | None:
     return code if isinstance(code, int) else None
 
 
-def error_kind(exc: BaseException) -> ErrorKind:
+def error_kind(exc: BaseException) -> DbErrorKind:
     """What to do about an exception."""
     code = error_code(exc)
     if code in LOST or isinstance(exc, OSError | InterfaceError):
-        return ErrorKind.LOST
+        return DbErrorKind.LOST
     if code is None and isinstance(exc, InternalError):  # a packet out of sequence; PyMySQL has hung up
-        return ErrorKind.LOST
+        return DbErrorKind.LOST
     # UnicodeError: half a surrogate pair, which the driver can't encode.
     if code in REFUSED or isinstance(exc, DataError | IntegrityError | UnicodeError):
-        return ErrorKind.REFUSED
-    return ErrorKind.FATAL
+        return DbErrorKind.REFUSED
+    return DbErrorKind.FATAL
 
 
 def column(facts: tuple[Any, ...]) -> Column:

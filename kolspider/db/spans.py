@@ -4,14 +4,10 @@ greatest that it was ever given. So it does not matter in which order, and how o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from kolspider.items import CRAWLS, FOLLOWS
 
-if TYPE_CHECKING:
-    from kolspider.db.base import Database
-
-__all__ = ["SPAN_CRAWLS", "SPAN_FOLLOWS", "Span", "crawls_table", "empty_tables", "known_ids", "knows", "spans"]
+__all__ = ["SPAN_CRAWLS", "SPAN_FOLLOWS", "Span", "crawls_table", "spans"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +39,8 @@ SPAN_FOLLOWS = Span(
         ("user_id", "last_seen", "first_seen"),
     ),
 )
-"""Indexed for what is new, what is lost, and what most KOLs follow (db/follows.py), each without the table's rows."""
+"""One index for what is new, one for what is lost, one for what most KOLs follow (follows/queries.py): each spares
+reading the rows of the table itself."""
 SPAN_CRAWLS = Span(CRAWLS[:1], CRAWLS[1], CRAWLS[2], spread_by="kol_user_name")
 
 
@@ -55,32 +52,3 @@ def crawls_table(follows: str) -> str:
 def spans(follows: str) -> list[tuple[str, Span]]:
     """Both tables; none when who follows whom is not kept."""
     return [(follows, SPAN_FOLLOWS), (crawls_table(follows), SPAN_CRAWLS)] if follows else []
-
-
-def known_ids(database: Database, follows: str, handle: str, before: str) -> frozenset[int]:
-    """Whom a KOL is known to follow or to have followed, by what was seen before a moment."""
-    name = database.identifier
-    rows = database.query(
-        f"SELECT {name('user_id')} FROM {database.quoted(follows)} "
-        f"WHERE {name('kol_user_name')} = ? AND {name('first_seen')} < ?",
-        (handle, before),
-    )
-    return frozenset(int(id_) for (id_,) in rows)
-
-
-def empty_tables(database: Database, follows: str) -> list[str]:
-    """Those of the two that have no row."""
-    return [
-        table
-        for table, _ in spans(follows)
-        if not database.query(f"SELECT {database.identifier('kol_user_name')} FROM {database.quoted(table)} LIMIT 1")
-    ]
-
-
-def knows(database: Database, follows: str, handle: str) -> bool:
-    """Whether one of the two has a row of a KOL."""
-    name = database.identifier("kol_user_name")
-    return any(
-        database.query(f"SELECT {name} FROM {database.quoted(table)} WHERE {name} = ? LIMIT 1", (handle,))
-        for table, _ in spans(follows)
-    )

@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kolspider.db.base import Column, Database, ErrorKind, Table, as_text, name_parts
+from kolspider.db.base import Column, Database, DbErrorKind, Table, as_text, name_parts
 from kolspider.db.spans import spans
 from kolspider.errors import StopRun
 from kolspider.items import COLUMNS, Row
@@ -113,14 +113,14 @@ class SqliteDatabase(Database):
         (count,) = self._open("rw").execute(f"SELECT COUNT(*) FROM {self.quoted(table)}").fetchone()
         return int(count)
 
-    def error_kind(self, exc: BaseException) -> ErrorKind:
+    def error_kind(self, exc: BaseException) -> DbErrorKind:
         code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
         if code in LOST or (isinstance(exc, sqlite3.ProgrammingError) and "closed database" in str(exc)):
-            return ErrorKind.LOST
+            return DbErrorKind.LOST
         # Values that the driver itself refuses: an integer past 64 bits, half a surrogate pair.
         if code in REFUSED or isinstance(exc, OverflowError | UnicodeError) or "binding parameter" in str(exc):
-            return ErrorKind.REFUSED
-        return ErrorKind.FATAL
+            return DbErrorKind.REFUSED
+        return DbErrorKind.FATAL
 
     def source_ddl(self, table: str) -> str:
         return (

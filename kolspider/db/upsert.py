@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kolspider.db.base import ErrorKind
+from kolspider.db.base import DbErrorKind
 from kolspider.errors import StopRun
 from kolspider.items import COLUMNS
 
@@ -83,7 +83,7 @@ class Upserter:
         answers: list[_Answer] = []
         error = self._keep_trying(lambda: answers.append(question(self._database)), self._table)
         if error is not None:
-            raise StopRun(self._message(error, ErrorKind.FATAL, self._table)) from error
+            raise StopRun(self._message(error, DbErrorKind.FATAL, self._table)) from error
         return answers[-1]
 
     def _write(
@@ -124,10 +124,10 @@ class Upserter:
                 work()
             except Exception as error:
                 kind = self._database.error_kind(error)
-                if kind is ErrorKind.REFUSED:
+                if kind is DbErrorKind.REFUSED:
                     return error
                 give_up_at = max(give_up_at, time.monotonic() + self._database.patience())
-                if kind is ErrorKind.FATAL or time.monotonic() >= give_up_at or self._give_up.is_set():
+                if kind is DbErrorKind.FATAL or time.monotonic() >= give_up_at or self._give_up.is_set():
                     raise StopRun(self._message(error, kind, table)) from error
                 logger.warning("the database is away (%s); trying again", self._database.explain(error))
                 self._on_retry()
@@ -137,9 +137,9 @@ class Upserter:
             self._give_up.wait(min(wait, max(give_up_at - time.monotonic(), 0)))
             wait = min(wait * 2, _LONGEST_WAIT)
 
-    def _message(self, error: Exception, kind: ErrorKind, table: str) -> str:
+    def _message(self, error: Exception, kind: DbErrorKind, table: str) -> str:
         said = self._database.explain(error)
-        if kind is ErrorKind.FATAL:
+        if kind is DbErrorKind.FATAL:
             return f"the database can't take {table}: {said}; mend it, then run the same command again"
         return (
             f"the database was away for {self._retry_secs:g} s (KOL_DB_RETRY_SECS): {said}; nothing is lost: "

@@ -5,14 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kolspider.console.wording import counted
+from kolspider.db.spans import spans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kolspider.db.base import Database
     from kolspider.store.kols import Kols
     from kolspider.store.pages import Pages
 
-__all__ = ["emptied"]
+__all__ = ["emptied", "empty_tables"]
+
+
+def empty_tables(database: Database, follows: str) -> list[str]:
+    """The follows table and the crawls table beside it, as far as they have no row."""
+    return [
+        table
+        for table, _ in spans(follows)
+        if not database.query(f"SELECT {database.identifier('kol_user_name')} FROM {database.quoted(table)} LIMIT 1")
+    ]
 
 
 def emptied(empty: Sequence[str], kols: Kols, pages: Pages) -> str:

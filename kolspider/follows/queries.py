@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kolspider.db.base import Database
 
-__all__ = ["FollowSeen", "Follows", "Shared"]
+__all__ = ["FollowSeen", "Follows", "Shared", "known_ids"]
 
 _Counted = TypeVar("_Counted")
 
@@ -162,6 +162,13 @@ class Follows:
         rows = self._database.query(f"SELECT `kol_user_name`, `last_whole` FROM {self._crawls}")
         return {kol: str(at) for kol, at in rows}
 
+    def knows(self, kol: str) -> bool:
+        """Whether the follows table or the crawls table has a row of a KOL."""
+        return any(
+            self._database.query(f"SELECT `kol_user_name` FROM {table} WHERE `kol_user_name` = ? LIMIT 1", (kol,))
+            for table in (self._follows, self._crawls)
+        )
+
     def _most(
         self,
         key: str,
@@ -189,6 +196,15 @@ class Follows:
             if len(candidates) < room or (len(found) == limit and number(found[-1]) > candidates[-1][1]):
                 return found
         return counted(_CURRENT, ())
+
+
+def known_ids(database: Database, follows: str, handle: str, before: str) -> frozenset[int]:
+    """The accounts that a KOL was seen to follow before a moment, whether it still follows them or not."""
+    rows = database.query(
+        f"SELECT `user_id` FROM {database.quoted(follows)} WHERE `kol_user_name` = ? AND `first_seen` < ?",
+        (handle, before),
+    )
+    return frozenset(int(id_) for (id_,) in rows)
 
 
 def _marks(values: Sequence[object]) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from scrapy.settings import BaseSettings
 
-    from kolspider.db import Address
+    from kolspider.db.doris.http import Address
     from kolspider.providers.base import Provider
 
 __all__ = ["DEFAULTS", "PROJECT_DIR", "Config", "boolean", "point_at_sandbox"]

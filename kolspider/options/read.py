@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from scrapy.utils.conf import closest_scrapy_cfg
 
-from kolspider.db import Address
 from kolspider.db.base import name_parts
+from kolspider.db.doris.http import Address
 from kolspider.errors import WrongUsage
 from kolspider.options.secrets import fits_a_header
 from kolspider.providers import provider as find_provider

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pymysql
 import pytest
 
-from kolspider.db import open_database
 from kolspider.db.check import (
     check_follows,
     check_follows_to_read,
@@ -18,6 +17,7 @@ from kolspider.db.check import (
     check_target,
     warnings,
 )
+from kolspider.db.url import open_database
 from kolspider.errors import StopRun, WrongUsage
 from tests.db.conftest import Subject, row
 

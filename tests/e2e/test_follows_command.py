@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from kolspider.commands import follows as command
-from kolspider.db import open_database
 from kolspider.db.spans import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table
+from kolspider.db.url import open_database
 from tests.db.conftest import row
 from tests.e2e.harness import ROOT
 

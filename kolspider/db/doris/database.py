@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pymysql
 
-from kolspider.db.base import ErrorKind, Table, as_text
+from kolspider.db.base import DbErrorKind, Table, as_text
 from kolspider.db.doris.facts import PAGED_TYPES, UNTOLD_CODES, Layout, column, is_committed, kind_of
 from kolspider.db.doris.tables import DorisTables
 from kolspider.db.literals import of_at_most, values_sql
@@ -104,7 +104,7 @@ class DorisDatabase(DorisTables):
         try:
             layout = self._layout(table)
         except pymysql.err.Error as error:
-            if self.error_kind(error) is ErrorKind.LOST:
+            if self.error_kind(error) is DbErrorKind.LOST:
                 raise
             # A view's definition is for who has SHOW_VIEW_PRIV, an asynchronous materialized view's is shown in
             # another way (commands/ShowCreateTableCommand.java: validate). Either may hold the KOLs.
@@ -165,7 +165,7 @@ class DorisDatabase(DorisTables):
         load = self._unfinished
         return load.taken + CERTAIN_SECS + 1 - time.monotonic() if load and load.taken else 0.0
 
-    def error_kind(self, exc: BaseException) -> ErrorKind:
+    def error_kind(self, exc: BaseException) -> DbErrorKind:
         return kind_of(str(exc)) if error_code(exc) in UNTOLD_CODES else super().error_kind(exc)
 
     def _load(
@@ -196,13 +196,13 @@ class DorisDatabase(DorisTables):
             try:
                 self._finished(self._unfinished)
             except Exception as error:
-                if self.error_kind(error) is not ErrorKind.REFUSED:
+                if self.error_kind(error) is not DbErrorKind.REFUSED:
                     raise
         self._unfinished = load
         try:
             said = self._send(load)
         except Exception as error:
-            if self.error_kind(error) is ErrorKind.REFUSED:
+            if self.error_kind(error) is DbErrorKind.REFUSED:
                 self._unfinished = None
             raise
         self._unfinished = None
@@ -255,7 +255,7 @@ class DorisDatabase(DorisTables):
                 f"SHOW TRANSACTION FROM {self.identifier(schema).replace('%', '%%')} WHERE `label` = %s", (load.label,)
             )
         except (pymysql.err.Error, ValueError) as refusal:
-            if self.error_kind(refusal) is ErrorKind.LOST:
+            if self.error_kind(refusal) is DbErrorKind.LOST:
                 raise
             if time.monotonic() - load.taken <= CERTAIN_SECS:
                 raise error from None

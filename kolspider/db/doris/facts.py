@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from kolspider.db.base import Column, ErrorKind
+from kolspider.db.base import Column, DbErrorKind
 from kolspider.db.mysql_facts import INTEGER_BITS
 from kolspider.items import COLUMNS
 
@@ -19,18 +19,18 @@ UNTOLD_CODES = {1105, 5025}
 # transactions as `current running txns on db … larger than limit …` (transaction/DatabaseTransactionMgr.java), and a BE
 # that is lost in the middle of a load as in apache/doris#16674, #37189 and #55754.
 ERROR_TEXTS = (
-    (ErrorKind.REFUSED, re.compile("filtered (data|rows)|DATA_QUALITY_ERROR", re.IGNORECASE)),
+    (DbErrorKind.REFUSED, re.compile("filtered (data|rows)|DATA_QUALITY_ERROR", re.IGNORECASE)),
     (
-        ErrorKind.FATAL,
+        DbErrorKind.FATAL,
         re.compile(
             "mismatched input|no viable alternative|extraneous input|unknown (column|table|database)"
             r"|\b(column|table|database)\b.{0,200}does not exist|column count doesn't match|denied|NOT_AUTHORIZED",
             re.IGNORECASE,
         ),
     ),
-    (ErrorKind.REFUSED, re.compile(r"too long|-238\b|TOO_MANY_SEGMENTS", re.IGNORECASE)),
+    (DbErrorKind.REFUSED, re.compile(r"too long|-238\b|TOO_MANY_SEGMENTS", re.IGNORECASE)),
     (
-        ErrorKind.LOST,
+        DbErrorKind.LOST,
         re.compile(
             r"TOO_MANY_VERSION|-235\b|larger than limit|blocked on schema change|doing schema change|timeout|timed out"
             r"|MEM_LIMIT|label \[\S+\] has already been used"
@@ -56,9 +56,9 @@ _PROPERTY = re.compile(r'"([\w.]+)"\s*=\s*"([^"]*)"')
 _FILLED = re.compile(r" AS \(| NOT NULL (AUTO_INCREMENT|DEFAULT)\b")
 
 
-def kind_of(text: str) -> ErrorKind:
+def kind_of(text: str) -> DbErrorKind:
     """What to do about an error whose number says nothing."""
-    return next((kind for kind, words in ERROR_TEXTS if words.search(text)), ErrorKind.FATAL)
+    return next((kind for kind, words in ERROR_TEXTS if words.search(text)), DbErrorKind.FATAL)
 
 
 def is_committed(text: str) -> bool:

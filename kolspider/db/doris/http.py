@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from kolspider.db.base import ErrorKind
+from kolspider.db.base import DbErrorKind
 from kolspider.db.doris.facts import kind_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Address:
 class StreamLoadError(Exception):
     """What became of a load, judged."""
 
-    def __init__(self, kind: ErrorKind, text: str, *, log: str = "", filtered: int = 0) -> None:
+    def __init__(self, kind: DbErrorKind, text: str, *, log: str = "", filtered: int = 0) -> None:
         super().__init__(text)
         self.kind = kind
         self.log = log
@@ -98,7 +98,7 @@ class StreamLoad:
         told = answer.json()
         status = str(told.get("Status", ""))
         if answer.status != 200 or not status:
-            kind = ErrorKind.FATAL if 400 <= answer.status < 500 else ErrorKind.LOST
+            kind = DbErrorKind.FATAL if 400 <= answer.status < 500 else DbErrorKind.LOST
             raise StreamLoadError(kind, f"the BE {back_end} answered HTTP {answer.status} without a status")
         if status == "Label Already Exists":
             # It is ours, from an attempt whose answer was lost.
@@ -124,7 +124,9 @@ class StreamLoad:
             parts, address = urlsplit(""), Address("", 0)
         usable = _PLAIN(answer.location) and address.host and parts.path.endswith("/_stream_load")
         if parts.scheme != "http" or not usable:
-            raise StreamLoadError(ErrorKind.FATAL, f"the FE {self._front_end} redirects to no http:// address of a BE")
+            raise StreamLoadError(
+                DbErrorKind.FATAL, f"the FE {self._front_end} redirects to no http:// address of a BE"
+            )
         return address, parts.path + (f"?{parts.query}" if parts.query else "")
 
     def _refused(self, answer: _Answer) -> StreamLoadError:
@@ -132,9 +134,9 @@ class StreamLoad:
         told = answer.json()
         text = str(told.get("msg") or told.get("Message") or "")
         if answer.status == 401 or told.get("code") == 401:
-            kind, text = ErrorKind.FATAL, f"Access denied ({text or 'Unauthorized'})"
+            kind, text = DbErrorKind.FATAL, f"Access denied ({text or 'Unauthorized'})"
         elif answer.status >= 500:
-            kind = ErrorKind.LOST
+            kind = DbErrorKind.LOST
         else:
             kind = kind_of(text)
         return StreamLoadError(kind, f"the FE {self._front_end} refuses the load: HTTP {answer.status} {text}")
@@ -143,7 +145,7 @@ class StreamLoad:
         text = str(told.get("Message", ""))
         first = str(told.get("FirstErrorMsg") or "")
         url = str(told.get("ErrorURL") or "")
-        kind = ErrorKind.REFUSED if url else kind_of(text)
+        kind = DbErrorKind.REFUSED if url else kind_of(text)
         log = self._error_log(url, back_end) if url else ""
         said = first or next(iter(log.splitlines()), "")
         filtered = told.get("NumberFilteredRows")
@@ -211,8 +213,8 @@ def _existing(told: dict[str, Any]) -> str:
         job = next((status for status in FINISHED if status in message), "RUNNING")
     if job in FINISHED:
         return f"Label Already Exists, {job}"
-    raise StreamLoadError(ErrorKind.LOST, f"the first attempt under this label is {job}")
+    raise StreamLoadError(DbErrorKind.LOST, f"the first attempt under this label is {job}")
 
 
 def _unreachable(address: Address, error: Exception) -> StreamLoadError:
-    return StreamLoadError(ErrorKind.LOST, f"{address}: {error or type(error).__name__}")
+    return StreamLoadError(DbErrorKind.LOST, f"{address}: {error or type(error).__name__}")

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from kolspider.db.base import ErrorKind
+from kolspider.db.base import DbErrorKind
 from kolspider.db.doris.database import DorisDatabase, Load
 from kolspider.db.doris.http import StreamLoad, StreamLoadError, basic
 from kolspider.items import COLUMNS, Row
@@ -45,7 +45,7 @@ class StreamLoadDatabase(DorisDatabase):
         super().try_write(table, columns)
         self._http.check(self._path(table))
 
-    def error_kind(self, exc: BaseException) -> ErrorKind:
+    def error_kind(self, exc: BaseException) -> DbErrorKind:
         return exc.kind if isinstance(exc, StreamLoadError) else super().error_kind(exc)
 
     def named_rows(self, exc: BaseException) -> Mapping[str, str]:
@@ -74,7 +74,7 @@ class StreamLoadDatabase(DorisDatabase):
         try:
             said = self._http.load(self._path(load.table), _headers(load), body)
         except StreamLoadError as error:
-            if error.kind is ErrorKind.REFUSED:
+            if error.kind is DbErrorKind.REFUSED:
                 self._refused = [row for row in load.rows if isinstance(row, Row)]
             raise
         return f"{len(body):,} bytes, {said}"

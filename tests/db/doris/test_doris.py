@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.db import Address, Database, ErrorKind, open_database
+from kolspider.db.base import Database, DbErrorKind
 from kolspider.db.check import check_source, check_target
 from kolspider.db.doris import database as dialect
 from kolspider.db.doris.database import DorisDatabase
+from kolspider.db.doris.http import Address
 from kolspider.db.upsert import Upserter
+from kolspider.db.url import open_database
 from kolspider.errors import StopRun, WrongUsage
 from tests.db.conftest import row
 from tests.db.test_initdb import initdb, one_line
@@ -355,7 +357,7 @@ def test_a_user_who_may_only_read_is_found_at_the_start(opened: Open, double: Do
     with pytest.raises(db.errors) as caught:
         check_target(db, "t")
 
-    assert db.error_kind(caught.value) is ErrorKind.FATAL
+    assert db.error_kind(caught.value) is DbErrorKind.FATAL
     assert "denied" in db.explain(caught.value)
     assert double.loads == []
 
@@ -378,7 +380,7 @@ def test_a_table_that_takes_no_partial_update_is_found_at_the_start(opened: Open
     with pytest.raises(db.errors, match="sync materialized view") as caught:
         check_target(db, "t")
 
-    assert db.error_kind(caught.value) is ErrorKind.FATAL
+    assert db.error_kind(caught.value) is DbErrorKind.FATAL
     assert double.loads == []
 
 

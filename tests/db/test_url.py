@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolspider.db import Database, open_database
+from kolspider.db.base import Database
 from kolspider.db.doris.database import DorisDatabase
 from kolspider.db.mysql import MysqlDatabase
 from kolspider.db.sqlite import SqliteDatabase
+from kolspider.db.url import open_database
 from kolspider.errors import WrongUsage
 from tests.wild import wildly
 
@@ -45,6 +46,13 @@ def test_user_and_password_are_percent_decoded() -> None:
     assert db.secrets == ("päss/@:%", "p%C3%A4ss%2F%40%3A%25")
     assert db.label == "mysql://db.example:3307/kol"
     assert "päss" not in repr(db.server)
+
+
+def test_what_names_a_target_in_the_store_never_changes(tmp_path: Path) -> None:
+    db = open_database("mysql://u:hunter2@db.example/kol", base=tmp_path)
+
+    assert db.target_label("twitter_kol_all", "") == "mysql://db.example:3306/kol twitter_kol_all"
+    assert db.target_label("a.b", "f") == "mysql://db.example:3306/kol a.b + f"
 
 
 @pytest.mark.parametrize(
