@@ -51,7 +51,8 @@ def test_without_a_scrapy_cfg_they_are_in_the_current_folder(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("language", ["", ".zh-CN"])
 def test_the_documentation_gives_each_setting_and_its_default(language: str) -> None:
-    text = (ROOT / f"README{language}.md").read_text()
+    pages = [ROOT / f"README{language}.md", *(ROOT / "docs").glob(f"reference{language}.md")]
+    text = "\n".join(page.read_text() for page in pages)
     rows = dict(re.findall(r"^\| `(KOL_\w+)` \|([^|]*)\|", text, re.MULTILINE))
     assert set(DEFAULTS) <= set(rows)
     assert [name for name, default in DEFAULTS.items() if default not in rows[name]] == []
