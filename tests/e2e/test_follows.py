@@ -228,11 +228,11 @@ def test_the_report_tells_what_kols_share_and_does_without_when_it_can_not_ask(m
 
     assert project.look("report", "-o", str(page)).expect(0).err == ""
     html = page.read_text()
-    assert "Accounts that most KOLs follow" in html
+    assert "Accounts followed by the most KOLs" in html
     assert f"alpha and beta both follow {both} accounts" in html
 
     project.sql(f"DROP TABLE {project.follows}")
-    assert "without who follows whom" in project.look("report", "-o", str(page)).expect(0).err
+    assert "leaves out who follows whom" in project.look("report", "-o", str(page)).expect(0).err
     assert "both follow" not in page.read_text()
     assert "run `scrapy initdb --follows`" in project.look("follows", "new").expect(1).err
     for words in (
