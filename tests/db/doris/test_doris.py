@@ -405,7 +405,7 @@ def told(db: DorisDatabase, table: str = "t") -> str:
 
 
 def run_ddl(db: DorisDatabase, message: str) -> None:
-    """What the message says to mend it with."""
+    """The statements that the message says to run."""
     for statement in re.split(r" with: ", message, maxsplit=1)[1].split("; "):
         db._execute(statement)
 
@@ -418,7 +418,7 @@ def test_the_ddl_mends_a_table_of_another_model_or_key(opened: Open, double: Dor
     db._execute("INSERT INTO `t` (`id`, `name`) VALUES ('1', 'x')")
 
     message = told(db)
-    assert "no unique key that is `id` alone" in message
+    assert "no unique key on `id` alone" in message
     run_ddl(db, message)
 
     check_target(db, "t")
