@@ -284,8 +284,11 @@ def test_it_comes_before_another_one_that_its_repetition_would_be_too(
 
     assert double.query("SELECT name, note FROM kol.t ORDER BY id") == [("second", "theirs"), ("second", None)]
     assert [(load.path, load.rows) for load in double.loads] == [
-        ("plain", 1), ("partial", 1), ("partial", 2), ("partial", 2)
-    ]  # fmt: skip
+        ("plain", 1),
+        ("partial", 1),
+        ("partial", 2),
+        ("partial", 2),
+    ]
 
 
 def test_what_a_repetition_refuses_is_looked_for_in_the_batch_and_nowhere_else(
