@@ -92,19 +92,19 @@ def test_a_follows_table_switched_on_later_is_filled_from_the_cache(make_project
 
     # and one that is made anew is noticed, before a crawl that has nothing to do, and filled from the cache
     project.sql(f"DROP TABLE {name}_crawls")
-    missing = f"{name}_crawls is empty, though 3 lists were loaded, so what is told of who is new or lost is wrong: "
-    mend = "`scrapy crawl followings -a replay=all` fills it with what the cache holds, without a call"
-    assert f"  note: {missing}{mend}\n" in project.look(*initdb).expect(0).out
+    missing = f"{name}_crawls is empty although 3 lists were loaded, so new and lost follows are wrong: "
+    remedy = "`scrapy crawl followings -a replay=all` loads them again from the cache, without a call"
+    assert f"  note: {missing}{remedy}\n" in project.look(*initdb).expect(0).out
     told = project.look("follows", "new").expect(0)
-    assert (told.out, told.err) == ("", f"kolspider: {missing}{mend}\n")
+    assert (told.out, told.err) == ("", f"kolspider: {missing}{remedy}\n")
     project.empty(name)
     warned = project.crawl().expect(0)
-    assert f"WARNING: {name} and {name}_crawls are empty, though 3 lists were loaded" in warned.err
-    assert mend in project.crawl("-a", "test=1").expect(0).out
+    assert f"WARNING: {name} and {name}_crawls are empty although 3 lists were loaded" in warned.err
+    assert remedy in project.crawl("-a", "test=1").expect(0).out
     with project.store() as store:
         pages = store.execute("SELECT * FROM page").fetchall()
         store.execute("DELETE FROM page")
-    assert "`scrapy crawl followings -a refresh=0s` buys the lists anew" in project.look("follows", "top").expect(0).err
+    assert "`scrapy crawl followings -a refresh=0s` buys them again" in project.look("follows", "top").expect(0).err
     with project.store() as store:
         store.executemany(f"INSERT INTO page VALUES ({', '.join('?' * len(pages[0]))})", pages)
     assert "are empty" not in project.crawl("-a", "replay=all").expect(0).err

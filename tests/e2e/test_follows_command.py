@@ -135,7 +135,7 @@ def test_the_table_of_top_says_that_there_is_more_and_programs_get_all(project: 
         database.widen(project.follows, SPAN_FOLLOWS, rows)
         told = project.look("follows", "top").expect(0)
         assert (len(told.out.splitlines()), told.err) == (
-            101, "kolspider: these are the first 100 of more: --limit 1000 shows 1,000\n",
+            101, "kolspider: only the first 100 are shown: --limit 1000 shows 1,000\n",
         )  # fmt: skip
         assert len(found(project, "top")) == 101
         asked = project.look("follows", "top", "--limit", "100").expect(0)
@@ -147,12 +147,12 @@ def test_the_table_of_top_says_that_there_is_more_and_programs_get_all(project: 
 
 def test_nothing_is_told_for_what_it_is(project: Project, make_project: MakeProject) -> None:
     assert project.look("follows", "top", "--min", "9").out == "no account is followed by at least 9 KOLs\n"
-    assert "2 KOLs began to follow since 2026-11-09 00:00:00" in project.look(
+    assert "2 KOLs that began to follow it since 2026-11-09 00:00:00" in project.look(
         "follows", "top", "--new-in", "2026-11-09"
     ).out  # fmt: skip
     assert "no new follows since 2026-11-10 00:00:00" in project.look("follows", "new", "--since", "2026-11-10").out
     assert "no lost follows since 2026-11-10 00:00:00" in project.look("follows", "lost", "--since", "2026-11-10").out
-    assert "the last whole list of each KOL holds all" in project.look("follows", "lost", "--kol", "eth").out
+    assert "found everybody seen before" in project.look("follows", "lost", "--kol", "eth").out
 
     fresh = make_project({}, follows=True)
     for words in (("new",), ("lost",), ("top",), ("new", "--kol", "btc")):
@@ -195,8 +195,8 @@ def test_tables_with_two_jobs_or_without_our_columns_are_told_in_a_line(project:
     project.sql(f"CREATE TABLE `{other}` (id VARCHAR(9)){one_node}")
     for project.follows, project.target, told in (
         (other, right[1], f"{other} can't hold who follows whom: it lacks kol_user_name, user_id, first_seen, last"),
-        ("nope", right[1], "no table nope: run `scrapy initdb --follows` to create it, or mend KOL_FOLLOWS_TABLE"),
-        (right[0], "nope", "no table nope: run `scrapy initdb` to create it, or mend its name in the settings"),
+        ("nope", right[1], "no table nope: run `scrapy initdb --follows` to create it, or correct KOL_FOLLOWS_TABLE"),
+        (right[0], "nope", "no table nope: run `scrapy initdb` to create it, or correct its name in the settings"),
         (right[0], other, f"table {other} lacks user_name, name, followers; add with: ALTER TABLE"),
     ):
         for what in ("new", "top"):

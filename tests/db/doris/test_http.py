@@ -138,10 +138,20 @@ def test_no_proxy_of_the_environment_is_used(stack: ExitStack, monkeypatch: pyte
 
 @pytest.mark.parametrize(
     "location",
-    ["", "https://be:1/api/kol/t/_stream_load", "http:///api/kol/t/_stream_load", "http://be:x/a/_stream_load",
-     "ftp://be/_stream_load", "http://be:8040/elsewhere", "/api/kol/t/_stream_load", "http://b\x01e/a/_stream_load",
-     f"http://{'b' * 64}/a/_stream_load", "http://b..e/a/_stream_load", "http://b\xe9/a/_stream_load"],
-)  # fmt: skip
+    [
+        "",
+        "https://be:1/api/kol/t/_stream_load",
+        "http:///api/kol/t/_stream_load",
+        "http://be:x/a/_stream_load",
+        "ftp://be/_stream_load",
+        "http://be:8040/elsewhere",
+        "/api/kol/t/_stream_load",
+        "http://b\x01e/a/_stream_load",
+        f"http://{'b' * 64}/a/_stream_load",
+        "http://b..e/a/_stream_load",
+        "http://b\xe9/a/_stream_load",
+    ],
+)
 def test_a_redirect_to_no_back_end_is_fatal_and_not_repeated(stack: ExitStack, location: str) -> None:
     front = stack.enter_context(serving(lambda request: request.reply(307, Location=f"{location}?s3cr3t")))
 
