@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,10 +26,11 @@ def report(directory: Path, now: float = NOW, follows: FollowFacts | None = None
     """The facts of a store, and its page."""
     label, table = TARGET.split()
     adapter = provider("twitterapi_io")
-    config = SimpleNamespace(
+    config: Any = SimpleNamespace(
         cache_dir=directory, target_table=table, follows_table="", provider=adapter, credit_usd=adapter.credit_usd
     )
-    with open_store(config, SimpleNamespace(label=label)) as store:
+    database: Any = SimpleNamespace(label=label)
+    with open_store(config, database) as store:
         facts = Facts.gather(store, config, TARGET, now, follows)
     return facts, page(facts)
 

@@ -26,6 +26,7 @@ def test_command_serves_until_it_is_told_to_stop(tmp_path, stop):
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:
+            assert process.stdout
             line = process.stdout.readline()
             assert line.startswith("sandbox API at http://127.0.0.1:")
             url = line.split()[-1]

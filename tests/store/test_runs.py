@@ -50,7 +50,9 @@ def test_a_store_of_the_first_version_is_upgraded_and_keeps_all(tmp_path: Path) 
 
 def test_a_store_of_the_first_version_can_be_read_as_it_is(tmp_path: Path) -> None:
     version_1(tmp_path)
-    with closing(connect_to_read(tmp_path)) as store:
+    store = connect_to_read(tmp_path)
+    assert store is not None
+    with closing(store):
         assert len(Runs(store, "api", 1)) == 0
         assert store.execute("SELECT count(*) FROM kol").fetchone() == (1,)
         assert store.execute("SELECT count(*) FROM crawl").fetchone() == (1,)
@@ -123,6 +125,7 @@ def test_a_run_from_its_begin_to_its_end(tmp_path: Path) -> None:
             {State.COMPLETE: 1, State.FAILED: 1},
             "sqlite:///kol.db all",
         )
+        assert ended.finished_at is not None
         assert ended.finished_at >= ended.started_at
         assert runs.unbegun() == 5
         assert sum(dollars for _, dollars, _ in runs.spending()) == pytest.approx(0.008)
