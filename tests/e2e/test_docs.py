@@ -28,7 +28,7 @@ from kolspider.live.tally import STATS
 from kolspider.options.arguments import Arguments
 from kolspider.sandbox import SAMPLE_KOLS
 from kolspider.watch.words import List, Now, block
-from tests.e2e.harness import KEY, ROOT, Home
+from tests.e2e.project import KEY, ROOT, Home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -221,13 +221,27 @@ def test_the_tables_are_those_that_initdb_creates() -> None:
 
 
 def test_the_picture_and_operations_show_a_terminal_as_it_is() -> None:
-    read = [("BTC", 8), ("ethereum", 8), ("whale_watch", 7), ("nft_queen", 7), ("layer2_lena", 6),
-            ("stablecoin_sue", 2), ("cold_wallet", 1), ("hodl_hannah", 0)]  # fmt: skip
+    pages = {"BTC": 8, "ethereum": 8, "whale_watch": 7, "nft_queen": 7, "layer2_lena": 6, "stablecoin_sue": 2}
+    pages |= {"cold_wallet": 1, "hodl_hannah": 0}
     now = Now(
-        due=18, done={State.COMPLETE: 4, State.NOT_FOUND: 1}, lists=[List(k, n, None, 200 * n) for k, n in read],
-        bought=58, loaded=0, to_load=0, calls=60, credits=11270, dollars=0.1127, users=6652, written=5722, waiting=838,
-        seconds=24.0, pace=145 / 60, left=30.0, waits=["429 (too fast): next request in 3 s"], replay=False,
-    )  # fmt: skip
+        due=18,
+        done={State.COMPLETE: 4, State.NOT_FOUND: 1},
+        lists=[List(kol, number, None, 200 * number) for kol, number in pages.items()],
+        bought=58,
+        loaded=0,
+        to_load=0,
+        calls=60,
+        credits=11270,
+        dollars=0.1127,
+        users=6560,
+        written=5722,
+        waiting=838,
+        seconds=24.0,
+        pace=145 / 60,
+        left=30.0,
+        waits=["429 (too fast): next request in 3 s"],
+        replay=False,
+    )
     lines = [line for line in block(now, 108, 30, colour=False) if line]
 
     texts = ["".join(text.itertext()) for text in ET.parse(ROOT / "docs/run.svg").iter() if text.tag.endswith("text")]  # noqa: S314 - ours
