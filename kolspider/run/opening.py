@@ -20,6 +20,7 @@ from kolspider.live.work import Work
 from kolspider.load.commits import Commits
 from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
+from kolspider.options.arguments import Replay
 from kolspider.run.job import Job
 from kolspider.run.run import Run
 from kolspider.store.database import FILE_NAME
@@ -114,8 +115,8 @@ def _warn_of_losses(config: Config, lock: DirectoryLock) -> None:
         )
     elif not lock.is_new and not (path.exists() and path.stat().st_size):
         logger.warning(
-            "%s is missing, but there were runs in this directory: what they bought is bought again (about $%.4f a "
-            "page); to avoid that, stop this run and put the file back",
+            "%s is missing, although there were runs in this directory: what they bought is bought again (about $%.4f "
+            "a page); to avoid that, stop this run and put the file back",
             path,
             page,
         )
@@ -133,7 +134,7 @@ def _check_tables(arguments: Arguments, config: Config, database: Database, ledg
         raise StopRun(f"{database.explain(error)}; {database.advice(error)}") from None
     for warning in warnings(table):
         logger.warning(warning)
-    if arguments.replay != "all" and (warning := emptied(empty, ledger.kols, ledger.pages)):
+    if arguments.replay is not Replay.ALL and (warning := emptied(empty, ledger.kols, ledger.pages)):
         logger.warning(warning)
     return table
 
@@ -141,7 +142,7 @@ def _check_tables(arguments: Arguments, config: Config, database: Database, ledg
 def _select(arguments: Arguments, config: Config, database: Database, selection: Selection) -> None:
     job = Job.load(config.jobdir, arguments.of_job()) if config.jobdir else None
     if arguments.replay:
-        selection.read_cached(waiting_only=arguments.replay == "pending")
+        selection.read_cached(waiting_only=arguments.replay is Replay.PENDING)
         if job or arguments.kols:
             selection.keep_only((name.lower() for name in job.kols) if job else (kol.handle for kol in arguments.kols))
         selection.choose_all(None if job else arguments.limit)

@@ -18,6 +18,7 @@ from kolspider.follows.queries import known_ids
 from kolspider.items import FollowingsPage, Kol, State
 from kolspider.load.cached import CachedPages
 from kolspider.load.mapping import usable_id
+from kolspider.options.arguments import Replay
 from kolspider.providers.base import ApiError, ApiErrorKind, Page
 from kolspider.providers.paging import Next, Paging
 from kolspider.store.selection import Due, Why
@@ -103,7 +104,7 @@ class FollowingsSpider(Spider):
             self.crawler.signals.connect(self._page_is_through, signal=signal)
         try:
             with suppress(NotAsked), self.run.disk.guard():
-                for page in self._cached.read(everything=self.run.arguments.replay == "all"):
+                for page in self._cached.read(everything=self.run.arguments.replay is Replay.ALL):
                     if self._stop.is_set():
                         return
                     self._pages_on_their_way += 1
