@@ -1,8 +1,10 @@
-"""A store that was cut off is known for one, wherever the cut is, and a good one is not taken for it."""
+"""Damage is noticed wherever it is, a good store is not taken for a damaged one, and no KOL is left without work."""
 
 from __future__ import annotations
 
 import shutil
+import sqlite3
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -10,17 +12,19 @@ import pytest
 
 from kolspider.errors import StopRun
 from kolspider.items import Kol, State
-from kolspider.store.damage import looks_damaged, mark_damaged
-from kolspider.store.database import FILE_NAME, connect
+from kolspider.store.damage import is_damage, looks_damaged, mark_damaged
+from kolspider.store.database import FILE_NAME, connect, target_id, transaction
 from kolspider.store.kols import Kols
 from kolspider.store.pages import Pages
 from kolspider.store.salvage import salvage_if_damaged
+from kolspider.store.selection import Selection
 
 if TYPE_CHECKING:
-    import sqlite3
+    from collections.abc import Callable
     from pathlib import Path
 
 PAGES = 50
+KOLS = [Kol(f"kol{number:02}", f"KOL{number:02}") for number in range(12)]
 
 
 def add_pages(store: sqlite3.Connection) -> None:
@@ -95,3 +99,131 @@ def test_a_lost_page_of_an_increment_does_not_cost_the_whole_list_below_it(tmp_p
         kols = Kols(connection, "p", 1, Pages(connection, "p", 1))
         assert [crawl.state for crawl in kols.crawls("btc")] == ["fetched", "fetching"]
         assert not kols.lacks_base("btc")
+
+
+@pytest.mark.parametrize("table", ["kol", "kol_load", "crawl", "page"])
+@pytest.mark.parametrize("name", ["zol05", "k.l05", "kol0Z", "\x00ol05", "kol07"])
+def test_a_handle_with_a_wrong_byte_leaves_no_kol_without_work(loaded: Path, table: str, name: str) -> None:
+    overwrite(loaded, table, b"pkol05", b"p" + name.encode())
+    if table == "page":
+        mark_damaged(loaded)  # the run that meets it does
+
+    salvage_if_damaged(loaded.parent)
+
+    assert states(loaded.parent).keys() <= {kol.handle for kol in KOLS}
+    assert left_alone(loaded.parent) == set()
+
+
+@pytest.mark.parametrize(("complete", "number"), [(5, 0), (7, 3), (8, 5), (9, 6)])
+def test_a_list_that_is_complete_stays_complete_while_others_are_loaded(
+    tmp_path: Path, complete: int, number: int
+) -> None:
+    """SQLite's binary search passes a row that is out of order on one side or the other, depending on how many
+    rows there are."""
+    load(tmp_path, KOLS[:complete])
+    overwrite(tmp_path / FILE_NAME, "kol_load", b"kol%02d" % number, b"zol%02d" % number)
+
+    salvage_if_damaged(tmp_path)
+    load(tmp_path, KOLS)
+
+    assert states(tmp_path) == {kol.handle: State.COMPLETE for kol in KOLS}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: overwrite(path, "kol", b"fetched", b"fetcheD"),
+        lambda path: overwrite(path, "crawl", b"full", b"fulL"),
+        lambda path: overwrite(path, "kol", b"pkol05KOL05", b"pkol05K\xd6L05"),
+        lambda path: overwrite(path, "", b"label TEXT NOT NULL", b"label TEXT NOT NU\xb1L"),
+    ],
+)
+def test_one_salvage_is_enough(loaded: Path, damage: Callable[[Path], None]) -> None:
+    damage(loaded)
+
+    assert looks_damaged(loaded)
+    assert salvage_if_damaged(loaded.parent)
+
+    assert not looks_damaged(loaded)
+    assert left_alone(loaded.parent) == set()
+
+
+def test_an_index_that_leads_to_another_lists_page_is_damage(loaded: Path) -> None:
+    overwrite(loaded, "sqlite_autoindex_page_1", b"pkol05c\x06", b"pkol05c\x07")
+
+    with closing(connect(loaded.parent)) as connection:
+        _, pages, _ = opened(connection)
+        with pytest.raises(sqlite3.DatabaseError) as met:
+            pages.get("kol05", 0, "c")
+
+    assert is_damage(met.value)
+
+
+def test_an_index_that_leads_to_no_page_does_not_keep_a_list_waiting_for_ever(loaded: Path) -> None:
+    overwrite(loaded, "sqlite_autoindex_page_1", b"pkol05c\x06", b"pkol05c\x7f")
+
+    with closing(connect(loaded.parent)) as connection:
+        _, pages, selection = opened(connection)
+        selection.read(["kol05"])
+        selection.choose_all(None)
+        with pytest.raises(sqlite3.DatabaseError) as met:
+            list(pages.waiting())
+
+    assert is_damage(met.value)
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Path:
+    """The file of a store whose lists are all in the table; each table fits into one of SQLite's pages."""
+    load(tmp_path, KOLS)
+    assert not looks_damaged(tmp_path / FILE_NAME)
+    return tmp_path / FILE_NAME
+
+
+def load(directory: Path, wanted: list[Kol]) -> None:
+    """What a run does for the KOLs that are due, of one page each."""
+    with closing(connect(directory)) as connection:
+        kols, pages, selection = opened(connection)
+        selection.read(kol.user_name for kol in wanted)
+        selection.choose_due(now=time.time(), refresh=None, retry=(), limit=None, keep_done=False)
+        for due in selection.due():
+            handle = due.kol.handle
+            generation = kols.begin(due.kol)
+            found = pages.get(handle, generation, "c")
+            seq = found[0] if found else pages.put(due.kol, generation, "c", 1, 200, b"page", fetched_at=1.0)
+            kols.end(handle, State.FETCHED, "", 1, 200, bought=not found, page_size=200)
+            with transaction(connection):
+                pages.mark_loaded([seq])
+            kols.settle(handle, evict=False)
+
+
+def opened(connection: sqlite3.Connection) -> tuple[Kols, Pages, Selection]:
+    target = target_id(connection, "here")
+    pages = Pages(connection, "p", target)
+    return Kols(connection, "p", target, pages), pages, Selection(connection, "p", target)
+
+
+def overwrite(path: Path, table: str, old: bytes, new: bytes) -> None:
+    """Within the part of the file that holds a table or index; everywhere when it is empty."""
+    content, start, end = path.read_bytes(), 0, path.stat().st_size
+    if table:
+        with closing(sqlite3.connect(path)) as connection:
+            (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        start, end = (root - 1) * 4096, root * 4096
+    at = content.index(old, start, end)
+    path.write_bytes(content[:at] + new + content[at + len(new) :])
+
+
+def states(directory: Path) -> dict[str, State]:
+    with closing(connect(directory)) as connection:
+        return {kol.handle: kol.state for kol in opened(connection)[0]}
+
+
+def left_alone(directory: Path) -> set[str]:
+    """The KOLs that are not complete, and that the next run would not work on."""
+    complete = {handle for handle, state in states(directory).items() if state is State.COMPLETE}
+    with closing(connect(directory)) as connection:
+        selection = opened(connection)[2]
+        selection.read(kol.user_name for kol in KOLS)
+        selection.choose_due(now=time.time(), refresh=None, retry=(), limit=None, keep_done=False)
+        return {kol.handle for kol in KOLS} - complete - {due.kol.handle for due in selection.due()}
