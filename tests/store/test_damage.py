@@ -12,12 +12,11 @@ import pytest
 
 from kolspider.errors import StopRun
 from kolspider.items import Kol, State
+from kolspider.providers import provider
 from kolspider.store.damage import is_damage, looks_damaged, mark_damaged
-from kolspider.store.database import FILE_NAME, connect, target_id, transaction
-from kolspider.store.kols import Kols
-from kolspider.store.pages import Pages
+from kolspider.store.database import FILE_NAME, connect
+from kolspider.store.ledger import Ledger
 from kolspider.store.salvage import salvage_if_damaged
-from kolspider.store.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,8 +78,8 @@ def test_a_file_that_its_journal_makes_whole_is_good(tmp_path: Path) -> None:
 def test_a_lost_page_of_an_increment_does_not_cost_the_whole_list_below_it(tmp_path: Path) -> None:
     btc = Kol("btc", "BTC")
     with closing(connect(tmp_path)) as connection:
-        pages = Pages(connection, "p", 1)
-        kols = Kols(connection, "p", 1, pages)
+        ledger = Ledger(connection, tmp_path, provider("twitterapi_io"), 1)
+        kols, pages = ledger.kols, ledger.pages
         kols.begin(btc)
         for number in (1, 2):
             pages.put(btc, 0, str(number), number, 200, b"page", fetched_at=number)
@@ -96,15 +95,15 @@ def test_a_lost_page_of_an_increment_does_not_cost_the_whole_list_below_it(tmp_p
     assert salvaged is not None
     assert (salvaged.pages, salvaged.lost_pages) == (2, 1)
     with closing(connect(tmp_path)) as connection:
-        kols = Kols(connection, "p", 1, Pages(connection, "p", 1))
-        assert [crawl.state for crawl in kols.crawls("btc")] == ["fetched", "fetching"]
+        kols = Ledger(connection, tmp_path, provider("twitterapi_io"), 1).kols
+        assert [reading.state for reading in kols.readings("btc")] == ["fetched", "fetching"]
         assert not kols.lacks_base("btc")
 
 
 @pytest.mark.parametrize("table", ["kol", "kol_load", "crawl", "page"])
 @pytest.mark.parametrize("name", ["zol05", "k.l05", "kol0Z", "\x00ol05", "kol07"])
 def test_a_handle_with_a_wrong_byte_leaves_no_kol_without_work(loaded: Path, table: str, name: str) -> None:
-    overwrite(loaded, table, b"pkol05", b"p" + name.encode())
+    overwrite(loaded, table, b"iokol05", b"io" + name.encode())
     if table == "page":
         mark_damaged(loaded)  # the run that meets it does
 
@@ -134,7 +133,7 @@ def test_a_list_that_is_complete_stays_complete_while_others_are_loaded(
     [
         lambda path: overwrite(path, "kol", b"fetched", b"fetcheD"),
         lambda path: overwrite(path, "crawl", b"full", b"fulL"),
-        lambda path: overwrite(path, "kol", b"pkol05KOL05", b"pkol05K\xd6L05"),
+        lambda path: overwrite(path, "kol", b"iokol05KOL05", b"iokol05K\xd6L05"),
         lambda path: overwrite(path, "", b"label TEXT NOT NULL", b"label TEXT NOT NU\xb1L"),
     ],
 )
@@ -149,25 +148,22 @@ def test_one_salvage_is_enough(loaded: Path, damage: Callable[[Path], None]) -> 
 
 
 def test_an_index_that_leads_to_another_lists_page_is_damage(loaded: Path) -> None:
-    overwrite(loaded, "sqlite_autoindex_page_1", b"pkol05c\x06", b"pkol05c\x07")
+    overwrite(loaded, "sqlite_autoindex_page_1", b"iokol05c\x06", b"iokol05c\x07")
 
-    with closing(connect(loaded.parent)) as connection:
-        _, pages, _ = opened(connection)
-        with pytest.raises(sqlite3.DatabaseError) as met:
-            pages.get("kol05", 0, "c")
+    with opened(loaded.parent) as ledger, pytest.raises(sqlite3.DatabaseError) as met:
+        ledger.pages.get("kol05", 0, "c")
 
     assert is_damage(met.value)
 
 
 def test_an_index_that_leads_to_no_page_does_not_keep_a_list_waiting_for_ever(loaded: Path) -> None:
-    overwrite(loaded, "sqlite_autoindex_page_1", b"pkol05c\x06", b"pkol05c\x7f")
+    overwrite(loaded, "sqlite_autoindex_page_1", b"iokol05c\x06", b"iokol05c\x7f")
 
-    with closing(connect(loaded.parent)) as connection:
-        _, pages, selection = opened(connection)
-        selection.read(["kol05"])
-        selection.choose_all(None)
+    with opened(loaded.parent) as ledger:
+        ledger.selection.read(["kol05"])
+        ledger.selection.choose_all(None)
         with pytest.raises(sqlite3.DatabaseError) as met:
-            list(pages.waiting())
+            list(ledger.pages.waiting())
 
     assert is_damage(met.value)
 
@@ -180,27 +176,27 @@ def loaded(tmp_path: Path) -> Path:
     return tmp_path / FILE_NAME
 
 
+def opened(directory: Path) -> closing[Ledger]:
+    return closing(Ledger.open(directory, provider("twitterapi_io"), "here"))
+
+
 def load(directory: Path, wanted: list[Kol]) -> None:
     """What a run does for the KOLs that are due, of one page each."""
-    with closing(connect(directory)) as connection:
-        kols, pages, selection = opened(connection)
-        selection.read(kol.user_name for kol in wanted)
-        selection.choose_due(now=time.time(), refresh=None, retry=(), limit=None, keep_done=False)
-        for due in selection.due():
-            handle = due.kol.handle
-            generation = kols.begin(due.kol)
-            found = pages.get(handle, generation, "c")
-            seq = found[0] if found else pages.put(due.kol, generation, "c", 1, 200, b"page", fetched_at=1.0)
-            kols.end(handle, State.FETCHED, "", 1, 200, bought=not found, page_size=200)
-            with transaction(connection):
-                pages.mark_loaded([seq])
-            kols.settle(handle, evict=False)
+    with opened(directory) as ledger:
+        kols, pages = ledger.kols, ledger.pages
+        for kol in due(ledger, wanted):
+            generation = kols.begin(kol)
+            found = pages.get(kol.handle, generation, "c")
+            seq = found[0] if found else pages.put(kol, generation, "c", 1, 200, b"page", fetched_at=1.0)
+            kols.end(kol.handle, State.FETCHED, "", 1, 200, bought=not found, page_size=200)
+            ledger.note_loaded([seq], None)
+            kols.settle(kol.handle, evict=False)
 
 
-def opened(connection: sqlite3.Connection) -> tuple[Kols, Pages, Selection]:
-    target = target_id(connection, "here")
-    pages = Pages(connection, "p", target)
-    return Kols(connection, "p", target, pages), pages, Selection(connection, "p", target)
+def due(ledger: Ledger, wanted: list[Kol]) -> list[Kol]:
+    ledger.selection.read(kol.user_name for kol in wanted)
+    ledger.selection.choose_due(now=time.time(), refresh=None, retry=(), limit=None, keep_done=False)
+    return [due.kol for due in ledger.selection.due()]
 
 
 def overwrite(path: Path, table: str, old: bytes, new: bytes) -> None:
@@ -215,15 +211,12 @@ def overwrite(path: Path, table: str, old: bytes, new: bytes) -> None:
 
 
 def states(directory: Path) -> dict[str, State]:
-    with closing(connect(directory)) as connection:
-        return {kol.handle: kol.state for kol in opened(connection)[0]}
+    with opened(directory) as ledger:
+        return {kol.handle: kol.state for kol in ledger.kols}
 
 
 def left_alone(directory: Path) -> set[str]:
     """The KOLs that are not complete, and that the next run would not work on."""
     complete = {handle for handle, state in states(directory).items() if state is State.COMPLETE}
-    with closing(connect(directory)) as connection:
-        selection = opened(connection)[2]
-        selection.read(kol.user_name for kol in KOLS)
-        selection.choose_due(now=time.time(), refresh=None, retry=(), limit=None, keep_done=False)
-        return {kol.handle for kol in KOLS} - complete - {due.kol.handle for due in selection.due()}
+    with opened(directory) as ledger:
+        return {kol.handle for kol in KOLS} - complete - {kol.handle for kol in due(ledger, KOLS)}
