@@ -60,7 +60,8 @@ def marked_blocks(text: str) -> list[tuple[str, str]]:
 def code_spans(text: str) -> list[str]:
     """The code within the sentences, each on one line."""
     prose = re.sub(r"^```.*?^```$|^### .*?$", "", text, flags=re.MULTILINE | re.DOTALL)
-    return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
+    found = re.findall(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", prose, re.DOTALL)
+    return [" ".join(span.split()) for _, span in found]
 
 
 def shape(line: str, home: Path) -> str:
