@@ -102,7 +102,7 @@ class _Answers:
 
 
 def _is_query(packet: bytes) -> bool:
-    """A command, which begins anew at sequence number 0 (the handshake does not), and the one that brings SQL."""
+    """A command, which begins again at sequence number 0 (the handshake does not), and the one that brings SQL."""
     return packet[3] == 0 and packet[4] == COM_QUERY
 
 

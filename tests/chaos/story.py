@@ -70,7 +70,7 @@ class Story:
     loading: Mapping[str, str] = field(default_factory=dict)
     """Settings: how rows get into the database."""
     kills_each: int = 4
-    """So many in each of its four parts, if the part lives so long."""
+    """Kills in each of its four parts, if the part lives that long."""
     toll: Toll = field(default_factory=Toll)
 
     def tell(self) -> Toll:

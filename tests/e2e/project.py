@@ -126,13 +126,18 @@ class Project(Tables, StoreProbe):
         before = len(self.api.calls)
         self.api.hold(after=before + answers)
         process = self.start_crawl(*words)
-        self.wait_for_calls(before + (calls or answers + 1))
+        try:
+            self.wait_for_calls(before + (calls or answers + 1))
+        except AssertionError as error:
+            error.add_note(kill(process).text)
+            raise
         return process
 
-    def start_logged(self, *words: str, answers: int) -> tuple[subprocess.Popen[str], Path]:
+    def start_logged(self, *words: str, answers: int, calls: int = 0) -> tuple[subprocess.Popen[str], Path]:
         """As start_crawl_and_hold, for a crawl that writes in small batches, and its log to the file that is given."""
         log = self.folder / "log"
-        return self.start_crawl_and_hold(answers, *SMALL_BATCHES, "-s", f"LOG_FILE={log}", *words), log
+        words = (*SMALL_BATCHES, *settings(LOG_FILE=log), *words)
+        return self.start_crawl_and_hold(answers, *words, calls=calls), log
 
     def kill_crawl(self, answers: int, *words: str, calls: int = 0) -> Result:
         """As start_crawl_and_hold; then `kill -9`."""

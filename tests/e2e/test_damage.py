@@ -1,4 +1,4 @@
-"""A damaged store: no traceback, no wrong row; what is lost is told, and at worst bought again."""
+"""A damaged store: no traceback, no wrong row; what is lost is reported, and at worst bought again."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_unreadable_names_cost_no_other_kol(half_done: Project) -> None:
     assert project.ended() == dict.fromkeys(KOLS, "complete")
 
 
-def test_a_store_that_is_gone_or_emptied_is_told_before_pages_are_bought_again(half_done: Project) -> None:
+def test_a_store_that_is_gone_or_emptied_is_reported_before_pages_are_bought_again(half_done: Project) -> None:
     (project := half_done).scrapy("kols", "kol03").expect(0)
     for lose in (os.unlink, lambda path: os.truncate(path, 0)):
         lose(project.cache / "kolspider.sqlite3")

@@ -87,7 +87,7 @@ def test_a_follows_table_switched_on_later_is_filled_from_the_cache(make_project
         assert crawls(project) == expected_crawls(project)
     assert len(project.api.calls) == calls
 
-    # and one that is made anew is noticed, before a crawl that has nothing to do, and filled from the cache
+    # and one that was dropped and created again is noticed before a crawl without work, and filled from the cache
     project.sql(f"DROP TABLE {name}_crawls")
     missing = f"{name}_crawls is empty, though 3 lists were loaded, so what is told of who is new or lost is wrong: "
     mend = "`scrapy crawl followings -a replay=all` fills it with what the cache holds, without a call"

@@ -32,7 +32,7 @@ def code_blocks(readme: Path) -> list[str]:
 
 
 def commands_to_test(readme: Path) -> Iterator[tuple[str, list[str]]]:
-    """The commands of the blocks marked as tested, each with the lines it is said to print."""
+    """The commands of the blocks marked as tested, each with the lines that it prints there."""
     for block in re.findall(r"^<!-- tested -->\n```console\n(.*?)^```$", readme.read_text(), re.MULTILINE | re.DOTALL):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, *printed = part.rstrip("\n").split("\n")

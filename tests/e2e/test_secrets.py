@@ -104,7 +104,7 @@ def test_failures_of_the_database_leave_no_secret(make_project: MakeProject, dat
     assert python_warnings(results.values()) == []
 
 
-def test_wrong_usage_is_told_in_one_line_that_repeats_no_secret(make_project: MakeProject) -> None:
+def test_wrong_usage_is_one_line_that_repeats_no_secret(make_project: MakeProject) -> None:
     project = make_project({"BTC": 250})
     cases = {
         "unknown argument": ("-a", f"apikey={KEY}"),
