@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 if TYPE_CHECKING:
     from kolspider.items import FollowedUser
 
-__all__ = ["ApiError", "ErrorKind", "Page", "Provider", "one_line"]
+__all__ = ["ApiError", "ApiErrorKind", "Page", "Provider", "one_line"]
 
 _MESSAGE_CHARS = 200
 
 
-class ErrorKind(StrEnum):
+class ApiErrorKind(StrEnum):
     """What an answer that is not a page means for the run."""
 
     AUTH = "auth"
@@ -58,7 +58,7 @@ class Page:
 class ApiError:
     """What an answer that is no page says."""
 
-    kind: ErrorKind
+    kind: ApiErrorKind
     message: str
     """One line for a person, whatever was passed: see `one_line`."""
 

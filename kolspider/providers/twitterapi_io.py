@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 from urllib.parse import quote, urlencode
 
 from kolspider.items import FollowedUser
-from kolspider.providers.base import ApiError, ErrorKind, Page, one_line
+from kolspider.providers.base import ApiError, ApiErrorKind, Page, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["TwitterApiIo"]
 
 _STATUS_KINDS = {
-    401: ErrorKind.AUTH,
-    402: ErrorKind.NO_CREDIT,  # its text says "Unauthorized" all the same
-    403: ErrorKind.AUTH,
-    404: ErrorKind.WRONG_PATH,
-    408: ErrorKind.TRANSIENT,
-    429: ErrorKind.RATE_LIMIT,
+    401: ApiErrorKind.AUTH,
+    402: ApiErrorKind.NO_CREDIT,  # its text says "Unauthorized" all the same
+    403: ApiErrorKind.AUTH,
+    404: ApiErrorKind.WRONG_PATH,
+    408: ApiErrorKind.TRANSIENT,
+    429: ApiErrorKind.RATE_LIMIT,
 }
 
 # not_found is final for a KOL, so a suspension counts only when it isn't that of the caller's own account.
@@ -62,7 +62,7 @@ class TwitterApiIo:
         if status == 200:
             return _page(body)
         if 300 <= status < 400:
-            return ApiError(ErrorKind.WRONG_PATH, f"HTTP {status}: redirected")
+            return ApiError(ApiErrorKind.WRONG_PATH, f"HTTP {status}: redirected")
         try:
             text = next(_error_texts(_json(body)), "")
         except ValueError:
@@ -143,16 +143,16 @@ def _page(body: bytes) -> Page | ApiError:
     try:
         answer = _json(body)
     except ValueError:
-        return ApiError(ErrorKind.TRANSIENT, "HTTP 200: not JSON")
+        return ApiError(ApiErrorKind.TRANSIENT, "HTTP 200: not JSON")
     if not isinstance(answer, dict):
-        return ApiError(ErrorKind.TRANSIENT, "HTTP 200: not JSON of an object")
+        return ApiError(ApiErrorKind.TRANSIENT, "HTTP 200: not JSON of an object")
     if error := _error_in_200(answer):
         return error
     users, more = answer.get("followings"), answer.get("has_next_page")
     if not isinstance(users, list):
-        return ApiError(ErrorKind.CONTRACT_DRIFT, f"followings is {_json_type(users)}, not a list")
+        return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"followings is {_json_type(users)}, not a list")
     if not isinstance(more, bool):
-        return ApiError(ErrorKind.CONTRACT_DRIFT, f"has_next_page is {_json_type(more)}, not true or false")
+        return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"has_next_page is {_json_type(more)}, not true or false")
     return Page(users, _cursor(answer.get("next_cursor")), more)
 
 
@@ -162,19 +162,19 @@ def _error_in_200(answer: dict[str, object]) -> ApiError | None:
     if isinstance(status, str) and status.lower() == "error":
         for text in texts:
             if _NOT_FOUND.search(text.replace("_", " ")):
-                return ApiError(ErrorKind.NOT_FOUND, text)
-        return ApiError(ErrorKind.ERROR_IN_200, texts[0] if texts else "status is error, no text")
+                return ApiError(ApiErrorKind.NOT_FOUND, text)
+        return ApiError(ApiErrorKind.ERROR_IN_200, texts[0] if texts else "status is error, no text")
     if code is not None and (isinstance(code, bool) or code != 0):
-        return ApiError(ErrorKind.ERROR_IN_200, f"code is {_shown(code)}: {texts[0] if texts else 'no text'}")
+        return ApiError(ApiErrorKind.ERROR_IN_200, f"code is {_shown(code)}: {texts[0] if texts else 'no text'}")
     return None
 
 
-def _kind(status: int, cursor: str) -> ErrorKind:
+def _kind(status: int, cursor: str) -> ApiErrorKind:
     if status == 400 and cursor:
-        return ErrorKind.BAD_CURSOR
+        return ApiErrorKind.BAD_CURSOR
     if kind := _STATUS_KINDS.get(status):
         return kind
-    return ErrorKind.BAD_REQUEST if 400 <= status < 500 else ErrorKind.TRANSIENT
+    return ApiErrorKind.BAD_REQUEST if 400 <= status < 500 else ApiErrorKind.TRANSIENT
 
 
 def _cursor(value: object) -> str | None:

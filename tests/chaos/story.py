@@ -32,7 +32,7 @@ OFTEN = settings(KOL_FLUSH_ROWS=300, KOL_FLUSH_SECS=0.1, RETRY_TIMES=8, KOL_RETR
 """Many commits, many chances."""
 OF_LOADING = (
     *("a batch", "a commit", "the ledger's note of a batch"),
-    *("a list's settling", "the writer's close", "the run's close"),
+    *("a list's settling", "the writer's close", "the ledger's close"),
 )
 """The points that a run passes which loads cached pages."""
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kolspider.db import Database, open_database
+from kolspider.db.url import open_database
 from kolspider.items import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from kolspider.db.base import Database
     from tests.mariadb import MariaDB
 
 ROW = Row("1", "Satoshi", "satoshi", "https://a/b.jpg", "words", "x", "2007-12-13 08:41:26", 3, 2, 1)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kolspider.db import ErrorKind, open_database
+from kolspider.db.base import DbErrorKind
+from kolspider.db.url import open_database
 from tests.db.conftest import Subject, row
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def test_a_batch_that_is_refused_leaves_nothing_behind(subject: Subject) -> None
     with pytest.raises((*subject.db.errors, OverflowError)) as caught:
         subject.db.upsert(T, [*rows, row("9999", followers=2**63)])
 
-    assert subject.db.error_kind(caught.value) is ErrorKind.REFUSED
+    assert subject.db.error_kind(caught.value) is DbErrorKind.REFUSED
     assert subject.sql(f"SELECT COUNT(*) FROM {T}") == [(0,)]
     subject.db.upsert(T, rows[:1])
     assert subject.sql(f"SELECT id FROM {T}") == [("0",)]
@@ -77,7 +78,7 @@ def test_half_a_surrogate_pair_is_refused_and_the_rest_goes_in(subject: Subject)
     with pytest.raises(UnicodeError) as caught:
         subject.db.upsert(T, [row("1"), row("2", name="\ud83d")])
 
-    assert subject.db.error_kind(caught.value) is ErrorKind.REFUSED
+    assert subject.db.error_kind(caught.value) is DbErrorKind.REFUSED
     subject.db.upsert(T, [row("1")])
     assert subject.sql(f"SELECT id FROM {T}") == [("1",)]
 
@@ -87,7 +88,7 @@ def test_an_unknown_table_is_fatal_and_no_table_is_none(subject: Subject) -> Non
     with pytest.raises(subject.db.errors) as caught:
         subject.db.upsert("nowhere", [row("1")])
 
-    assert subject.db.error_kind(caught.value) is ErrorKind.FATAL
+    assert subject.db.error_kind(caught.value) is DbErrorKind.FATAL
     assert "nowhere" in subject.db.explain(caught.value)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pymysql
 import pytest
 
-from kolspider.db import ErrorKind, open_database
+from kolspider.db.base import DbErrorKind
+from kolspider.db.url import open_database
 from kolspider.errors import StopRun
 from tests.db.conftest import Subject, row
 from tests.mariadb import PASSWORD
@@ -16,7 +17,7 @@ from tests.mariadb import PASSWORD
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kolspider.db import Database
+    from kolspider.db.base import Database
     from tests.mariadb import MariaDB
 
 
@@ -63,7 +64,7 @@ def test_the_limits_that_describe_names_are_those_of_the_server(mysql: Subject) 
     for too_much in ({"description": "é" * 128}, {"name": "😀" * 1025}, {"followers": 2**63}):
         with pytest.raises(pymysql.err.Error) as caught:
             mysql.db.upsert("t", [row("1", **too_much)])
-        assert mysql.db.error_kind(caught.value) is ErrorKind.REFUSED
+        assert mysql.db.error_kind(caught.value) is DbErrorKind.REFUSED
 
 
 def test_data_that_does_not_fit_is_refused_even_by_a_lax_server(mysql: Subject, mariadb: MariaDB) -> None:
@@ -78,7 +79,7 @@ def test_data_that_does_not_fit_is_refused_even_by_a_lax_server(mysql: Subject, 
         finally:
             cursor.execute("SET GLOBAL sql_mode = DEFAULT")
 
-    assert mysql.db.error_kind(caught.value) is ErrorKind.REFUSED
+    assert mysql.db.error_kind(caught.value) is DbErrorKind.REFUSED
     assert mysql.sql("SELECT id, name FROM t") == [("1", "a\\'b\\\\")]
 
 
@@ -108,7 +109,7 @@ def test_access_denied_is_fatal_and_told_without_the_password(mariadb: MariaDB) 
         db.connect()
 
     told = db.explain(caught.value)
-    assert db.error_kind(caught.value) is ErrorKind.FATAL
+    assert db.error_kind(caught.value) is DbErrorKind.FATAL
     assert "Access denied" in told
     assert "\n" not in told
     for secret in db.secrets:
@@ -147,7 +148,7 @@ def test_a_connection_that_was_killed_is_lost_and_the_next_one_works(
     with pytest.raises(pymysql.err.Error) as caught:
         use(mysql.db)
 
-    assert mysql.db.error_kind(caught.value) is ErrorKind.LOST
+    assert mysql.db.error_kind(caught.value) is DbErrorKind.LOST
     mysql.db.connect()
     use(mysql.db)
 
@@ -166,7 +167,7 @@ def test_a_row_that_another_session_holds_is_waited_for(mysql: Subject, mariadb:
     finally:
         mysql.sql("SET GLOBAL innodb_lock_wait_timeout = DEFAULT")
 
-    assert mysql.db.error_kind(caught.value) is ErrorKind.LOST
+    assert mysql.db.error_kind(caught.value) is DbErrorKind.LOST
 
 
 def test_a_crash_of_the_server_loses_no_committed_row(mysql: Subject, mariadb: MariaDB) -> None:
@@ -185,8 +186,8 @@ def test_a_crash_of_the_server_loses_no_committed_row(mysql: Subject, mariadb: M
     finally:
         mariadb.start()
 
-    assert mysql.db.error_kind(midway.value) is ErrorKind.LOST
-    assert mysql.db.error_kind(refused.value) is ErrorKind.LOST
+    assert mysql.db.error_kind(midway.value) is DbErrorKind.LOST
+    assert mysql.db.error_kind(refused.value) is DbErrorKind.LOST
     mysql.db.upsert("t", [row("2")])
     assert mysql.db.count("t") == 2
 
@@ -199,7 +200,7 @@ def test_a_shut_down_server_is_lost_until_it_is_back(mysql: Subject, mariadb: Ma
         for _ in range(2):
             with pytest.raises(pymysql.err.Error) as caught:
                 mysql.db.upsert("t", [row("1")])
-            assert mysql.db.error_kind(caught.value) is ErrorKind.LOST
+            assert mysql.db.error_kind(caught.value) is DbErrorKind.LOST
     finally:
         mariadb.start()
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.db import ErrorKind, open_database
 from kolspider.db import sqlite as sqlite_module
+from kolspider.db.base import DbErrorKind
+from kolspider.db.url import open_database
 from kolspider.errors import StopRun
 from tests.db.conftest import Subject, row
 
@@ -23,7 +24,7 @@ def test_a_missing_file_is_an_error_that_says_what_to_run_and_is_not_created(tmp
     with pytest.raises(sqlite3.OperationalError) as caught:
         db.count("twitter_kol")
 
-    assert db.error_kind(caught.value) is ErrorKind.FATAL
+    assert db.error_kind(caught.value) is DbErrorKind.FATAL
     assert "no such database file" in db.explain(caught.value)
     assert "scrapy initdb" in db.explain(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -47,7 +48,7 @@ def test_a_file_that_is_no_database_is_fatal(tmp_path: Path) -> None:
         db.count("twitter_kol")
     db.close()
 
-    assert db.error_kind(caught.value) is ErrorKind.FATAL
+    assert db.error_kind(caught.value) is DbErrorKind.FATAL
     assert db.explain(caught.value) == f"{db.label}: file is not a database"
 
 
@@ -60,7 +61,7 @@ def test_a_locked_file_is_waited_for(sqlite: Subject, monkeypatch: pytest.Monkey
         with pytest.raises(sqlite3.OperationalError) as caught:
             sqlite.db.upsert("t", [row("1")])
 
-    assert sqlite.db.error_kind(caught.value) is ErrorKind.LOST
+    assert sqlite.db.error_kind(caught.value) is DbErrorKind.LOST
     sqlite.db.upsert("t", [row("1")])
     assert sqlite.db.count("t") == 1
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from kolspider.db import Database, ErrorKind, open_database
+from kolspider.db.base import Database, DbErrorKind
+from kolspider.db.url import open_database
 from kolspider.errors import WrongUsage
 from kolspider.items import COLUMNS
 
@@ -76,71 +77,71 @@ def test_the_doris_target_is_the_one_that_parses_in_its_grammar() -> None:
 @pytest.mark.parametrize(
     ("exc", "kind"),
     [
-        (pymysql.err.InterfaceError(0, ""), ErrorKind.LOST),
-        (pymysql.err.OperationalError(2003, "Can't connect"), ErrorKind.LOST),
-        (pymysql.err.OperationalError(2006, "gone away"), ErrorKind.LOST),
-        (pymysql.err.OperationalError(2013, "Lost connection"), ErrorKind.LOST),
-        (pymysql.err.OperationalError(1040, "Too many connections"), ErrorKind.LOST),
-        (pymysql.err.OperationalError(1053, "Server shutdown in progress"), ErrorKind.LOST),
-        (pymysql.err.OperationalError(1290, "--read-only"), ErrorKind.LOST),
-        (pymysql.err.OperationalError(1205, "Lock wait timeout exceeded"), ErrorKind.LOST),
-        (pymysql.err.OperationalError(1213, "Deadlock found"), ErrorKind.LOST),
-        (pymysql.err.OperationalError(1021, "Disk full"), ErrorKind.LOST),
-        (pymysql.err.OperationalError(1114, "The table is full"), ErrorKind.LOST),
-        (pymysql.err.InternalError("Packet sequence number wrong - got 3 expected 1"), ErrorKind.LOST),
-        (TimeoutError("timed out"), ErrorKind.LOST),
-        (pymysql.err.DataError(1406, "Data too long"), ErrorKind.REFUSED),
-        (pymysql.err.DataError(1264, "Out of range"), ErrorKind.REFUSED),
-        (pymysql.err.DataError(1366, "Incorrect string value"), ErrorKind.REFUSED),
-        (pymysql.err.OperationalError(1292, "Incorrect datetime value"), ErrorKind.REFUSED),
-        (pymysql.err.IntegrityError(1048, "can't be null"), ErrorKind.REFUSED),
-        (pymysql.err.OperationalError(4025, "CONSTRAINT failed"), ErrorKind.REFUSED),
-        (pymysql.err.OperationalError(1644, "a trigger says no"), ErrorKind.REFUSED),
-        (pymysql.err.OperationalError(1153, "Got a packet bigger than"), ErrorKind.REFUSED),
-        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), ErrorKind.REFUSED),
-        (pymysql.err.OperationalError(1045, "Access denied"), ErrorKind.FATAL),
-        (pymysql.err.OperationalError(1049, "Unknown database"), ErrorKind.FATAL),
-        (pymysql.err.ProgrammingError(1146, "doesn't exist"), ErrorKind.FATAL),
-        (pymysql.err.OperationalError(1054, "Unknown column"), ErrorKind.FATAL),
-        (pymysql.err.ProgrammingError(1064, "syntax"), ErrorKind.FATAL),
-        (pymysql.err.OperationalError(1364, "Field 'x' doesn't have a default value"), ErrorKind.FATAL),
-        (pymysql.err.OperationalError(31999, "never heard of"), ErrorKind.FATAL),
-        (KeyError("a bug"), ErrorKind.FATAL),
+        (pymysql.err.InterfaceError(0, ""), DbErrorKind.LOST),
+        (pymysql.err.OperationalError(2003, "Can't connect"), DbErrorKind.LOST),
+        (pymysql.err.OperationalError(2006, "gone away"), DbErrorKind.LOST),
+        (pymysql.err.OperationalError(2013, "Lost connection"), DbErrorKind.LOST),
+        (pymysql.err.OperationalError(1040, "Too many connections"), DbErrorKind.LOST),
+        (pymysql.err.OperationalError(1053, "Server shutdown in progress"), DbErrorKind.LOST),
+        (pymysql.err.OperationalError(1290, "--read-only"), DbErrorKind.LOST),
+        (pymysql.err.OperationalError(1205, "Lock wait timeout exceeded"), DbErrorKind.LOST),
+        (pymysql.err.OperationalError(1213, "Deadlock found"), DbErrorKind.LOST),
+        (pymysql.err.OperationalError(1021, "Disk full"), DbErrorKind.LOST),
+        (pymysql.err.OperationalError(1114, "The table is full"), DbErrorKind.LOST),
+        (pymysql.err.InternalError("Packet sequence number wrong - got 3 expected 1"), DbErrorKind.LOST),
+        (TimeoutError("timed out"), DbErrorKind.LOST),
+        (pymysql.err.DataError(1406, "Data too long"), DbErrorKind.REFUSED),
+        (pymysql.err.DataError(1264, "Out of range"), DbErrorKind.REFUSED),
+        (pymysql.err.DataError(1366, "Incorrect string value"), DbErrorKind.REFUSED),
+        (pymysql.err.OperationalError(1292, "Incorrect datetime value"), DbErrorKind.REFUSED),
+        (pymysql.err.IntegrityError(1048, "can't be null"), DbErrorKind.REFUSED),
+        (pymysql.err.OperationalError(4025, "CONSTRAINT failed"), DbErrorKind.REFUSED),
+        (pymysql.err.OperationalError(1644, "a trigger says no"), DbErrorKind.REFUSED),
+        (pymysql.err.OperationalError(1153, "Got a packet bigger than"), DbErrorKind.REFUSED),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), DbErrorKind.REFUSED),
+        (pymysql.err.OperationalError(1045, "Access denied"), DbErrorKind.FATAL),
+        (pymysql.err.OperationalError(1049, "Unknown database"), DbErrorKind.FATAL),
+        (pymysql.err.ProgrammingError(1146, "doesn't exist"), DbErrorKind.FATAL),
+        (pymysql.err.OperationalError(1054, "Unknown column"), DbErrorKind.FATAL),
+        (pymysql.err.ProgrammingError(1064, "syntax"), DbErrorKind.FATAL),
+        (pymysql.err.OperationalError(1364, "Field 'x' doesn't have a default value"), DbErrorKind.FATAL),
+        (pymysql.err.OperationalError(31999, "never heard of"), DbErrorKind.FATAL),
+        (KeyError("a bug"), DbErrorKind.FATAL),
     ],
 )
-def test_mysql_errors_are_waited_out_or_blamed_on_a_row_or_stop_the_run(exc: Exception, kind: ErrorKind) -> None:
+def test_mysql_errors_are_waited_out_or_blamed_on_a_row_or_stop_the_run(exc: Exception, kind: DbErrorKind) -> None:
     assert MYSQL.error_kind(exc) is kind
 
 
 @pytest.mark.parametrize(
     ("exc", "kind"),
     [
-        (OverflowError("Python int too large to convert to SQLite INTEGER"), ErrorKind.REFUSED),
-        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), ErrorKind.REFUSED),
-        (sqlite3.ProgrammingError("Cannot operate on a closed database."), ErrorKind.LOST),
-        (KeyError("a bug"), ErrorKind.FATAL),
+        (OverflowError("Python int too large to convert to SQLite INTEGER"), DbErrorKind.REFUSED),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), DbErrorKind.REFUSED),
+        (sqlite3.ProgrammingError("Cannot operate on a closed database."), DbErrorKind.LOST),
+        (KeyError("a bug"), DbErrorKind.FATAL),
     ],
 )
-def test_errors_that_sqlite_gives_no_code_are_judged_too(exc: Exception, kind: ErrorKind) -> None:
+def test_errors_that_sqlite_gives_no_code_are_judged_too(exc: Exception, kind: DbErrorKind) -> None:
     assert SQLITE.error_kind(exc) is kind
 
 
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        (sqlite3.SQLITE_BUSY, ErrorKind.LOST),
-        (sqlite3.SQLITE_BUSY_SNAPSHOT, ErrorKind.LOST),
-        (sqlite3.SQLITE_FULL, ErrorKind.LOST),
-        (sqlite3.SQLITE_IOERR_WRITE, ErrorKind.LOST),
-        (sqlite3.SQLITE_CONSTRAINT_NOTNULL, ErrorKind.REFUSED),
-        (sqlite3.SQLITE_MISMATCH, ErrorKind.REFUSED),
-        (sqlite3.SQLITE_READONLY, ErrorKind.FATAL),
-        (sqlite3.SQLITE_CANTOPEN, ErrorKind.FATAL),
-        (sqlite3.SQLITE_CORRUPT, ErrorKind.FATAL),
-        (sqlite3.SQLITE_ERROR, ErrorKind.FATAL),
+        (sqlite3.SQLITE_BUSY, DbErrorKind.LOST),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, DbErrorKind.LOST),
+        (sqlite3.SQLITE_FULL, DbErrorKind.LOST),
+        (sqlite3.SQLITE_IOERR_WRITE, DbErrorKind.LOST),
+        (sqlite3.SQLITE_CONSTRAINT_NOTNULL, DbErrorKind.REFUSED),
+        (sqlite3.SQLITE_MISMATCH, DbErrorKind.REFUSED),
+        (sqlite3.SQLITE_READONLY, DbErrorKind.FATAL),
+        (sqlite3.SQLITE_CANTOPEN, DbErrorKind.FATAL),
+        (sqlite3.SQLITE_CORRUPT, DbErrorKind.FATAL),
+        (sqlite3.SQLITE_ERROR, DbErrorKind.FATAL),
     ],
 )
-def test_sqlite_errors_go_by_their_primary_code(code: int, kind: ErrorKind) -> None:
+def test_sqlite_errors_go_by_their_primary_code(code: int, kind: DbErrorKind) -> None:
     exc = sqlite3.DatabaseError("said so")
     exc.sqlite_errorcode = code
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from kolspider.console.wording import moment
 from kolspider.db.spans import spans
-from kolspider.load.follow_rows import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing, contextmanager
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from kolspider.providers import provider
 from kolspider.store.damage import mark_damaged
-from kolspider.store.ledger import open_to_read
+from kolspider.store.ledger import Ledger
 from kolspider.store.pages import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kolspider.db import Database
-    from kolspider.options.config import Config
+    from kolspider.db.base import Database
     from kolspider.store.kols import KolRecord
 
 __all__ = ["StoreProbe"]
@@ -54,14 +52,9 @@ class StoreProbe:
 
     def records(self) -> dict[str, KolRecord]:
         """What `scrapy kols` lists, by handle."""
-        config = SimpleNamespace(
-            cache_dir=self.cache,
-            target_table=self.target,
-            follows_table=self.follows,
-            provider=provider("twitterapi_io"),
-        )
-        with closing(self.database()) as database, open_to_read(cast("Config", config), database) as (kols, _):
-            return {kol.handle: kol for kol in kols}
+        target = self.database().target_label(self.target, self.follows)
+        with Ledger.read(self.cache, provider("twitterapi_io"), target) as ledger:
+            return {kol.handle: kol for kol in ledger.kols}
 
     def ended(self) -> dict[str, str]:
         """The state of each KOL, by handle."""

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import pymysql
 
-from kolspider.db import open_database
+from kolspider.db.url import open_database
 from kolspider.items import COLUMNS, Row
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pymysql.connections import Connection
 
-    from kolspider.db import Database
+    from kolspider.db.base import Database
 
 __all__ = ["Tables"]
 

@@ -332,7 +332,7 @@ def test_the_ddl_that_a_refused_table_comes_with_repairs_it(make_project: MakePr
     _run_ddl(project, line)
 
     line = _only_line(project, project.crawl().expect(1).err)
-    assert "no unique key that is `id` alone" in line
+    assert "no unique key on `id` alone" in line
     assert project.api.calls == []
     _run_ddl(project, line)
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from kolspider.commands import follows as command
 from kolspider.console.output import json_lines
-from kolspider.db.spans import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table, known_ids
-from kolspider.follows.queries import Follows, FollowSeen
-from kolspider.load.follow_rows import moment
+from kolspider.console.wording import moment
+from kolspider.db.spans import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table
+from kolspider.follows.queries import Follows, FollowSeen, known_ids
 from kolspider.sandbox import followings
 from tests.db.conftest import ROW
 from tests.e2e.expected import expected_rows
@@ -89,19 +89,19 @@ def test_a_follows_table_switched_on_later_is_filled_from_the_cache(make_project
 
     # and one that was dropped and created again is noticed before a crawl without work, and filled from the cache
     project.sql(f"DROP TABLE {name}_crawls")
-    missing = f"{name}_crawls is empty, though 3 lists were loaded, so what is told of who is new or lost is wrong: "
-    mend = "`scrapy crawl followings -a replay=all` fills it with what the cache holds, without a call"
-    assert f"  note: {missing}{mend}\n" in project.look(*initdb).expect(0).out
+    missing = f"{name}_crawls is empty although 3 lists were loaded, so new and lost follows are wrong: "
+    remedy = "`scrapy crawl followings -a replay=all` loads them again from the cache, without a call"
+    assert f"  note: {missing}{remedy}\n" in project.look(*initdb).expect(0).out
     told = project.look("follows", "new").expect(0)
-    assert (told.out, told.err) == ("", f"kolspider: {missing}{mend}\n")
+    assert (told.out, told.err) == ("", f"kolspider: {missing}{remedy}\n")
     project.empty(name)
     warned = project.crawl().expect(0)
-    assert f"WARNING: {name} and {name}_crawls are empty, though 3 lists were loaded" in warned.err
-    assert mend in project.look("crawl", "followings", "-a", "test=1").expect(0).out
+    assert f"WARNING: {name} and {name}_crawls are empty although 3 lists were loaded" in warned.err
+    assert remedy in project.look("crawl", "followings", "-a", "test=1").expect(0).out
     with project.store() as store:
         pages = store.execute("SELECT * FROM page").fetchall()
         store.execute("DELETE FROM page")
-    assert "`scrapy crawl followings -a refresh=0s` buys the lists anew" in project.look("follows", "top").expect(0).err
+    assert "`scrapy crawl followings -a refresh=0s` buys them again" in project.look("follows", "top").expect(0).err
     with project.store() as store:
         store.executemany(f"INSERT INTO page VALUES ({', '.join('?' * len(pages[0]))})", pages)
     assert "are empty" not in project.crawl("-a", "replay=all").expect(0).err
@@ -224,11 +224,11 @@ def test_the_report_tells_what_kols_share_and_does_without_when_it_can_not_ask(m
 
     assert project.look("report", "-o", str(page)).expect(0).err == ""
     html = page.read_text()
-    assert "Accounts that most KOLs follow" in html
+    assert "Accounts followed by the most KOLs" in html
     assert f"alpha and beta both follow {both} accounts" in html
 
     project.sql(f"DROP TABLE {project.follows}")
-    assert "without who follows whom" in project.look("report", "-o", str(page)).expect(0).err
+    assert "leaves out who follows whom" in project.look("report", "-o", str(page)).expect(0).err
     assert "both follow" not in page.read_text()
     assert "run `scrapy initdb --follows`" in project.look("follows", "new").expect(1).err
     for words in (

@@ -131,7 +131,7 @@ def test_the_table_of_top_says_that_there_is_more_and_programs_get_all(project: 
         database.widen(project.follows, SPAN_FOLLOWS, rows)
         told = project.look("follows", "top").expect(0)
         assert len(told.out.splitlines()) == 101
-        assert told.err == "kolspider: these are the first 100 of more: --limit 1000 shows 1,000\n"
+        assert told.err == "kolspider: only the first 100 are shown: --limit 1000 shows 1,000\n"
         assert len(found(project, "top")) == 101
         asked = project.look("follows", "top", "--limit", "100").expect(0)
         assert (asked.out, asked.err) == (told.out, "")
@@ -143,10 +143,10 @@ def test_the_table_of_top_says_that_there_is_more_and_programs_get_all(project: 
 def test_an_empty_answer_says_why_it_is_empty(project: Project, make_project: MakeProject) -> None:
     assert project.look("follows", "top", "--min", "9").out == "no account is followed by at least 9 KOLs\n"
     top = project.look("follows", "top", "--new-in", "2026-11-09").out
-    assert "2 KOLs began to follow since 2026-11-09 00:00:00" in top
+    assert "2 KOLs that began to follow it since 2026-11-09 00:00:00" in top
     assert "no new follows since 2026-11-10 00:00:00" in project.look("follows", "new", "--since", "2026-11-10").out
     assert "no lost follows since 2026-11-10 00:00:00" in project.look("follows", "lost", "--since", "2026-11-10").out
-    assert "the last whole list of each KOL holds all" in project.look("follows", "lost", "--kol", "eth").out
+    assert "found everybody seen before" in project.look("follows", "lost", "--kol", "eth").out
 
     fresh = make_project({}, follows=True)
     for words in (("new",), ("lost",), ("top",), ("new", "--kol", "btc")):
@@ -188,8 +188,8 @@ def test_tables_with_two_jobs_or_without_our_columns_are_refused_in_a_line(proje
     project.sql(f"CREATE TABLE `{other}` (id VARCHAR(9)){one_node}")
     for project.follows, project.target, told in (
         (other, right[1], f"{other} can't hold who follows whom: it lacks kol_user_name, user_id, first_seen, last"),
-        ("nope", right[1], "no table nope: run `scrapy initdb --follows` to create it, or mend KOL_FOLLOWS_TABLE"),
-        (right[0], "nope", "no table nope: run `scrapy initdb` to create it, or mend its name in the settings"),
+        ("nope", right[1], "no table nope: run `scrapy initdb --follows` to create it, or correct KOL_FOLLOWS_TABLE"),
+        (right[0], "nope", "no table nope: run `scrapy initdb` to create it, or correct its name in the settings"),
         (right[0], other, f"table {other} lacks user_name, name, followers; add with: ALTER TABLE"),
     ):
         for what in ("new", "top"):

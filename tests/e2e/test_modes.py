@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kolspider.items import COLUMNS
-from kolspider.sandbox import SAMPLE_KOLS
+from kolspider.sandbox import SAMPLE_KOLS, plausible
 from tests.e2e.expected import expected_rows
 from tests.e2e.processes import finish, stats, wait_for_text
-from tests.e2e.project import FAST, KEY, Home
+from tests.e2e.project import FAST, KEY, ROOT, Home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,7 +97,8 @@ def test_the_sandbox_needs_no_key_and_touches_nothing_of_the_users_own(make_proj
 
     # Then its users are in a SQLite file of its own, and nothing else has changed
     own = replace(home, db_url=f"sqlite:///{next(sandbox.glob('*.db'))}", env={})
-    assert own.rows() == expected_rows(SAMPLE_KOLS)
+    users = expected_rows(SAMPLE_KOLS, entry=plausible)
+    assert own.rows() == users
     assert "8 complete" in result.out
     assert files(home.folder, without=sandbox) == before
     assert project.api.calls == []
@@ -105,7 +109,7 @@ def test_the_sandbox_needs_no_key_and_touches_nothing_of_the_users_own(make_proj
     # When its table is emptied, then a replay fills it
     own.empty()
     assert "0 bought" in home.scrapy(*words, *REPLAY).expect(0).out
-    assert own.rows() == expected_rows(SAMPLE_KOLS)
+    assert own.rows() == users
     assert files(home.folder, without=sandbox) == before
     assert project.rows() == rows
     assert project.api.calls == []
@@ -126,6 +130,34 @@ def test_the_sandbox_does_not_look_at_the_users_database_nor_settings(make_proje
     home.crawl("-a", "sandbox=1", "-a", "kols=OneFriendOnly").expect(0)
     assert project.api.calls == []
     assert [path.name for path in home.cache.iterdir()] == ["sandbox"]
+
+
+def test_the_demo_takes_every_value_as_it_is_and_names_commands_that_work(make_project: MakeProject) -> None:
+    home = Home.of(make_project({}), {})
+    for name in ("Makefile", "requirements.txt", ".env.example"):
+        shutil.copy(ROOT / name, home.root)
+    scrapy = home.root / ".venv" / "bin" / "scrapy"
+    scrapy.parent.mkdir(parents=True)
+    scrapy.write_text(f'#!/bin/sh\nexec {sys.executable} -m scrapy "$@"\n')
+    scrapy.chmod(0o755)
+    (home.root / ".venv" / ".runs").touch()  # installed already
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(words, cwd=home.root, env=home.environment(), capture_output=True, text=True, check=False)
+
+    # When the demo runs, then every user is taken as it is
+    demo = run("make", "--silent", "demo")
+    assert demo.returncode == 0, demo.stderr
+    (users,) = re.findall("^users .*", demo.stdout, re.MULTILINE)
+    assert re.fullmatch(r"users +2,671 read, [\d,]+ rows written, [\d,]+ repeats of these", users)
+
+    # And each command that it names does what it says
+    rows, report, own = re.findall(r"\.venv/bin/scrapy .*", demo.stdout)
+    assert run(*rows.split()).returncode == 0
+    assert len((home.root / "users.csv").read_text().splitlines()) == 1 + 2_671
+    assert run(*report.split()).returncode == 0
+    assert (home.root / "report.html").exists()
+    assert "KOL_API_KEY" in run(*own.split()).stdout
 
 
 # --- initdb -----------------------------------------------------------------------------------------------------

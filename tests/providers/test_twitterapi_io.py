@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kolspider.errors import WrongUsage
 from kolspider.providers import provider
-from kolspider.providers.base import ApiError, ErrorKind, Page, Provider
+from kolspider.providers.base import ApiError, ApiErrorKind, Page, Provider
 from tests.wild import wildly
 
 USER = {
@@ -130,32 +130,32 @@ def test_cursors(sent: object, cursor: str | None) -> None:
 @pytest.mark.parametrize(
     ("status", "cursor", "kind"),
     [
-        (400, "", ErrorKind.BAD_REQUEST),
-        (400, CURSOR, ErrorKind.BAD_CURSOR),
-        (401, CURSOR, ErrorKind.AUTH),
-        (402, CURSOR, ErrorKind.NO_CREDIT),
-        (403, "", ErrorKind.AUTH),
-        (404, "", ErrorKind.WRONG_PATH),
-        (301, "", ErrorKind.WRONG_PATH),
-        (308, "", ErrorKind.WRONG_PATH),
-        (408, "", ErrorKind.TRANSIENT),
-        (409, CURSOR, ErrorKind.BAD_REQUEST),
-        (422, "", ErrorKind.BAD_REQUEST),
-        (429, CURSOR, ErrorKind.RATE_LIMIT),
-        (500, CURSOR, ErrorKind.TRANSIENT),
-        (503, "", ErrorKind.TRANSIENT),
-        (529, "", ErrorKind.TRANSIENT),
-        (204, "", ErrorKind.TRANSIENT),
+        (400, "", ApiErrorKind.BAD_REQUEST),
+        (400, CURSOR, ApiErrorKind.BAD_CURSOR),
+        (401, CURSOR, ApiErrorKind.AUTH),
+        (402, CURSOR, ApiErrorKind.NO_CREDIT),
+        (403, "", ApiErrorKind.AUTH),
+        (404, "", ApiErrorKind.WRONG_PATH),
+        (301, "", ApiErrorKind.WRONG_PATH),
+        (308, "", ApiErrorKind.WRONG_PATH),
+        (408, "", ApiErrorKind.TRANSIENT),
+        (409, CURSOR, ApiErrorKind.BAD_REQUEST),
+        (422, "", ApiErrorKind.BAD_REQUEST),
+        (429, CURSOR, ApiErrorKind.RATE_LIMIT),
+        (500, CURSOR, ApiErrorKind.TRANSIENT),
+        (503, "", ApiErrorKind.TRANSIENT),
+        (529, "", ApiErrorKind.TRANSIENT),
+        (204, "", ApiErrorKind.TRANSIENT),
     ],
 )
 @pytest.mark.parametrize("body", [b"", b"<html>", answer(), b'{"detail":"no"}'])
-def test_the_status_decides_before_the_body(status: int, cursor: str, kind: ErrorKind, body: bytes) -> None:
+def test_the_status_decides_before_the_body(status: int, cursor: str, kind: ApiErrorKind, body: bytes) -> None:
     assert error(status, body, cursor).kind == kind
 
 
 def test_an_empty_balance_is_told_from_a_bad_key_by_the_status() -> None:
     body = b'{"error":"Unauthorized","message":"Credits is not enough.Please recharge"}'
-    assert error(402, body) == ApiError(ErrorKind.NO_CREDIT, "HTTP 402: Credits is not enough.Please recharge")
+    assert error(402, body) == ApiError(ApiErrorKind.NO_CREDIT, "HTTP 402: Credits is not enough.Please recharge")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_redirect_says_so() -> None:
     ],
 )
 def test_a_broken_body_is_transient(body: bytes) -> None:
-    assert error(200, body).kind == ErrorKind.TRANSIENT
+    assert error(200, body).kind == ApiErrorKind.TRANSIENT
 
 
 @pytest.mark.parametrize("key", ["msg", "message", "detail", "error"])
@@ -219,7 +219,9 @@ def test_a_broken_body_is_transient(body: bytes) -> None:
     ],
 )
 def test_a_missing_or_suspended_user_is_not_found(key: str, text: str) -> None:
-    assert error(200, answer(**{"msg": "error", "status": "error", key: text})) == ApiError(ErrorKind.NOT_FOUND, text)
+    assert error(200, answer(**{"msg": "error", "status": "error", key: text})) == ApiError(
+        ApiErrorKind.NOT_FOUND, text
+    )
 
 
 @pytest.mark.parametrize(
@@ -241,7 +243,7 @@ def test_a_missing_or_suspended_user_is_not_found(key: str, text: str) -> None:
 )
 def test_other_errors_in_a_200_are_not_final(changes: dict[str, object]) -> None:
     result = error(200, answer(**changes))
-    assert result.kind == ErrorKind.ERROR_IN_200
+    assert result.kind == ApiErrorKind.ERROR_IN_200
     assert result.message
 
 
@@ -259,7 +261,7 @@ def test_other_errors_in_a_200_are_not_final(changes: dict[str, object]) -> None
 )
 def test_a_success_of_another_shape_is_contract_drift(changes: dict[str, object]) -> None:
     result = error(200, answer(**changes))
-    assert result.kind == ErrorKind.CONTRACT_DRIFT
+    assert result.kind == ApiErrorKind.CONTRACT_DRIFT
     assert next(iter(changes)) in result.message
 
 

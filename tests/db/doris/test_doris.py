@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.db import Address, Database, ErrorKind, open_database
+from kolspider.db.base import Database, DbErrorKind
 from kolspider.db.check import check_source, check_target
 from kolspider.db.doris import database as dialect
 from kolspider.db.doris.database import DorisDatabase
+from kolspider.db.doris.http import Address
 from kolspider.db.upsert import Upserter
+from kolspider.db.url import open_database
 from kolspider.errors import StopRun, WrongUsage
 from tests.db.conftest import row
 from tests.db.test_initdb import initdb, one_line
@@ -282,8 +284,11 @@ def test_it_comes_before_another_one_that_its_repetition_would_be_too(
 
     assert double.query("SELECT name, note FROM kol.t ORDER BY id") == [("second", "theirs"), ("second", None)]
     assert [(load.path, load.rows) for load in double.loads] == [
-        ("plain", 1), ("partial", 1), ("partial", 2), ("partial", 2)
-    ]  # fmt: skip
+        ("plain", 1),
+        ("partial", 1),
+        ("partial", 2),
+        ("partial", 2),
+    ]
 
 
 def test_what_a_repetition_refuses_is_looked_for_in_the_batch_and_nowhere_else(
@@ -355,7 +360,7 @@ def test_a_user_who_may_only_read_is_found_at_the_start(opened: Open, double: Do
     with pytest.raises(db.errors) as caught:
         check_target(db, "t")
 
-    assert db.error_kind(caught.value) is ErrorKind.FATAL
+    assert db.error_kind(caught.value) is DbErrorKind.FATAL
     assert "denied" in db.explain(caught.value)
     assert double.loads == []
 
@@ -378,7 +383,7 @@ def test_a_table_that_takes_no_partial_update_is_found_at_the_start(opened: Open
     with pytest.raises(db.errors, match="sync materialized view") as caught:
         check_target(db, "t")
 
-    assert db.error_kind(caught.value) is ErrorKind.FATAL
+    assert db.error_kind(caught.value) is DbErrorKind.FATAL
     assert double.loads == []
 
 
@@ -403,7 +408,7 @@ def told(db: DorisDatabase, table: str = "t") -> str:
 
 
 def run_ddl(db: DorisDatabase, message: str) -> None:
-    """What the message says to mend it with."""
+    """The statements that the message says to run."""
     for statement in re.split(r" with: ", message, maxsplit=1)[1].split("; "):
         db._execute(statement)
 
@@ -416,7 +421,7 @@ def test_the_ddl_mends_a_table_of_another_model_or_key(opened: Open, double: Dor
     db._execute("INSERT INTO `t` (`id`, `name`) VALUES ('1', 'x')")
 
     message = told(db)
-    assert "no unique key that is `id` alone" in message
+    assert "no unique key on `id` alone" in message
     run_ddl(db, message)
 
     check_target(db, "t")

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from kolspider.db import Database, open_database
 from kolspider.db.check import check_follows, check_source, check_target
 from kolspider.db.doris import database as dialect
 from kolspider.db.doris.database import DorisDatabase
-from kolspider.db.spans import empty_tables, known_ids, knows, spans
+from kolspider.db.spans import spans
+from kolspider.db.url import open_database
 from kolspider.errors import StopRun
-from kolspider.follows.queries import Follows
+from kolspider.follows.emptied import empty_tables
+from kolspider.follows.queries import Follows, known_ids
 from kolspider.items import COLUMNS, CRAWLS, FOLLOWS
 from tests.db.conftest import row
 from tests.db.doris.test_doris import ONE, OURS, VERSIONS
@@ -102,8 +103,8 @@ def _who_follows_whom(db: DorisDatabase) -> None:
         db.widen(name, span, [(*key, *moments)])
     known_ids(db, table, "o'neil", moments[1])
     empty_tables(db, table)
-    knows(db, table, "o'neil")
     follows = Follows(db, table, "twitter_kol_all")
+    follows.knows("o'neil")
     for since, kol in product((None, moments[0]), (None, "o'neil")):
         list(follows.new(since=since, kol=kol))
         list(follows.lost(since=since, kol=kol))
@@ -115,7 +116,7 @@ def _who_follows_whom(db: DorisDatabase) -> None:
     follows.largest(12)
     follows.overlap(["btc", "o'neil"])
     follows.last_whole()
-    knows(db, table, "o'neil")
+    follows.knows("o'neil")
     empty_tables(db, table)
 
 
@@ -124,7 +125,7 @@ def _arrange(db: DorisDatabase, sql: str) -> None:
     db._execute(sql)
 
 
-def _mend(db: Database, table: str) -> None:
+def _mend(db: DorisDatabase, table: str) -> None:
     with pytest.raises(StopRun) as caught:
         check_target(db, table)
     for statement in str(caught.value).partition(" with: ")[2].split("; "):

@@ -9,10 +9,11 @@ from typing import Any
 import pymysql
 import pytest
 
-from kolspider.db import ErrorKind, open_database
+from kolspider.db.base import DbErrorKind
 from kolspider.db.check import check_source
 from kolspider.db.doris.database import DorisDatabase
 from kolspider.db.doris.facts import Layout, column
+from kolspider.db.url import open_database
 
 DB = open_database("doris://kol:hunter2@fe/public_data", base=Path("/"))
 # As published of Doris 2.1 and 3.0, e.g. in apache/doris#32376.
@@ -154,58 +155,62 @@ def test_a_row_that_is_quoted_can_not_say_committed() -> None:
 def test_rows_that_were_filtered_all_the_same_are_refused() -> None:
     with pytest.raises(pymysql.err.OperationalError) as caught:
         inserted(b"", warnings=3)
-    assert DB.error_kind(caught.value) is ErrorKind.REFUSED
+    assert DB.error_kind(caught.value) is DbErrorKind.REFUSED
 
 
 @pytest.mark.parametrize(
     ("code", "text", "kind"),
     [
-        (1105, "errCode = 2, detailMessage = tablet 1 [TOO_MANY_VERSION] reach limit", ErrorKind.LOST),
-        (5025, "tablet error: -235, exceed max version", ErrorKind.LOST),
-        (1105, "There is no available backend", ErrorKind.LOST),
-        (1105, "Insert timeout", ErrorKind.LOST),
-        (1105, "[MEM_LIMIT_EXCEEDED] process memory", ErrorKind.LOST),
-        (2013, "Lost connection", ErrorKind.LOST),
-        (1105, "Insert has filtered data in strict mode. url: x", ErrorKind.REFUSED),
-        (5025, "Insert has filtered data: name = 'access denied'", ErrorKind.REFUSED),
-        (1105, "the length of input is too long than schema", ErrorKind.REFUSED),
-        (1105, "errCode -238 TOO_MANY_SEGMENTS", ErrorKind.REFUSED),
-        (1105, "mismatched input 'following' expecting", ErrorKind.FATAL),
-        (1105, "Unknown column 'x' in 'table list'", ErrorKind.FATAL),
-        (1105, "Access denied; you need (at least one of) the LOAD privilege", ErrorKind.FATAL),
-        (1045, "Access denied for user 'kol'", ErrorKind.FATAL),
-        (1049, "Unknown database 'x'", ErrorKind.FATAL),
-        (1105, "Table [t] does not exist in database [kol].", ErrorKind.FATAL),
-        (1105, "(10.0.0.1)[E-235]failed to init rowset builder. version count: 2001, exceed limit", ErrorKind.LOST),
-        (1105, "There is no scanNode Backend available.[10002: not alive]", ErrorKind.LOST),
-        (1105, "current running txns on db 1 is 1000, larger than limit 1000", ErrorKind.LOST),
-        (1105, "insert table t is blocked on schema change", ErrorKind.LOST),
-        (1105, "Insert has filtered data in strict mode. first_error_msg: timeout, denied. url: x", ErrorKind.REFUSED),
-        (1203, "Reach limit of connections", ErrorKind.LOST),
-        (1105, "tablet 7 alive replica num 0 < load required replica num 1, alive backends: []", ErrorKind.LOST),
+        (1105, "errCode = 2, detailMessage = tablet 1 [TOO_MANY_VERSION] reach limit", DbErrorKind.LOST),
+        (5025, "tablet error: -235, exceed max version", DbErrorKind.LOST),
+        (1105, "There is no available backend", DbErrorKind.LOST),
+        (1105, "Insert timeout", DbErrorKind.LOST),
+        (1105, "[MEM_LIMIT_EXCEEDED] process memory", DbErrorKind.LOST),
+        (2013, "Lost connection", DbErrorKind.LOST),
+        (1105, "Insert has filtered data in strict mode. url: x", DbErrorKind.REFUSED),
+        (5025, "Insert has filtered data: name = 'access denied'", DbErrorKind.REFUSED),
+        (1105, "the length of input is too long than schema", DbErrorKind.REFUSED),
+        (1105, "errCode -238 TOO_MANY_SEGMENTS", DbErrorKind.REFUSED),
+        (1105, "mismatched input 'following' expecting", DbErrorKind.FATAL),
+        (1105, "Unknown column 'x' in 'table list'", DbErrorKind.FATAL),
+        (1105, "Access denied; you need (at least one of) the LOAD privilege", DbErrorKind.FATAL),
+        (1045, "Access denied for user 'kol'", DbErrorKind.FATAL),
+        (1049, "Unknown database 'x'", DbErrorKind.FATAL),
+        (1105, "Table [t] does not exist in database [kol].", DbErrorKind.FATAL),
+        (1105, "(10.0.0.1)[E-235]failed to init rowset builder. version count: 2001, exceed limit", DbErrorKind.LOST),
+        (1105, "There is no scanNode Backend available.[10002: not alive]", DbErrorKind.LOST),
+        (1105, "current running txns on db 1 is 1000, larger than limit 1000", DbErrorKind.LOST),
+        (1105, "insert table t is blocked on schema change", DbErrorKind.LOST),
+        (
+            1105,
+            "Insert has filtered data in strict mode. first_error_msg: timeout, denied. url: x",
+            DbErrorKind.REFUSED,
+        ),
+        (1203, "Reach limit of connections", DbErrorKind.LOST),
+        (1105, "tablet 7 alive replica num 0 < load required replica num 1, alive backends: []", DbErrorKind.LOST),
         (
             1105,
             "begin transaction failed. Label [k_7] has already been used, relate to txn [9]",
-            ErrorKind.LOST,
+            DbErrorKind.LOST,
         ),
         (
             1105,
             "Failed to commit txn 459, cause tablet 740 succ replica num 0 < load required replica num 1. table 738",
-            ErrorKind.LOST,
+            DbErrorKind.LOST,
         ),
         (
             1105,
             "failed to send brpc batch, error=Host is down, error_text=[E112]Not connected to 10.0.0.2:8060 yet",
-            ErrorKind.LOST,
+            DbErrorKind.LOST,
         ),
-        (1105, "(10.0.0.1)[INTERNAL_ERROR]failed to open tablet writer", ErrorKind.LOST),
-        (1105, "(10.0.0.1)[INTERNAL_ERROR][INTERNAL_ERROR]close wait failed coz rpc error", ErrorKind.LOST),
-        (1105, "Failed to get scan range, no queryable replica found in tablet: 520050185.", ErrorKind.LOST),
-        (1105, "send fragments failed. UNAVAILABLE: io exception, host: 10.0.0.2", ErrorKind.LOST),
-        (1105, "Node catalog is not ready, please wait for a while.", ErrorKind.LOST),
-        (1105, "Can't do partial update when table is doing schema change.", ErrorKind.LOST),
-        (1105, "something new", ErrorKind.FATAL),
+        (1105, "(10.0.0.1)[INTERNAL_ERROR]failed to open tablet writer", DbErrorKind.LOST),
+        (1105, "(10.0.0.1)[INTERNAL_ERROR][INTERNAL_ERROR]close wait failed coz rpc error", DbErrorKind.LOST),
+        (1105, "Failed to get scan range, no queryable replica found in tablet: 520050185.", DbErrorKind.LOST),
+        (1105, "send fragments failed. UNAVAILABLE: io exception, host: 10.0.0.2", DbErrorKind.LOST),
+        (1105, "Node catalog is not ready, please wait for a while.", DbErrorKind.LOST),
+        (1105, "Can't do partial update when table is doing schema change.", DbErrorKind.LOST),
+        (1105, "something new", DbErrorKind.FATAL),
     ],
 )
-def test_doris_errors_are_told_apart_by_their_text(code: int, text: str, kind: ErrorKind) -> None:
+def test_doris_errors_are_told_apart_by_their_text(code: int, text: str, kind: DbErrorKind) -> None:
     assert DB.error_kind(pymysql.err.OperationalError(code, text)) is kind

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kolspider.db import ErrorKind, open_database
+from kolspider.db.base import DbErrorKind
 from kolspider.db.doris import http as client
 from kolspider.db.doris.http import Address, StreamLoad, StreamLoadError
 from kolspider.db.doris.stream import StreamLoadDatabase
 from kolspider.db.mysql import Server
+from kolspider.db.url import open_database
 from tests.db.conftest import row
 
 if TYPE_CHECKING:
@@ -137,17 +138,27 @@ def test_no_proxy_of_the_environment_is_used(stack: ExitStack, monkeypatch: pyte
 
 @pytest.mark.parametrize(
     "location",
-    ["", "https://be:1/api/kol/t/_stream_load", "http:///api/kol/t/_stream_load", "http://be:x/a/_stream_load",
-     "ftp://be/_stream_load", "http://be:8040/elsewhere", "/api/kol/t/_stream_load", "http://b\x01e/a/_stream_load",
-     f"http://{'b' * 64}/a/_stream_load", "http://b..e/a/_stream_load", "http://b\xe9/a/_stream_load"],
-)  # fmt: skip
+    [
+        "",
+        "https://be:1/api/kol/t/_stream_load",
+        "http:///api/kol/t/_stream_load",
+        "http://be:x/a/_stream_load",
+        "ftp://be/_stream_load",
+        "http://be:8040/elsewhere",
+        "/api/kol/t/_stream_load",
+        "http://b\x01e/a/_stream_load",
+        f"http://{'b' * 64}/a/_stream_load",
+        "http://b..e/a/_stream_load",
+        "http://b\xe9/a/_stream_load",
+    ],
+)
 def test_a_redirect_to_no_back_end_is_fatal_and_not_repeated(stack: ExitStack, location: str) -> None:
     front = stack.enter_context(serving(lambda request: request.reply(307, Location=f"{location}?s3cr3t")))
 
     with pytest.raises(StreamLoadError, match="redirects to no http:// address") as caught:
         load(StreamLoad(front.address, "kol", PASSWORD))
 
-    assert caught.value.kind is ErrorKind.FATAL
+    assert caught.value.kind is DbErrorKind.FATAL
     assert "s3cr3t" not in str(caught.value)
 
 
@@ -163,16 +174,18 @@ def test_a_redirect_of_the_back_end_is_not_followed(stack: ExitStack) -> None:
 @pytest.mark.parametrize(
     ("status", "answer", "kind", "text"),
     [
-        (401, {"msg": "Unauthorized", "code": 401}, ErrorKind.FATAL, "Access denied"),
-        (200, {"msg": "Unauthorized", "code": 401}, ErrorKind.FATAL, "Access denied"),
-        (200, {"status": "FAILED", "msg": "Access denied; you need the (LOAD) privilege"}, ErrorKind.FATAL, "LOAD"),
-        (200, {"status": "FAILED", "msg": "There is no 100-continue header"}, ErrorKind.FATAL, "100-continue"),
-        (200, {"status": "FAILED", "msg": "No backend load available"}, ErrorKind.LOST, "No backend"),
-        (503, b"", ErrorKind.LOST, "503"),
-        (404, b"", ErrorKind.FATAL, "404"),
+        (401, {"msg": "Unauthorized", "code": 401}, DbErrorKind.FATAL, "Access denied"),
+        (200, {"msg": "Unauthorized", "code": 401}, DbErrorKind.FATAL, "Access denied"),
+        (200, {"status": "FAILED", "msg": "Access denied; you need the (LOAD) privilege"}, DbErrorKind.FATAL, "LOAD"),
+        (200, {"status": "FAILED", "msg": "There is no 100-continue header"}, DbErrorKind.FATAL, "100-continue"),
+        (200, {"status": "FAILED", "msg": "No backend load available"}, DbErrorKind.LOST, "No backend"),
+        (503, b"", DbErrorKind.LOST, "503"),
+        (404, b"", DbErrorKind.FATAL, "404"),
     ],
 )
-def test_what_the_front_end_refuses(stack: ExitStack, status: int, answer: object, kind: ErrorKind, text: str) -> None:
+def test_what_the_front_end_refuses(
+    stack: ExitStack, status: int, answer: object, kind: DbErrorKind, text: str
+) -> None:
     front = stack.enter_context(serving(lambda request: request.reply(status, answer)))
 
     with pytest.raises(StreamLoadError, match=text) as caught:
@@ -204,7 +217,7 @@ def test_what_the_back_end_says_of_a_load(stack: ExitStack, told: Any, good: boo
         return
     with pytest.raises(StreamLoadError) as caught:
         load(loader)
-    assert caught.value.kind is ErrorKind.LOST
+    assert caught.value.kind is DbErrorKind.LOST
 
 
 def test_a_back_end_that_refuses_before_the_body_is_heard(stack: ExitStack) -> None:
@@ -214,7 +227,7 @@ def test_a_back_end_that_refuses_before_the_body_is_heard(stack: ExitStack) -> N
 
     with pytest.raises(StreamLoadError, match="NOT_AUTHORIZED") as caught:
         loader.load(PATH, {"label": "l"}, b"x" * 20_000_000)
-    assert caught.value.kind is ErrorKind.FATAL
+    assert caught.value.kind is DbErrorKind.FATAL
 
 
 def test_a_back_end_that_says_nothing_is_not_waited_for_for_ever(
@@ -228,7 +241,7 @@ def test_a_back_end_that_says_nothing_is_not_waited_for_for_ever(
     with pytest.raises(StreamLoadError, match="timed out") as caught:
         load(loader)
     over.set()
-    assert caught.value.kind is ErrorKind.LOST
+    assert caught.value.kind is DbErrorKind.LOST
     assert str(caught.value).startswith(back.url)
 
 
@@ -260,7 +273,7 @@ def refused(db: StreamLoadDatabase) -> dict[str, str]:
     rows = [row("1", name="good"), row("2", name="12345"), row("3", name="中")]
     with pytest.raises(StreamLoadError) as caught:
         db._load("t", rows, partial=False)
-    assert db.error_kind(caught.value) is ErrorKind.REFUSED
+    assert db.error_kind(caught.value) is DbErrorKind.REFUSED
     return dict(db.named_rows(caught.value))
 
 
@@ -319,6 +332,6 @@ def test_a_batch_keeps_its_label_until_its_outcome_is_known(stack: ExitStack) ->
 def test_what_an_error_shows_holds_no_password() -> None:
     server = Server("fe", 9030, "kol", "db", PASSWORD, (PASSWORD,))
     db = StreamLoadDatabase(server, Address("fe", 1))
-    told = db.explain(StreamLoadError(ErrorKind.FATAL, f"{PASSWORD} {client.basic('kol', PASSWORD)}"))
+    told = db.explain(StreamLoadError(DbErrorKind.FATAL, f"{PASSWORD} {client.basic('kol', PASSWORD)}"))
     assert PASSWORD not in told
     assert client.basic("kol", PASSWORD)[6:] not in told

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolspider.db import Database, open_database
+from kolspider.db.base import Database
 from kolspider.db.doris.database import DorisDatabase
 from kolspider.db.mysql import MysqlDatabase
 from kolspider.db.sqlite import SqliteDatabase
+from kolspider.db.url import open_database
 from kolspider.errors import WrongUsage
 from tests.wild import wildly
 
@@ -45,6 +47,13 @@ def test_user_and_password_are_percent_decoded() -> None:
     assert db.secrets == ("päss/@:%", "p%C3%A4ss%2F%40%3A%25")
     assert db.label == "mysql://db.example:3307/kol"
     assert "päss" not in repr(db.server)
+
+
+def test_what_names_a_target_in_the_store_never_changes(tmp_path: Path) -> None:
+    db = open_database("mysql://u:hunter2@db.example/kol", base=tmp_path)
+
+    assert db.target_label("twitter_kol_all", "") == "mysql://db.example:3306/kol twitter_kol_all"
+    assert db.target_label("a.b", "f") == "mysql://db.example:3306/kol a.b + f"
 
 
 @pytest.mark.parametrize(
@@ -104,14 +113,15 @@ def test_a_wrong_url_is_told_in_one_line_that_repeats_nothing_of_it(url: str) ->
     assert caught.value.__cause__ is None
 
 
-# The settings are checked first, and refuse what is no UTF-8.
-# fmt: off
-url_parts = st.sampled_from([
-    "mysql", "doris", "sqlite", "://", ":///", ":", "/", "@", "u", "h", "db", "[::1]", "[", "]", "[zz]", ":3306", ":0",
-    ":70000", ":\N{FULLWIDTH DIGIT EIGHT}", "%", "%00", "%ff", "%C3%A4", "%zz", "?", "#", " ", "\n", "\t", "\x1b",
-    "é", ".", ";",
-]) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
-# fmt: on
+# Only valid UTF-8: the settings refuse anything else before.
+url_parts = st.sampled_from(
+    [
+        *re.findall(
+            r"\S+", "mysql doris sqlite :// :/// : / @ u h db [::1] [ ] [zz] :3306 :0 :70000 % %00 %ff %C3%A4 %zz"
+        ),
+        *("%C3%A4", "%zz", ":\N{FULLWIDTH DIGIT EIGHT}", "?", "#", " ", "\n", "\t", "\x1b", "é", ".", ";"),
+    ]
+) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
 
 
 @given(
