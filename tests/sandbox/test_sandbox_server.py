@@ -251,10 +251,10 @@ def test_stop_is_quick_ends_hanging_calls_and_leaves_no_thread(get):
     sandbox.stop()
 
 
-def test_held_calls_are_logged_and_answered_once_they_are_let_go(sandbox, get):
-    sandbox.hold(after=1)
-    assert get(sandbox).status == 200
-    with ThreadPoolExecutor(2) as threads:
+def test_held_calls_are_logged_and_answered_once_they_are_let_go(get):
+    with Sandbox({"BTC": 1}) as sandbox, ThreadPoolExecutor(2) as threads:
+        sandbox.hold(after=1)
+        assert get(sandbox).status == 200
         held = [threads.submit(get, sandbox) for _ in range(2)]
         assert sandbox.wait_for_calls(3, timeout=60)
         assert not any(call.done() for call in held)
