@@ -90,11 +90,11 @@ def test_unreadable_names_cost_no_other_kol(half_done: Project) -> None:
 
 
 def test_a_store_that_is_gone_or_emptied_is_reported_before_pages_are_bought_again(half_done: Project) -> None:
-    project = half_done
+    (project := half_done).look("kols", "kol03").expect(0)
     for lose in (os.unlink, lambda path: os.truncate(path, 0)):
         lose(project.cache / "kolspider.sqlite3")
         result = project.crawl("-a", "max_calls=2").expect(1)
-        assert "kolspider.sqlite3 is missing, and there were runs in this directory" in result.err
+        assert "kolspider.sqlite3 is missing, although there were runs in this directory" in result.err
     project.crawl().expect(0)
     assert project.rows() == expected_rows(KOLS)
 
