@@ -134,13 +134,13 @@ class Project(Tables, StoreProbe):
         return process
 
     def start_logged(self, *words: str, answers: int, calls: int = 0) -> tuple[subprocess.Popen[str], Path]:
-        """As start_crawl_and_hold, for a crawl that writes in small batches, and its log to the file that is given."""
+        """Do as start_crawl_and_hold, in small batches and with the log in a file. Returns process and file."""
         log = self.folder / "log"
         words = (*SMALL_BATCHES, *settings(LOG_FILE=log), *words)
         return self.start_crawl_and_hold(answers, *words, calls=calls), log
 
     def kill_crawl(self, answers: int, *words: str, calls: int = 0) -> Result:
-        """As start_crawl_and_hold; then `kill -9`."""
+        """Do as start_crawl_and_hold, then `kill -9`."""
         killed = kill(self.start_crawl_and_hold(answers, *words, calls=calls))
         self.api.release()
         return killed
@@ -160,7 +160,7 @@ class Project(Tables, StoreProbe):
         return Counter((call.handle, call.cursor) for call in self.api.calls)
 
     def in_flight(self, since: int = 0, generation: int = 0) -> list[tuple[str, str]]:
-        """Of a killed process: the pages it asked for, from the since-th call on, whose answers it did not keep."""
+        """The pages that a killed process asked for, from the since-th call on, and did not keep."""
         kept = self.cached(generation)
         asked = [(call.handle, call.cursor) for call in self.calls_of_the_dead()[since:]]
         return [page for page in asked if page not in kept]

@@ -46,7 +46,7 @@ def _refuse(project: Project, condition: str, shorter_than: int) -> None:
 
 
 def take_all(project: Project) -> None:
-    """Afterwards."""
+    """Let the target table take every row again."""
     if project.dialect == "sqlite":
         project.sql("DROP TRIGGER strict")
     elif project.dialect == "doris":
@@ -56,7 +56,7 @@ def take_all(project: Project) -> None:
 
 
 def _make_again(project: Project, width: int) -> None:
-    """The target in Doris, empty, with an `id` of this width."""
+    """Replace the target in Doris by an empty one whose `id` has this width."""
     ((_, ddl),) = project.sql(f"SHOW CREATE TABLE `{project.target}`")
     ddl, changed = re.subn(r"`id` varchar\(\d+\)", f"`id` varchar({width})", ddl.rstrip(";"))
     assert changed == 1

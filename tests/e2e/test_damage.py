@@ -23,7 +23,7 @@ SEEDS = range(int(os.environ.get("KOL_TEST_SEEDS", "1")))
 
 
 def overwrite(path: Path, dice: random.Random) -> None:
-    """Bytes here and there, from a few to thousands in a row."""
+    """Put random bytes here and there, from a few to thousands in a row."""
     content = bytearray(path.read_bytes())
     for _ in range(dice.randint(1, 6)):
         size = dice.choice([1, 4, 100, 5000])
@@ -113,7 +113,7 @@ def test_whoever_looks_at_a_damaged_store_gets_one_line(half_done: Project) -> N
 
 @pytest.fixture
 def half_done(make_project: MakeProject, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project in the middle of its work; where its table is a file, crawled once, and copied for each test."""
+    """A project in the middle of its work. Where its table is a file, one crawl is copied for each test."""
     project = make_project(KOLS)
     original = tmp_path_factory.getbasetemp() / "half_done"
     if not original.exists():

@@ -74,7 +74,7 @@ def test_narrow_columns_get_what_fits_and_no_row_is_lost(make_project: MakeProje
 
 
 def _narrowed(row: Row) -> Row:
-    """What the columns of the test above hold of a row."""
+    """The part of a row that fits into the columns of the test above."""
 
     def at_most(most: int, count: int | None) -> int | None:
         return None if count is None or count > most else count
@@ -346,7 +346,7 @@ def _run_ddl(project: Project, line: str) -> None:
 
 
 def _only_line(project: Project, text: str) -> str:
-    """What the command says to a person; the log is not counted."""
+    """The one line that the command says to a person, beside its log."""
     (line,) = (line for line in text.splitlines() if line.startswith("kolspider: "))
     assert "Traceback" not in text
     for secret in (PASSWORD, quote(PASSWORD, safe="")):

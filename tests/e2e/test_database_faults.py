@@ -49,7 +49,7 @@ class Script:
         self._began = False
 
     def add(self, statement: str, cut: Cut) -> None:
-        """Another cut, the last one so far."""
+        """Add a cut behind the others."""
         self._cuts.append((statement, cut))
 
     def __call__(self, sql: str) -> Cut | None:
@@ -69,7 +69,7 @@ class Script:
 def test_a_commit_may_be_cut_off_at_any_point_and_the_server_or_the_run_killed_there(
     make_project: MakeProject, fragile: MariaDB, seed: int
 ) -> None:
-    """Killed and restarted in mid-batch, and with the last commit's answer lost; then the run as well."""
+    """The server is killed in mid-batch, and with a commit's answer lost; then the run is killed, too."""
 
     def crash() -> None:
         fragile.kill()
@@ -210,7 +210,7 @@ class Scene:
     project: Project
     server: MariaDB
     user: str
-    """The run's own, with no more rights than it needs."""
+    """The run's own user, with no more rights than it needs."""
     run: subprocess.Popen[str]
 
     @property
@@ -218,14 +218,14 @@ class Scene:
         return Path(self.project.db_url.removeprefix("sqlite:///"))
 
     def sql(self, *statements: str) -> None:
-        """As root. `t` is the target, `u` the run's user."""
+        """Run statements as root; `t` is the target, `u` the run's user."""
         with closing(self.server.connect()) as root, root.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement.replace("`t`", f"`{self.project.target}`").replace("`u`", f"`{self.user}`"))
 
 
 def sql(*statements: str) -> Callable[[Scene], None]:
-    """What an administrator does."""
+    """Statements of an administrator, to be run in a scene."""
     return lambda scene: scene.sql(*statements)
 
 
@@ -235,7 +235,7 @@ def _lock_out(scene: Scene) -> None:
 
 
 def _fill_disk(scene: Scene) -> None:
-    """No file of the run may grow past the size that its database has now; its other files are far smaller."""
+    """Let no file of the run grow past the size of its database; its other files are far smaller."""
     size = scene.sqlite_file.stat().st_size
     resource.prlimit(scene.run.pid, resource.RLIMIT_FSIZE, (size, size))
 
@@ -372,7 +372,7 @@ def _kept(stop: Stop, rows: dict[str, Row]) -> dict[str, Row]:
 
 
 def _user_with_few_rights(project: Project, server: MariaDB) -> str:
-    """The project is this user's from now on."""
+    """Hand the project to a new user. Returns its name."""
     user = project.target.replace("all_", "user_")
     with closing(server.connect()) as root, root.cursor() as cursor:
         cursor.execute(f"CREATE USER `{user}` IDENTIFIED BY 'pw'")

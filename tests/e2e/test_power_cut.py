@@ -87,7 +87,7 @@ def was_kept(project: Project, page: tuple[str, str]) -> bool:
 
 
 def assert_nothing_reported_is_lost(left: Project, asked: dict[str, int]) -> None:
-    """The next page is asked for once the one before is stored; what the ledger says of the table is so."""
+    """Check that each page was stored before the next was asked for, and that the table is as the ledger says."""
     stored: Counter[str] = Counter()
     if (left.cache / "kolspider.sqlite3").exists():
         with left.store() as store:  # opened to write, as a run does: it repairs what the cut left

@@ -167,7 +167,7 @@ def watch_network(folder: Path) -> tuple[dict[str, str], Path]:
 
 
 def assert_no_call(project: Project, log: Path) -> None:
-    """No connection but to the database, if that is reached by one."""
+    """Check that there was no connection, but to a database that is reached by one."""
     if project.dialect == "sqlite":
         assert not log.exists()
         return

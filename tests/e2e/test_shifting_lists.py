@@ -87,7 +87,7 @@ def change(project: Project) -> None:
 
 
 def let_days_pass(project: Project) -> None:
-    """As far as anything remembers: the API is a new process, and the ledger's times are days ago."""
+    """Start the API again, and put the ledger's times back by days."""
     project.api.stop()
     project.api.start()
     with project.store() as store:

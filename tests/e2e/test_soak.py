@@ -68,13 +68,13 @@ class Oracle:
     state: str = "new"
     next: str = ""
     failures: int = 0
-    """In a row, for the page at `next`, in this run."""
+    """Failures in a row, for the page at `next`, in this run."""
     restarted: bool = False
     asked: set[str] = field(default_factory=set)
     pages: int = 0
     stale: int = 0
     users: set[str] = field(default_factory=set)
-    """Of this reading of the list."""
+    """Ids that this reading of the list has met."""
     rows: set[str] = field(default_factory=set)
     """Ids of every page that ever came."""
     kept: set[str] = field(default_factory=set)
@@ -170,7 +170,7 @@ class Trial:
         self.oracles = {name: Oracle(name, world, lists) for name in names}
         self.possible = expected_rows(kols)
         self.calls: list[Call] = []
-        """Of the last run."""
+        """The calls of the last run."""
 
     def run(self, *words: str, code: int) -> None:
         """One run, every call of which must be one that the oracles expect."""
