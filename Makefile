@@ -3,10 +3,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: demo test check chaos doris bench clean
+.PHONY: demo test check chaos doris bench lock clean
 
 demo: $(VENV)/.runs
 	$(BIN)/scrapy crawl followings -a sandbox=1 -s DOWNLOAD_DELAY=0.1
+	@echo
+	@echo 'the rows   $(BIN)/scrapy crawl followings -a sandbox=1 -a replay=all -O users.csv'
+	@echo 'a report   $(BIN)/scrapy report --sandbox'
+	@echo 'your KOLs  cp .env.example .env, fill it in, then $(BIN)/scrapy crawl followings -a test=1'
 
 test: $(VENV)/.tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal
@@ -15,6 +19,7 @@ check: $(VENV)/.tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 # The long variants: 200 kills, more seeds, 10,000 examples.
 chaos: $(VENV)/.tests
@@ -30,6 +35,13 @@ doris: $(VENV)/.tests
 
 bench: $(VENV)/.benches
 	$(BIN)/python -m benchmarks
+
+# Lock the trees of requirements.in and requirements-dev.in; what still fits stays. make lock UPGRADE=1: the newest.
+lock: $(VENV)/.runs
+	$(BIN)/pip install --quiet --disable-pip-version-check pip-tools==7.6.2
+	for name in requirements requirements-dev; do \
+	  CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet $(if $(UPGRADE),--upgrade) $$name.in || exit 1; \
+	done
 
 $(VENV)/.runs: requirements.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,13 +1,14 @@
-"""kolspider beside its peers, on the same input, alternating, with the rows checked.
+"""Measures kolspider and its peers in turn, on the same input, and checks the rows of each.
 
-    make bench                                            all of it, about 35 minutes; writes RESULTS.md
-    .venv/bin/python -m benchmarks --quick                small and once, to try; prints only
-    .venv/bin/python -m benchmarks --only ours,plain      contestants whose name has one of these words; prints only
+    make bench                                            everything, about 35 minutes; writes RESULTS.md
+    .venv/bin/python -m benchmarks --quick                a small run to try it; prints only
+    .venv/bin/python -m benchmarks --only ours,plain      contestants with one of these words in their name; prints only
     .venv/bin/python -m benchmarks --only flat            the measures of flat.py alone
-    .venv/bin/python -m benchmarks --only follows         `scrapy follows` on 10 million follows; wants 8 GB of disk
-    .venv/bin/python -m benchmarks --profile out.prof     our replay into SQLite under cProfile; --profile-live likewise
+    .venv/bin/python -m benchmarks --only follows         `scrapy follows` on 10 million follows; needs 8 GB of disk
+    .venv/bin/python -m benchmarks --profile out.prof     our replay into SQLite under cProfile; or --profile-live
+    .venv/bin/python -m benchmarks.side_by_side OLD       two checkouts of this repository against each other
 
-The peers are in peers/, written as their users would write them; who runs how is in contestants.py.
+The peers are in peers/, written as their users would write them. contestants.py has their commands.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def race(stage: Stage, racers: list[Contestant], rounds: int) -> dict[str, list[Cost]]:
-    """Round after round, each contestant once a round; every other round the other way round."""
+    """Run each contestant once per round, and reverse their order in every other round."""
     costs: dict[str, list[Cost]] = {racer.name: [] for racer in racers}
     for number in range(rounds):
         for racer in racers[:: -1 if number % 2 else 1]:
@@ -49,7 +50,7 @@ def race(stage: Stage, racers: list[Contestant], rounds: int) -> dict[str, list[
 
 
 def flat(stage: Stage, *, quick: bool) -> str:
-    """The measures of flat.py."""
+    """The measurements of flat.py as text."""
     racers = {racer.name: racer for racer in contestants(stage)}
     cache = stage.cache("SQLite")
     if not cache.exists():
@@ -58,13 +59,13 @@ def flat(stage: Stage, *, quick: bool) -> str:
     many = many_kols(folder, 100_000 // part, 95_000 // part)
     reload = reload_many(folder, cache, stage.input.kols, 2_000_000 // part)
     if reload.rows != stage.input.rows:
-        raise SystemExit("the replay of many users left wrong rows")
+        raise SystemExit("the replay of many users left the wrong rows")
     shutil.rmtree(folder)
     return flat_table(many, reload, operations(folder, [size // part for size in (1_000, 10_000, 100_000)]))
 
 
 def profile(stage: Stage, name: str, file: Path) -> None:
-    """Run one of ours under cProfile and print where its time went."""
+    """Run one of our contestants under cProfile and print where the time went."""
     racer = next(racer for racer in contestants(stage) if racer.name == name)
     racer.words = ("-m", "cProfile", "-o", str(file), *racer.words)
     racer.run(stage)
@@ -72,7 +73,7 @@ def profile(stage: Stage, name: str, file: Path) -> None:
 
 
 def measure_all(stage: Stage, arguments: argparse.Namespace) -> str:
-    """Everything that was asked for, as text."""
+    """All requested measurements as text."""
     only = [word.strip() for word in arguments.only.split(",") if word.strip()]
     racers = [racer for racer in contestants(stage) if not only or any(word in racer.name for word in only)]
     parts = [heading(machine(stage.mariadb.version), stage.input, arguments.rounds)]
@@ -92,7 +93,7 @@ def measure_all(stage: Stage, arguments: argparse.Namespace) -> str:
 
 
 def run(folder: Path, given: Input, arguments: argparse.Namespace) -> None:
-    """With the input there: start what is needed, measure, tell."""
+    """Start the servers, measure, print the results."""
     with MariaDB() as mariadb, doris_double() as doris, serve(given.folder) as url:
         stage = Stage(folder, given, url, mariadb, doris)
         if arguments.profile or arguments.profile_live:
@@ -112,7 +113,7 @@ def main() -> None:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kols", type=int, default=200)
-    parser.add_argument("--users", type=int, default=1000, help="followings of a KOL, on average")
+    parser.add_argument("--users", type=int, default=1000, help="average followings of a KOL")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", metavar="WORD,...", help="contestants with one of these in their name")
     parser.add_argument("--quick", action="store_true", help="10 KOLs, one round, a hundredth of the flat measures")
@@ -121,7 +122,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.kols, arguments.rounds = 10, 1
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped
     folder = Path(tempfile.mkdtemp(prefix="kol-bench-"))
     try:
         given = build(folder / "input", arguments.kols, arguments.users)

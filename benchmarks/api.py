@@ -1,9 +1,9 @@
-"""The API of the benchmark: a process of its own that answers with prepared pages, as fast as a process can.
+"""The API of the benchmark: a process of its own that answers with prepared pages, as fast as it can.
 
     python -m benchmarks.api FOLDER [--any BODY] [--log FILE]
 
-Prints its base URL. Nothing is made up while it serves, so that no contestant waits for the sandbox's own Python:
-an answer costs a look-up and a read from the page cache. Keep-alive, no compression, any key.
+It prints its base URL. All pages are made beforehand, so no contestant waits for the sandbox: an answer costs a look-up
+and a read from the page cache. It keeps connections alive, does not compress, and accepts any key.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NOT_FOUND = b'{"status": "error", "msg": "user not found"}'
 
 @contextmanager
 def serve(folder: Path, *options: str) -> Iterator[str]:
-    """Run it as long as the block lasts; gives its base URL."""
+    """Run it for as long as the block lasts; yields its base URL."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.api", str(folder), *options],
         cwd=Path(__file__).parents[1],
@@ -45,7 +45,7 @@ def serve(folder: Path, *options: str) -> Iterator[str]:
 
 
 class Pages:
-    """The prepared answers, by KOL and cursor."""
+    """The prepared answers by KOL and cursor."""
 
     def __init__(self, folder: Path, any_kol: Path | None) -> None:
         index = json.loads((folder / "index.json").read_text())
@@ -60,7 +60,7 @@ class Pages:
 
 
 class Connection(asyncio.Protocol):
-    """HTTP/1.1, GET only."""
+    """A connection of HTTP/1.1 that knows only GET."""
 
     def __init__(self, pages: Pages, log: TextIO | None) -> None:
         self._pages = pages

@@ -1,4 +1,4 @@
-"""Who runs: ours and the peers, each with its command, its settings and what it finds when it starts."""
+"""The contestants, ours and the peers: command, settings and starting state of each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.databases import Target
     from benchmarks.inputs import Input
 
-__all__ = ["LIVE", "REPLAY", "ROOT", "SETTINGS", "Contestant", "Stage", "contestants"]
+__all__ = ["LIVE", "REPLAY", "ROOT", "SETTINGS", "Contestant", "Stage", "contestants", "ours"]
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / "benchmarks" / "peers"
@@ -30,34 +30,34 @@ REPLAY = ("-m", "scrapy", "crawl", "followings", "-s", "HTTPCACHE_IGNORE_MISSING
 
 @dataclass
 class Stage:
-    """What all contestants share."""
+    """What all contestants share: input, API and databases."""
 
     folder: Path
     input: Input
     api_url: str
-    mariadb: MariaDB
+    mariadb: MariaDB | None = None
     doris: DorisTarget | None = None
 
     def cache(self, target_name: str) -> Path:
-        """Our cache as a live run into that target left it."""
+        """Our cache as a live run into this target left it."""
         return self.folder / f"cache-{target_name}"
 
 
 @dataclass
 class Contestant:
-    """`name` says who, from where, into what. `prepare` fills an empty folder before each run."""
+    """A command to measure. `name` says who reads what into what; `prepare` fills an empty folder before a run."""
 
     name: str
     words: tuple[str, ...]
-    """Of the command, after `python`."""
+    """The command after `python`."""
     target: Target
     environment: dict[str, str]
     prepare: Callable[[Path], None] = field(default=lambda _: None)
     own_table: bool = False
-    """It wants to create the target table itself."""
+    """Whether it creates the target table itself."""
 
     def run(self, stage: Stage) -> Cost:
-        """Empty the target, run, check every column of every row."""
+        """Empty the target, run the command, check every column of every row."""
         folder = stage.folder / "run"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -77,25 +77,27 @@ def _compare(found: dict[str, tuple[object, ...]], expected: dict[str, tuple[obj
 
 
 def contestants(stage: Stage) -> list[Contestant]:
-    """All of them, those to compare next to each other."""
+    """All contestants; those to compare are next to each other."""
     sqlite = SqliteFile(stage.folder / "target.db")
     doris = []
     if stage.doris:
         by_http = {"KOL_DORIS_LOAD": "stream_load", "KOL_DORIS_HTTP": stage.doris.http}
         doris = [
-            *_ours(stage, "Doris double, INSERT", stage.doris),
-            *_ours(stage, "Doris double, Stream Load", stage.doris, by_http),
+            *ours(stage, "Doris double, INSERT", stage.doris),
+            *ours(stage, "Doris double, Stream Load", stage.doris, by_http),
         ]
-    return [*_ours(stage, "MariaDB", stage.mariadb), *_peers(stage), *_ours(stage, "SQLite", sqlite), *doris]
+    return [*ours(stage, "MariaDB", stage.mariadb), *_peers(stage), *ours(stage, "SQLite", sqlite), *doris]
 
 
-def _ours(
-    stage: Stage, target_name: str, target: Target, settings: Mapping[str, str] | None = None
+def ours(
+    stage: Stage, target_name: str, target: Target, settings: Mapping[str, str] | None = None, checkout: Path = ROOT
 ) -> list[Contestant]:
+    """Our live run and our replay into a target."""
     cache = stage.cache(target_name)
     environment = {
         **(settings or {}),
         **SETTINGS,
+        "PYTHONPATH": str(checkout),
         "KOL_API_URL": stage.api_url,
         "KOL_DB_URL": target.url,
         "KOL_CACHE_DIR": str(stage.folder / "run" / "cache"),
@@ -104,7 +106,7 @@ def _ours(
     replay = Contestant(f"ours replay {target_name}", REPLAY, target, environment)
 
     def from_cache(folder: Path) -> None:
-        if not cache.exists():  # what a live run leaves behind
+        if not cache.exists():  # made by a live run
             live.run(stage)
             (folder / "cache").rename(cache)
         folder.mkdir(exist_ok=True)
@@ -146,7 +148,7 @@ def _peers(stage: Stage) -> list[Contestant]:
 
 
 def _script_files(given: Input) -> Callable[[Path], None]:
-    """The files that the script's live run leaves when the database was away: a list of users a KOL."""
+    """The files that the script leaves if the database is down: a list of users for each KOL."""
 
     def prepare(folder: Path) -> None:
         cache = folder / ".kol_cache"

@@ -1,8 +1,9 @@
-"""A follows table as it is after two months: some 10 million follows of 5,000 KOLs, in SQLite and in MariaDB.
+"""A follows table after two months: about 10 million follows of 5,000 KOLs, in SQLite and in MariaDB.
 
-Half of whom a KOL follows are popular (an account's chance falls with its rank), half are anybody. Lists were read
-whole 60 days ago, and again 3 to 30 days ago, and their first page 2 days ago: 1% began last, 3% before, 1% were lost.
-Every 20th KOL was never read whole. Filled from files, and indexed when it is full: upserts would take hours.
+Half of the accounts that a KOL follows are popular ones (the chance falls with an account's rank), the others are
+random. Full readings took place 60 days ago and 3 to 30 days ago, an incremental one of the first page 2 days ago. The
+last reading found 1% of the follows, the second one 3%, and 1% were lost. Every 20th KOL was never read to the end. The
+tables are filled from files and then indexed, because upserts would take hours.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.databases import SOURCE, TARGET
+from kolspider.console.wording import moment
 from kolspider.db.url import open_database
-from kolspider.load import follow_rows as follows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ FOLLOWS = "twitter_kol_follows"
 _COLUMNS = {f"{FOLLOWS}_crawls": 3, TARGET: 10, FOLLOWS: 4}
 _DAY = 86_400
 _PAGE, _PAGE_SECS = 200, 3
-_moment = lru_cache(100_000)(follows.moment)
+_moment = lru_cache(100_000)(moment)
 
 
 def kol_name(number: int) -> str:
@@ -38,7 +39,7 @@ def kol_name(number: int) -> str:
 
 
 def build(folder: Path, kols: int, accounts: int, users: int) -> int:
-    """Write a file of tab-separated rows for each table; how many follows there are."""
+    """Write a file of tab-separated rows for each table; returns the number of follows."""
     folder.mkdir(parents=True)
     ids = [str(rank * 0x9E3779B97F4A7C15 % 2**60) for rank in range(1, accounts + 1)]
     now, total, chance = int(time.time()), 0, random.Random(20250111)
@@ -72,7 +73,7 @@ def build(folder: Path, kols: int, accounts: int, users: int) -> int:
 def _moments(
     size: int, first: int, last: int, lately: int, chance: random.Random, *, is_whole: bool
 ) -> Iterator[tuple[int, int]]:
-    """When each follow of a list was first and last seen, the newest follow first."""
+    """The times at which each follow of a list was first and last seen, newest follow first."""
     for place in range(size):
         after = place // _PAGE * _PAGE_SECS
         began, seen = first + after, last + after
@@ -90,7 +91,7 @@ def _moments(
 
 
 def into_sqlite(folder: Path, file: Path) -> None:
-    """The tables of `scrapy initdb --follows`, filled."""
+    """Create the tables of `scrapy initdb --follows` in SQLite and fill them."""
     with closing(open_database(f"sqlite:///{file}", base=Path.cwd())) as database:
         database.create_tables(SOURCE, TARGET, FOLLOWS)
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
@@ -112,7 +113,7 @@ def into_sqlite(folder: Path, file: Path) -> None:
 
 
 def into_mariadb(folder: Path, url: str, root: Connection) -> None:
-    """The same there; root may load files."""
+    """Create and fill the same tables in MariaDB; `root` may load files."""
     with closing(open_database(url, base=Path.cwd())) as database:
         database.create_tables(SOURCE, TARGET, FOLLOWS)
     with closing(root), root.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""The targets: a MariaDB of the benchmark's own, and SQLite files. Both are emptied before a run, read after it."""
+"""The targets, which are emptied before a run and read after it: MariaDB, SQLite and the double of Doris."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class Target(Protocol):
     url: str
 
     def empty(self, kols: Iterable[str]) -> None:
-        """Both tables anew, the source with these KOLs."""
+        """Create both tables again, with these KOLs in the source."""
 
     def rows(self) -> dict[str, Row]:
-        """What the target table holds, by id."""
+        """The rows of the target table by id."""
 
 
 def _create_tables(url: str, kols: Iterable[str]) -> None:
@@ -60,7 +60,7 @@ def _by_id(rows: Iterable[tuple[Any, ...]]) -> dict[str, Row]:
 
 
 class SqliteFile:
-    """A file that only our own runs write to."""
+    """A file that only our contestants write to."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -77,7 +77,7 @@ class SqliteFile:
 
 
 class DorisTarget:
-    """The tests' double of Doris: it says what ours costs, nothing of what Doris can do."""
+    """The tests' double of Doris: it shows what kolspider costs, not how fast Doris is."""
 
     def __init__(self, url: str, http: str, connect: dict[str, Any]) -> None:
         self.url, self.http = url, http
@@ -97,7 +97,7 @@ class DorisTarget:
 
 @contextmanager
 def doris_double() -> Iterator[DorisTarget | None]:
-    """The double, in this process, which only waits meanwhile; None where what it needs is not installed."""
+    """Run the double in this process, which is idle meanwhile; yields None if its packages are not installed."""
     try:
         from tests.doris_double import DATABASE, PASSWORD, USER, DorisDouble  # noqa: PLC0415
     except ImportError:
@@ -109,7 +109,7 @@ def doris_double() -> Iterator[DorisTarget | None]:
 
 
 class MariaDB:
-    """`with MariaDB() as server:` one with its own data directory and port, durable as it comes out of the box."""
+    """A server with its own data directory and port, as a context manager. Its durability settings are the defaults."""
 
     def __init__(self, pool: str = "256M") -> None:
         self._pool = pool
@@ -125,7 +125,7 @@ class MariaDB:
             "DB_PASSWORD": _PASSWORD,
             "DB_NAME": _DATABASE,
         }
-        """How the peers are told where it is."""
+        """The settings that lead the peers to it."""
 
     def __enter__(self) -> Self:
         base = ["--no-defaults", f"--datadir={self._directory / 'data'}", f"--user={getpass.getuser()}"]
@@ -174,7 +174,7 @@ class MariaDB:
             return str(version)
 
     def empty(self, kols: Iterable[str]) -> None:
-        # The whole database: dlt leaves tables of its own.
+        # The whole database, because dlt leaves other tables.
         self._as_root(
             f"DROP DATABASE IF EXISTS {_DATABASE}_staging",
             f"DROP DATABASE {_DATABASE}",
@@ -183,7 +183,7 @@ class MariaDB:
         _create_tables(self.url, kols)
 
     def drop_target(self) -> None:
-        """For who creates it himself."""
+        """Drop the target table, for a contestant that creates it itself."""
         self._as_root(f"DROP TABLE {_DATABASE}.{TARGET}")
 
     def rows(self) -> dict[str, Row]:
@@ -197,7 +197,7 @@ class MariaDB:
         return rows
 
     def root(self) -> pymysql.Connection:
-        """A connection that may load files."""
+        """Connect as a user that may load files."""
         return self._connect(database=_DATABASE, local_infile=True)
 
     def _as_root(self, *statements: str) -> None:

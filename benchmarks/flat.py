@@ -1,6 +1,6 @@
-"""Whether it stays flat: many KOLs, many users, and what an operation of the store costs as the ledger grows.
+"""Shows that costs stay flat: with many KOLs, with many users, and for the operations of a growing store.
 
-The stores are filled by SQL, through the package's own schema: buying 100,000 lists would take the day.
+The stores are filled by SQL in the package's own schema, because buying 100,000 lists would take a day.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.api import serve
 from benchmarks.contestants import LIVE, REPLAY, ROOT, SETTINGS
 from benchmarks.databases import SqliteFile
-from benchmarks.inputs import build
+from benchmarks.inputs import PAGE_SIZE, build
 from benchmarks.measure import measure
 from kolspider.db.url import open_database
 from kolspider.items import Kol, State
-from kolspider.store.database import FILE_NAME, connect, target_id, transaction
-from kolspider.store.kols import Kols
-from kolspider.store.ledger import target_label
-from kolspider.store.pages import Pages
+from kolspider.providers import provider
+from kolspider.store.database import FILE_NAME, connect, transaction
+from kolspider.store.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,9 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Many", "Operations", "Reload", "cache_per_user", "many_kols", "operations", "reload_many"]
 
-PROVIDER = "twitterapi_io"
+API = provider("twitterapi_io")
 _TIMES = 200
-"""How often each operation is measured; the median counts."""
+"""How many times each operation is measured; the result is the median."""
 
 Many = SimpleNamespace
 Reload = SimpleNamespace
@@ -42,7 +41,7 @@ Operations = dict[int, dict[str, float]]
 
 
 def many_kols(folder: Path, kols: int, done: int) -> Many:
-    """Start with so many KOLs in the source, so many of them done: time to the first request, peak of the whole run."""
+    """Run with many KOLs, most of them done: time to the first request, and the peak memory of the run."""
     shutil.rmtree(folder, ignore_errors=True)
     given = build(folder / "input", 1, 20)
     target = SqliteFile(folder / "target.db")
@@ -54,8 +53,10 @@ def many_kols(folder: Path, kols: int, done: int) -> Many:
     (folder / "any.json").write_bytes(body)
     cache = folder / "cache"
     cache.mkdir()
+    label = open_database(target.url, base=ROOT).target_label("twitter_kol_all", "")
+    Ledger.open(cache, API, label).close()  # gives the target its number, 1
     with closing(connect(cache)) as connection:
-        _fill(connection, _target(connection, target.url), names[:done], body)
+        _fill(connection, Ledger(connection, cache, API, 1), names[:done], body)
     requests = folder / "requests.log"
     with serve(given.folder, "--any", str(folder / "any.json"), "--log", str(requests)) as url:
         environment = {**SETTINGS, "KOL_API_URL": url, "KOL_DB_URL": target.url, "KOL_CACHE_DIR": str(cache)}
@@ -68,7 +69,7 @@ def many_kols(folder: Path, kols: int, done: int) -> Many:
 
 
 def reload_many(folder: Path, cache: Path, kols: list[str], users: int) -> Reload:
-    """Replay so many users, the pages of a live run over and over under other names, into a SQLite file."""
+    """Replay many users into a SQLite file: the pages of a live run, copied under other handles."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     shutil.copytree(cache, folder / "cache")
@@ -83,9 +84,9 @@ def reload_many(folder: Path, cache: Path, kols: list[str], users: int) -> Reloa
 
 
 def operations(folder: Path, sizes: list[int]) -> Operations:
-    """Median microseconds of each operation in a store of so many KOLs, all done but those that are measured.
+    """Median microseconds of each operation in stores of these sizes, whose KOLs are all done.
 
-    Without fsync, which takes what the disk takes and hides the rest.
+    Without fsync: its time depends on the disk and would hide the rest.
     """
     given = build(folder / "input", 1, 20)
     body = next(given.folder.glob("[0-9]*.json")).read_bytes()
@@ -95,24 +96,37 @@ def operations(folder: Path, sizes: list[int]) -> Operations:
         cache.mkdir(parents=True)
         with closing(connect(cache)) as connection:
             names = [f"many_{number:06}" for number in range(size)]
-            _fill(connection, target := target_id(connection, "bench"), names, body)
-            connection.execute("PRAGMA synchronous = OFF")
-            found[size] = _measure(connection, target, body, names)
+            _fill(connection, Ledger(connection, cache, API, 1), names, body)
+        with closing(connect(cache)) as connection:
+            found[size] = _measure(Ledger(_Unsynced(connection), cache, API, 1), body, names)
         shutil.rmtree(cache)
     return found
 
 
 def cache_per_user(cache: Path) -> float:
-    """Bytes of the store's file for each cached user."""
+    """The size of the store's file in bytes for each cached user."""
     with closing(sqlite3.connect(cache / FILE_NAME)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (users,) = connection.execute("SELECT sum(users) FROM page").fetchone()
     return (cache / FILE_NAME).stat().st_size / float(users)
 
 
-def _measure(connection: sqlite3.Connection, target: int, body: bytes, names: list[str]) -> dict[str, float]:
-    pages = Pages(connection, PROVIDER, target)
-    kols = Kols(connection, PROVIDER, target, pages)
+class _Unsynced:
+    """A connection that never waits for the disk, although the store turns fsync on again after some transactions."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        connection.execute("PRAGMA synchronous = OFF")
+
+    def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+        return self._connection.execute("SELECT 1" if sql.startswith("PRAGMA synchronous") else sql, *values)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+
+def _measure(ledger: Ledger, body: bytes, names: list[str]) -> dict[str, float]:
+    pages, kols = ledger.pages, ledger.kols
     took: dict[str, list[float]] = {}
 
     def timed(name: str, call: Callable[[], Any]) -> Any:
@@ -121,39 +135,29 @@ def _measure(connection: sqlite3.Connection, target: int, body: bytes, names: li
         took.setdefault(name, []).append((time.perf_counter() - began) * 1e6)
         return result
 
-    def note_loaded(seq: int) -> None:
-        with transaction(connection):
-            pages.mark_loaded([seq])
-
     for number in range(_TIMES):
         kol = Kol(f"fresh_{number}", f"fresh_{number}")
         timed("begin a KOL", lambda kol=kol: kols.begin(kol))
         seq = timed("store a page", lambda kol=kol: pages.put(kol, 0, "", 1, 20, body, fetched_at=0.0))
-        timed("note it loaded", lambda seq=seq: note_loaded(seq))
-        timed("end its list", lambda kol=kol: kols.end(kol.handle, State.FETCHED, "", 1, 20, bought=True))
+        timed("note it loaded", lambda seq=seq: ledger.note_loaded([seq], None))
+        timed(
+            "end its list",
+            lambda kol=kol: kols.end(kol.handle, State.FETCHED, "", 1, 20, bought=True, page_size=PAGE_SIZE),
+        )
         timed("settle it", lambda kol=kol: kols.settle(kol.handle, evict=False))
         timed("find a page", lambda number=number: pages.get(names[number * len(names) // _TIMES], 0, ""))
         timed("find a KOL", lambda number=number: kols.find(names[number * len(names) // _TIMES]))
     return {name: median(times) for name, times in took.items()}
 
 
-def _target(connection: sqlite3.Connection, url: str) -> int:
-    database = open_database(url, base=ROOT)
-    return target_id(
-        connection, target_label(SimpleNamespace(target_table="twitter_kol_all", follows_table=""), database)
-    )
-
-
-def _fill(connection: sqlite3.Connection, target: int, names: list[str], body: bytes) -> None:
+def _fill(connection: sqlite3.Connection, ledger: Ledger, names: list[str], body: bytes) -> None:
     """KOLs that are done: one page each, and all of it in the target."""
-    pages = Pages(connection, PROVIDER, target)
-    kols = Kols(connection, PROVIDER, target, pages)
+    pages, kols = ledger.pages, ledger.kols
     model = Kol("model", "model")
     kols.begin(model)
     seq = pages.put(model, 0, "", 1, 20, body, fetched_at=0.0)
-    with transaction(connection):
-        pages.mark_loaded([seq])
-    kols.end("model", State.FETCHED, "", 1, 20, bought=True)
+    ledger.note_loaded([seq], None)
+    kols.end("model", State.FETCHED, "", 1, 20, bought=True, page_size=PAGE_SIZE)
     kols.settle("model", evict=False)
     with transaction(connection):
         connection.execute("CREATE TEMP TABLE name (seq INTEGER PRIMARY KEY, handle TEXT)")
@@ -167,7 +171,7 @@ def _fill(connection: sqlite3.Connection, target: int, names: list[str], body: b
 
 
 def _copy(connection: sqlite3.Connection, table: str, changed: dict[str, str], which: str) -> None:
-    """A row of a table for each name, whatever columns the table has."""
+    """Copy a row of a table for each name, whatever columns the table has."""
     columns = [column[1] for column in connection.execute(f"PRAGMA main.table_info({table})")]
     values = ", ".join(changed.get(column, f"t.{column}") for column in columns)
     connection.execute(
@@ -176,7 +180,7 @@ def _copy(connection: sqlite3.Connection, table: str, changed: dict[str, str], w
 
 
 def _multiply(connection: sqlite3.Connection, users: int) -> None:
-    """The same lists again under other handles, until there are so many users."""
+    """Copy the lists under other handles until there are this many users."""
     (have, last) = connection.execute("SELECT sum(users), max(seq) FROM page").fetchone()
     with transaction(connection):
         for copy in range(1, -(-users // have)):

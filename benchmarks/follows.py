@@ -1,4 +1,4 @@
-"""What `scrapy follows` and the report take on a large follows table, and what a page costs to write into it."""
+"""Times of `scrapy follows` and of the report on a large follows table, and of writing a page into it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from benchmarks.contestants import SETTINGS
 from benchmarks.crowd import FOLLOWS, build, into_mariadb, into_sqlite, kol_name
 from benchmarks.databases import TARGET, MariaDB
 from benchmarks.measure import measure
+from kolspider.console.wording import moment
 from kolspider.db.spans import SPAN_FOLLOWS
 from kolspider.db.url import open_database
 from kolspider.follows.queries import Follows
-from kolspider.load.follow_rows import moment
 from kolspider.report.follows import FollowFacts
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["POOL", "Asked", "FollowsFound", "follows"]
 
 POOL = "1G"
-"""MariaDB's innodb_buffer_pool_size: a third of what the full tables take; out of the box it is 128M."""
+"""MariaDB's innodb_buffer_pool_size: a third of the size of the tables; the default is 128M."""
 _COMMANDS = [
     "new --since 7d",
     f"new --since 7d --kol {kol_name(7)}",
@@ -47,34 +47,34 @@ _WRITES = 30
 
 @dataclass(frozen=True)
 class Asked:
-    """A command on one database: the best of some rounds."""
+    """A command's best run on one database."""
 
     lines: int
     wall: float
     peak: float
     digest: str
-    """Of what it printed: both databases must say the same."""
+    """A digest of the output, which must be the same on both databases."""
 
 
 @dataclass(frozen=True)
 class FollowsFound:
-    """On each database, by its name."""
+    """The measurements, by the name of the database."""
 
     total: int
     kols: int
     accounts: int
     asked: dict[str, dict[str, Asked]]
-    """By command."""
+    """The runs of each command."""
     report: dict[str, float]
-    """Seconds of the report's queries."""
+    """Seconds for the report's queries."""
     again: dict[str, float]
-    """Milliseconds to write a page of follows that are known,"""
+    """Milliseconds to write a page of known follows."""
     new: dict[str, float]
-    """and of new ones."""
+    """Milliseconds to write a page of new follows."""
 
 
 def follows(folder: Path, rounds: int, *, quick: bool) -> FollowsFound:
-    """Fill both databases, ask each the same, and then write into them."""
+    """Fill both databases, run the same commands on each, then write into them."""
     kols, accounts = (100, 40_000) if quick else (5_000, 2_000_000)
     found = FollowsFound(build(folder / "crowd", kols, accounts, 2_350), kols, accounts, {}, {}, {}, {})
     with MariaDB(POOL) as mariadb:
@@ -86,7 +86,7 @@ def follows(folder: Path, rounds: int, *, quick: bool) -> FollowsFound:
                 asked[name] = min((_ask(command, url, folder) for _ in range(rounds)), key=lambda one: one.wall)
                 print(f"{name:8} {command:40} {asked[name].wall:6.2f} s {asked[name].peak:4.0f} MB", flush=True)
                 if len({one.digest for one in asked.values()}) != 1:
-                    raise AssertionError(f"{command}: the databases do not agree")
+                    raise AssertionError(f"{command}: the databases give different answers")
             with closing(open_database(url, base=Path.cwd())) as database:
                 database.answer_secs = 600
                 found.report[name] = min(_report(database) for _ in range(rounds))
@@ -108,7 +108,7 @@ def _report(database: Database) -> float:
 
 
 def _writes(database: Database, kols: int) -> tuple[float, float]:
-    """Median milliseconds of a page, known ones and new ones, each of other KOLs, five to a transaction."""
+    """Median milliseconds to write a page of known and of new follows, five pages of different KOLs per transaction."""
     chance = random.Random(20250111)
     again, new = [], []
     for _ in range(_WRITES):

@@ -1,9 +1,9 @@
-"""The input that every contestant gets: lists of followings as whole API answers, one file a page.
+"""The input of every contestant: lists of followings as complete API answers, one file per page.
 
-The profiles are the sandbox's, but only those that a plain mapping takes as they are: so every contestant must
-come to the same rows, and nobody is slowed down by rare ugliness that only some of them handle. Accounts are
-drawn from a common pool, so that about 40% of the users read are different ones. The same id is always the same
-profile: which duplicate wins makes no difference.
+The profiles are the sandbox's, but only those that a plain mapping takes as they are. So all contestants must have the
+same rows in the end, and no contestant is slower because it handles rare ugly values that others do not. Accounts are
+drawn from a common pool, and about 40% of the users read are different ones. An id always has the same profile, so it
+does not matter which duplicate is written last.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __all__ = ["PAGE_SIZE", "Input", "Row", "build", "row_of"]
 
 PAGE_SIZE = 200
 _POOL = 0.45
-"""Accounts in the pool for each user read: about 40% of the users read are then different ones."""
+"""The size of the pool for each user read, so that about 40% of the users read are different ones."""
 _LONG = 1000
-"""Characters: no description on Twitter comes near, but the sandbox has some."""
+"""The longest description in characters. Twitter's are far shorter, but the sandbox has longer ones."""
 _TEXTS = ("name", "screen_name", "profile_image_url_https", "description", "created_at")
 _COUNTS = ("followers_count", "following_count", "statuses_count")
 
@@ -38,19 +38,19 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Input:
-    """`index.json` lists the pages: KOL, cursor, file name; `rows` are what the table must hold in the end, by id."""
+    """The pages in a folder, whose `index.json` lists KOL, cursor and file name; and the expected rows by id."""
 
     folder: Path
     kols: list[str]
     pages: int
     users: int
     size: int
-    """Bytes of JSON."""
+    """The bytes of JSON in all pages."""
     rows: dict[str, Row]
 
 
 def build(folder: Path, kols: int, users: int) -> Input:
-    """Write the pages of `kols` lists of about `users` users each; always the same for the same numbers."""
+    """Write the pages of `kols` lists of about `users` users each; the same numbers give the same pages."""
     folder.mkdir(parents=True)
     chance = random.Random(20250111)
     pool = list(islice(_plain_indices(), max(int(_POOL * kols * users), 2 * users)))
@@ -89,7 +89,7 @@ def _plain_indices() -> Iterator[int]:
 
 
 def _is_plain(user: Any) -> bool:
-    """Whether a mapping without any special case gets every column of this user."""
+    """Whether a mapping without special cases gets every column of this user right."""
     return (
         isinstance(user.get("id"), str)
         and all(isinstance(user.get(key), str) and _storable(user[key]) for key in _TEXTS)
@@ -105,7 +105,7 @@ def _storable(text: str) -> bool:
 
 
 def row_of(user: Any) -> Row:
-    """The row that the table must hold for a plain user, in the order of its columns."""
+    """The expected row of a plain user, in the order of the columns."""
     created = datetime.strptime(user["created_at"], "%a %b %d %H:%M:%S %z %Y").astimezone(UTC)
     return (
         user["id"],

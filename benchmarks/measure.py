@@ -1,4 +1,4 @@
-"""Runs a command and says what it cost; and what machine this is."""
+"""Runs a command and measures its cost; and describes this machine."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _PACKAGES = ("Scrapy", "Twisted", "PyMySQL", "orjson", "requests", "dlt", "SQLAl
 
 
 class RunError(Exception):
-    """The command did not exit with 0, or left the wrong rows."""
+    """The command failed or left the wrong rows."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a whole process, from fork to exit."""
+    """The cost of a whole process, from fork to exit."""
 
     wall: float
     cpu: float
@@ -56,7 +56,7 @@ def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]
 
 
 def machine(mariadb: str) -> list[str]:
-    """The machine and the versions, a line each."""
+    """Lines that describe the machine and the versions."""
     cpus = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     models = {line.partition(": ")[2] for line in cpus.splitlines() if line.startswith("model name")}
     return [

@@ -1,4 +1,4 @@
-"""What was measured, as text for people: the tables of RESULTS.md."""
+"""The measurements as text: the tables of RESULTS.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from benchmarks.inputs import Input
     from benchmarks.measure import Cost
 
-__all__ = ["flat_table", "follows_table", "heading", "race_table", "reach_table"]
+__all__ = ["flat_table", "follows_table", "heading", "race_table", "reach_table", "table"]
 
 Costs = dict[str, list["Cost"]]
 OURS = "ours replay MariaDB"
@@ -22,25 +22,22 @@ PLAIN, PLAIN_LIVE = "plain Scrapy replay", "plain Scrapy live"
 
 
 def heading(machine: Iterable[str], given: Input, rounds: int) -> str:
-    """Where, when and on what."""
-    return "\n".join([
-        "# Results",
-        "",
-        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}. Not to be edited.",
-        "",
-        *(f"- {line}" for line in machine),
-        (
-            f"- {given.users:,} users of {len(given.kols)} KOLs, {len(given.rows):,} different, "
-            f"{given.pages:,} pages, {given.size / 1e6:.0f} MB of JSON; medians of alternating runs, rounds: {rounds}; "
-            "every column of every row checked after each run"
-        ),
-        "- wall time and CPU of the whole process, start-up included; the database's and the API's CPU is not in it",
-        "",
-    ])  # fmt: skip
+    """The date, the machine and the input."""
+    size = (
+        f"{given.users:,} users of {len(given.kols)} KOLs, {len(given.rows):,} different, {given.pages:,} pages, "
+        f"{given.size / 1e6:.0f} MB of JSON"
+    )
+    facts = [
+        *machine,
+        f"{size}; medians of alternating runs, rounds: {rounds}; every column of every row checked after each run",
+        "wall time and CPU of the whole process, start-up included; the database's and the API's CPU is not in it",
+    ]
+    written = f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}. Do not edit."
+    return "\n".join(["# Results", "", written, "", *(f"- {fact}" for fact in facts), ""])
 
 
 def race_table(costs: Costs) -> str:
-    """Each contestant's medians, and how often its time goes into that of our replay into MariaDB."""
+    """The medians of each contestant, and its time as a multiple of our replay into MariaDB."""
     ours = _wall(costs, OURS)
     rows = [
         (
@@ -53,11 +50,11 @@ def race_table(costs: Costs) -> str:
         )
         for name, runs in costs.items()
     ]
-    return _table(("", "wall s", "from-to", "CPU s", "peak MB", f"times {OURS}"), rows)
+    return table(("", "wall s", "from-to", "CPU s", "peak MB", f"times {OURS}"), rows)
 
 
 def reach_table(costs: Costs, given: Input, cache_bytes: float | None) -> str:
-    """What has to be reached, and whether it is."""
+    """The targets and whether they are reached."""
     rows = [
         _ratio(costs, PLAIN, OURS, 5),
         _ratio(costs, "no framework executemany", OURS, 1),
@@ -69,13 +66,13 @@ def reach_table(costs: Costs, given: Input, cache_bytes: float | None) -> str:
         rows.append(_at_most("CPU of a live page, start-up shared out", page, 10, "ms"))
     if cache_bytes is not None:
         rows.append(_at_most("cache bytes a user", cache_bytes, given.size / given.users / 8, ""))
-    return _table(("", "measured", "target", ""), [row for row in rows if row])
+    return table(("", "measured", "target", ""), [row for row in rows if row])
 
 
 def flat_table(many: Many, reload: Reload, operations: Operations) -> str:
-    """Many KOLs, many users, and the store's operations."""
+    """The measurements of flat.py: many KOLs, many users, the operations of the store."""
     of = f"{many.kols:,} KOLs, {many.done:,} done"
-    limits = _table(
+    limits = table(
         ("", "measured", "target", ""),
         [
             _at_most(f"{of}: first request after", many.first, 5, "s"),
@@ -85,7 +82,7 @@ def flat_table(many: Many, reload: Reload, operations: Operations) -> str:
     )
     sizes = list(operations)
     names = list(operations[sizes[0]])
-    took = _table(
+    took = table(
         ("median µs without fsync, with", *(f"{size:,} KOLs" for size in sizes), "last / first"),
         [
             (
@@ -104,7 +101,7 @@ def _wall(costs: Mapping[str, Sequence[Cost]], name: str) -> float | None:
 
 
 def follows_table(found: FollowsFound, pool: str, rounds: int) -> str:
-    """What the commands take, and a page."""
+    """The times of the commands, of the report's queries and of writing a page."""
     rows = [
         (
             f"`{command}`",
@@ -122,7 +119,7 @@ def follows_table(found: FollowsFound, pool: str, rounds: int) -> str:
         f"process, start-up included, both databases printing the same; best of {rounds}. MariaDB with a buffer pool "
         f"of {pool}; SQLite as it is. Pages: medians, five to a transaction."
     )
-    return f"{told}\n\n" + _table(("", "rows", *(f"{name} s" for name in found.report), "peak MB"), rows)
+    return f"{told}\n\n" + table(("", "rows", *(f"{name} s" for name in found.report), "peak MB"), rows)
 
 
 def _ratio(costs: Costs, slower: str, faster: str, target: float) -> tuple[str, ...]:
@@ -142,8 +139,8 @@ def _verdict(*, reached: bool) -> str:
     return "reached" if reached else "**not reached**"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table that can be read as it is, too."""
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table that is also readable as plain text."""
     lines = [tuple(head), *map(tuple, rows)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
     texts = [

@@ -1,6 +1,6 @@
-"""`python -I -S timed.py COST.json COMMAND…`: runs the command, writes its wall, CPU and peak memory.
+"""`python -I -S timed.py COST.json COMMAND…` runs the command and writes its wall time, CPU time and peak memory.
 
-A process of its own, and a small one: Linux counts the memory of the process that forked into the child's peak.
+This is a small process of its own, because on Linux a child's peak includes the memory of the process that forked it.
 """
 
 import json

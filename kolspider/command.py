@@ -6,7 +6,6 @@ import argparse
 import sqlite3
 import sys
 from abc import abstractmethod
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
@@ -17,13 +16,20 @@ from kolspider.db.url import open_database
 from kolspider.errors import UserError, WrongUsage
 from kolspider.options.config import PROJECT_DIR, Config, point_at_sandbox
 from kolspider.store.damage import is_damage, mark_damaged
-from kolspider.store.database import FILE_NAME, MENDS
+from kolspider.store.database import FILE_NAME, REPAIR
 from kolspider.store.handles import HandleError, normalise
 
 if TYPE_CHECKING:
     from kolspider.db.base import Database
 
-__all__ = ["KeepLines", "ProjectCommand", "handle_of", "when"]
+__all__ = ["OLD_FILES", "KeepLines", "ProjectCommand", "handle_of"]
+
+
+OLD_FILES = (
+    "{directory} holds files of the old script (progress.json and one JSON file for each KOL): they are neither "
+    "read nor changed, and the lists in them are bought again"
+)
+"""What to say when progress.json is in the cache directory."""
 
 
 class KeepLines(ScrapyHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -70,7 +76,7 @@ class ProjectCommand(ScrapyCommand):
         except sqlite3.Error as error:
             if is_damage(error):
                 mark_damaged(config.cache_dir / FILE_NAME)
-            print(f"kolspider: {config.cache_dir / FILE_NAME} can't be used: {error}; {MENDS}", file=sys.stderr)
+            print(f"kolspider: {config.cache_dir / FILE_NAME} can't be used: {error}; {REPAIR}", file=sys.stderr)
             self.exitcode = 1
 
     @abstractmethod
@@ -87,8 +93,3 @@ def handle_of(name: str) -> str:
     if kol is None:
         raise WrongUsage(f"{name!r} is not a Twitter handle")
     return kol.handle
-
-
-def when(time: float | None) -> str:
-    """Unix seconds as `2026-11-24 08:00:00`, UTC; a dash for None."""
-    return "-" if time is None else datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S")

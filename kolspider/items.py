@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+from itemadapter import ItemAdapter
 
 __all__ = [
     "COLUMNS",
@@ -18,8 +20,11 @@ __all__ = [
     "Reject",
     "Row",
     "State",
-    "WholeCrawl",
+    "WholeReading",
+    "as_item",
 ]
+
+_Item = TypeVar("_Item")
 
 
 class State(StrEnum):
@@ -98,7 +103,7 @@ class Follow(NamedTuple):
     """... and of this one the greatest."""
 
 
-class WholeCrawl(NamedTuple):
+class WholeReading(NamedTuple):
     """A row of the crawls table beside it: between which moments a KOL's list is known to have been read whole."""
 
     kol_user_name: str
@@ -109,7 +114,7 @@ class WholeCrawl(NamedTuple):
 
 
 FOLLOWS: tuple[str, ...] = Follow._fields
-CRAWLS: tuple[str, ...] = WholeCrawl._fields
+CRAWLS: tuple[str, ...] = WholeReading._fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,5 +161,10 @@ class MappedPage:
     rejects: list[Reject] = field(default_factory=list)
     follows: list[Follow] = field(default_factory=list)
     """All that the page has, repeats too; empty when there is no table for them."""
-    whole: WholeCrawl | None = None
+    whole: WholeReading | None = None
     """With the last page of a whole list."""
+
+
+def as_item(item_class: type[_Item], item: Any) -> _Item:
+    """Return the item as this class: a pipeline in between may pass on a dict, or a dataclass of its own."""
+    return item if isinstance(item, item_class) else item_class(**ItemAdapter(item))

@@ -1,4 +1,4 @@
-"""A page's way into the table: map its users to rows, then upsert the rows in batches."""
+"""A page's way into the table: its users become rows, and the rows are upserted in batches."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kolspider.console.wording import counted
-from kolspider.items import FollowingsPage, MappedPage, Reject, Row
+from kolspider.items import FollowingsPage, MappedPage, Reject, Row, as_item
 from kolspider.load.fitting import Fitter
-from kolspider.load.follow_rows import mapped_follows, whole_crawl
+from kolspider.load.follow_rows import mapped_follows, whole_reading
 from kolspider.load.mapping import Mapper, usable_id
-from kolspider.load.writer import Writer
 from kolspider.run.run import run_of
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from scrapy.crawler import Crawler
 
+    from kolspider.db.base import Table
+    from kolspider.live.tally import Tally
     from kolspider.load.repeats import Repeats
-    from kolspider.run.run import Run
+    from kolspider.load.writer import Writer
+    from kolspider.providers.base import Provider
 
 __all__ = ["MapPipeline", "UpsertPipeline"]
 
@@ -26,28 +30,32 @@ logger = logging.getLogger(__name__)
 
 
 class MapPipeline:
-    """Turns each user of a page into a row of the target table, or sets it aside with a reason."""
+    """Turns each user of a page into a row of the target, or sets it aside with a reason."""
 
-    def __init__(self, run: Run, repeats: Repeats | None) -> None:
-        self._run = run
-        self._followed_user = run.config.provider.followed_user
-        self._account_id = run.config.provider.account_id
+    def __init__(
+        self, provider: Provider, table: Table, tally: Tally, repeats: Repeats | None, *, keeps_follows: bool
+    ) -> None:
+        self._followed_user = provider.followed_user
+        self._account_id = provider.account_id
         self._mapper = Mapper()
-        self._fitter = Fitter(run.table.columns)
+        self._fitter = Fitter(table.columns)
+        self._tally = tally
         self._repeats = repeats
-        self._keeps_follows = bool(run.config.follows_table)
+        self._keeps_follows = keeps_follows
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> MapPipeline:
-        """Wire it to the run. A feed has a row for each user of each page, so none is left out then."""
+        """Take the parts of the run that it needs. A feed gets every user of every page."""
         run = run_of(crawler)
-        return cls(run, None if crawler.settings.getdict("FEEDS") else run.repeats)
+        repeats = None if crawler.settings.getdict("FEEDS") else run.repeats
+        return cls(run.config.provider, run.table, run.tally, repeats, keeps_follows=bool(run.config.follows_table))
 
-    def process_item(self, item: FollowingsPage) -> MappedPage:
-        """Map one page; the users that can't be mapped do not hold up the others."""
-        mapped = MappedPage(replace(item, users=[]))  # what is behind has no use for them, and may wait long
+    def process_item(self, item: Any) -> MappedPage:
+        """Map one page, a FollowingsPage or any item with its fields; a user that can't be mapped holds up no other."""
+        page = as_item(FollowingsPage, item)
+        mapped = MappedPage(replace(page, users=[]))  # later stages don't need raw users, and may hold many pages
         repeats = self._repeats
-        for raw in item.users:
+        for raw in page.users:
             user = self._followed_user(raw)
             if repeats and user and (id_ := usable_id(user.id)) and repeats.is_one(id_, user):
                 continue
@@ -57,21 +65,20 @@ class MapPipeline:
             else:
                 mapped.rejects.append(row)
         if self._keeps_follows:
-            mapped = replace(mapped, follows=mapped_follows(item, self._account_id), whole=whole_crawl(item))
-        self._count(item, mapped.rejects, len(item.users) - len(mapped.rows) - len(mapped.rejects))
+            mapped = replace(mapped, follows=mapped_follows(page, self._account_id), whole=whole_reading(page))
+        self._count(page, mapped.rejects, len(page.users) - len(mapped.rows) - len(mapped.rejects))
         return mapped
 
     def _count(self, page: FollowingsPage, rejects: list[Reject], repeated: int) -> None:
-        """Count and tell what was lost of the page's users, or set aside."""
-        count, where = self._run.count, f"KOL {page.kol.user_name}: page {page.number}"
-        count("users/read", len(page.users))
-        count("rows/repeated", repeated)
-        for column, times in self._mapper.out_of_range.items():
-            count(f"rows/out_of_range/{column}", times)
+        """Count and log what was lost of the page's users, or set aside."""
+        tally, where = self._tally, f"KOL {page.kol.user_name}: page {page.number}"
+        tally.users_read += len(page.users)
+        tally.rows_repeated += repeated
+        tally.rows_out_of_range.update(self._mapper.out_of_range)
         self._mapper.out_of_range.clear()
         for column, times in self._fitter.clipped.items():
-            count(f"rows/clipped/{column}", times)
             logger.info("%s: %s cut to fit its column in %s", where, column, counted(times, "row"))
+        tally.rows_clipped.update(self._fitter.clipped)
         self._fitter.clipped.clear()
         if rejects:
             reasons = ", ".join(sorted({reject.reason for reject in rejects}))
@@ -81,24 +88,23 @@ class MapPipeline:
 class UpsertPipeline:
     """Hands pages to the writer; a dry run has none."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._writer: Writer | None = None
+    def __init__(self, writer: Writer | None) -> None:
+        self._writer = writer
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> UpsertPipeline:
-        """Wire it to the run."""
-        return cls(run_of(crawler))
+        """Take the run's writer."""
+        return cls(run_of(crawler).writer)
 
     def open_spider(self) -> None:
         """Start the writer, in the crawl's event loop."""
-        if not self._run.arguments.dry_run:
-            self._writer = self._run.writer = Writer(self._run)
-
-    async def process_item(self, item: MappedPage) -> MappedPage:
-        """Take the page at once, then hold its KOL back while the database is behind."""
         if self._writer is not None:
-            self._writer.add(item)
+            self._writer.start()
+
+    async def process_item(self, item: Any) -> Any:
+        """Hand the page to the writer at once, then hold its KOL back while the database is behind."""
+        if self._writer is not None:
+            self._writer.add(as_item(MappedPage, item))
             await self._writer.room()
         return item
 

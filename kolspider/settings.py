@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from dotenv import dotenv_values
 
-PROJECT_DIR = Path(__file__).resolve().parents[1]
+from kolspider.options.config import DEFAULTS, PROJECT_DIR
+
 _environment = {**dotenv_values(PROJECT_DIR / ".env"), **os.environ}
 
 
@@ -19,26 +19,9 @@ BOT_NAME = "kolspider"
 SPIDER_MODULES = ["kolspider.spiders"]
 COMMANDS_MODULE = "kolspider.commands"
 
-# --- what users set; each is read from the environment or `.env` too -----------------------------------
-KOL_API_KEY = _setting("KOL_API_KEY", "")  # only ever sent to the API's host
-KOL_API_PROVIDER = _setting("KOL_API_PROVIDER", "twitterapi_io")  # which adapter in providers/
-KOL_API_URL = _setting("KOL_API_URL", "")  # empty: the provider's own
-KOL_DB_URL = _setting("KOL_DB_URL", "sqlite:///kol.db")  # beside scrapy.cfg: works with no server
-KOL_SOURCE_TABLE = _setting("KOL_SOURCE_TABLE", "twitter_kol")
-KOL_TARGET_TABLE = _setting("KOL_TARGET_TABLE", "twitter_kol_all")
-KOL_FOLLOWS_TABLE = _setting("KOL_FOLLOWS_TABLE", "")  # who follows whom; empty: not kept
-KOL_KNOWN_STOP = _setting("KOL_KNOWN_STOP", "1")  # pages of known accounts in a row that end an incremental crawl
-KOL_CACHE_DIR = _setting("KOL_CACHE_DIR", ".kol_cache")  # beside scrapy.cfg; on a local disk, for its lock
-KOL_CACHE_EVICT = _setting("KOL_CACHE_EVICT", "False")  # kept by default: a reload from pages costs nothing
-KOL_CREDIT_PRICE = _setting("KOL_CREDIT_PRICE", "")  # US dollars a credit; empty: the provider's list price
-KOL_DORIS_LOAD = _setting("KOL_DORIS_LOAD", "insert")  # or stream_load: over HTTP, for bulk reloads
-KOL_DORIS_HTTP = _setting("KOL_DORIS_HTTP", "")  # http://fe:8030, for stream_load; user and password are KOL_DB_URL's
-KOL_FLUSH_ROWS = _setting("KOL_FLUSH_ROWS", "2000")  # Doris wants 500 to 5,000 rows an INSERT
-KOL_FLUSH_SECS = _setting("KOL_FLUSH_SECS", "10")  # and a new version every 5 to 30 s at most
-KOL_DB_RETRY_SECS = _setting("KOL_DB_RETRY_SECS", "60")  # a database restart is ridden through
-KOL_PROGRESS = _setting("KOL_PROGRESS", "1")  # what a run is at: live on a terminal, else a log line every 30 s
-KOL_SUMMARY_FILE = _setting("KOL_SUMMARY_FILE", "")  # the closing table as JSON, for schedulers; empty: none
-KOL_RETRY_SECS = _setting("KOL_RETRY_SECS", "5")  # first wait after a failed call; doubles each time
+# --- what users set; each is read from the environment or `.env` too --------------------------------------
+# All KOL_ settings; options/config.py declares each with its default and its meaning.
+globals().update({name: _setting(name, default) for name, default in DEFAULTS.items()})
 DOWNLOAD_DELAY = _setting("DOWNLOAD_DELAY", "2")  # seconds between API requests; cached pages do not wait
 DOWNLOAD_TIMEOUT = _setting("DOWNLOAD_TIMEOUT", "30")  # also bounds how long one Ctrl-C takes
 RETRY_TIMES = _setting("RETRY_TIMES", "4")  # a page is asked for at most 1 + 4 times

@@ -1,8 +1,8 @@
-"""The peer `no framework`: page files to table in one loop, with orjson and nothing that is not needed.
+"""The peer `no framework`: from page files to the table in one loop, with orjson and nothing superfluous.
 
     python bare.py FOLDER [--dates strptime|sliced] [--write executemany|load-data]
 
-No cache, no ledger, no way to go on after an interruption: what the work itself costs.
+It has no cache, no ledger and no way to resume: this is what the work itself costs.
 """
 
 import argparse
@@ -14,10 +14,7 @@ from pathlib import Path
 import orjson
 import pymysql
 
-COLUMNS = (
-    "id", "name", "user_name", "avatar", "description", "created_at", "created_at_time",
-    "followers", "following", "statuses_count",
-)  # fmt: skip
+COLUMNS = "id name user_name avatar description created_at created_at_time followers following statuses_count".split()
 NAMES = ", ".join(f"`{column}`" for column in COLUMNS)
 UPDATES = ", ".join(f"`{column}` = VALUES(`{column}`)" for column in COLUMNS[1:])
 UPSERT = (

@@ -1,4 +1,4 @@
-"""The peer `script`: one class, requests and executemany, a JSON file a KOL as its cache. As the old script was."""
+"""The peer `script`: one class with requests and executemany, and a JSON file per KOL as cache, like the old script."""
 
 import argparse
 import json

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from kolspider.command import ProjectCommand, handle_of, when
-from kolspider.console.wording import counted
+from kolspider.command import OLD_FILES, ProjectCommand, handle_of
+from kolspider.console.wording import counted, moment, size
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import State
-from kolspider.store.database import FILE_NAME, OLD_FILES, connect, empty, shrink, target_id, transaction
-from kolspider.store.kols import Kols
-from kolspider.store.ledger import open_to_read, target_label
+from kolspider.run.opening import read_ledger, target_label
+from kolspider.store.database import FILE_NAME
+from kolspider.store.ledger import Ledger
 from kolspider.store.lock import DirectoryLock
-from kolspider.store.pages import Pages
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
     from pathlib import Path
 
     from kolspider.db.base import Database
@@ -64,12 +64,12 @@ class Command(ProjectCommand):
 
 def _status(config: Config, database: Database) -> None:
     directory = config.cache_dir
-    with open_to_read(config, database) as (kols, pages):
-        count, states = pages.count(), kols.states()
+    with read_ledger(config, database) as ledger:
+        count, states = ledger.pages.count(), ledger.kols.states()
     loaded = states.pop(State.COMPLETE, 0)
     print(f"directory     {directory}")
     print(f"pages         {count.pages:,} of {counted(count.kols, 'KOL')}, {count.users:,} users")
-    print(f"size          {_size(_bytes_on_disk(directory))} on disk, of which {_size(count.size)} are pages")
+    print(f"size          {size(_bytes_on_disk(directory))} on disk, of which {size(count.size)} are pages")
     print(f"KOLs loaded   {loaded:,} into {target_label(config, database)}")
     if states:
         print(f"other KOLs    {', '.join(f'{states[state]:,} {state}' for state in State if state in states)}")
@@ -86,8 +86,8 @@ def _status(config: Config, database: Database) -> None:
 
 def _show(config: Config, database: Database, name: str) -> None:
     handle = handle_of(name)
-    with open_to_read(config, database) as (kols, pages):
-        kol, found = kols.find(handle), pages.of_kol(handle)
+    with read_ledger(config, database) as ledger:
+        kol, found = ledger.kols.find(handle), ledger.pages.of_kol(handle)
     if kol is None and not found:
         raise StopRun(f"KOL {name}: neither a page in the cache nor a line in the ledger")
     if kol is not None:
@@ -95,31 +95,37 @@ def _show(config: Config, database: Database, name: str) -> None:
     print(f"{'page':>5} {'gen.':>5} {'users':>6} {'bytes':>9}  {'fetched (UTC)':<19}  in table  cursor")
     for page in found:
         print(
-            f"{page.number:>5} {page.generation:>5} {page.users:>6} {page.size:>9,}  {when(page.fetched_at):<19}  "
+            f"{page.number:>5} {page.generation:>5} {page.users:>6} {page.size:>9,}  {moment(page.fetched_at):<19}  "
             f"{'yes' if page.loaded else 'no':<8}  {page.cursor or '(first page)'}"
         )
 
 
+@contextmanager
+def _ledger(config: Config, database: Database) -> Iterator[Ledger]:
+    """Open the ledger for changes; no run can begin meanwhile."""
+    label = target_label(config, database)
+    with (
+        DirectoryLock(config.cache_dir),
+        closing(Ledger.open(config.cache_dir, config.provider, label)) as ledger,
+    ):
+        yield ledger
+
+
 def _prune(config: Config, database: Database) -> None:
-    with DirectoryLock(config.cache_dir), closing(connect(config.cache_dir)) as connection:
+    with _ledger(config, database) as ledger:
         before = _bytes_on_disk(config.cache_dir)
-        target = target_id(connection, target_label(config, database))
-        with transaction(connection):
-            deleted = Pages(connection, config.provider.name, target).delete_loaded()
-        shrink(connection)
+        deleted = ledger.prune()
         freed = max(before - _bytes_on_disk(config.cache_dir), 0)
-    print(f"{deleted:,} pages of loaded KOLs deleted, {_size(freed)} freed")
+    print(f"{deleted:,} pages of loaded KOLs deleted, {size(freed)} freed")
 
 
 def _clear(config: Config, database: Database, *, keep_progress: bool, yes: bool) -> None:
     provider = config.provider
-    with DirectoryLock(config.cache_dir), closing(connect(config.cache_dir)) as connection:
-        target = target_id(connection, target_label(config, database))
-        pages = Pages(connection, provider.name, target)
-        kols = Kols(connection, provider.name, target, pages)
-        count = pages.count()
-        dollars = sum(n * provider.price(users, provider.page_size) for users, n in pages.sizes()) * config.credit_usd
-        progress = "" if keep_progress else f" and the progress of {counted(sum(kols.states().values()), 'KOL')}"
+    with _ledger(config, database) as ledger:
+        count, sizes = ledger.pages.count(), ledger.pages.sizes()
+        dollars = sum(n * provider.price(users, provider.page_size) for users, n in sizes) * config.credit_usd
+        kols = sum(ledger.kols.states().values())
+        progress = "" if keep_progress else f" and the progress of {counted(kols, 'KOL')}"
         bought = f"{counted(count.pages, 'page')} with {counted(count.users, 'user')} (bought for about ${dollars:.2f})"
         print(f"This deletes {bought}{progress}.")
         if count.waiting:
@@ -127,8 +133,7 @@ def _clear(config: Config, database: Database, *, keep_progress: bool, yes: bool
         if not yes and not _confirmed():
             print("Nothing deleted.")
             return
-        empty(connection, keep_progress=keep_progress)
-        shrink(connection)
+        ledger.clear(keep_progress=keep_progress)
     print("Pages deleted, progress kept." if keep_progress else "Pages and progress deleted.")
 
 
@@ -144,11 +149,3 @@ def _confirmed() -> bool:
 def _bytes_on_disk(directory: Path) -> int:
     files = (directory / f"{FILE_NAME}{suffix}" for suffix in ("", "-wal"))
     return sum(file.stat().st_size for file in files if file.exists())
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "KB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.2f} GB"

@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import resource
-import sqlite3
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 
-from kolspider.command import KeepLines
+from kolspider.command import OLD_FILES, KeepLines
 from kolspider.console.output import standard_output, tell
+from kolspider.crawl.crawler import RunCrawler
 from kolspider.crawl.exporters import FORMATS
 from kolspider.db.check import check_names
 from kolspider.db.url import open_database
@@ -27,18 +27,19 @@ from kolspider.options.config import PROJECT_DIR, Config, boolean, point_at_sand
 from kolspider.options.secrets import redact_logs, redacted
 from kolspider.run.estimate import estimate
 from kolspider.run.job import Job
+from kolspider.run.opening import open_run, target_label
 from kolspider.run.preflight import preflight
-from kolspider.run.run import Run
-from kolspider.store.database import OLD_FILES
+from kolspider.spiders.followings import FollowingsSpider
 from kolspider.watch.summary import Summary
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from scrapy.settings import BaseSettings
+    from scrapy.settings import BaseSettings, Settings
 
     from kolspider.db.base import Database
+    from kolspider.run.run import Run
     from kolspider.sandbox import Sandbox
 
 logger = logging.getLogger(__name__)
@@ -169,27 +170,32 @@ class Command(CrawlCommand):
             if sandbox:
                 config = replace(config, api_url=sandbox.url)
                 _make_sample_tables(config, self._database)
-            run = Run(self._arguments, config, self._database, self._typed)
-            if (config.cache_dir / "progress.json").exists():
-                logger.warning(OLD_FILES.format(directory=config.cache_dir))
-            try:
+            with open_run(self._arguments, config, self._database, self._typed) as run:
+                if (config.cache_dir / "progress.json").exists():
+                    logger.warning(OLD_FILES.format(directory=config.cache_dir))
                 self.exitcode = self._crawl_with(run)
-            except sqlite3.Error as error:
-                run.stop_for_disk(error)
-                raise run.error or error from None
-            finally:
-                run.close()
 
     def _crawl_with(self, run: Run) -> int:
         process = self.crawler_process
         assert process is not None  # noqa: S101 - made by scrapy.cmdline
-        crawler = self._create_crawler(_SPIDER)
+        crawler = RunCrawler(FollowingsSpider, cast("Settings", self._settings), init_reactor=True)
+        crawler.stop_with(run.stop)
         process.crawl(crawler, run=run)
         process.start()
         if process.bootstrap_failed:
             return 1
-        summary = Summary.of(run, self._typed, crawler.stats.get_stats())
-        run.history.end(crawler.stats.get_stats(), summary)
+        target = target_label(run.config, self._database)
+        summary = Summary.of(
+            self._typed,
+            run.arguments,
+            target,
+            run.config.credit_usd,
+            run.ledger,
+            run.tally,
+            run.stop,
+            crawler.stats.get_stats(),
+        )
+        run.history.end(summary)
         feeds_stdout = any(str(feed).startswith(("stdout:", "-")) for feed in crawler.settings.getdict("FEEDS"))
         exit_code = summary.exit_code
         try:
@@ -245,7 +251,7 @@ def _check_writable(path: Path, what: str) -> None:
 def _sandbox(key: str, week: int) -> Sandbox:
     from kolspider.sandbox import Sandbox  # noqa: PLC0415 - its HTTP server takes a quarter of a second to import
 
-    sandbox = Sandbox(key=key)
+    sandbox = Sandbox(key=key, people="plausible")
     sandbox.let_weeks_pass(week - 1)
     return sandbox
 

@@ -21,7 +21,7 @@ from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.follows.losses import FollowLost, losses
 from kolspider.follows.queries import Follows, FollowSeen, Shared
 from kolspider.follows.question import LEAST, TOP, Question
-from kolspider.store.ledger import open_to_read
+from kolspider.run.opening import read_ledger
 
 if TYPE_CHECKING:
     import argparse
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
     from kolspider.db.base import Database
     from kolspider.options.config import Config
-    from kolspider.store.kols import Kols
-    from kolspider.store.pages import Pages
+    from kolspider.store.ledger import Ledger
 
 _ANSWER_SECS = 600
 _IN_MEMORY = 1_000_000
@@ -84,7 +83,7 @@ class Command(ProjectCommand):
             )
         answer = _ask(question, config, database)
         with _ledger(config, database) as ledger:
-            note = emptied(answer.empty, *ledger) if ledger else ""
+            note = emptied(answer.empty, ledger.kols, ledger.pages) if ledger else ""
             found = _found(question, answer, config, database, ledger)
         if not note and config.follows_table in answer.empty:
             note = f"{config.follows_table} is empty: `scrapy crawl followings` fills it"
@@ -149,23 +148,23 @@ def _ask(question: Question, config: Config, database: Database) -> _Answer:
 
 
 @contextmanager
-def _ledger(config: Config, database: Database) -> Iterator[tuple[Kols, Pages] | None]:
+def _ledger(config: Config, database: Database) -> Iterator[Ledger | None]:
     """The ledger, or None if it can't be read."""
     with ExitStack() as stack:
         ledger = None
         try:
-            ledger = stack.enter_context(open_to_read(config, database))
+            ledger = stack.enter_context(read_ledger(config, database))
         except StopRun as error:
             print(f"kolspider: without the ledger: {error}", file=sys.stderr)
         yield ledger
 
 
 def _found(
-    question: Question, answer: _Answer, config: Config, database: Database, ledger: tuple[Kols, Pages] | None
+    question: Question, answer: _Answer, config: Config, database: Database, ledger: Ledger | None
 ) -> Iterable[FollowSeen | FollowLost | Shared]:
     """Return the rows in order. Raises StopRun for a KOL that neither the database nor the ledger has."""
     for kol in () if config.follows_table in answer.empty else answer.unknown:
-        if ledger is None or ledger[0].find(kol) is None:
+        if ledger is None or ledger.kols.find(kol) is None:
             raise StopRun(f"no such KOL in {config.follows_table}: {kol}")
     if question.what == "top" or (question.what == "new" and len(question.kols) < 2):
         return answer.rows
@@ -173,7 +172,7 @@ def _found(
         seen = [row for row in answer.rows if isinstance(row, FollowSeen)]
         last_whole = answer.follows.last_whole() if question.what == "lost" else {}
     if question.what == "lost":
-        return losses(seen, last_whole, ledger[0].crawls if ledger else lambda _: (), question.since)
+        return losses(seen, last_whole, ledger.kols.readings if ledger else lambda _: (), question.since)
     seen.sort(key=lambda row: (row.kol, row.user_id))
     seen.sort(key=lambda row: row.first_seen, reverse=True)
     return seen

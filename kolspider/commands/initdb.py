@@ -13,7 +13,7 @@ from kolspider.db.check import check_follows, check_names, check_source, check_t
 from kolspider.db.spans import spans
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
-from kolspider.store.ledger import open_to_read
+from kolspider.run.opening import read_ledger
 
 if TYPE_CHECKING:
     import argparse
@@ -69,8 +69,8 @@ class Command(ProjectCommand):
 
 def _say_what_fills(empty: list[str], config: Config, database: Database) -> None:
     """Add a note if lists were loaded into empty tables. Without a readable store there is no note."""
-    with suppress(StopRun, sqlite3.Error), open_to_read(config, database) as (kols, pages):
-        if note := emptied(empty, kols, pages):
+    with suppress(StopRun, sqlite3.Error), read_ledger(config, database) as ledger:
+        if note := emptied(empty, ledger.kols, ledger.pages):
             print(f"  note: {note}")
 
 

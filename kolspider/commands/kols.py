@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from kolspider.command import ProjectCommand, handle_of, when
+from kolspider.command import ProjectCommand, handle_of
 from kolspider.console.output import as_json
-from kolspider.console.wording import counted
+from kolspider.console.wording import counted, iso, moment
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import State
+from kolspider.run.opening import read_ledger, target_label
 from kolspider.store.handles import HandleError, normalise
 from kolspider.store.kols import KolRecord
-from kolspider.store.ledger import open_to_read, target_label
 
 if TYPE_CHECKING:
     import argparse
@@ -21,11 +20,11 @@ if TYPE_CHECKING:
     from kolspider.db.base import Database
     from kolspider.options.config import Config
     from kolspider.store.kols import Kols
-    from kolspider.store.readings import CrawlRecord
+    from kolspider.store.readings import ReadingRecord
 
 
-_CRAWLS = 10
-"""Of a KOL, in its story: the latest ones."""
+_READINGS = 10
+"""How many of a KOL's latest readings its story shows."""
 
 
 class Command(ProjectCommand):
@@ -55,8 +54,9 @@ since; pages is how many pages it fills. Of a list on its way they are what is i
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
         state = _state(opts.state)
         handles = [handle_of(name) for name in args]
-        with open_to_read(config, database) as (kols, _):
-            crawls = {handle: kols.crawls(handle) for handle in handles}
+        with read_ledger(config, database) as ledger:
+            kols = ledger.kols
+            readings = {handle: kols.readings(handle) for handle in handles}
             if state is State.NEW:
                 found = list(_new(kols, database, config.source_table))
             elif handles:
@@ -67,7 +67,9 @@ since; pages is how many pages it fills. Of a list on its way they are what is i
             print(as_json([_as_json(kol) for kol in found]))
         elif handles:
             print(
-                "\n\n".join("\n".join(_story(kol, crawls[kol.handle], target_label(config, database))) for kol in found)
+                "\n\n".join(
+                    "\n".join(_story(kol, readings[kol.handle], target_label(config, database))) for kol in found
+                )
             )
         else:
             print("\n".join(_table(found)))
@@ -96,28 +98,28 @@ def _new(kols: Kols, database: Database, source_table: str) -> Iterator[KolRecor
         raise StopRun(database.explain(error)) from None
 
 
-def _story(kol: KolRecord, crawls: Sequence[CrawlRecord], target: str) -> Iterator[str]:
+def _story(kol: KolRecord, readings: Sequence[ReadingRecord], target: str) -> Iterator[str]:
     yield f"{kol.user_name}: {kol.state}"
     if kol.reason:
         yield f"  reason      {kol.reason}"
     yield f"  list        {_size(kol)}, {counted(kol.calls, 'API call')} in all"
-    yield f"  begun       {when(kol.started_at)}"
-    yield f"  finished    {when(kol.finished_at)}"
-    yield f"  in table    {'not yet' if kol.loaded_at is None else when(kol.loaded_at)} ({target})"
+    yield f"  begun       {moment(kol.started_at)}"
+    yield f"  finished    {moment(kol.finished_at)}"
+    yield f"  in table    {'not yet' if kol.loaded_at is None else moment(kol.loaded_at)} ({target})"
     if kol.generation:
         yield f"  generation  {kol.generation}: fetched anew, retried, or begun again after a refused cursor"
-    for crawl in crawls[-_CRAWLS:] if len(crawls) > 1 else ():
-        state = kol.state if crawl is crawls[-1] else _as_people_know_it(crawl.state)
-        new = "" if crawl.new is None else f"{crawl.new:,} new of "
+    for reading in readings[-_READINGS:] if len(readings) > 1 else ():
+        state = kol.state if reading is readings[-1] else _as_people_know_it(reading.state)
+        new = "" if reading.new is None else f"{reading.new:,} new of "
         yield (
-            f"  {crawl.kind:<11} {when(crawl.started_at)} to {when(crawl.ended_at)}, {state}: "
-            f"{new}{_size(crawl)}, {counted(crawl.calls, 'call')}"
+            f"  {reading.kind:<11} {moment(reading.started_at)} to {moment(reading.ended_at)}, {state}: "
+            f"{new}{_size(reading)}, {counted(reading.calls, 'call')}"
         )
     if advice := _ADVICE.get(kol.state):
         yield f"  next        {advice.format(kol=kol.user_name)}"
 
 
-def _size(read: KolRecord | CrawlRecord) -> str:
+def _size(read: KolRecord | ReadingRecord) -> str:
     return f"{counted(read.users, 'user')} in {counted(read.pages, 'page')}"
 
 
@@ -148,7 +150,7 @@ def _table(kols: Iterable[KolRecord]) -> Iterator[str]:
     for kol in kols:
         yield (
             f"{kol.user_name:<20} {kol.state:<10} {kol.pages:>6,} {kol.users:>9,} {kol.calls:>6,}  "
-            f"{when(kol.finished_at):<19}  {kol.reason}"
+            f"{moment(kol.finished_at):<19}  {kol.reason}"
         ).rstrip()
 
 
@@ -160,10 +162,6 @@ def _as_json(kol: KolRecord) -> dict[str, Any]:
         "pages": kol.pages,
         "users": kol.users,
         "calls": kol.calls,
-        "started_at": _iso(kol.started_at),
-        "finished_at": _iso(kol.finished_at),
+        "started_at": iso(kol.started_at),
+        "finished_at": iso(kol.finished_at),
     }
-
-
-def _iso(time: float | None) -> str | None:
-    return None if time is None else datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")

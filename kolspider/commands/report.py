@@ -14,7 +14,7 @@ from kolspider.follows.queries import Follows
 from kolspider.report.facts import Facts
 from kolspider.report.follows import FollowFacts
 from kolspider.report.page import page
-from kolspider.store.ledger import open_store, target_label
+from kolspider.run.opening import read_ledger, target_label
 
 if TYPE_CHECKING:
     import argparse
@@ -51,8 +51,9 @@ class Command(ProjectCommand):
         if path.is_dir() or not opts.output:
             raise WrongUsage(f"-o {opts.output} is a folder; name a file")
         follows = _follows(config, database)
-        with open_store(config, database) as store:
-            facts = Facts.gather(store, config, target_label(config, database), time.time(), follows)
+        with read_ledger(config, database) as ledger:
+            ledger.freeze()
+            facts = Facts.gather(ledger, config, target_label(config, database), time.time(), follows)
         try:
             write_atomically(path, page(facts))
         except OSError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-__all__ = ["in_columns", "plain"]
+__all__ = ["in_columns", "labelled", "plain"]
 
 
 _LOOKED_AT = 1000
@@ -27,6 +27,11 @@ def in_columns(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: 
     )
     for row in chain([heads], first, rest):
         yield layout.format(*row).rstrip()
+
+
+def labelled(label: str, text: str) -> str:
+    """Return a line of a table with two columns, such as the closing table."""
+    return f"{label:<9} {text}"
 
 
 def plain(text: str | None) -> str:

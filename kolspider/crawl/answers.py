@@ -1,5 +1,8 @@
-"""What each answer of the API means for the run: a page goes on, a passing failure is asked for again after a
-growing wait, a bad key stops everything. What it means for the KOL is the spider's business."""
+"""What each answer of the API means for the run.
+
+A page goes on to the spider, a passing failure is asked for again after a growing wait, a bad key stops everything.
+What an answer means for its KOL is decided in the spider.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from scrapy.exceptions import (
     ResponseDataLossError,
 )
 
+from kolspider.crawl.asked import AskedPage
 from kolspider.errors import NotAsked, StopRun
 from kolspider.options.secrets import redacted, redacted_body
 from kolspider.providers.base import ApiError, ApiErrorKind, Page, one_line
@@ -24,14 +28,19 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
     from scrapy.http import Response
 
-    from kolspider.run.run import Run
+    from kolspider.live.disk import Disk
+    from kolspider.live.stop import Stop
+    from kolspider.live.tally import Tally
+    from kolspider.live.work import Work
+    from kolspider.options.config import Config
+    from kolspider.store.pages import Pages
 
 __all__ = ["AnswerMiddleware", "UnpackMiddleware", "network_error"]
 
 logger = logging.getLogger(__name__)
 
 _A_LITTLE = 2
-"""How often a failure inside a 200 is asked for again: the server is up and has charged for it."""
+"""How often a failure inside a 200 is repeated: the server is up and has charged for it."""
 _LONGEST_WAIT = 120.0
 
 _NEVER_ARRIVED = (DownloadConnectionRefusedError, CannotResolveHostError)
@@ -44,9 +53,8 @@ _STOPS = {
 }
 
 
-def network_error(exception: BaseException | None, run: Run) -> str:
-    """What went wrong between us and the API, on one line."""
-    config = run.config
+def network_error(exception: BaseException | None, config: Config) -> str:
+    """Describe on one line what went wrong between us and the API."""
     said: dict[type, str] = {
         DownloadConnectionRefusedError: f"{config.api_url} refuses the connection (KOL_API_URL)",
         CannotResolveHostError: f"the host of {config.api_url} can't be found (KOL_API_URL)",
@@ -58,8 +66,10 @@ def network_error(exception: BaseException | None, run: Run) -> str:
 
 
 class UnpackMiddleware(HttpCompressionMiddleware):
-    """Scrapy's, but an answer that can't be unpacked becomes one that is not JSON: it is asked for again like any
-    broken answer, instead of failing where no middleware sees it."""
+    """Turns an answer that can't be unpacked into an empty one.
+
+    So it is asked for again like any broken answer, instead of failing where no middleware sees it.
+    """
 
     def process_response(  # type: ignore[override]  # Scrapy's old `spider` argument is gone in 2.19
         self, request: Request, response: Response
@@ -73,74 +83,90 @@ class UnpackMiddleware(HttpCompressionMiddleware):
 
 
 class AnswerMiddleware:
-    """Reads each response once; `request.meta["answer"]` is the page or the error for all who come after."""
+    """Reads each response once, into the `answer` of its AskedPage, for all that come after."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._provider = run.config.provider
+    def __init__(self, config: Config, pages: Pages, disk: Disk, stop: Stop, tally: Tally, work: Work) -> None:
+        self._config = config
+        self._provider = config.provider
+        self._pages = pages
+        self._disk = disk
+        self._stop = stop
+        self._tally = tally
+        self._work = work
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> AnswerMiddleware:
-        """Wire it to the run."""
-        return cls(run_of(crawler))
+        """Take the parts of the run that it needs."""
+        run = run_of(crawler)
+        return cls(run.config, run.ledger.pages, run.disk, run.stop, run.tally, run.work)
 
     async def process_response(self, request: Request, response: Response) -> Response | Request:
-        """Pass a page or the last word on a KOL; ask again, or stop the run, for everything else."""
-        if "kol" not in request.meta:
+        """Pass on a page, or the last answer about a KOL; for everything else ask again, or stop the run."""
+        asked = AskedPage.of(request)
+        if asked is None:
             return response  # not from the API
-        body = redacted_body(response.body, self._run.config.api_key)
+        body = redacted_body(response.body, self._config.api_key)
         if body != response.body:
             response = response.replace(body=body)
-        answer = self._provider.parse(response.status, body, request.meta["cursor"])
-        request.meta["answer"] = answer
+        answer = asked.answer = self._provider.parse(response.status, body, asked.cursor)
         if "cached" in response.flags:
-            if isinstance(answer, Page):
-                return response
-            logger.warning("KOL %s: a cached page is no page any more; asking again", request.meta["kol"].user_name)
-            with self._run.disk():
-                self._run.pages.drop(request.meta.pop("seq"))
-            return request.copy()
+            return response if isinstance(answer, Page) else self._buy_again(request, asked)
         users = len(answer.users) if isinstance(answer, Page) else 0
-        self._run.count("api/credits_estimated", self._provider.price(users, self._provider.page_size))
+        self._tally.credits += self._provider.price(users, self._provider.page_size)
         if isinstance(answer, Page):
-            self._run.count("api/pages")
+            self._tally.pages += 1
             return response
-        self._run.count(f"api/errors/{answer.kind}")
+        self._tally.errors[answer.kind] += 1
         if answer.kind in _STOPS:
-            said = f" ({answer.message})"
-            self._run.stop(StopRun(_STOPS[answer.kind].format(said=said, url=self._run.config.api_url)))
+            reason = _STOPS[answer.kind].format(said=f" ({answer.message})", url=self._config.api_url)
+            self._stop.fail(StopRun(reason))
             raise NotAsked("the run is stopping")
-        return await self._again(request, answer) or response
+        return await self._again(request, asked, answer) or response
 
     async def process_exception(self, request: Request, exception: Exception) -> Request | None:
-        """A network failure is asked for again, until the retries are used up: then the errback gets it."""
-        if isinstance(exception, NotAsked) or "kol" not in request.meta:
+        """Ask again after a network failure, until the retries are used up: then the spider gets the failure."""
+        asked = AskedPage.of(request)
+        if isinstance(exception, NotAsked) or asked is None:
             return None
-        self._run.count("api/errors/network")
+        self._tally.errors["network"] += 1
         if not isinstance(exception, _NEVER_ARRIVED):
-            self._run.count("api/credits_estimated", self._provider.price(0, self._provider.page_size))
-        return await self._again(request, ApiError(ApiErrorKind.TRANSIENT, network_error(exception, self._run)))
+            self._tally.credits += self._provider.price(0, self._provider.page_size)
+        error = ApiError(ApiErrorKind.TRANSIENT, network_error(exception, self._config))
+        return await self._again(request, asked, error)
 
-    async def _again(self, request: Request, error: ApiError) -> Request | None:
-        times = request.meta.get("asked_again", 0)
-        if times >= self._retries(error.kind):
+    def _buy_again(self, request: Request, asked: AskedPage) -> Request:
+        """Drop a cached page that the adapter no longer reads as a page."""
+        logger.warning("KOL %s: a cached page can no longer be read as a page; asking again", asked.kol.user_name)
+        seq, asked.seq = asked.seq, None
+        if seq is not None:
+            with self._disk.guard():
+                self._pages.drop(seq)
+        return request.copy()
+
+    async def _again(self, request: Request, asked: AskedPage, error: ApiError) -> Request | None:
+        """Return the request once more after a growing wait; None when its retries are used up."""
+        retries = self._retries(error.kind)
+        if asked.asked_again >= retries:
             return None
-        wait = min(self._run.config.retry_secs * 2**times, _LONGEST_WAIT)
+        wait = min(self._config.retry_secs * 2**asked.asked_again, _LONGEST_WAIT)
+        asked.asked_again += 1
+        name = asked.kol.user_name
         logger.warning(
             "KOL %s: page %d: %s; asking again in %.3g s (%d of %d)",
-            request.meta["kol"].user_name, request.meta["number"], error.message, wait, times + 1,
-            self._retries(error.kind),
-        )  # fmt: skip
-        name, number = request.meta["kol"].user_name, request.meta["number"]
-        self._run.work.wait(name, f"{name} asks for page {number} again", wait, why=error.message)
-        await self._run.wait(wait)
-        again = request.copy()
-        again.meta["asked_again"] = times + 1
-        return again
+            name,
+            asked.number,
+            error.message,
+            wait,
+            asked.asked_again,
+            retries,
+        )
+        self._work.wait(name, f"{name} asks for page {asked.number} again", wait, why=error.message)
+        await self._stop.sleep(wait)
+        return request.copy()
 
     def _retries(self, kind: ApiErrorKind) -> int:
         if kind is ApiErrorKind.TRANSIENT:
-            return self._run.config.retry_times
+            return self._config.retry_times
         if kind in {ApiErrorKind.ERROR_IN_200, ApiErrorKind.CONTRACT_DRIFT}:
-            return min(self._run.config.retry_times, _A_LITTLE)
+            return min(self._config.retry_times, _A_LITTLE)
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from itemadapter import ItemAdapter
 from scrapy.exporters import CsvItemExporter, JsonItemExporter, JsonLinesItemExporter
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class _Rows(_Exporter):
     """Unrolls a page."""
 
     def export_item(self, item: Any) -> None:
-        for row in item.rows:
+        for row in ItemAdapter(item)["rows"]:
             super().export_item(row._asdict())  # type: ignore[safe-super]  # the exporter it is mixed into
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from scrapy.http import TextResponse
 
+from kolspider.crawl.asked import AskedPage
+from kolspider.errors import NotAsked
 from kolspider.providers.base import Page
 from kolspider.run.run import run_of
 
@@ -20,22 +22,25 @@ __all__ = ["PageStorage", "WholePagePolicy"]
 
 
 class WholePagePolicy:
-    """What is stored: pages, never errors, whatever their HTTP status. What is found is always good:
-    freshness is a matter of generations, and the storage does not find a page of another generation."""
+    """Has whole good pages stored, never errors, whatever their HTTP status.
+
+    What is found is always fresh: the storage does not find a page of another generation.
+    """
 
     def __init__(self, settings: BaseSettings) -> None:
         pass
 
     def should_cache_request(self, request: Request) -> bool:
-        """Every request for a page of a KOL may be answered from the cache."""
-        return "kol" in request.meta
+        """Let every request for a page of a list be answered from the cache."""
+        return AskedPage.of(request) is not None
 
     def should_cache_response(self, response: Response, request: Request) -> bool:
-        """Only what AnswerMiddleware read as a page."""
-        return isinstance(request.meta.get("answer"), Page)
+        """Store only what AnswerMiddleware read as a page."""
+        asked = AskedPage.of(request)
+        return asked is not None and isinstance(asked.answer, Page)
 
     def is_cached_response_fresh(self, cachedresponse: Response, request: Request) -> bool:
-        """Always: otherwise the middleware would buy the page and then may hand out the stored one."""
+        """Use every stored page: otherwise the middleware would buy it and then might hand out the stored one."""
         return True
 
     def is_cached_response_valid(
@@ -44,51 +49,52 @@ class WholePagePolicy:
         response: Response,
         request: Request,
     ) -> bool:
-        """Never: what was just paid for is what counts."""
+        """Never prefer a stored page over one that was just paid for."""
         return False
 
 
 class PageStorage:
-    """The store's pages behind Scrapy's cache interface. Each request's meta names KOL, generation and cursor."""
+    """The store's pages behind Scrapy's cache interface; AskedPage names KOL, generation and cursor."""
 
     def __init__(self, settings: BaseSettings) -> None:
         pass
 
     def open_spider(self, spider: Spider) -> None:
-        """The store itself was opened before the crawl, where a failure stops the command."""
-        self._run = run_of(spider.crawler)
+        """Take the parts of the run that it needs; the store was opened before the crawl."""
+        run = run_of(spider.crawler)
+        self._pages, self._disk, self._tally = run.ledger.pages, run.disk, run.tally
+        self._dry_run = run.arguments.dry_run
 
     def close_spider(self, spider: Spider) -> None:
-        """The run closes its store."""
+        """Do nothing: the store is closed after the crawl."""
 
     def retrieve_response(self, spider: Spider, request: Request) -> Response | None:
-        """The stored page as a response, None when there is none or it is damaged."""
-        meta = request.meta
-        try:
-            found = self._run.pages.get(meta["kol"].handle, meta["generation"], meta["cursor"])
-        except sqlite3.Error as error:
-            self._run.stop_for_disk(error)
+        """Return the stored page as a response; None if there is none, or it is damaged."""
+        asked = AskedPage.of(request)
+        found = None
+        if asked is not None:
+            with suppress(NotAsked), self._disk.guard():
+                found = self._pages.get(asked.kol.handle, asked.generation, asked.cursor)
+        if asked is None or found is None:
             return None
-        if found is None:
-            return None
-        meta["seq"], body = found
-        if self._run.arguments.dry_run or not self._run.pages.is_coming(meta["seq"]):
-            self._run.count("cache/hits")  # the others are counted when they are loaded
+        asked.seq, body = found
+        if self._dry_run or not self._pages.is_coming(asked.seq):
+            self._tally.cache_hits += 1  # the others are counted when they are loaded
         return TextResponse(request.url, body=body, encoding="utf-8")
 
     def store_response(self, spider: Spider, request: Request, response: Response) -> None:
-        """Store a page. One that can't be stored goes on to the target all the same, and the run stops."""
-        meta = request.meta
-        meta["fetched_at"] = time.time()
-        try:
-            meta["seq"] = self._run.pages.put(
-                meta["kol"],
-                meta["generation"],
-                meta["cursor"],
-                meta["number"],
-                len(meta["answer"].users),
+        """Store a page. If that fails the page still goes on to the target, and the run stops."""
+        asked = AskedPage.of(request)
+        if asked is None or not isinstance(asked.answer, Page):
+            return
+        asked.fetched_at = time.time()
+        with suppress(NotAsked), self._disk.guard():
+            asked.seq = self._pages.put(
+                asked.kol,
+                asked.generation,
+                asked.cursor,
+                asked.number,
+                len(asked.answer.users),
                 response.body,
-                fetched_at=meta["fetched_at"],
+                fetched_at=asked.fetched_at,
             )
-        except (sqlite3.Error, OSError) as error:
-            self._run.stop_for_disk(error)

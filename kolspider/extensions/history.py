@@ -1,4 +1,4 @@
-"""Notes in the store what the run has done so far, again and again until the crawl is over."""
+"""Notes in the store what the run has done so far, until the crawl is over."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _FIRST, _LONGEST = 0.5, 10.0
 
 
 class KeepHistory:
-    """A killed run's row shows what it did up to seconds before; a row without a new note is one of a dead run."""
+    """Lets a killed run's row show what it did up to seconds before, and that it is dead."""
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> KeepHistory:
-        """Wire it to the begin and the end of the crawl."""
+        """Connect it to the beginning and the end of the crawl."""
         extension = cls(crawler)
         crawler.signals.connect(extension.spider_opened, signal=signals.spider_opened)
         crawler.signals.connect(extension.spider_closed, signal=signals.spider_closed)
@@ -40,7 +40,7 @@ class KeepHistory:
         self._task = asyncio.ensure_future(self._keep())
 
     def spider_closed(self) -> None:
-        """The crawl command writes the end."""
+        """End; the crawl command writes the last note."""
         if self._task is not None:
             self._task.cancel()
 
@@ -50,5 +50,6 @@ class KeepHistory:
             while True:
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _LONGEST)
-                with run.disk():
-                    run.history.note(self._crawler.stats.get_stats())
+                run.tally.write_to(self._crawler.stats)
+                with run.disk.guard():
+                    run.history.note()

@@ -1,4 +1,4 @@
-"""Puts the outcome of the selected KOLs into Scrapy's stats when the crawl is over."""
+"""Writes the run's counters, and the states of its KOLs, into Scrapy's stats when the crawl is over."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["Outcome"]
 
 
 class Outcome:
-    """Sets `kol/selected` and one `kol/<state>` a state."""
+    """Sets the stats `kol/...`: the counters of live/tally.py, `kol/selected`, and `kol/<state>` for each state."""
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Outcome:
-        """Wire it to the end of the crawl, and to what would be a bug of ours."""
+        """Connect it to the end of the crawl, and to errors that are bugs of ours."""
         extension = cls(crawler)
         crawler.signals.connect(extension.spider_closed, signal=signals.spider_closed)
         crawler.signals.connect(extension.item_error, signal=signals.item_error)
@@ -32,11 +32,12 @@ class Outcome:
         self._crawler = crawler
 
     def spider_closed(self) -> None:
-        """All pipelines are closed: what is committed is committed."""
+        """Write the stats: all pipelines are closed, and what is committed is committed."""
         run, stats = run_of(self._crawler), self._crawler.stats
+        run.tally.write_to(stats)
         try:
-            with run.disk():
-                states = run.kols.states_of_selected()
+            with run.disk.guard():
+                states = run.ledger.kols.states_of_selected()
         except NotAsked:
             return
         stats.set_value("kol/selected", sum(states.values()))
@@ -45,11 +46,11 @@ class Outcome:
                 stats.set_value(f"kol/{state}", states.get(state, 0))
 
     def item_error(self) -> None:
-        """A pipeline raised: Scrapy only logs that and goes on."""
-        run = run_of(self._crawler)
-        run.bugs += 1
-        run.count("bugs")
+        """Count an error in a pipeline: Scrapy only logs it and goes on."""
+        run_of(self._crawler).tally.bugs += 1
 
     def spider_error(self) -> None:
-        """The spider raised: its KOL would never end, and hold the place of another for ever."""
-        run_of(self._crawler).stop(StopRun("a bug was met (see ERROR above); nothing is lost, the pages are cached"))
+        """Stop after an error in the spider: its KOL would never end, and hold the place of another for ever."""
+        run_of(self._crawler).stop.fail(
+            StopRun("a bug stopped the run (see ERROR above); nothing is lost, the pages are cached")
+        )

@@ -58,7 +58,7 @@ class Progress:
         if not run.config.progress:
             return
         try:
-            watch = Watch(run, self._crawler)
+            watch = Watch(run)
         except NotAsked:  # and the run stops for that
             return
         if is_live(sys.stderr) and not self._feeds_the_terminal():
@@ -97,36 +97,36 @@ async def every(seconds: float, tell: Callable[[], None]) -> None:
 class Watch:
     """Puts together what the run, its work and Scrapy's stats know."""
 
-    def __init__(self, run: Run, crawler: Crawler) -> None:
+    def __init__(self, run: Run) -> None:
         self._run = run
-        self._crawler = crawler
         self._began = time.monotonic()
         self._meter = Meter()
         self._meter.note(self._began, 0)
-        with run.disk():  # before a list is begun: what is known of it changes with that
-            self._due = sum(run.selection.count_by_why().values())
-            self._total = Total() if run.arguments.replay else run.forecast.total()
+        with run.disk.guard():  # before a list is begun: what is known of it changes with that
+            self._due = sum(run.ledger.selection.count_by_why().values())
+            self._total = Total() if run.arguments.replay else run.ledger.forecast.total()
 
     def now(self) -> Now:
         """The run at this moment."""
         run, replay = self._run, bool(self._run.arguments.replay)
-        now, calls, loaded = time.monotonic(), self._count("api/calls"), self._count("cache/hits")
+        tally, coming = run.tally, run.ledger.pages.coming
+        now, calls, loaded = time.monotonic(), tally.calls, tally.cache_hits
         self._meter.note(now, loaded if replay else calls)
         pace = self._meter.a_second
-        to_do = max(run.pages.coming - loaded, 0) if replay else self._calls_left(calls)
+        to_do = max(coming - loaded, 0) if replay else self._calls_left(calls)
         return Now(
             due=self._due,
             done=dict(run.work.done),
             lists=self._lists(),
-            bought=self._count("api/pages"),
+            bought=tally.pages,
             loaded=loaded,
-            to_load=run.pages.coming,
+            to_load=coming,
             calls=calls,
-            credits=self._count("api/credits_estimated"),
-            dollars=self._count("api/credits_estimated") * run.config.credit_usd,
-            users=self._count("users/read"),
-            written=self._count("rows/upserted"),
-            waiting=None if run.arguments.dry_run else run.writer.rows_waiting if run.writer else 0,
+            credits=tally.credits,
+            dollars=tally.credits * run.config.credit_usd,
+            users=tally.users_read,
+            written=tally.rows_upserted,
+            waiting=run.writer.rows_waiting if run.writer else None,
             seconds=now - self._began,
             pace=pace,
             left=self._time_left(to_do, pace, replay=replay),
@@ -136,7 +136,7 @@ class Watch:
 
     def _time_left(self, to_do: float, pace: float | None, *, replay: bool) -> float | None:
         """Before the run has a pace: at the delay that was asked for."""
-        if to_do <= 0 or self._run.stopping:
+        if to_do <= 0 or self._run.stop.is_set():
             return None
         if pace is not None:
             return to_do / pace
@@ -145,7 +145,7 @@ class Watch:
     def _calls_left(self, calls: int) -> float:
         """Of lists read before by their last length, of others by the average of those read in this run so far."""
         work, total = self._run.work, self._total
-        usual = self._run.forecast.average.pages
+        usual = self._run.ledger.forecast.average.pages
         unknown = [reading.paging.pages for reading in work.reading.values() if reading.expected.pages is None]
         pages = usual * _TRUST + work.new_pages + sum(max(pages, usual) for pages in unknown)
         mean = pages / (_TRUST + work.new_lists + len(unknown))
@@ -175,6 +175,3 @@ class Watch:
                 why = f": {wait.why}" if wait.why else ""
                 waits.append(f"{wait.text} in {wait.until - now:.0f} s{why}")
         return waits
-
-    def _count(self, name: str) -> int:
-        return int(self._crawler.stats.get_value(f"kol/{name}", 0))

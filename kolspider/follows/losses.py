@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from kolspider.console.wording import moment
 from kolspider.items import State
-from kolspider.load.follow_rows import moment
 from kolspider.store.readings import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from kolspider.follows.queries import FollowSeen
-    from kolspider.store.readings import CrawlRecord
+    from kolspider.store.readings import ReadingRecord
 
 __all__ = ["FollowLost", "losses", "whole_readings"]
 
@@ -35,7 +35,7 @@ class FollowLost(NamedTuple):
 def losses(
     lost: Iterable[FollowSeen],
     last_whole: Mapping[str, str],
-    crawls: Callable[[str], Sequence[CrawlRecord]],
+    crawls: Callable[[str], Sequence[ReadingRecord]],
     since: str | None,
 ) -> list[FollowLost]:
     """Return the lost follows that were first missed at a moment or later, the latest loss first.
@@ -58,7 +58,7 @@ def losses(
     return found
 
 
-def whole_readings(crawls: Iterable[CrawlRecord]) -> Iterator[float]:
+def whole_readings(crawls: Iterable[ReadingRecord]) -> Iterator[float]:
     """Yield when each whole reading of a list began, in unix seconds.
 
     An empty list does not count, because the KOL may be protected for a while. The retry of a partial list that kept

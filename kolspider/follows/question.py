@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from kolspider.console.wording import moment
 from kolspider.errors import WrongUsage
-from kolspider.load.follow_rows import moment
 from kolspider.options.arguments import age, listed_kols
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
-"""The commit protocol: which pages were handed to the database, which are committed, and so which KOLs are done.
+"""The commit protocol: which pages are handed to the database, which are committed, and so which KOLs are done.
 
-The order at the end of a batch is: rows committed, rejects on disk, pages marked in the ledger; at the end of a
-KOL: its list's end in the ledger, all of its pages marked, complete, its pages evicted if asked.
+At the end of a batch: rows committed, then rejects on disk, then pages marked in the ledger. At the end of a KOL: the
+end of its list in the ledger, then all of its pages marked, then complete, then its pages deleted if asked.
 """
 
 from __future__ import annotations
@@ -18,43 +18,50 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kolspider.items import FollowingsPage, Kol, Reject
-    from kolspider.run.run import Run
+    from kolspider.live.disk import Disk
+    from kolspider.live.tally import Tally
+    from kolspider.live.work import Work
+    from kolspider.store.ledger import Ledger
 
-__all__ = ["Loads"]
+__all__ = ["Commits"]
 
 logger = logging.getLogger(__name__)
 
 _WHAT_NEXT = {
     State.PARTIAL: "its users so far are kept; -a retry=partial buys only the page that broke the list",
-    State.NOT_FOUND: "will not be asked again; -a retry=not_found would",
-    State.FAILED: "the next run goes on with it",
+    State.NOT_FOUND: "it is not asked for again, except with -a retry=not_found",
+    State.FAILED: "the next run continues its list",
 }
 
 
-class Loads:
-    """Between the spider, which knows where a list ends, and the writer, which knows what is committed."""
+class Commits:
+    """Stands between the spider, which knows where a list ends, and the writer, which knows what is committed."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self.pages = 0
-        """Handed over so far."""
+    def __init__(
+        self, ledger: Ledger, disk: Disk, tally: Tally, work: Work, *, dry_run: bool, evict: bool, page_size: int
+    ) -> None:
+        self._ledger = ledger
+        self._disk = disk
+        self._tally = tally
+        self._work = work
+        self._dry_run = dry_run
+        self._evict = evict
+        self._page_size = page_size
         self._waiting: dict[str, int] = {}
         """Pages handed over and not committed, by handle."""
         self._whole: dict[str, str] = {}
-        """What to log of whole lists once they are in the target, by handle."""
+        """The log line of each whole list that is not in the target yet, by handle."""
 
     def handed_over(self, page: FollowingsPage) -> None:
-        """The page's rows are in the writer's buffer."""
-        self.pages += 1
+        """Record that a page's rows are in the writer's buffer."""
         self._waiting[page.kol.handle] = self._waiting.get(page.kol.handle, 0) + 1
 
     def committed(self, pages: Sequence[FollowingsPage], rejects: list[tuple[FollowingsPage, Reject]]) -> None:
-        """The rows of these pages are committed; the users set aside are those in rejects."""
-        with suppress(NotAsked), self._run.disk():
-            size = self._run.rejects.append(rejects) if rejects else None
-            self._run.note_loaded([page.seq for page in pages if page.seq is not None], size)
-            for _, reject in rejects:
-                self._run.count(f"rows/rejected/{reject.reason}")
+        """Record that the rows of these pages are committed; the users set aside are those in `rejects`."""
+        with suppress(NotAsked), self._disk.guard():
+            size = self._ledger.rejects.append(rejects) if rejects else None
+            self._ledger.note_loaded([page.seq for page in pages if page.seq is not None], size)
+            self._tally.rows_rejected.update(reject.reason for _, reject in rejects)
             for page in pages:
                 handle = page.kol.handle
                 self._waiting[handle] -= 1
@@ -65,47 +72,48 @@ class Loads:
     def list_ended(
         self, kol: Kol, state: State, reason: str, *, pages: int, users: int, bought: int, new: int | None = None
     ) -> None:
-        """A KOL's list came to its end: fetched, partial, not_found or failed.
+        """Record the end of a KOL's list: fetched, partial, not_found or failed.
 
-        new: of an incremental crawl that ended where everybody is known, how many of the users were not.
+        `new` is set for an incremental reading that reached known accounts: how many of its users were not known.
         """
         size = f"{counted(users, 'user')} in {counted(pages, 'page')} ({bought} bought)"
         if new is not None:
             size = f"{new:,} new of {size}, the rest is known"
-        if state is State.FETCHED and not self._run.arguments.dry_run:
+        if state is State.FETCHED and not self._dry_run:
             self._whole[kol.handle] = f"KOL {kol.user_name}: complete, {size}"
-        elif state is State.FETCHED:
-            logger.info("KOL %s: fetched, %s", kol.user_name, size)
-            self._run.work.done[state] += 1
         else:
-            self._run.work.done[state] += 1
-            logger.warning("KOL %s: %s, %s: %s", kol.user_name, state, reason, _WHAT_NEXT[state])
-        with suppress(NotAsked), self._run.disk():
-            page_size = self._run.config.provider.page_size
-            self._run.kols.end(kol.handle, state, reason, pages, users, bought=bought > 0, page_size=page_size, new=new)
+            self._work.done[state] += 1
+            if state is State.FETCHED:
+                logger.info("KOL %s: fetched, %s", kol.user_name, size)
+            else:
+                logger.warning("KOL %s: %s, %s: %s", kol.user_name, state, reason, _WHAT_NEXT[state])
+        with suppress(NotAsked), self._disk.guard():
+            self._ledger.kols.end(
+                kol.handle, state, reason, pages, users, bought=bought > 0, page_size=self._page_size, new=new
+            )
             if new is not None:
                 self._note_savings(kol, pages, users)
             self._settle(kol.handle)
 
     def _note_savings(self, kol: Kol, pages: int, users: int) -> None:
-        """What reading the whole list would have cost more, as it is known now, the new ones in it."""
-        cost = self._run.forecast.cost
-        whole_pages, whole_users = self._run.kols.size(kol.handle)
-        self._run.count("incremental/lists")
-        self._run.count("incremental/calls_saved", max(whole_pages - pages, 0))
-        self._run.count("incremental/credits_saved", max(cost(whole_pages, whole_users) - cost(pages, users), 0))
+        """Count what a full reading of the list, as long as it is known to be now, would have cost more."""
+        cost = self._ledger.forecast.cost
+        whole_pages, whole_users = self._ledger.kols.size(kol.handle)
+        self._tally.incremental_lists += 1
+        self._tally.calls_saved += max(whole_pages - pages, 0)
+        self._tally.credits_saved += max(cost(whole_pages, whole_users) - cost(pages, users), 0)
 
     def list_had_ended(self, kol: Kol) -> None:
-        """The list ended in an earlier run: it may be done already, or will be when its pages are committed."""
-        self._run.work.done[State.COMPLETE] += 1
-        with suppress(NotAsked), self._run.disk():
+        """Record that only cached pages of the list had to be loaded: it is done once they are committed."""
+        self._work.done[State.COMPLETE] += 1
+        with suppress(NotAsked), self._disk.guard():
             self._settle(kol.handle)
 
     def _settle(self, handle: str) -> None:
-        """If nothing of the KOL waits in the writer, and its list has ended, it may be done."""
-        if self._run.arguments.dry_run or handle in self._waiting:
+        """Finish the KOL if its list has ended and none of its pages waits in the writer."""
+        if self._dry_run or handle in self._waiting:
             return
-        state = self._run.kols.settle(handle, evict=self._run.config.cache_evict)
+        state = self._ledger.kols.settle(handle, evict=self._evict)
         if state is State.COMPLETE and handle in self._whole:
             logger.info(self._whole.pop(handle))
-            self._run.work.done[state] += 1
+            self._work.done[state] += 1

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from kolspider.items import Follow, WholeCrawl
+from kolspider.console.wording import moment
+from kolspider.items import Follow, WholeReading
 from kolspider.load.mapping import usable_id
 
 if TYPE_CHECKING:
@@ -13,12 +13,7 @@ if TYPE_CHECKING:
 
     from kolspider.items import FollowingsPage
 
-__all__ = ["mapped_follows", "moment", "whole_crawl"]
-
-
-def moment(time: float) -> str:
-    """Unix seconds as the tables have them: UTC, whole seconds."""
-    return datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%d %H:%M:%S")
+__all__ = ["mapped_follows", "whole_reading"]
 
 
 def mapped_follows(page: FollowingsPage, account_id: Callable[[object], object]) -> list[Follow]:
@@ -28,8 +23,8 @@ def mapped_follows(page: FollowingsPage, account_id: Callable[[object], object])
     return [Follow(page.kol.handle, id_, seen, seen) for id_ in ids]
 
 
-def whole_crawl(page: FollowingsPage) -> WholeCrawl | None:
+def whole_reading(page: FollowingsPage) -> WholeReading | None:
     """With this page a KOL's list has been read whole."""
     if page.whole_since is None:
         return None
-    return WholeCrawl(page.kol.handle, moment(page.fetched_at), moment(page.whole_since))
+    return WholeReading(page.kol.handle, moment(page.fetched_at), moment(page.whole_since))

@@ -12,11 +12,11 @@ from kolspider.options.secrets import fits_a_header
 from kolspider.store.handles import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kolspider.items import Kol
 
-__all__ = ["HELP", "Arguments", "age", "listed_kols"]
+__all__ = ["HELP", "Arguments", "age", "listed_kols", "without"]
 
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -193,6 +193,11 @@ class Arguments:
         """Whether the API is asked for nothing."""
         return bool(self.replay) or self.test or self.estimate
 
+    @property
+    def mode(self) -> str:
+        """Which kind of run it is, for the history."""
+        return "replay" if self.replay else "dry run" if self.dry_run else "buy"
+
     def of_job(self) -> dict[str, Any]:
         """What makes a job the same job: all but the key, and the cap, which is one run's own."""
         return {
@@ -225,3 +230,10 @@ HELP: str = "\n".join(
     f"  -a {known.metadata['example']:<24} {known.metadata['meaning']}" for known in fields(Arguments)
 )
 """One line an argument, for `scrapy crawl -h`."""
+
+
+def without(command: Sequence[str], names: Iterable[str]) -> list[str]:
+    """Return a typed command, `scrapy crawl followings -a NAME=VALUE ...`, without some of its arguments."""
+    starts = tuple(f"{name}=" for name in names)
+    pairs = zip(command[3::2], command[4::2], strict=False)
+    return [*command[:3], *(word for pair in pairs if not pair[1].startswith(starts) for word in pair)]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kolspider.report.failures import Failed
     from kolspider.report.follows import FollowFacts
     from kolspider.report.set_aside import SetAside
-    from kolspider.store.ledger import Store
+    from kolspider.store.ledger import Ledger
     from kolspider.store.overview import LargeKol
     from kolspider.store.pages import PageCount
     from kolspider.store.runs import Counters, RunRecord, Runs
@@ -72,7 +72,9 @@ class Facts:
     """None when nobody keeps who follows whom, or the database could not be asked."""
 
     @classmethod
-    def gather(cls, store: Store, config: Config, target: str, now: float, follows: FollowFacts | None = None) -> Facts:
+    def gather(
+        cls, store: Ledger, config: Config, target: str, now: float, follows: FollowFacts | None = None
+    ) -> Facts:
         """Read the store and rejects.jsonl. Raises StopRun."""
         runs = store.runs
         latest = runs.latest(_RUNS)
@@ -146,14 +148,14 @@ class Facts:
         return run.exit_code is None and run is self.runs[0] and self.now - run.updated_at < _ALIVE
 
 
-def _states(store: Store) -> dict[State, int]:
+def _states(store: Ledger) -> dict[State, int]:
     counts = store.kols.states()
     if new := store.runs.unbegun():
         counts[State.NEW] = counts.get(State.NEW, 0) + new
     return {state: counts[state] for state in State if counts.get(state)}
 
 
-def _bought_before(store: Store, config: Config) -> list[Spent]:
+def _bought_before(store: Ledger, config: Config) -> list[Spent]:
     began = store.runs.began_at()
     found = store.overview.bought_before(float("inf") if began is None else began)
     return [Spent(day, n * _dollars(config, users), n) for day, users, n in found]

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kolspider.console.wording import counted
-from kolspider.load.follow_rows import moment
+from kolspider.console.wording import counted, moment, short
 from kolspider.report.charts import row
 from kolspider.report.html import Html, data, element, join
 from kolspider.report.parts import bar_row, bars, section, table
-from kolspider.report.wording import short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kolspider.console.wording import counted
+from kolspider.console.wording import ago, counted, dollars, duration, rate
 from kolspider.items import State
 from kolspider.report.html import Html, code, data, element, join
 from kolspider.report.parts import section
-from kolspider.report.wording import ago, dollars, duration, moment, rate
+from kolspider.report.wording import minute
 
 if TYPE_CHECKING:
     from kolspider.report.facts import Facts
@@ -83,7 +83,7 @@ def _row(facts: Facts, run: RunRecord) -> Html:
     pace = f"{rate(60 * done.pages / seconds)} a minute" if done.pages and seconds > 0 else ""
     cached = f"{done.cache_hits:,} cached" if done.cache_hits else ""
     cells: list[tuple[str, Html | str, str]] = [
-        ("began", moment(run.started_at), ""),
+        ("began", minute(run.started_at), ""),
         ("took", duration(seconds), ""),
         ("asked", join([_mode(run), code(asked) if asked else "all that is due", _elsewhere(facts, run)]), ""),
         ("KOLs", _kols(run), ""),

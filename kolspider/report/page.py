@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kolspider.console.wording import counted
+from kolspider.console.wording import counted, day, dollars, short
 from kolspider.items import State
 from kolspider.report import follows, history, sections, trouble
 from kolspider.report.html import Html, code, data, element
 from kolspider.report.parts import section
-from kolspider.report.wording import day, dollars, moment, short
+from kolspider.report.wording import minute
 
 if TYPE_CHECKING:
     from kolspider.report.facts import Facts
@@ -47,7 +47,7 @@ def _header(facts: Facts) -> Html:
         element("p", _since(facts), class_="lead") if facts.known else None,
         history.latest(facts),
         element(
-            "p", "Table ", data(facts.target), f" · {facts.provider} · as of ", moment(facts.now), " UTC", class_="fine"
+            "p", "Table ", data(facts.target), f" · {facts.provider} · as of ", minute(facts.now), " UTC", class_="fine"
         ),
     )  # fmt: skip
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kolspider.console.wording import counted
+from kolspider.console.wording import clock, counted, day, dollars, duration, percent, rate, short, size
 from kolspider.items import State
 from kolspider.report.charts import Bar, Part, columns, curve, row, stacked
 from kolspider.report.html import Html, code, data, element, join
 from kolspider.report.parts import bar_row, bars, details, section, table
-from kolspider.report.wording import clock, day, dollar_tick, dollars, duration, percent, rate, short, size
+from kolspider.report.wording import dollar_tick
 
 if TYPE_CHECKING:
     from kolspider.report.facts import Facts

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from kolspider.report.wording import clock, day
+from kolspider.console.wording import clock, day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

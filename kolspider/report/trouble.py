@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kolspider.console.wording import counted
+from kolspider.console.wording import counted, percent, size
 from kolspider.report.charts import row
 from kolspider.report.html import Html, code, data, element, join
 from kolspider.report.parts import bar_row, bars, section, table
-from kolspider.report.wording import percent, size
 
 if TYPE_CHECKING:
     from kolspider.report.facts import Facts

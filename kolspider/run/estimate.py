@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import shlex
-import sqlite3
 from math import sqrt
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from kolspider.console.columns import labelled
 from kolspider.console.wording import counted, rough
 from kolspider.db.check import check_source
 from kolspider.errors import StopRun
+from kolspider.options.arguments import without
 from kolspider.run.job import Job
-from kolspider.run.run import choose_due
-from kolspider.store.forecast import Forecast
-from kolspider.store.ledger import opened
-from kolspider.store.pages import Pages
-from kolspider.store.selection import Selection
+from kolspider.run.opening import choose_due, read_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +21,8 @@ if TYPE_CHECKING:
     from kolspider.db.base import Database
     from kolspider.options.arguments import Arguments
     from kolspider.options.config import Config
-    from kolspider.store.forecast import Total
+    from kolspider.store.forecast import Forecast, Total
+    from kolspider.store.selection import Selection
 
 __all__ = ["estimate"]
 
@@ -36,20 +34,18 @@ def estimate(arguments: Arguments, config: Config, database: Database, command: 
     """Print what the same command without estimate=1 would cost. Reads beside a run; writes nothing."""
     job = Job.load(config.jobdir, arguments.of_job()) if config.jobdir else None
     try:
-        with opened(config, database) as (connection, target):
-            Pages(connection, config.provider.name, target)  # names the waiting pages that the selection asks for
-            selection = Selection(connection, config.provider.name, target)
+        with read_ledger(config, database) as ledger:
             choose_due(
-                selection,
+                ledger.selection,
                 arguments,
                 job,
                 lambda: _source(arguments, config, database),
                 follows=bool(config.follows_table),
             )
-            told = _Estimate(arguments, config, selection, Forecast(connection, config.provider))
-            print("\n".join(told.lines(_without_estimate(command))))
-    except sqlite3.Error as error:
-        raise StopRun(f"the ledger in {config.cache_dir} can't be read: {error}") from None
+            lines = _Estimate(arguments, config, ledger.selection, ledger.forecast).lines(
+                shlex.join(without(command, ["estimate"]))
+            )
+            print("\n".join(lines))
     finally:
         database.close()
 
@@ -68,12 +64,6 @@ def _source(arguments: Arguments, config: Config, database: Database) -> Iterato
         from kolspider.sandbox import SAMPLE_KOLS  # noqa: PLC0415 - its HTTP server takes a quarter of a second
 
         yield from SAMPLE_KOLS
-
-
-def _without_estimate(command: Sequence[str]) -> str:
-    pairs = zip(command[3::2], command[4::2], strict=False)
-    kept = [word for pair in pairs if not pair[1].startswith("estimate=") for word in pair]
-    return shlex.join([*command[:3], *kept])
 
 
 class _Estimate:
@@ -95,22 +85,22 @@ class _Estimate:
         due = sum(self._by_why.values())
         whys = ", ".join(f"{count:,} {why}" for why, count in self._by_why.items())
         beyond = f"; {counted(self._left, 'more KOL')} beyond the limit" if self._left else ""
-        yield _line("KOLs", (f"{due:,} due ({whys})" if due else "none are due") + beyond)
+        yield labelled("KOLs", (f"{due:,} due ({whys})" if due else "none are due") + beyond)
         if self._gone:
-            yield _line("", f"{self._gone:,} complete in another database only, and not in the cache: -a refresh=0s")
-        yield _line("cache", self._cached(total))
+            yield labelled("", f"{self._gone:,} complete in another database only, and not in the cache: -a refresh=0s")
+        yield labelled("cache", self._cached(total))
         part = self._part
         calls, credits_ = round(total.calls * part), round(total.credits * part)
         capped = f" (max_calls; all of it takes about {total.calls:,.0f})" if part < 1 else ""
-        yield _line("calls", f"about {calls:,}{capped}, retries not counted" if calls else "none")
+        yield labelled("calls", f"about {calls:,}{capped}, retries not counted" if calls else "none")
         for text in self._grounds(total):
-            yield _line("", text)
+            yield labelled("", text)
         dollars = credits_ * config.credit_usd
-        yield _line("cost", f"about {credits_:,} credits, ${dollars:,.2f}{self._range}" if calls else "nothing")
-        yield _line("time", self._time(calls))
+        yield labelled("cost", f"about {credits_:,} credits, ${dollars:,.2f}{self._range}" if calls else "nothing")
+        yield labelled("time", self._time(calls))
         for nth, text in enumerate(wrap(f"the API takes {config.provider.allowed_rate}", _COLUMNS) if calls else ()):
-            yield _line("" if nth else "rate", text)
-        yield _line("next", command if due else "nothing to do")
+            yield labelled("" if nth else "rate", text)
+        yield labelled("next", command if due else "nothing to do")
 
     @property
     def _part(self) -> float:
@@ -161,10 +151,6 @@ class _Estimate:
         if not delay:
             return "as fast as the API answers (DOWNLOAD_DELAY=0)"
         return f"about {rough(calls * delay)} at one call in {delay:g} s (DOWNLOAD_DELAY)"
-
-
-def _line(name: str, text: str) -> str:
-    return f"{name:<9} {text}"
 
 
 def _are(number: int) -> str:

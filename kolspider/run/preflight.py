@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,7 @@ from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.items import Row
 from kolspider.load.fitting import Fitter
 from kolspider.load.mapping import Mapper
-from kolspider.store.database import connect_to_read, empty_in_memory
-from kolspider.store.ledger import open_to_read, target_label
-from kolspider.store.pages import Pages
-from kolspider.store.selection import Selection
+from kolspider.run.opening import read_ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,8 +55,8 @@ def preflight(arguments: Arguments, config: Config, database: Database) -> int:
                 _say(True, "follows", f"{config.follows_table}: {database.count(config.follows_table):,} rows")
                 empty = empty_tables(database, config.follows_table)
                 what = "cache"
-                with open_to_read(config, database) as (kols, pages):
-                    if warning := emptied(empty, kols, pages):
+                with read_ledger(config, database) as ledger:
+                    if warning := emptied(empty, ledger.kols, ledger.pages):
                         _say(True, "note", warning)
             what = "next"
             for line in _next_kols(arguments, config, database):
@@ -106,19 +102,10 @@ def _map_samples(config: Config, table: Table) -> str:
 
 def _next_kols(arguments: Arguments, config: Config, database: Database) -> list[str]:
     """The KOLs that a run would begin with, by the ledger as it is."""
-    connection = connect_to_read(config.cache_dir) or empty_in_memory()
-    try:
-        label = target_label(config, database)
-        found = connection.execute("SELECT id FROM target WHERE label = ?", (label,)).fetchone()
-        target = found[0] if found else -1
-        Pages(connection, config.provider.name, target)  # names the waiting pages that the selection asks for
-        selection = Selection(connection, config.provider.name, target)
+    with read_ledger(config, database) as ledger:
+        selection = ledger.selection
         selection.read(database.handles(config.source_table))
         limit = arguments.limit or _KOLS_SHOWN
         selection.choose_due(now=time.time(), refresh=None, retry=(), limit=limit, keep_done=False)
         lines = [f"{due.kol.user_name} ({due.why})" for due in selection.due()]
-        return lines or [f"no KOL is due: all of {config.source_table} are done, or it names none"]
-    except sqlite3.Error as error:
-        raise StopRun(f"the ledger in {config.cache_dir} can't be read: {error}") from None
-    finally:
-        connection.close()
+    return lines or [f"no KOL is due: all of {config.source_table} are done, or it names none"]

@@ -1,7 +1,8 @@
-"""The sandbox API: a server that answers like the paid one, with made-up users and switchable faults."""
+"""The sandbox API: a server that answers like the paid one, with made-up users and faults on request."""
 
 from kolspider.sandbox.calls import Call
 from kolspider.sandbox.faults import FAULT_NAMES, Fault, Faults, RandomFaults, read_faults
+from kolspider.sandbox.people import plausible
 from kolspider.sandbox.server import Sandbox
 from kolspider.sandbox.users import SAMPLE_KOLS, entry, followings, profile, user_id
 
@@ -15,6 +16,7 @@ __all__ = [
     "Sandbox",
     "entry",
     "followings",
+    "plausible",
     "profile",
     "read_faults",
     "user_id",

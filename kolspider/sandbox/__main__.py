@@ -1,4 +1,4 @@
-"""`python -m kolspider.sandbox`: the sandbox API in a process of its own, until SIGINT or SIGTERM."""
+"""Run the sandbox API, which answers like the paid one with made-up users, until SIGINT or SIGTERM."""
 
 import argparse
 import signal
@@ -13,9 +13,9 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until told to stop; returns the exit code."""
+    """Serve until a signal arrives; returns the exit code."""
     arguments = _parser().parse_args(argv)
-    # Blocked before the server's thread begins, which inherits it: so that only sigwait() takes them.
+    # The server's thread inherits the mask, so it must be set first: only sigwait() is to get these signals.
     signals = {signal.SIGINT, signal.SIGTERM}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     sandbox = Sandbox(
@@ -45,15 +45,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
     parser.add_argument(
-        "--kols", type=_kols, metavar="NAME=COUNT,...", help="KOLs and their followings (default: samples)"
+        "--kols", type=_kols, metavar="NAME=COUNT,...", help="KOLs and their list lengths (default: 8 samples)"
     )
-    parser.add_argument("--key", default="sandbox-key", help="API key that is asked for (default: %(default)s)")
-    parser.add_argument("--faults", type=_faults, metavar="FILE.json", help="handle, or *, to a list of faults")
-    parser.add_argument("--log", type=Path, metavar="FILE.jsonl", help="append each call to this file")
+    parser.add_argument("--key", default="sandbox-key", help="API key that clients must send (default: %(default)s)")
+    parser.add_argument("--faults", type=_faults, metavar="FILE.json", help="JSON that maps a handle, or *, to faults")
+    parser.add_argument("--log", type=Path, metavar="FILE.jsonl", help="file to append a line to for each call")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
-    parser.add_argument("--gzip", action="store_true", help="gzip-encode every body")
-    parser.add_argument("--unusable", action="store_true", help="each 40th list entry has no usable id")
-    parser.add_argument("--weeks", type=int, default=0, help="the lists as they are so many weeks later")
+    parser.add_argument("--gzip", action="store_true", help="compress every answer with gzip")
+    parser.add_argument("--unusable", action="store_true", help="leave every 40th list entry without a usable id")
+    parser.add_argument("--weeks", type=int, default=0, help="weeks of changes to the lists (default: %(default)s)")
     return parser
 
 

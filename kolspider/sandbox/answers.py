@@ -1,4 +1,4 @@
-"""What the API puts on the wire for a page of a list and a fault; pure, the server only delivers it."""
+"""The answer to a request, made from a page of a list and a fault. Pure: server.py sends it."""
 
 import datetime as dt
 import json
@@ -20,7 +20,7 @@ _HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1><hr>nginx</body>
 
 
 class Delivery(Enum):
-    """How an answer gets to the client."""
+    """How an answer is sent."""
 
     WHOLE = "whole"
     CUT_OFF = "half of the body that Content-Length promised, then the connection is closed"
@@ -30,21 +30,21 @@ class Delivery(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, ready to deliver."""
+    """An answer that is ready to send."""
 
     status: int
-    """0: none is sent."""
+    """The HTTP status; 0 if no answer is sent."""
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     users: int = 0
-    """List entries in the body."""
+    """The number of list entries in the body."""
     delivery: Delivery = Delivery.WHOLE
     wait: float = 0.0
-    """Seconds before it is delivered."""
+    """Seconds to wait before sending."""
 
 
 def give(fault: Fault, page: ListPage | None) -> Answer:
-    """The answer to a well-formed request for a page; None: no such KOL."""
+    """The answer to a well-formed request; `page` is None if there is no such KOL."""
     if fault.name in _WITHOUT_LIST:
         return _WITHOUT_LIST[fault.name](fault)
     if page is None:
@@ -61,7 +61,7 @@ def give(fault: Fault, page: ListPage | None) -> Answer:
 
 
 def detail(status: int, text: object, headers: Mapping[str, str] | None = None) -> Answer:
-    """An error of the web framework in front of the API."""
+    """An error as the web framework in front of the API sends it."""
     return _json(status, {"detail": text}, headers)
 
 
@@ -81,7 +81,7 @@ def _html(status: int, title: str) -> Answer:
 
 
 def _list(page: ListPage) -> Payload:
-    # The real API ends a list with either of the two.
+    # The real API uses both at the end of a list.
     end = "0" if len(page.users) % 2 else ""
     return {
         "code": 0,

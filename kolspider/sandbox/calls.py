@@ -1,4 +1,4 @@
-"""The log of calls that the sandbox got: in memory for tests, in a file when a process is to be killed."""
+"""The log of the calls to the sandbox: in memory, and in a file that survives the process."""
 
 import json
 import threading
@@ -11,29 +11,29 @@ __all__ = ["Call", "CallLog"]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request and how it was answered. Logged before the answer is sent: who has one finds it here."""
+    """A request and its answer. It is logged before the answer is sent, so an answered call is always in the log."""
 
     at: float
-    """time.monotonic() of its arrival."""
+    """Arrival as time.monotonic()."""
     time: float
-    """The same as a unix time."""
+    """Arrival as Unix time."""
     handle: str
-    """Lower case; empty when none was named."""
+    """The KOL in lower case; empty if the request named none."""
     page: int
-    """The page of the list, 1 for the first; 0 when the request makes no sense."""
+    """The page of the list, 1 for the first; 0 if the cursor is not valid."""
     cursor: str
     page_size: int
     status: int
-    """0: no answer was sent."""
+    """The HTTP status; 0 if no answer was sent."""
     fault: str
-    """The fault's name; empty for a normal answer, an earned error included."""
+    """The fault's name; empty for a normal answer, even if that refuses a wrong request."""
     users: int
-    """List entries that were sent, in a whole answer."""
+    """The number of list entries in the answer; 0 if it is incomplete."""
     key_ok: bool
 
 
 class CallLog:
-    """The calls in the order of arrival. Written by the server's thread, read by any."""
+    """The calls in order of arrival, written by the server's thread and read by any."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -42,7 +42,7 @@ class CallLog:
         self._changed = threading.Condition()
 
     def open(self) -> None:
-        """Open the file, to append."""
+        """Open the file to append to it."""
         if self._path:
             self._file = self._path.open("a", encoding="utf-8")
 
@@ -66,11 +66,11 @@ class CallLog:
             return list(self._calls)
 
     def clear(self) -> None:
-        """Forget the calls so far; the file keeps them."""
+        """Forget the calls so far, but not those in the file."""
         with self._changed:
             self._calls.clear()
 
     def wait_for(self, number: int, timeout: float) -> bool:
-        """Wait until there are this many calls; False when they did not come in time."""
+        """Wait until there are this many calls; False on timeout."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self._calls) >= number, timeout)

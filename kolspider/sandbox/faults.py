@@ -1,13 +1,13 @@
-"""Which call meets which fault.
+"""Which calls are answered with which fault.
 
-A plan maps a handle, or "*" for all KOLs together, to steps. For each call the first step that applies is the
-answer, the KOL's own steps before those of "*"; where none applies, the answer is a normal one.
+A plan maps a handle, or "*" for all KOLs together, to steps. The first step that applies to a call decides its
+answer; the KOL's own steps come before those of "*". Where no step applies, the answer is a normal one.
 
     {"BTC": ["server_error", "", "reset"],           # 1st call, 2nd (a normal answer), 3rd; then normal
      "ethereum": Fault("not_found", times=None),     # always
-     "X": [Fault("bad_cursor", page=3), "cut_off"],  # once on page 3, and the first call for another page
-     "*": [Fault("no_credit", after=50, times=None),                  # from the 51st call of all on
-           RandomFaults(0.2, {"reset": 1, "rate_limit": 3}, seed=7)]} # 20 % of the calls before that
+     "X": [Fault("bad_cursor", page=3), "cut_off"],  # once on page 3, and once on any other page
+     "*": [Fault("no_credit", after=50, times=None),                  # from the 51st call on
+           RandomFaults(0.2, {"reset": 1, "rate_limit": 3}, seed=7)]} # 20% of the calls before that
 """
 
 import hashlib
@@ -19,42 +19,39 @@ from itertools import accumulate
 
 __all__ = ["FAULT_NAMES", "NORMAL", "Fault", "FaultPlan", "Faults", "RandomFaults", "Step", "read_faults"]
 
-ANSWERED_AS_ERROR = frozenset({
-    "not_found", "error_in_200", "code_not_0", "bad_request", "bad_request_list", "bad_cursor", "bad_key",
-    "forbidden", "no_credit", "wrong_path", "rate_limit", "rate_limit_bare", "rate_limit_date",
-    "server_error", "bad_gateway", "unavailable", "not_json",
-})  # fmt: skip
-"""The whole answer is an error, whatever was asked."""
-
-BROKEN_CONNECTION = frozenset({"timeout", "reset", "cut_off", "truncated_json", "slow"})
-"""The answer comes late, in part or not at all."""
-
-SPOILED_LIST = frozenset({
-    "no_followings", "followings_null", "followings_object", "no_cursor", "empty_cursor", "zero_cursor",
-    "zero_pipe_cursor", "same_cursor", "loop", "empty_pages", "no_has_next_page",
-})  # fmt: skip
-"""A list that is wrong in one thing."""
-
-FAULT_NAMES = ANSWERED_AS_ERROR | BROKEN_CONNECTION | SPOILED_LIST
+# The answer is an error instead of a list.
+_ERRORS = """
+not_found error_in_200 code_not_0 bad_request bad_request_list bad_cursor bad_key forbidden no_credit wrong_path
+rate_limit rate_limit_bare rate_limit_date server_error bad_gateway unavailable not_json
+"""
+# The answer comes late, in part or not at all.
+_BROKEN_CONNECTIONS = "timeout reset cut_off truncated_json slow"
+# The list is wrong in one point.
+_SPOILED_LISTS = """
+no_followings followings_null followings_object no_cursor empty_cursor zero_cursor zero_pipe_cursor same_cursor
+loop empty_pages no_has_next_page
+"""
+FAULT_NAMES = frozenset(f"{_ERRORS} {_BROKEN_CONNECTIONS} {_SPOILED_LISTS}".split())
+"""The names that a Fault may have; answers.py says what each of them sends."""
 
 _SECONDS = {"timeout": 60.0, "rate_limit": 1.0, "rate_limit_date": 2.0, "slow": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault for the calls that it applies to; the name "" is a normal answer."""
+    """A fault and the calls it applies to; the name "" is a normal answer."""
 
     name: str
     times: int | None = 1
-    """How often it strikes; None: always."""
+    """How often it occurs; None: always."""
     page: int | None = None
-    """Only on this page of a list, 1 for the first."""
+    """It occurs only on this page of a list, 1 for the first; None: on any."""
     after: int = 0
-    """Lets so many calls that it would apply to pass first ..."""
+    """The number of calls that it leaves alone first."""
     every: int = 1
-    """... and then strikes at each so-many-th."""
+    """After those, it occurs on every call (1), every second call (2), and so on."""
     seconds: float | None = None
-    """Of `rate_limit` (Retry-After), `slow` and `timeout`; None: 1, 1 and 60."""
+    """The wait of `slow` and `timeout`, the Retry-After of `rate_limit`; None: 1, 60 and 1."""
 
     def __post_init__(self) -> None:
         if self.name and self.name not in FAULT_NAMES:
@@ -64,7 +61,7 @@ class Fault:
 
     @property
     def wait(self) -> float:
-        """How long it takes or asks to wait."""
+        """Seconds that the fault takes, or asks the client to wait."""
         return _SECONDS.get(self.name, 0.0) if self.seconds is None else self.seconds
 
 
@@ -73,12 +70,12 @@ NORMAL = Fault("")
 
 @dataclass(frozen=True, slots=True)
 class RandomFaults:
-    """Faults for a share of all calls. Each KOL has dice of its own: the order among KOLs changes nothing."""
+    """Faults on a random share of the calls. The order in which KOLs are read does not change a KOL's faults."""
 
     share: float
-    """0 to 1."""
+    """The share of calls that get a fault, 0 to 1."""
     weights: Mapping[str, float]
-    """Fault name to weight."""
+    """How likely each fault is, by its name."""
     seed: int = 0
     seconds: float | None = None
 
@@ -87,10 +84,10 @@ class RandomFaults:
             Fault(name)
 
     def roll(self, handle: str, nth: int) -> Fault | None:
-        """The fault for the nth call of a KOL, if any: always the same one."""
+        """The fault of a KOL's nth call, or None; the same in every run."""
         dice = hashlib.blake2b(f"{self.seed}|{handle}|{nth}".encode("utf-8", "replace"), digest_size=16).digest()
-        strikes, which = (int.from_bytes(part) / 2**64 for part in (dice[:8], dice[8:]))
-        if strikes >= self.share:
+        whether, which = (int.from_bytes(part) / 2**64 for part in (dice[:8], dice[8:]))
+        if whether >= self.share:
             return None
         sums = list(accumulate(self.weights.values()))
         for name, upto in zip(self.weights, sums, strict=True):
@@ -131,13 +128,13 @@ class _Dice:
 
 
 class FaultPlan:
-    """The faults of a sandbox, and how far they are used up. Asked by one thread."""
+    """The faults of a sandbox, and how often each has occurred. For one thread only."""
 
     def __init__(self, faults: Faults) -> None:
         self._rules = {handle.lower(): _rules(steps) for handle, steps in faults.items()}
 
     def draw(self, handle: str, page: int) -> Fault:
-        """The fault for a call, and count it as used."""
+        """Take the fault for a call and count it as used."""
         handle = handle.lower()
         for rule in self._rules.get(handle, []) + self._rules.get("*", []):
             fault = rule.take(handle, page)
@@ -152,11 +149,13 @@ def _rules(steps: Step | Sequence[Step]) -> list[_Rule | _Dice]:
 
 
 def read_faults(text: str) -> dict[str, list[Step]]:
-    """Faults from JSON, `{"BTC": ["reset", {"name": "loop", "page": 2, "times": null}]}`: objects are Faults,
-    or RandomFaults when they have a `share`."""
+    """Read faults from JSON: `{"BTC": ["reset", {"name": "loop", "page": 2, "times": null}]}`.
+
+    An object is a Fault, or RandomFaults if it has a `share`.
+    """
     loaded = json.loads(text)
     if not isinstance(loaded, dict):
-        raise ValueError("faults must be an object of handle to steps")  # noqa: TRY004 - of the text, not the type
+        raise ValueError("faults must be an object of handle to steps")  # noqa: TRY004 - the text is wrong, not a type
     return {
         handle: [_read_step(step) for step in (steps if isinstance(steps, list) else [steps])]
         for handle, steps in loaded.items()

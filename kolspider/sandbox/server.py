@@ -1,4 +1,4 @@
-"""The sandbox API: a real HTTP server with the followings API's wire contract, in a thread of its own."""
+"""The sandbox API: a real HTTP server in its own thread that answers like the followings API."""
 
 import asyncio
 import gzip
@@ -20,7 +20,7 @@ from kolspider.sandbox.answers import Answer, Delivery, detail, give
 from kolspider.sandbox.calls import Call, CallLog
 from kolspider.sandbox.faults import NORMAL, Fault, FaultPlan, Faults
 from kolspider.sandbox.users import SAMPLE_KOLS
-from kolspider.sandbox.world import CursorError, Cursors, World, decode_cursor
+from kolspider.sandbox.world import CursorError, Cursors, People, World, decode_cursor
 
 __all__ = ["FOLLOWINGS_PATH", "Sandbox"]
 
@@ -30,14 +30,15 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Sandbox:
-    """The server, as a context manager. World and faults may be changed while it runs, from any thread.
+    """The server as a context manager. Any thread may change its lists and faults while it runs.
 
-    `kols`: handle to number of followings; None: SAMPLE_KOLS. `log_path`: each call is appended, a JSON line.
-    `latency`: seconds before each answer. `gzip`: every body is gzip-encoded, asked for or not.
-    `unusable`: each 40th list entry has no usable id. `address`: host and port, 0 for a free one.
+    `kols`: the number of followings of each KOL; None: SAMPLE_KOLS. `log_path`: a file that gets a JSON line for
+    each call. `latency`: seconds before each answer. `gzip`: compress every body, even if the client does not
+    accept that. `people`: "wild" users have every ugly value that real ones have, "plausible" ones suit a demo.
+    `unusable`: every 40th list entry has no usable id. `address`: host and port, 0 for a free one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all have names and defaults
         self,
         kols: Mapping[str, int] | None = None,
         *,
@@ -46,6 +47,7 @@ class Sandbox:
         log_path: Path | str | None = None,
         latency: float = 0.0,
         gzip: bool = False,
+        people: People = "wild",
         unusable: bool = False,
         address: tuple[str, int] = ("127.0.0.1", 0),
     ) -> None:
@@ -53,7 +55,7 @@ class Sandbox:
         self._key = key
         self._gzip = gzip
         self._host, self._port = address
-        self._world = World(SAMPLE_KOLS if kols is None else kols, unusable=unusable)
+        self._world = World(SAMPLE_KOLS if kols is None else kols, people=people, unusable=unusable)
         self._plan = FaultPlan(faults or {})
         self._log = CallLog(Path(log_path) if log_path else None)
         self._thread: threading.Thread | None = None
@@ -70,9 +72,9 @@ class Sandbox:
         self.stop()
 
     def start(self) -> None:
-        """Start the server; after a stop, on the same port again."""
+        """Start the server; after a stop, it gets the same port again."""
         if self._thread:
-            raise RuntimeError("the sandbox runs already")
+            raise RuntimeError("the sandbox is already running")
         ready: Future[int] = Future()
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), name="sandbox-api", daemon=True)
@@ -85,7 +87,7 @@ class Sandbox:
             raise
 
     def stop(self) -> None:
-        """Stop the server: calls that hang are cut off, no thread is left. Twice is fine."""
+        """Stop the server and its thread, and cut off pending calls. Stopping twice does no harm."""
         if self._thread is None or self._loop is None:
             return
         self._loop.call_soon_threadsafe(self._stopping.set)
@@ -94,12 +96,12 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """The base URL, as KOL_API_URL wants it."""
+        """The base URL, for KOL_API_URL."""
         return f"http://{self._host}:{self._port}"
 
     @property
     def calls(self) -> list[Call]:
-        """The calls so far, in the order of arrival (a copy)."""
+        """A copy of the calls so far, in order of arrival."""
         return self._log.all()
 
     def clear_calls(self) -> None:
@@ -107,12 +109,12 @@ class Sandbox:
         self._log.clear()
 
     def wait_for_calls(self, number: int, timeout: float = 10.0) -> bool:
-        """Wait until there were this many calls; False when they did not come in time."""
+        """Wait until there are this many calls; False on timeout."""
         return self._log.wait_for(number, timeout)
 
     @property
     def revision(self) -> int:
-        """Another revision has other names and counts in the profiles, and the same ids."""
+        """The revision of the profiles: another one has other names and counts, but the same ids."""
         return self._world.revision
 
     @revision.setter
@@ -121,7 +123,7 @@ class Sandbox:
 
     @property
     def cursors(self) -> Cursors:
-        """What the cursors mean: world.py says which kinds there are. To be set before the first call."""
+        """What the cursors mean; world.py describes the three kinds. Set it before the first call."""
         return self._world.cursors
 
     @cursors.setter
@@ -129,27 +131,30 @@ class Sandbox:
         self._world.cursors = cursors
 
     def set_faults(self, faults: Faults) -> None:
-        """Replace the faults, used up or not."""
+        """Replace all faults."""
         self._plan = FaultPlan(faults)
 
     def follow(self, handle: str, who: int | Collection[str]) -> list[str]:
-        """The KOL follows so many new accounts, or these again that it unfollowed; at the front, newest first.
+        """Put accounts at the front of a list: `who` new ones, or the unfollowed ones with these ids.
 
         Returns their usable ids.
         """
         return self._world.follow(handle, who)
 
     def unfollow(self, handle: str, who: int | Collection[str]) -> None:
-        """The KOL no longer follows the `who` newest accounts, or the accounts with these ids."""
+        """Remove accounts from a list: the `who` newest, or those with these ids."""
         self._world.unfollow(handle, who)
 
     def let_weeks_pass(self, weeks: int) -> None:
-        """Each week a KOL that follows 100 accounts or more follows 20 new ones, and 3 no longer: always the same."""
+        """Change the lists of KOLs with 100 followings or more: each week adds 20 accounts and removes 3.
+
+        These are the same accounts in every run.
+        """
         for _ in range(weeks):
             self._world.let_a_week_pass()
 
     def expected_ids(self, handle: str) -> list[str]:
-        """The usable ids of a KOL's list as it is now, in its order."""
+        """The usable ids of a KOL's current list, in its order."""
         return self._world.ids(handle)
 
     async def _serve(self, ready: Future[int]) -> None:
@@ -212,7 +217,7 @@ class Sandbox:
         return response
 
     async def _pause(self, seconds: float) -> bool:
-        """Wait, and tell whether the server was stopped meanwhile."""
+        """Wait; True if the server was stopped meanwhile."""
         if seconds > 0:
             try:
                 await asyncio.wait_for(self._stopping.wait(), seconds)
@@ -223,7 +228,7 @@ class Sandbox:
 
 
 def _refusal(request: web.Request, *, key_ok: bool, handle: str, size: int, page: int) -> Answer | None:
-    """The answer to a request that is wrong in itself, which uses up no fault."""
+    """The answer to a malformed request, or None; it uses up no fault."""
     if request.path != FOLLOWINGS_PATH:
         return detail(404, "Not Found")
     if request.method != "GET":
@@ -257,4 +262,4 @@ def _break_off(request: web.Request, *, reset: bool) -> web.StreamResponse:
     if reset:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     transport.abort()
-    return web.Response()  # goes nowhere; aiohttp wants one
+    return web.Response()  # never sent, but aiohttp needs one

@@ -1,15 +1,15 @@
-"""The sandbox's users: each profile is a pure function of its index and a revision.
+"""The sandbox's wild users, and who is in which list.
 
-Every ugly thing that real profiles hold comes at a fixed rate: each field is ugly in a cycle of its own, of a
-prime length, so any few hundred users hold all of it in changing combinations. A negative index stands for a
-list entry that no id can be made of.
+A profile is a pure function of its index and a revision. Every ugly value that real profiles have occurs at a
+fixed rate. Each field has a cycle of its own, of prime length, so a few hundred users have all of these values in
+changing combinations. A negative index stands for a list entry without a usable id.
 """
 
 import datetime as dt
 import hashlib
 from functools import lru_cache
 
-__all__ = ["SAMPLE_KOLS", "entry", "followings", "member", "profile", "user_id"]
+__all__ = ["PRIVATE", "SAMPLE_KOLS", "entry", "followings", "member", "profile", "twitter_time", "user_id"]
 
 SAMPLE_KOLS: dict[str, int] = {
     "BTC": 1000,
@@ -21,10 +21,11 @@ SAMPLE_KOLS: dict[str, int] = {
     "OneFriendOnly": 1,
     "quiet_holder": 0,
 }
-"""The world of `initdb --sample` and `sandbox=1`: handle to number of followings."""
+"""The KOLs of `initdb --sample` and `-a sandbox=1`, and how many accounts each follows."""
 
 _ABSENT = object()
-_PRIVATE = 1 << 58
+PRIVATE = 1 << 58
+"""The bit that marks the index of a user whom only one KOL follows."""
 _BLOCK = 64
 _UNUSABLE_EVERY = 40
 
@@ -34,16 +35,14 @@ _NAMES: tuple[object, ...] = (
     "O'Neil \"Bob\" `x`", "back\\slash\\", "line\none", "tab\there", "100%s %(name)s %d", "{} {0} {name}",
     "nul\x00inside", "half \ud83d emoji", "", None, _ABSENT, "  spaces  ",
     "'; DROP TABLE twitter_kol_all; --", "a,b;c\t\"d\"", "\\N", "Z\u0337a\u0337l\u0337go e\u0301",
-)  # fmt: skip
+)
 _DESCRIPTIONS: tuple[object, ...] = (
     "long 长 🚀 " * 500, None, _ABSENT, "", "two\r\nlines\nand\ttabs", "%s %(x)s %%", "{} {x}",
     "\\ \\n \" ' `", "\x00", "low \udc00 and high \ud800", f"{_FAMILY} building",
     "نص من اليمين إلى اليسار", "x" * 4096, "\u2028\u2029\ufeff\x1b[31m",
-)  # fmt: skip
+)
 _LOCATIONS: tuple[object, ...] = (None, _ABSENT, "", "東京", "Zürich, CH")
-_COUNTS: tuple[object, ...] = (
-    0, 2**31 - 1, 2**31, 2**32 + 7, 2**63 - 1, 2**63, 10**25, -1, None, _ABSENT, "12345",
-)  # fmt: skip
+_COUNTS: tuple[object, ...] = (0, 2**31 - 1, 2**31, 2**32 + 7, 2**63 - 1, 2**63, 10**25, -1, None, _ABSENT, "12345")
 _NO_TIMES: tuple[object, ...] = ("some time ago", "Thu Feb 30 25:61:00 +0000 2017", "", None, _ABSENT)
 _NO_IDS: tuple[object, ...] = (_ABSENT, None, "", "abc", "1234567890123456789012345", True)
 _NO_OBJECTS: tuple[object, ...] = (None, "suspended")
@@ -54,23 +53,23 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def followings(kol: str, count: int, *, unusable: bool = False) -> list[int]:
-    """The indices of the users that a KOL follows, in the order of the list."""
+    """The indices of the users whom a KOL follows, in the order of the list."""
     return [member(kol, place, unusable=unusable) for place in range(count)]
 
 
 def member(kol: str, place: int, *, unusable: bool = False) -> int:
-    """The index at one place of a KOL's list: always the same, and no index twice in a list.
+    """The index at one place of a KOL's list: the same in every run, and unique in the list.
 
-    Odd places hold users of this KOL alone. Even places hold users of a common pool, shuffled in blocks of
-    64: two KOLs of a size share about half of their users. `unusable`: each 40th entry has no usable id; a
-    list of 300 holds every kind of that.
+    Odd places have users whom only this KOL follows. Even places have users of a common pool, shuffled in blocks of
+    64, so KOLs with lists of one length share about half of their users. `unusable`: every 40th entry has no usable
+    id; a list of 300 has every kind of these.
     """
     if unusable and place % _UNUSABLE_EVERY == 17:
         return -1 - place // _UNUSABLE_EVERY
     seed = _seed(kol.lower())
     half, odd = divmod(place, 2)
     if odd:
-        return _PRIVATE | (seed & 0x3FFFFFFFF) << 24 | half
+        return PRIVATE | (seed & 0x3FFFFFFFF) << 24 | half
     block, spot = divmod(half, _BLOCK)
     return block * _BLOCK + (spot * (seed >> 40 | 1) + (seed >> 50)) % _BLOCK
 
@@ -81,13 +80,13 @@ def _seed(handle: str) -> int:
 
 
 def user_id(index: int) -> str:
-    """The id of a user as text: 1 to 20 digits, another one for each index."""
+    """The id of a user as text: 1 to 20 digits, unique to the index."""
     shape = index % 8
     if shape == 0:
         return str(index + 1)
     if shape == 1:
         return str(10**19 + _mixed(index))
-    if shape == 2 and index < _PRIVATE:
+    if shape == 2 and index < PRIVATE:
         return str(10 ** (8 + index // 8 % 10) + index)
     return str(10**18 + _mixed(index))
 
@@ -97,7 +96,7 @@ def _mixed(index: int) -> int:
 
 
 def entry(index: int, revision: int = 0) -> object:
-    """What stands in a list for an index: a profile, or for a negative one something without a usable id."""
+    """The list entry for an index: a profile, or for a negative index something without a usable id."""
     if index >= 0:
         return profile(index, revision)
     kind = (-index - 1) % (len(_NO_IDS) + len(_NO_OBJECTS))
@@ -107,7 +106,7 @@ def entry(index: int, revision: int = 0) -> object:
 
 
 def profile(index: int, revision: int = 0) -> dict[str, object]:
-    """A user as the API sends it. Another revision has other names and counts, and the same id."""
+    """A user as the API sends it. Another revision has other names and counts, but the same id."""
     if index % 23 == 22:
         return {**_identity(index), "unavailable": True, "unavailableReason": "Suspended"}
     user = _camel_case(index, revision) if index % 7 == 3 else _snake_case(index, revision)
@@ -141,7 +140,7 @@ def _snake_case(index: int, revision: int) -> dict[str, object]:
         "followers_count": _count(index, revision),
         "following_count": _ABSENT if index % 5 == 2 else followed,
         "friends_count": followed,
-        # Twitter's own meaning of `following`: whether you follow them. It is no count.
+        # Twitter's own `following` is not a count: it says whether the caller follows the user.
         "following": False if index % 5 == 2 else _ABSENT,
         "favourites_count": index % 977,
         "statuses_count": _count(index + 18, revision),
@@ -154,7 +153,7 @@ def _snake_case(index: int, revision: int) -> dict[str, object]:
 
 
 def _camel_case(index: int, revision: int) -> dict[str, object]:
-    """The shape of the published docs."""
+    """A profile with the field names of the published documentation."""
     description = _description(index)
     in_bio = index % 2 == 0 and description is not _ABSENT
     return {
@@ -212,4 +211,9 @@ def _created_at(index: int) -> object:
         case place if place < 3 + len(_NO_TIMES):
             return _NO_TIMES[place - 3]
         case _:
-            return f"{_DAYS[at.weekday()]} {_MONTHS[at.month - 1]} {at:%d %H:%M:%S} +0000 {at.year}"
+            return twitter_time(at)
+
+
+def twitter_time(at: dt.datetime) -> str:
+    """A UTC time as Twitter writes it. Unlike with strftime, the names are English in any locale."""
+    return f"{_DAYS[at.weekday()]} {_MONTHS[at.month - 1]} {at:%d %H:%M:%S} +0000 {at.year}"

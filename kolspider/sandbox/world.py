@@ -1,14 +1,18 @@
-"""Who follows whom in the sandbox, and the cursors that lead through a list, also while it changes.
+"""Who follows whom in the sandbox, and the cursors that lead through a list while it may change.
 
-A cursor says all there is to know (page number, how many entries are in front, how many remain); nothing is
-kept about a reader, so a restarted server goes on with the cursors of the one before.
+A cursor has all the state of a reader: the page number, the number of entries in front of the page, and the number
+that remain. The server keeps nothing about readers, so after a restart the old cursors are still valid.
 
-The real API does not say what its cursors mean, so there are three kinds. Of `position`: as many entries from
-the front as were read; users repeat when the list grew, and are skipped when it shrank in front. Of `time`: the
-follows older than the last one read; nothing repeats, nobody is skipped. `both`, the default: the lesser of two
-places, as many entries from the front as were read, or as many from the end as remained. Nobody who is in the
-list throughout can be lost: the unread ones are among the last `remaining` entries, whatever came in at the
-front or was taken out anywhere; and users repeat when the list grew at its front, or shrank in its unread part.
+The real API does not document what its cursors mean, so the sandbox has three kinds:
+
+- `position`: the next page starts after as many entries as were read. Users repeat if the list has grown, and are
+  skipped if it has shrunk in front of the page.
+- `time`: the next page starts with the newest follow that is older than the last one read. No user repeats and none
+  is skipped.
+- `both` (default): the next page starts at the earlier of two places, counted from the front by the entries read, or
+  from the end by the entries that remained. Users who stay in the list are never skipped: those not yet read are
+  among the last `remaining` entries, whatever was added at the front or removed anywhere. Users repeat if the list
+  has grown at the front or shrunk in its unread part.
 """
 
 import hashlib
@@ -19,11 +23,23 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from kolspider.sandbox.people import plausible, plausible_id
 from kolspider.sandbox.users import entry, followings, member, user_id
 
-__all__ = ["FIRST", "CursorError", "Cursors", "ListPage", "Position", "World", "decode_cursor", "encode_cursor"]
+__all__ = [
+    "FIRST",
+    "CursorError",
+    "Cursors",
+    "ListPage",
+    "People",
+    "Position",
+    "World",
+    "decode_cursor",
+    "encode_cursor",
+]
 
 Cursors = Literal["both", "position", "time"]
+People = Literal["wild", "plausible"]
 
 _MANY = 100
 _FOLLOWED_A_WEEK = 20
@@ -31,7 +47,7 @@ _CURSOR = re.compile(r"[0-9]{19}\|([0-9]{1,10})\.([0-9]{1,10})\.([0-9]{1,10})")
 
 
 class CursorError(ValueError):
-    """A cursor that this API never gave for this KOL."""
+    """The cursor is not one that this API gave out for this KOL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +56,9 @@ class Position:
 
     page: int
     front: int
-    """How many entries were in front of it when the cursor was given."""
+    """The number of entries in front of it when the cursor was given out."""
     remaining: int
-    """How many entries were from there to the end; of `time`: how many follows ever are older than the last read."""
+    """The number of entries from there to the end; for `time`, the `nth` of the last follow read."""
 
 
 FIRST = Position(1, 0, 0)
@@ -50,26 +66,26 @@ FIRST = Position(1, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """A page of a list, with the cursors that an honest or a faulty answer may name."""
+    """A page of a list, with the cursors for a normal and for a faulty answer."""
 
     users: list[object]
     next_cursor: str
-    """Empty on the last page."""
+    """Leads to the next page; empty on the last one."""
     own_cursor: str
-    """Leads to this page, as the same number."""
+    """Leads to this page again, with the same page number."""
     again_cursor: str
-    """Leads to the same users as a page of the next number: a cursor never seen, for users seen before."""
+    """Leads to the same users with the next page number: a new cursor for users already sent."""
 
 
 def encode_cursor(handle: str, position: Position) -> str:
-    """The text of a cursor. It holds a `|`, and a check number that makes it good for this KOL only."""
+    """The text of a cursor. It has a `|` in it, and a check number that makes it valid for this KOL only."""
     numbers = f"{position.page}.{position.front}.{position.remaining}"
     digest = hashlib.blake2b(f"{handle.lower()}|{numbers}".encode("utf-8", "replace"), digest_size=7).digest()
     return f"{10**18 + int.from_bytes(digest)}|{numbers}"
 
 
 def decode_cursor(handle: str, cursor: str) -> Position:
-    """The position that a cursor leads to; an empty one leads to the first page."""
+    """The position that a cursor leads to; an empty cursor leads to the first page."""
     if not cursor:
         return FIRST
     match = _CURSOR.fullmatch(cursor)
@@ -85,18 +101,19 @@ class _Follow(NamedTuple):
     nth: int
     """0 for the first account that the KOL ever followed."""
     user: int
-    """Its index."""
+    """The index of the account."""
 
 
 class World:
-    """The KOLs and their lists. Handles ignore case. May be changed from any thread while it is read."""
+    """The KOLs and their lists, for any number of threads. The case of handles does not matter."""
 
-    def __init__(self, kols: Mapping[str, int], *, unusable: bool = False) -> None:
+    def __init__(self, kols: Mapping[str, int], *, people: People = "wild", unusable: bool = False) -> None:
+        self._entry, self._id = (entry, user_id) if people == "wild" else (plausible, plausible_id)
         self._counts = {kol.lower(): count for kol, count in kols.items()}
         self._unusable = unusable
         self._lists: dict[str, list[_Follow]] = {}
         self._gone: dict[str, dict[str, int]] = {}
-        """The index of each account that was unfollowed, by KOL and id."""
+        """The index of each unfollowed account, by KOL and id."""
         self._lock = threading.Lock()
         self.revision = 0
         self.cursors: Cursors = "both"
@@ -105,7 +122,7 @@ class World:
         return handle.lower() in self._counts
 
     def page(self, handle: str, position: Position, size: int) -> ListPage:
-        """One page of a KOL's list as it is now."""
+        """One page of a KOL's current list."""
         with self._lock:
             follows = self._list(handle)
             start = self._start(follows, position)
@@ -115,20 +132,22 @@ class World:
             again = Position(position.page + 1, start, self._remaining(handle, start))
             own = Position(1, 0, self._remaining(handle, 0)) if position == FIRST else position
         return ListPage(
-            users=[entry(follow.user, self.revision) for follow in here],
+            users=[self._entry(follow.user, self.revision) for follow in here],
             next_cursor=encode_cursor(handle, following) if read < total else "",
             own_cursor=encode_cursor(handle, own),
             again_cursor=encode_cursor(handle, again),
         )
 
     def ids(self, handle: str) -> list[str]:
-        """The usable ids of a list as it is now, in its order."""
+        """The usable ids of a KOL's current list, in its order."""
         with self._lock:
-            return [user_id(follow.user) for follow in self._list(handle) if follow.user >= 0]
+            return [self._id(follow.user) for follow in self._list(handle) if follow.user >= 0]
 
     def follow(self, handle: str, who: int | Collection[str]) -> list[str]:
-        """Put accounts at the front: so many new ones, or these that were unfollowed before. An unknown KOL comes into
-        being. Returns their usable ids."""
+        """Put accounts at the front of a list: `who` new ones, or the unfollowed ones with these ids.
+
+        Creates the KOL if there is none. Returns the usable ids.
+        """
         handle = handle.lower()
         if not isinstance(who, int):
             return self._follow_again(handle, who)
@@ -139,7 +158,7 @@ class World:
             end = self._counts[handle] = begin + number
             new = [_Follow(nth, member(handle, nth, unusable=self._unusable)) for nth in reversed(range(begin, end))]
             follows[:0] = new
-        return [user_id(follow.user) for follow in new if follow.user >= 0]
+        return [self._id(follow.user) for follow in new if follow.user >= 0]
 
     def _follow_again(self, handle: str, ids: Collection[str]) -> list[str]:
         with self._lock:
@@ -150,18 +169,18 @@ class World:
         return list(ids)
 
     def unfollow(self, handle: str, who: int | Collection[str]) -> None:
-        """Take the `who` newest entries out of a list, or the users with these ids."""
+        """Remove entries from a list: the `who` newest, or those with these ids."""
         with self._lock:
             follows = self._list(handle)
             newest = follows[:who] if isinstance(who, int) else []
-            ids = {user_id(follow.user) for follow in newest if follow.user >= 0} if isinstance(who, int) else set(who)
-            gone = {user_id(follow.user): follow.user for follow in follows if follow.user >= 0}
+            ids = {self._id(follow.user) for follow in newest if follow.user >= 0} if isinstance(who, int) else set(who)
+            gone = {self._id(follow.user): follow.user for follow in follows if follow.user >= 0}
             self._gone.setdefault(handle.lower(), {}).update((id_, gone[id_]) for id_ in ids if id_ in gone)
             kept = follows[len(newest) :]
-            follows[:] = [follow for follow in kept if follow.user < 0 or user_id(follow.user) not in ids]
+            follows[:] = [follow for follow in kept if follow.user < 0 or self._id(follow.user) not in ids]
 
     def let_a_week_pass(self) -> None:
-        """A KOL that follows many follows some more, and some no longer."""
+        """Add some accounts to each long list, and remove a few."""
         for handle, count in list(self._counts.items()):
             if count >= _MANY:
                 ids = self.ids(handle)
@@ -169,7 +188,7 @@ class World:
                 self.follow(handle, _FOLLOWED_A_WEEK)
 
     def _start(self, follows: list[_Follow], position: Position) -> int:
-        """The place of a page's first entry in the list as it is now."""
+        """The place of a page's first entry in the current list."""
         if self.cursors == "position" or position == FIRST:
             return min(position.front, len(follows))
         if self.cursors == "time":
@@ -177,7 +196,7 @@ class World:
         return max(0, min(position.front, len(follows) - position.remaining))
 
     def _remaining(self, handle: str, place: int) -> int:
-        """What a cursor for this place says of the rest of the list."""
+        """The `remaining` of a cursor for this place."""
         follows = self._list(handle)
         if self.cursors != "time":
             return len(follows) - place

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from kolspider.items import State
 from kolspider.store.database import transaction
 from kolspider.store.pages import unpack
-from kolspider.store.readings import IS_INCREMENTAL, LACKS_BASE, Crawls, Kind
+from kolspider.store.readings import IS_INCREMENTAL, LACKS_BASE, Kind, Readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kolspider.items import Kol
     from kolspider.store.pages import Pages
-    from kolspider.store.readings import CrawlRecord
+    from kolspider.store.readings import ReadingRecord
 
 __all__ = ["PAGES_HERE", "STATE_HERE", "USERS_HERE", "KolRecord", "Kols"]
 
@@ -80,7 +80,7 @@ class Kols:
         self._provider = provider
         self._target = target
         self._pages = pages
-        self._crawls = Crawls(connection, provider, target)
+        self._readings = Readings(connection, provider, target)
 
     def __iter__(self) -> Iterator[KolRecord]:
         """Every KOL that was ever begun, by handle."""
@@ -156,7 +156,7 @@ class Kols:
                 "WHERE provider = ? AND handle = ? AND state <> 'fetching'",
                 (now, self._provider, kol.handle),
             )
-            self._crawls.begin(kol.handle, Kind.FULL, now)
+            self._readings.begin(kol.handle, Kind.FULL, now)
         return self.generation(kol.handle)
 
     def begin_anew(self, kol: Kol, *, keep_good_pages: bool, incremental: bool = False) -> int:
@@ -167,7 +167,7 @@ class Kols:
         with transaction(self._db):
             kind = Kind.INCREMENTAL if incremental else Kind.FULL
             if keep_good_pages:
-                kind = self._crawls.kind(kol.handle)
+                kind = self._readings.kind(kol.handle)
                 self._pages.keep_good(kol.handle, self.generation(kol.handle))
             self._raise_generation(kol.handle, restarts=0, kind=kind)
         return self.generation(kol.handle)
@@ -180,7 +180,7 @@ class Kols:
                     "UPDATE kol SET restarts = 2 WHERE provider = ? AND handle = ?", (self._provider, handle)
                 )
                 return None
-            self._crawls.give_up(handle, time.time())
+            self._readings.give_up(handle, time.time())
             self._raise_generation(handle, restarts=1, kind=Kind.FULL)
         return self.generation(handle)
 
@@ -196,15 +196,15 @@ class Kols:
             "started_at = ?, finished_at = NULL WHERE provider = ? AND handle = ?",
             (restarts, keep, keep, now, self._provider, handle),
         )
-        self._crawls.begin(handle, kind, now)
+        self._readings.begin(handle, kind, now)
 
-    def crawls(self, handle: str) -> list[CrawlRecord]:
+    def readings(self, handle: str) -> list[ReadingRecord]:
         """Every reading of the KOL's list, the first one first."""
-        return self._crawls.of_kol(handle)
+        return self._readings.of_kol(handle)
 
     def is_incremental(self, handle: str) -> bool:
         """Whether the KOL's current crawl ends where everybody is known."""
-        return self._crawls.kind(handle) is Kind.INCREMENTAL
+        return self._readings.kind(handle) is Kind.INCREMENTAL
 
     def lacks_base(self, handle: str) -> bool:
         """Whether the current crawl adds to a whole list that is neither in this target nor in the cache."""
@@ -218,15 +218,15 @@ class Kols:
     def known_pages(self, handle: str) -> Iterator[tuple[str, bytes]] | None:
         """Cursors and bodies of the pages that tell whom the KOL was known to follow before the current crawl.
         None when the cache no longer holds them; a damaged one is left out."""
-        base = self._crawls.base(handle, self.generation(handle))
-        if base is None or not self._crawls.is_cached(handle, base):
+        base = self._readings.base(handle, self.generation(handle))
+        if base is None or not self._readings.is_cached(handle, base):
             return None
-        pages = ((cursor, unpack(packed)) for cursor, packed in self._crawls.known_pages(handle, base))
+        pages = ((cursor, unpack(packed)) for cursor, packed in self._readings.known_pages(handle, base))
         return ((cursor, body) for cursor, body in pages if body is not None)
 
     def known_before(self, handle: str) -> float:
         """Unix seconds: who was first seen then or later does not count as known."""
-        return self._crawls.known_before(handle)
+        return self._readings.known_before(handle)
 
     def size(self, handle: str) -> tuple[int, int]:
         """Pages and users of the list as it is known."""
@@ -239,7 +239,7 @@ class Kols:
                 "UPDATE kol SET calls = calls + ? WHERE provider = ? AND handle = ?",
                 (calls, self._provider, handle),
             )
-            self._crawls.add_calls(handle, calls)
+            self._readings.add_calls(handle, calls)
 
     def end(
         self,
@@ -260,9 +260,9 @@ class Kols:
         """
         with transaction(self._db):
             now = time.time()
-            self._crawls.end(handle, state, pages, users, now, bought=bought, new=new)
+            self._readings.end(handle, state, pages, users, now, bought=bought, new=new)
             if self.is_incremental(handle):
-                pages, users = self._crawls.size(handle, page_size) or self.size(handle)
+                pages, users = self._readings.size(handle, page_size) or self.size(handle)
             self._db.execute(
                 "UPDATE kol SET state = ?, reason = ?, pages = ?, users = ?, "
                 "finished_at = CASE WHEN ? OR finished_at IS NULL THEN ? ELSE finished_at END "
@@ -277,12 +277,12 @@ class Kols:
         it adds to; with evict the pages of loaded lists go too.
         """
         state, generation = _state(self._get(handle, "state")), self.generation(handle)
-        base = self._crawls.base(handle, generation)
+        base = self._readings.base(handle, generation)
         if self._pages.are_waiting(handle, generation if base is None else base):
             return None
         if state not in {State.FETCHED, State.PARTIAL}:
             return state
-        if base is None or (base < generation and not self._crawls.is_here(handle, base)):
+        if base is None or (base < generation and not self._readings.is_here(handle, base)):
             return state  # the next run buys the whole list: lacks_base
         with transaction(self._db):
             self._db.execute(

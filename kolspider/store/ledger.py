@@ -1,78 +1,141 @@
-"""Looks into the store beside a run, for the commands that only tell."""
+"""Everything that the store knows, as seen by one provider and one target: the way into this room."""
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kolspider.errors import StopRun
-from kolspider.store.database import connect_to_read, empty_in_memory
+from kolspider.store.database import connect, connect_to_read, empty_in_memory, shrink, transaction
+from kolspider.store.forecast import Forecast
 from kolspider.store.kols import Kols
 from kolspider.store.overview import Overview
 from kolspider.store.pages import Pages
+from kolspider.store.rejects import RejectsFile
 from kolspider.store.runs import Runs
+from kolspider.store.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from typing import Self
 
-    from kolspider.db.base import Database
-    from kolspider.options.config import Config
+    from kolspider.providers.base import Provider
 
-__all__ = ["Store", "open_store", "open_to_read", "opened", "target_label"]
+__all__ = ["Ledger"]
+
+_REJECTS_SIZE = "rejects_size"
 
 
-def target_label(config: Config, database: Database) -> str:
-    """What names a target: dialect, host, database and tables, without credentials.
+class Ledger:
+    """One connection to the store. Its parts are tables with all of their SQL.
 
-    With the follows table: pages that were loaded without it are loaded again, from the cache, once it is kept.
+    `target` names the database and tables that rows are loaded into: `Database.target_label`.
     """
-    follows = f" + {config.follows_table}" if config.follows_table else ""
-    return f"{database.label} {config.target_table}{follows}"
 
-
-@contextmanager
-def open_to_read(config: Config, database: Database) -> Iterator[tuple[Kols, Pages]]:
-    """The ledger and the pages as they are, seen from this target; both empty when there is no store yet."""
-    with opened(config, database) as (connection, target):
-        pages = Pages(connection, config.provider.name, target)
-        yield Kols(connection, config.provider.name, target, pages), pages
-
-
-class Store(NamedTuple):
-    """All that can be read of a store."""
-
-    kols: Kols
-    pages: Pages
-    overview: Overview
-    runs: Runs
-
-
-@contextmanager
-def open_store(config: Config, database: Database) -> Iterator[Store]:
-    """Everything, as it is at one moment: a run beside may go on writing. Empty when there is no store yet."""
-    with opened(config, database) as (connection, target):
-        name = config.provider.name
-        pages = Pages(connection, name, target)
-        connection.execute("BEGIN")
-        yield Store(
-            Kols(connection, name, target, pages),
-            pages,
-            Overview(connection, name, target),
-            Runs(connection, name, target),
+    def __init__(self, connection: sqlite3.Connection, directory: Path, provider: Provider, target: int) -> None:
+        self._db = connection
+        name = provider.name
+        connection.execute(
+            "CREATE TEMP VIEW waiting_page AS SELECT seq, handle, generation FROM page p "
+            f"WHERE provider = '{name}' AND NOT EXISTS "
+            f"(SELECT 1 FROM page_load l WHERE l.seq = p.seq AND l.target = {int(target)} AND NOT l.again)"
         )
+        self.pages = Pages(connection, name, target)
+        self.kols = Kols(connection, name, target, self.pages)
+        self.selection = Selection(connection, name, target)
+        self.forecast = Forecast(connection, provider)
+        self.runs = Runs(connection, name, target)
+        self.overview = Overview(connection, name, target)
+        self.rejects = RejectsFile(directory / "rejects.jsonl")
+
+    @classmethod
+    def open(cls, directory: Path, provider: Provider, target: str) -> Self:
+        """Open the store for changes, and create it if it is missing. The caller holds the directory's lock.
+
+        Raises StopRun, WrongUsage, sqlite3.Error or OSError.
+        """
+        connection = connect(directory)
+        try:
+            with transaction(connection):
+                connection.execute("INSERT INTO target (label) VALUES (?) ON CONFLICT (label) DO NOTHING", (target,))
+            ledger = cls(connection, directory, provider, _target_id(connection, target))
+            ledger._drop_unnoted_rejects()
+        except BaseException:
+            connection.close()
+            raise
+        return ledger
+
+    @classmethod
+    @contextmanager
+    def read(cls, directory: Path, provider: Provider, target: str) -> Iterator[Self]:
+        """Open the store read-only, beside a run; it is empty before the first run. Raises StopRun, WrongUsage."""
+        connection = connect_to_read(directory) or empty_in_memory()
+        try:
+            yield cls(connection, directory, provider, _target_id(connection, target))
+        except sqlite3.Error as error:
+            raise StopRun(f"the ledger in {directory} can't be read: {error}") from None
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def freeze(self) -> None:
+        """From now on show the store as it is at this moment, whatever a run beside it writes."""
+        self._db.execute("BEGIN")
+
+    def _drop_unnoted_rejects(self) -> None:
+        noted = self._db.execute("SELECT value FROM note WHERE key = ?", (_REJECTS_SIZE,)).fetchone()
+        if noted:
+            self.rejects.cut_to(noted[0])
+        else:  # a new store beside the rejects of an older one
+            self.note_loaded([], self.rejects.size())
+
+    def note_loaded(self, seqs: Iterable[int], rejects_size: int | None) -> None:
+        """Record that these pages are committed in the target and their rejects are on disk.
+
+        `rejects_size` is the size of the rejects file in bytes, or None if it has not grown.
+        """
+        with transaction(self._db):
+            self.pages.mark_loaded(seqs)
+            if rejects_size is not None:
+                self._db.execute(
+                    "INSERT OR REPLACE INTO note (key, value) VALUES (?, ?)", (_REJECTS_SIZE, rejects_size)
+                )
+
+    def prune(self) -> int:
+        """Delete the pages of KOLs whose whole list is in the target. Returns how many pages."""
+        with transaction(self._db):
+            deleted = self.pages.delete_loaded()
+        shrink(self._db)
+        return deleted
+
+    def clear(self, *, keep_progress: bool) -> None:
+        """Delete all pages and, unless kept, everything known of the KOLs; the history of runs stays.
+
+        Progress is kept only for lists that are in a target: the others have lost what they consisted of.
+        """
+        with transaction(self._db):
+            progress = () if keep_progress else ("kol_load", "kol", "crawl", "increment")
+            for table in ("page_load", "page", *progress):
+                self._db.execute(f"DELETE FROM {table}")
+            self._db.execute(
+                "UPDATE kol SET state = 'fetching', reason = '', pages = 0, users = 0, finished_at = NULL "
+                "WHERE state IN ('fetched', 'partial') AND NOT EXISTS (SELECT 1 FROM kol_load l "
+                "WHERE l.provider = kol.provider AND l.handle = kol.handle AND l.generation = kol.generation)"
+            )
+            self._db.execute(
+                "UPDATE crawl SET state = 'fetching', kind = 'full', ended_at = NULL WHERE state = 'fetched' "
+                "AND EXISTS (SELECT 1 FROM kol k WHERE k.provider = crawl.provider AND k.handle = crawl.handle "
+                "            AND k.generation = crawl.generation AND k.state = 'fetching')"
+            )
+        shrink(self._db)
 
 
-@contextmanager
-def opened(config: Config, database: Database) -> Iterator[tuple[sqlite3.Connection, int]]:
-    """The store's file and the number of the target; an empty store in memory when there is none yet."""
-    connection = connect_to_read(config.cache_dir) or empty_in_memory()
-    try:
-        found = connection.execute(
-            "SELECT id FROM target WHERE label = ?", (target_label(config, database),)
-        ).fetchone()
-        yield connection, found[0] if found else -1
-    except sqlite3.Error as error:
-        raise StopRun(f"the ledger in {config.cache_dir} can't be read: {error}") from None
-    finally:
-        connection.close()
+def _target_id(connection: sqlite3.Connection, label: str) -> int:
+    """Return the number of a target in the load tables; -1 if nothing was ever loaded into it."""
+    found = connection.execute("SELECT id FROM target WHERE label = ?", (label,)).fetchone()
+    return int(found[0]) if found else -1

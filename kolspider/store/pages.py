@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kolspider.store.database import name_waiting_pages, transaction
+from kolspider.store.database import transaction
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -76,7 +76,6 @@ class Pages:
         self._target = target
         self.coming = 0
         """How many pages this run loads from the cache; 0 before it has looked."""
-        name_waiting_pages(connection, provider, target)
 
     def __len__(self) -> int:
         return int(self._db.execute("SELECT count(*) FROM page").fetchone()[0])

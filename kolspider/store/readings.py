@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-__all__ = ["IS_INCREMENTAL", "LACKS_BASE", "MAY_BE_INCREMENTAL", "CrawlRecord", "Crawls", "Kind", "added", "grown"]
+__all__ = ["IS_INCREMENTAL", "LACKS_BASE", "MAY_BE_INCREMENTAL", "Kind", "ReadingRecord", "Readings", "added", "grown"]
 
 
 class Kind(StrEnum):
@@ -26,7 +26,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class CrawlRecord:
+class ReadingRecord:
     """A crawl as the ledger tells it. Times are unix seconds."""
 
     kind: Kind
@@ -88,7 +88,7 @@ def grown(pages: int, users: int, new: int, page_size: int) -> tuple[int, int]:
     return pages + full(users + new) - full(users), users + new
 
 
-class Crawls:
+class Readings:
     """Tables crawl and increment, for one provider and one target."""
 
     def __init__(self, connection: sqlite3.Connection, provider: str, target: int) -> None:
@@ -147,7 +147,7 @@ class Crawls:
             (calls, self._provider, handle),
         )
 
-    def of_kol(self, handle: str) -> list[CrawlRecord]:
+    def of_kol(self, handle: str) -> list[ReadingRecord]:
         """The KOL's crawls, the first one first."""
         rows = self._db.execute(
             "SELECT kind, state, started_at, ended_at, pages, users, calls, "
@@ -156,7 +156,7 @@ class Crawls:
             "WHERE provider = ? AND handle = ? ORDER BY generation",
             (self._provider, handle),
         )
-        return [CrawlRecord(Kind(kind), *rest) for kind, *rest in rows]
+        return [ReadingRecord(Kind(kind), *rest) for kind, *rest in rows]
 
     def kind(self, handle: str) -> Kind:
         """Of the KOL's current generation."""

@@ -102,7 +102,7 @@ class Selection:
 
     def read(self, user_names: Iterable[str | None]) -> None:
         """Take in the handles of the source table."""
-        self._db.execute("BEGIN")
+        self._db.execute("SAVEPOINT source")  # as a transaction a hundred times as fast, also within another
         for position, raw in enumerate(user_names):
             try:
                 kol = normalise(raw)
@@ -117,7 +117,7 @@ class Selection:
                 "INSERT OR IGNORE INTO temp.source VALUES (?, ?, ?)", (kol.handle, kol.user_name, position)
             )
             self.skipped.repeated += 1 - added.rowcount
-        self._db.execute("COMMIT")
+        self._db.execute("RELEASE source")
 
     def read_cached(self, *, waiting_only: bool) -> None:
         """Take in the KOLs that the cache holds pages of; waiting_only: pages that are not in the target."""

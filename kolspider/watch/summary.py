@@ -8,38 +8,48 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from kolspider.console.wording import counted, duration
+from kolspider.console.columns import labelled
+from kolspider.console.wording import counted, duration, iso
 from kolspider.items import State
-from kolspider.store.ledger import target_label
+from kolspider.options.arguments import without
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator, Mapping, Sequence
 
-    from kolspider.run.run import Run
+    from kolspider.live.stop import Stop
+    from kolspider.live.tally import Tally
+    from kolspider.options.arguments import Arguments
     from kolspider.store.kols import KolRecord
+    from kolspider.store.ledger import Ledger
 
 __all__ = ["Summary"]
 
 _STOPPED, _UNFINISHED, _INTERRUPTED = 1, 3, 130
-_ONCE = ("retry=", "refresh=", "incremental=", "full_every=")
+_ONCE = ("retry", "refresh", "incremental", "full_every")
+"""Arguments whose work is done by one run."""
 _SHOWN = 20
 """Failed and partial KOLs in the table; the rest is a `scrapy kols` away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Read from the ledger and Scrapy's stats when the crawl is over."""
+    """What the closing table says, taken when the crawl is over."""
 
     command: Sequence[str]
     """What was typed, without the key."""
     states: Mapping[State, int]
-    """The selected KOLs."""
+    """How many of the selected KOLs are in which state."""
     troubled: Sequence[KolRecord]
-    """The failed and partial ones of them, the first few."""
-    stats: Mapping[str, Any]
+    """The first few of the selected KOLs that failed or are partial."""
+    tally: Tally
+    started_at: datetime | None
     seconds: float
+    finish_reason: str | None
+    """Scrapy's: `shutdown` after one Ctrl-C, None after a second one."""
+    bugs: int
     error: str
-    """Why the run was stopped early; empty when it was not."""
+    """Why the run was stopped early; empty if it was not."""
     target: str
     credit_usd: float
     replay: bool
@@ -50,21 +60,34 @@ class Summary:
     """KOLs that are due beyond the limit."""
 
     @classmethod
-    def of(cls, run: Run, command: Sequence[str], stats: Mapping[str, Any]) -> Summary:
-        """Take stock. The run must still be open."""
+    def of(
+        cls,
+        command: Sequence[str],
+        arguments: Arguments,
+        target: str,
+        credit_usd: float,
+        ledger: Ledger,
+        tally: Tally,
+        stop: Stop,
+        stats: Mapping[str, Any],
+    ) -> Summary:
+        """Take stock of a run; `stats` are Scrapy's."""
         return cls(
             command=command,
-            states=run.kols.states_of_selected(),
-            troubled=run.kols.selected_in((State.FAILED, State.PARTIAL), _SHOWN),
-            stats=stats,
+            states=ledger.kols.states_of_selected(),
+            troubled=ledger.kols.selected_in((State.FAILED, State.PARTIAL), _SHOWN),
+            tally=tally,
+            started_at=stats.get("start_time"),
             seconds=_seconds(stats),
-            error=str(run.error or ""),
-            target=target_label(run.config, run.database),
-            credit_usd=run.config.credit_usd,
-            replay=bool(run.arguments.replay),
-            dry_run=run.arguments.dry_run,
-            waiting=run.selection.count_waiting(),
-            left=run.selection.left,
+            finish_reason=stats.get("finish_reason"),
+            bugs=tally.bugs + stats.get("spider_exceptions/count", 0),
+            error=str(stop.error or ""),
+            target=target,
+            credit_usd=credit_usd,
+            replay=bool(arguments.replay),
+            dry_run=arguments.dry_run,
+            waiting=ledger.selection.count_waiting(),
+            left=ledger.selection.left,
         )
 
     @property
@@ -74,10 +97,10 @@ class Summary:
             return _STOPPED
         if self._interrupted:
             return _INTERRUPTED
-        if self.stats.get("finish_reason") != "finished" or self._bugs:
+        if self.finish_reason != "finished" or self.bugs:
             return _STOPPED
         if self.replay:
-            return _UNFINISHED if self._count("cache/damaged") else _STOPPED if self.waiting else 0
+            return _UNFINISHED if self.tally.cache_damaged else _STOPPED if self.waiting else 0
         if self._troubled:
             return _UNFINISHED
         done = {State.COMPLETE, State.NOT_FOUND} | ({State.FETCHED} if self.dry_run else set())
@@ -86,42 +109,42 @@ class Summary:
     @property
     def stopped(self) -> str:
         """Why it ended before its work was done; empty when it did not."""
-        if self._bugs:
+        if self.bugs:
             return "a bug was met: see ERROR in the log"
         return self.error or ("interrupted" if self._interrupted else "")
 
     def lines(self) -> Iterator[str]:
         """The closing table."""
-        yield _line("KOLs", ", ".join(f"{n:,} {state}" for state, n in self._in_order()) or "none were due")
-        yield _line("pages", f"{self._count('api/pages'):,} bought, {self._count('cache/hits'):,} from the cache")
-        yield _line("users", ", ".join(self._users()))
-        dollars = self._credits * self.credit_usd
-        yield _line(
-            "API", f"{counted(self._count('api/calls'), 'call')}, about {self._credits:,} credits (${dollars:.2f})"
+        yield labelled("KOLs", ", ".join(f"{n:,} {state}" for state, n in self._in_order()) or "none were due")
+        yield labelled("pages", f"{self.tally.pages:,} bought, {self.tally.cache_hits:,} from the cache")
+        yield labelled("users", ", ".join(self._users()))
+        dollars = self.tally.credits * self.credit_usd
+        yield labelled(
+            "API", f"{counted(self.tally.calls, 'call')}, about {self.tally.credits:,} credits (${dollars:.2f})"
         )
-        if self._count("incremental/calls_saved"):
-            yield _line("saved", self._saved)
-        yield _line("time", duration(self.seconds))
-        yield _line("table", self.target + (" (not written: dry run)" if self.dry_run else ""))
+        if self.tally.calls_saved:
+            yield labelled("saved", self._saved)
+        yield labelled("time", duration(self.seconds))
+        yield labelled("table", self.target + (" (not written: dry run)" if self.dry_run else ""))
         for kol in self.troubled:
-            yield _line(kol.state, f"{kol.user_name}: {kol.reason}")
+            yield labelled(kol.state, f"{kol.user_name}: {kol.reason}")
         if self._troubled > len(self.troubled):
-            yield _line("", f"and {self._troubled - len(self.troubled):,} more: scrapy kols --state failed")
-        if damaged := self._count("cache/damaged"):
-            yield _line("damaged", f"{counted(damaged, 'cached page')}, which a normal run buys again")
+            yield labelled("", f"and {self._troubled - len(self.troubled):,} more: scrapy kols --state failed")
+        if damaged := self.tally.cache_damaged:
+            yield labelled("damaged", f"{counted(damaged, 'cached page')}, which a normal run buys again")
         if self.replay:
-            yield _line("lists", f"{self._whole:,} whole, {self._unfinished:,} unfinished")
+            yield labelled("lists", f"{self._whole:,} whole, {self._unfinished:,} unfinished")
         if self.error:
-            yield _line("stopped", self.error)
+            yield labelled("stopped", self.error)
         elif self._interrupted:
-            yield _line("stopped", "interrupted; nothing is lost")
-        yield _line("next", self.next)
+            yield labelled("stopped", "interrupted; nothing is lost")
+        yield labelled("next", self.next)
 
     @property
     def next(self) -> str:  # noqa: C901, PLR0911 - one case a line
         """What to run next."""
         command = shlex.join(self.command)
-        if self._bugs:
+        if self.bugs:
             return "a bug was met: see ERROR in the log, and report it; then run the same command again"
         if self.error:
             return f"{command}   (when that is mended: it goes on where it stopped)"
@@ -138,7 +161,7 @@ class Summary:
         if self.left:
             return f"{command}   ({counted(self.left, 'more KOL')} {'is' if self.left == 1 else 'are'} due)"
         if self.states.get(State.FAILED):
-            return f"{shlex.join(_without_once(self.command))}   (tries the failed ones again)"
+            return f"{shlex.join(without(self.command, _ONCE))}   (tries the failed ones again)"
         if self._on_the_way:
             return f"{command}   (goes on with {counted(self._on_the_way, 'unfinished KOL')})"
         if self.states.get(State.PARTIAL):
@@ -148,30 +171,30 @@ class Summary:
     def as_json(self) -> str:
         """The same for programs."""
         users = {
-            "read": self._count("users/read"),
-            "written": self._count("rows/upserted"),
-            "repeated": self._count("rows/repeated"),
-            "set_aside": self._counts("rows/rejected/"),
-            "clipped": self._counts("rows/clipped/"),
-            "out_of_range": self._counts("rows/out_of_range/"),
+            "read": self.tally.users_read,
+            "written": self.tally.rows_upserted,
+            "repeated": self.tally.rows_repeated,
+            "set_aside": _sorted(self.tally.rows_rejected),
+            "clipped": _sorted(self.tally.rows_clipped),
+            "out_of_range": _sorted(self.tally.rows_out_of_range),
         }
         content = {
             "exit_code": self.exit_code,
             "error": self.error,
             "interrupted": self._interrupted,
-            "started_at": _iso(self.stats.get("start_time")),
+            "started_at": iso(self.started_at.timestamp()) if self.started_at else None,
             "seconds": round(self.seconds, 3),
             "kols": dict(self._in_order()),
-            "pages": {"bought": self._count("api/pages"), "from_cache": self._count("cache/hits")},
+            "pages": {"bought": self.tally.pages, "from_cache": self.tally.cache_hits},
             "users": users,
-            "calls": self._count("api/calls"),
-            "credits_estimated": self._credits,
-            "dollars_estimated": round(self._credits * self.credit_usd, 4),
+            "calls": self.tally.calls,
+            "credits_estimated": self.tally.credits,
+            "dollars_estimated": round(self.tally.credits * self.credit_usd, 4),
             "saved": {
-                "lists": self._count("incremental/lists"),
-                "calls": self._count("incremental/calls_saved"),
-                "credits_estimated": self._credits_saved,
-                "dollars_estimated": round(self._credits_saved * self.credit_usd, 4),
+                "lists": self.tally.incremental_lists,
+                "calls": self.tally.calls_saved,
+                "credits_estimated": self.tally.credits_saved,
+                "dollars_estimated": round(self.tally.credits_saved * self.credit_usd, 4),
             },
             "target": self.target,
             "troubled": [
@@ -184,8 +207,8 @@ class Summary:
     @property
     def _saved(self) -> str:
         """What the incremental lists would have cost more in full, as they are known now."""
-        calls, lists = self._count("incremental/calls_saved"), self._count("incremental/lists")
-        credits_ = self._credits_saved
+        calls, lists = self.tally.calls_saved, self.tally.incremental_lists
+        credits_ = self.tally.credits_saved
         dollars = credits_ * self.credit_usd
         return (
             f"about {counted(calls, 'call')}, {credits_:,} credits (${dollars:.2f}) by {counted(lists, 'list')} "
@@ -193,15 +216,15 @@ class Summary:
         )
 
     def _users(self) -> Iterator[str]:
-        yield f"{self._count('users/read'):,} read"
-        yield f"{self._count('rows/upserted'):,} rows written"
-        if repeated := self._count("rows/repeated"):
+        yield f"{self.tally.users_read:,} read"
+        yield f"{self.tally.rows_upserted:,} rows written"
+        if repeated := self.tally.rows_repeated:
             yield f"{counted(repeated, 'repeat')} of these"
-        if set_aside := self._counts("rows/rejected/"):
+        if set_aside := _sorted(self.tally.rows_rejected):
             yield f"{sum(set_aside.values()):,} set aside ({', '.join(set_aside)})"
-        if out_of_range := self._counts("rows/out_of_range/"):
+        if out_of_range := _sorted(self.tally.rows_out_of_range):
             yield f"{sum(out_of_range.values()):,} counts made NULL (negative or too large)"
-        if clipped := self._counts("rows/clipped/"):
+        if clipped := _sorted(self.tally.rows_clipped):
             yield f"{sum(clipped.values()):,} values cut ({', '.join(clipped)})"
 
     def _in_order(self) -> list[tuple[State, int]]:
@@ -210,11 +233,7 @@ class Summary:
     @property
     def _interrupted(self) -> bool:
         """Scrapy says `shutdown` after one Ctrl-C, and nothing when it was stopped for good."""
-        return self.stats.get("finish_reason") in {None, "shutdown"}
-
-    @property
-    def _bugs(self) -> bool:
-        return bool(self.stats.get("spider_exceptions/count") or self._count("bugs"))
+        return self.finish_reason in {None, "shutdown"}
 
     @property
     def _troubled(self) -> int:
@@ -232,28 +251,6 @@ class Summary:
     def _unfinished(self) -> int:
         return sum(self.states.values()) - self._whole - self.states.get(State.NOT_FOUND, 0)
 
-    @property
-    def _credits(self) -> int:
-        return self._count("api/credits_estimated")
-
-    @property
-    def _credits_saved(self) -> int:
-        return self._count("incremental/credits_saved")
-
-    def _count(self, name: str) -> int:
-        return int(self.stats.get(f"kol/{name}", 0))
-
-    def _counts(self, prefix: str) -> dict[str, int]:
-        start = f"kol/{prefix}"
-        return {name.removeprefix(start): n for name, n in sorted(self.stats.items()) if name.startswith(start)}
-
-
-def _without_once(command: Sequence[str]) -> list[str]:
-    """The command without what is asked for once: a retry or a refresh has happened by now."""
-    pairs = zip(command[3::2], command[4::2], strict=False)
-    kept = [word for pair in pairs if not pair[1].startswith(_ONCE) for word in pair]
-    return [*command[:3], *kept]
-
 
 def _seconds(stats: Mapping[str, Any]) -> float:
     """What the crawl took. Scrapy does not say it of one that was stopped for good."""
@@ -263,9 +260,5 @@ def _seconds(stats: Mapping[str, Any]) -> float:
     return (datetime.now(tz=UTC) - begun).total_seconds() if begun else 0.0
 
 
-def _line(name: str, text: str) -> str:
-    return f"{name:<9} {text}"
-
-
-def _iso(time: Any) -> str | None:
-    return None if time is None else time.isoformat(timespec="seconds")
+def _sorted(counter: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counter.items()))

@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kolspider.console.columns import labelled
 from kolspider.console.wording import counted, duration, rough
 from kolspider.items import State
 
@@ -137,26 +138,28 @@ def _lines(now: Now, columns: int, most_lists: int) -> Iterator[str]:
     part = now.loaded / (now.to_load or 1) if now.replay else done / (now.due or 1)
     bar = f"[{'#' * int(_BAR * min(part, 1)):-<{_BAR}}]"
     if now.replay:
-        yield _line("KOLs", f"{bar} {now.due:,} to load")
-        yield _line("pages", ", ".join([f"{now.loaded:,} of {now.to_load:,} from the cache", *_paces(now)]))
+        yield labelled("KOLs", f"{bar} {now.due:,} to load")
+        yield labelled("pages", ", ".join([f"{now.loaded:,} of {now.to_load:,} from the cache", *_paces(now)]))
     else:
-        yield _line("KOLs", ", ".join([f"{bar} {done:,} of {now.due:,} done", *_troubles(now)]))
+        yield labelled("KOLs", ", ".join([f"{bar} {done:,} of {now.due:,} done", *_troubles(now)]))
         of = f" of {now.to_load:,}" if now.loaded < now.to_load else ""
-        yield _line("pages", ", ".join([f"{now.bought:,} bought", f"{now.loaded:,}{of} from the cache", *_paces(now)]))
+        yield labelled(
+            "pages", ", ".join([f"{now.bought:,} bought", f"{now.loaded:,}{of} from the cache", *_paces(now)])
+        )
     if now.waiting is None:
-        yield _line("users", f"{now.users:,} read (not written: dry run)")
+        yield labelled("users", f"{now.users:,} read (not written: dry run)")
     else:
-        yield _line("users", f"{now.written:,} written, {now.waiting:,} waiting to be written")
+        yield labelled("users", f"{now.written:,} written, {now.waiting:,} waiting to be written")
     if not now.replay:
-        yield _line("API", f"{counted(now.calls, 'call')}, about {now.credits:,} credits (${now.dollars:.2f})")
+        yield labelled("API", f"{counted(now.calls, 'call')}, about {now.credits:,} credits (${now.dollars:.2f})")
     left = "" if now.left is None else f", about {rough(now.left)} left"
-    yield _line("time", f"{duration(int(now.seconds)).replace('.0', '')}{left}")
+    yield labelled("time", f"{duration(int(now.seconds)).replace('.0', '')}{left}")
     for nth, text in enumerate(_lists(now.lists, columns - _LABEL, most_lists)):
-        yield _line("reading" if nth == 0 else "", text)
+        yield labelled("reading" if nth == 0 else "", text)
     for nth, text in enumerate(now.waits[:_MOST_WAITS]):
         beyond = len(now.waits) - _MOST_WAITS
         more = f" (and {beyond} more)" if nth == _MOST_WAITS - 1 and beyond > 0 else ""
-        yield _line("waiting" if nth == 0 else "", text + more)
+        yield labelled("waiting" if nth == 0 else "", text + more)
 
 
 def _lists(lists: Sequence[List], columns: int, most: int) -> Iterator[str]:
@@ -200,10 +203,6 @@ def _pace(now: Now) -> str:
     assert now.pace is not None  # noqa: S101 - looked at by the caller
     a_minute = now.pace * 60
     return f"{a_minute:,.0f} {'pages' if now.replay else 'calls'}/min" if a_minute >= 1 else "less than 1 call/min"
-
-
-def _line(label: str, text: str) -> str:
-    return f"{label:<{_LABEL - 1}} {text}"
 
 
 def width(text: str) -> int:

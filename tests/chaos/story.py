@@ -33,7 +33,8 @@ OFTEN = (
 )  # fmt: skip
 """Many commits, many chances."""
 OF_LOADING = (
-    "a batch", "a commit", "the ledger's note of a batch", "a list's settling", "the writer's close", "the run's close",
+    "a batch", "a commit", "the ledger's note of a batch", "a list's settling", "the writer's close",
+    "the ledger's close",
 )  # fmt: skip
 """The points that a run passes which loads cached pages."""
 

@@ -21,7 +21,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -34,7 +33,7 @@ from kolspider.items import COLUMNS, Row
 from kolspider.load.mapping import Mapper
 from kolspider.providers import provider
 from kolspider.sandbox import Sandbox, entry, followings
-from kolspider.store.ledger import open_to_read
+from kolspider.store.ledger import Ledger
 
 if TYPE_CHECKING:
     import ssl
@@ -44,8 +43,7 @@ if TYPE_CHECKING:
     from pymysql.connections import Connection
 
     from kolspider.sandbox import Call
-    from kolspider.store.kols import KolRecord, Kols
-    from kolspider.store.pages import Pages
+    from kolspider.store.kols import KolRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "secret-key-0123456789"
@@ -271,20 +269,15 @@ class Project:
         with closing(sqlite3.connect(self.cache / "kolspider.sqlite3")) as connection, connection:
             yield connection
 
-    def opened(self) -> AbstractContextManager[tuple[Kols, Pages]]:
+    def opened(self) -> AbstractContextManager[Ledger]:
         """The ledger and the cached pages, as `scrapy kols` reads them."""
-        config = SimpleNamespace(
-            cache_dir=self.cache,
-            target_table=self.target,
-            follows_table=self.follows,
-            provider=provider("twitterapi_io"),
-        )
-        return open_to_read(config, open_database(self.db_url, base=ROOT))
+        target = open_database(self.db_url, base=ROOT).target_label(self.target, self.follows)
+        return Ledger.read(self.cache, provider("twitterapi_io"), target)
 
     def records(self) -> dict[str, KolRecord]:
         """What `scrapy kols` lists, by handle, without a process of its own."""
-        with self.opened() as (kols, _):
-            return {kol.handle: kol for kol in kols}
+        with self.opened() as ledger:
+            return {kol.handle: kol for kol in ledger.kols}
 
     def ended(self) -> dict[str, str]:
         """The state of each KOL, as `states` has it, by `records`."""
@@ -347,7 +340,13 @@ def _mysql(url: str) -> Connection:
     )
 
 
-def expected_rows(kols: Mapping[str, int], revision: int = 0, *, unusable: bool = False) -> dict[str, Row]:
+def expected_rows(
+    kols: Mapping[str, int],
+    revision: int = 0,
+    *,
+    unusable: bool = False,
+    entry: Callable[[int, int], object] = entry,
+) -> dict[str, Row]:
     """The rows that the lists of these KOLs give, without HTTP and without a database."""
     mapper, adapter = Mapper(), provider("twitterapi_io")
     rows: dict[str, Row] = {}

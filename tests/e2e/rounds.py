@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from kolspider.console.wording import moment
 from kolspider.db.spans import spans
 from kolspider.db.url import open_database
-from kolspider.load.follow_rows import moment
 from tests.e2e.harness import ROOT
 
 if TYPE_CHECKING:

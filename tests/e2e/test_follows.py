@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from kolspider.commands import follows as command
 from kolspider.console.output import json_lines
+from kolspider.console.wording import moment
 from kolspider.db.spans import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table
 from kolspider.db.url import open_database
 from kolspider.follows.queries import Follows, FollowSeen, known_ids
-from kolspider.load.follow_rows import moment
 from kolspider.sandbox import followings
 from tests.db.conftest import ROW
 from tests.e2e.harness import ROOT, SMALL_BATCHES, expected_rows, kill

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import signal
+import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -13,10 +16,10 @@ import pytest
 
 from kolspider.db.url import open_database
 from kolspider.items import COLUMNS, Kol, State
-from kolspider.sandbox import SAMPLE_KOLS, Fault
-from kolspider.store.database import connect, target_id, transaction
-from kolspider.store.kols import Kols
-from kolspider.store.pages import Pages
+from kolspider.providers import provider
+from kolspider.sandbox import SAMPLE_KOLS, Fault, plausible
+from kolspider.store.database import connect, transaction
+from kolspider.store.ledger import Ledger
 from tests.e2e.harness import FAST, KEY, ROOT, Home, expected_rows, finish, stats
 
 if TYPE_CHECKING:
@@ -111,7 +114,8 @@ def test_the_sandbox_needs_no_key_and_touches_nothing_of_the_users_own(make_proj
 
     # Then its users are in a SQLite file of its own, and nothing else has changed
     own = Home(home.folder, home.api, f"sqlite:///{next(sandbox.glob('*.db'))}", root=home.root)
-    assert own.rows() == expected_rows(SAMPLE_KOLS)
+    users = expected_rows(SAMPLE_KOLS, entry=plausible)
+    assert own.rows() == users
     assert "8 complete" in result.out
     assert files(home.folder, without=sandbox) == before
     assert project.api.calls == []
@@ -122,7 +126,7 @@ def test_the_sandbox_needs_no_key_and_touches_nothing_of_the_users_own(make_proj
     # When its table is emptied, then a replay fills it
     own.empty()
     assert "0 bought" in home.scrapy(*words, *REPLAY).expect(0).out
-    assert own.rows() == expected_rows(SAMPLE_KOLS)
+    assert own.rows() == users
     assert files(home.folder, without=sandbox) == before
     assert project.rows() == rows
     assert project.api.calls == []
@@ -143,6 +147,34 @@ def test_the_sandbox_does_not_look_at_the_users_database_nor_settings(make_proje
     home.crawl("-a", "sandbox=1", "-a", "kols=OneFriendOnly").expect(0)
     assert project.api.calls == []
     assert [path.name for path in home.cache.iterdir()] == ["sandbox"]
+
+
+def test_the_demo_takes_every_value_as_it_is_and_names_commands_that_work(make_project: MakeProject) -> None:
+    home = Home.of(make_project({}), {})
+    for name in ("Makefile", "requirements.txt", ".env.example"):
+        shutil.copy(ROOT / name, home.root)
+    scrapy = home.root / ".venv" / "bin" / "scrapy"
+    scrapy.parent.mkdir(parents=True)
+    scrapy.write_text(f'#!/bin/sh\nexec {sys.executable} -m scrapy "$@"\n')
+    scrapy.chmod(0o755)
+    (home.root / ".venv" / ".runs").touch()  # installed already
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(words, cwd=home.root, env=home.environment(), capture_output=True, text=True, check=False)
+
+    # When the demo runs, then every user is taken as it is
+    demo = run("make", "--silent", "demo")
+    assert demo.returncode == 0, demo.stderr
+    (users,) = re.findall("^users .*", demo.stdout, re.MULTILINE)
+    assert re.fullmatch(r"users +2,671 read, [\d,]+ rows written, [\d,]+ repeats of these", users)
+
+    # And each command that it names does what it says
+    rows, report, own = re.findall(r"\.venv/bin/scrapy .*", demo.stdout)
+    assert run(*rows.split()).returncode == 0
+    assert len((home.root / "users.csv").read_text().splitlines()) == 1 + 2_671
+    assert run(*report.split()).returncode == 0
+    assert (home.root / "report.html").exists()
+    assert "KOL_API_KEY" in run(*own.split()).stdout
 
 
 # --- initdb -----------------------------------------------------------------------------------------------------
@@ -234,20 +266,16 @@ def test_of_3000_kols_with_2990_done_the_other_10_are_bought(make_project: MakeP
 
 def _note_as_complete(project: Project, names: list[str]) -> None:
     project.cache.mkdir()
-    with closing(connect(project.cache)) as ledger:
-        ledger.execute("PRAGMA synchronous = OFF")
-        target = target_id(ledger, f"{open_database(project.db_url, base=ROOT).label} {project.target}")
-        pages = Pages(ledger, "twitterapi_io", target)
-        kols = Kols(ledger, "twitterapi_io", target, pages)
+    label = open_database(project.db_url, base=ROOT).target_label(project.target, "")
+    with closing(Ledger.open(project.cache, provider("twitterapi_io"), label)) as ledger:
         for name in names:
-            kols.begin(Kol(name.lower(), name))
-            kols.end(name.lower(), State.FETCHED, "", 1, 2, bought=True, page_size=200)
-        with transaction(ledger):
-            ledger.execute(
-                "INSERT INTO kol_load (target, provider, handle, generation, loaded_at) "
-                "SELECT ?, provider, handle, generation, finished_at FROM kol",
-                (target,),
-            )
+            ledger.kols.begin(Kol(name.lower(), name))
+            ledger.kols.end(name.lower(), State.FETCHED, "", 1, 2, bought=True, page_size=200)
+    with closing(connect(project.cache)) as store, transaction(store):
+        store.execute(
+            "INSERT INTO kol_load (target, provider, handle, generation, loaded_at) "
+            "SELECT target.id, provider, handle, generation, finished_at FROM kol, target"
+        )
 
 
 # --- exit codes -------------------------------------------------------------------------------------------------

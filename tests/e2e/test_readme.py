@@ -52,7 +52,7 @@ def shape(line: str, home: Path) -> str:
 
 @pytest.mark.sqlite_only("the READMEs show the commands with the database that needs no server")
 def test_each_command_prints_what_the_readme_says(make_project: MakeProject) -> None:
-    project = make_project(SAMPLE_KOLS)
+    project = make_project(SAMPLE_KOLS, people="plausible")
     home = Home.of(project, {"KOL_API_KEY": KEY, "KOL_API_URL": project.api.url, "DOWNLOAD_DELAY": "0"})
 
     for command, printed in commands_to_test(ENGLISH):

@@ -211,9 +211,9 @@ def newest_rows_of_the_cache(project: Project) -> dict[str, Row]:
     """The rows that the cached pages give, put on top of each other in the order of fetching."""
     adapter, mapper = provider("twitterapi_io"), Mapper()
     rows: dict[str, Row] = {}
-    with project.opened() as (_, pages):
+    with project.opened() as ledger:
         for handle, cursor in project.ledger("SELECT handle, cursor FROM page ORDER BY seq"):
-            _, body = pages.get(handle, 0, cursor)
+            _, body = ledger.pages.get(handle, 0, cursor)
             for raw in adapter.parse(200, body, cursor).users:
                 row = mapper.map_user(adapter.followed_user(raw), raw)
                 rows[row.id] = row

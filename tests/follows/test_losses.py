@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.follows.losses import losses
 from kolspider.follows.queries import FollowSeen
-from kolspider.store.readings import CrawlRecord, Kind
+from kolspider.store.readings import Kind, ReadingRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ def day(number: int, seconds: int = 0) -> str:
 
 def crawl(
     number: int, state: str = "fetched", kind: Kind = Kind.FULL, *, users: int = 300, calls: int = 2
-) -> CrawlRecord:
+) -> ReadingRecord:
     began = 1_793_520_000.9 + (number - 1) * 86_400  # day(1), and a part of a second
-    return CrawlRecord(kind, state, began, began + 60, 2, users, calls, None)
+    return ReadingRecord(kind, state, began, began + 60, 2, users, calls, None)
 
 
 def lost(user_id: str, last_seen: str, kol: str = "a") -> FollowSeen:
@@ -28,7 +28,7 @@ def lost(user_id: str, last_seen: str, kol: str = "a") -> FollowSeen:
 
 
 def told(
-    seen: Sequence[FollowSeen], crawls: Mapping[str, Sequence[CrawlRecord]], since: str | None = None
+    seen: Sequence[FollowSeen], crawls: Mapping[str, Sequence[ReadingRecord]], since: str | None = None
 ) -> list[tuple[str, str]]:
     last_whole = {"a": day(22, 5), "b": day(20)}
     found = losses(seen, last_whole, lambda kol: crawls.get(kol, ()), since)

@@ -12,35 +12,18 @@ from scrapy import Request
 from scrapy.settings import Settings
 
 from kolspider.errors import WrongUsage
-from kolspider.options.config import PROJECT_DIR, Config
+from kolspider.options.config import DEFAULTS, PROJECT_DIR, Config
 from kolspider.providers import provider
 from tests.wild import wildly
 
-GOOD = {
+GOOD = DEFAULTS | {
     "KOL_API_KEY": "secret-key-0123456789",
-    "KOL_API_PROVIDER": "twitterapi_io",
-    "KOL_API_URL": "",
-    "KOL_DB_URL": "sqlite:///kol.db",
-    "KOL_DORIS_LOAD": "insert",
-    "KOL_DORIS_HTTP": "",
-    "KOL_SOURCE_TABLE": "twitter_kol",
-    "KOL_TARGET_TABLE": "twitter_kol_all",
-    "KOL_FOLLOWS_TABLE": "",
-    "KOL_KNOWN_STOP": "1",
-    "KOL_CACHE_DIR": ".kol_cache",
-    "KOL_CACHE_EVICT": "False",
-    "KOL_FLUSH_ROWS": "2000",
-    "KOL_FLUSH_SECS": "10",
-    "KOL_DB_RETRY_SECS": "60",
-    "KOL_RETRY_SECS": "5",
+    "KOL_PROGRESS": "True",
     "RETRY_TIMES": "4",
     "DOWNLOAD_DELAY": "2",
     "DOWNLOAD_TIMEOUT": "30",
     "CONCURRENT_REQUESTS": "8",
     "LOG_LEVEL": "INFO",
-    "KOL_SUMMARY_FILE": "",
-    "KOL_CREDIT_PRICE": "",
-    "KOL_PROGRESS": "True",
     "JOBDIR": "",
 }
 NUMBERS = [name for name, value in GOOD.items() if value.isdigit()]

@@ -11,7 +11,7 @@ import pytest
 from kolspider.providers import provider
 from kolspider.report.facts import Facts
 from kolspider.report.page import page
-from kolspider.store.ledger import open_store
+from kolspider.store.ledger import Ledger
 from tests.browser import Browser, installed
 from tests.report.history import NOW, TARGET
 
@@ -24,13 +24,10 @@ if TYPE_CHECKING:
 
 def report(directory: Path, now: float = NOW, follows: FollowFacts | None = None) -> tuple[Facts, str]:
     """The facts of a store, and its page."""
-    label, table = TARGET.split()
     adapter = provider("twitterapi_io")
-    config = SimpleNamespace(
-        cache_dir=directory, target_table=table, follows_table="", provider=adapter, credit_usd=adapter.credit_usd
-    )
-    with open_store(config, SimpleNamespace(label=label)) as store:
-        facts = Facts.gather(store, config, TARGET, now, follows)
+    config = SimpleNamespace(cache_dir=directory, provider=adapter, credit_usd=adapter.credit_usd)
+    with Ledger.read(directory, adapter, TARGET) as ledger:
+        facts = Facts.gather(ledger, config, TARGET, now, follows)
     return facts, page(facts)
 
 

@@ -7,7 +7,9 @@ import random
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from kolspider.store.database import connect, target_id, transaction
+from kolspider.providers import provider
+from kolspider.store.database import connect, transaction
+from kolspider.store.ledger import Ledger
 
 if TYPE_CHECKING:
     import sqlite3
@@ -35,8 +37,8 @@ _REASONS = (
 def store_of(directory: Path) -> Iterator[sqlite3.Connection]:
     """A store that knows the target, to be filled."""
     directory.mkdir(parents=True, exist_ok=True)
+    Ledger.open(directory, provider("twitterapi_io"), TARGET).close()
     with closing(connect(directory)) as store:
-        target_id(store, TARGET)
         yield store
 
 
@@ -91,7 +93,7 @@ def rich_store(directory: Path, *, kols: int = 10_000, runs: int = 40, last_is_r
     """KOLs in every state, runs with every end, cached pages, users set aside."""
     dice = random.Random(7)
     with store_of(directory) as store:
-        target_id(store, "sqlite:////home/data/trial.db twitter_kol_all")
+        store.execute("INSERT INTO target (label) VALUES (?)", ("sqlite:////home/data/trial.db twitter_kol_all",))
         with transaction(store):
             _add_kols(store, kols, dice)
             _add_pages(store, kols, dice)

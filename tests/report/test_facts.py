@@ -12,7 +12,6 @@ from kolspider.items import State
 from kolspider.report import set_aside
 from kolspider.report.html import Html, element, join
 from kolspider.report.spending import Spent, by_period
-from kolspider.report.wording import dollars, duration, percent, short
 from kolspider.store.database import transaction
 from tests.report.conftest import report
 from tests.report.history import NOW, TARGET, add_kol, add_page, add_run, store_of
@@ -142,29 +141,3 @@ def test_html_escapes_all_that_is_not_html() -> None:
     made = element("p", "<b>&\x00\ud800\u202e", element("br"), None, class_='a"b', data_label=None)
     assert made == '<p class="a&quot;b">&lt;b&gt;&amp;\ufffd\ufffd\ufffd<br></p>'
     assert join(["<", Html("<i></i>")]) == "&lt;<i></i>"
-
-
-def test_numbers_are_short_and_do_not_pretend() -> None:
-    assert [short(n) for n in (0, 0.5, 999, 12_345, 999_999, 2_410_000)] == [
-        "0",
-        "0.5",
-        "999",
-        "12.3 k",
-        "1 M",
-        "2.41 M",
-    ]
-    assert [percent(n, 10_000) for n in (0, 1, 5_000, 9_999, 10_000)] == [
-        "0 %",
-        "under 0.1 %",
-        "50.0 %",
-        "over 99.9 %",
-        "100 %",
-    ]
-    assert [dollars(n) for n in (0, 0.0042, 12.3, 1234.5)] == ["$0.00", "$0.0042", "$12.30", "$1,234"]
-    assert [duration(n) for n in (1.7, 59.97, 250, 20_000, 300_000)] == [
-        "1.7 s",
-        "1 min 0 s",
-        "4 min 10 s",
-        "5 h 33 min",
-        "3 d 11 h",
-    ]

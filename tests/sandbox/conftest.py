@@ -1,4 +1,4 @@
-"""A plain HTTP client for the sandbox: no library that repairs, retries or hides what is on the wire."""
+"""A plain HTTP client for the sandbox that neither repairs, retries nor hides what is on the wire."""
 
 import http.client
 import json
@@ -38,7 +38,7 @@ def _get(sandbox: Sandbox, handle="BTC", *, key="sandbox-key", path="/twitter/us
 
 
 def _walk(sandbox: Sandbox, handle="BTC", *, size=200, between=lambda _page: None) -> list[Reply]:
-    """All pages of a list; `between` is called after each with its number."""
+    """All pages of a list; calls `between` with the number of each page after it."""
     replies = [_get(sandbox, handle, pageSize=size)]
     between(1)
     while replies[-1].json["has_next_page"]:

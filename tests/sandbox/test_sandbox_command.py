@@ -1,4 +1,4 @@
-"""`python -m kolspider.sandbox`: a sandbox in a process of its own."""
+"""`python -m kolspider.sandbox` serves in a process of its own, and refuses wrong options."""
 
 import http.client
 import json
@@ -16,15 +16,14 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_command_serves_until_it_is_told_to_stop(tmp_path, stop):
+def test_command_serves_until_a_signal_stops_it(tmp_path, stop):
     faults = tmp_path / "faults.json"
     faults.write_text('{"BTC": [{"name": "rate_limit", "seconds": 3}]}')
     log = tmp_path / "calls.jsonl"
     options = ["--kols", "BTC=3,ethereum=0", "--key", "k", "--faults", faults, "--log", log]
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "kolspider.sandbox", *options],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+    command = [sys.executable, "-W", "error", "-m", "kolspider.sandbox", *options]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
         try:
             line = process.stdout.readline()
             assert line.startswith("sandbox API at http://127.0.0.1:")

@@ -1,10 +1,11 @@
-"""Requests, paging, lists that change, the log, start and stop: over real sockets."""
+"""The server over real sockets: requests, paging, changing lists, the log, start and stop."""
 
 import gzip
 import json
 import threading
 import time
 import urllib.request
+from operator import attrgetter
 
 import pytest
 
@@ -87,7 +88,7 @@ def test_start_after_stop_serves_at_the_same_url(get):
         assert get(sandbox).status == 200
 
 
-def test_weeks_later_kols_that_follow_many_follow_twenty_more_a_week_and_three_no_longer():
+def test_each_week_adds_twenty_accounts_to_a_long_list_and_removes_three():
     first, third, again = (Sandbox({"BTC": 300, "few": 99, "none": 0}) for _ in range(3))
     third.let_weeks_pass(2)
     for _ in range(2):
@@ -130,7 +131,7 @@ def test_list_that_shrinks_while_it_is_read_loses_nobody_who_stays(walk, ids, ta
 
 
 def read_while_it_changes(walk, ids, cursors: str, change) -> list[str]:
-    """The ids that a reader gets of a list of 100 in pages of 20 that changes after the second page."""
+    """The ids that a reader gets from a list of 100 that changes after the second page of 20."""
     with Sandbox({"BTC": 100}) as sandbox:
         sandbox.cursors = cursors
         return ids(walk(sandbox, size=20, between=lambda page: change(sandbox) if page == 2 else None))
@@ -191,7 +192,7 @@ def test_expected_ids_leave_out_entries_without_a_usable_id(get):
         assert len(sandbox.expected_ids("BTC")) == 195
 
 
-def test_log_tells_every_call_and_no_key(get, tmp_path):
+def test_log_has_every_call_and_no_key(get, tmp_path):
     log = tmp_path / "calls.jsonl"
     with Sandbox({"BTC": 250}, log_path=log, faults={"BTC": ["", "server_error"]}) as sandbox:
         begin = time.monotonic()
@@ -199,20 +200,8 @@ def test_log_tells_every_call_and_no_key(get, tmp_path):
         get(sandbox, cursor=cursor)
         get(sandbox, cursor=cursor)
         get(sandbox, "nobody", key="secret")
-        told = [
-            (
-                call.handle,
-                call.page,
-                call.cursor,
-                call.page_size,
-                call.status,
-                call.fault,
-                call.users,
-                call.key_ok,
-            )
-            for call in sandbox.calls
-        ]
-        assert told == [
+        fields = attrgetter("handle", "page", "cursor", "page_size", "status", "fault", "users", "key_ok")
+        assert [fields(call) for call in sandbox.calls] == [
             ("btc", 1, "", 100, 200, "", 100, True),
             ("btc", 2, cursor, 200, 500, "server_error", 0, True),
             ("btc", 2, cursor, 200, 200, "", 150, True),
@@ -263,7 +252,7 @@ def test_stop_is_quick_ends_hanging_calls_and_leaves_no_thread(get):
     sandbox.stop()
 
 
-def test_port_in_use_is_told_and_leaves_no_thread(tmp_path):
+def test_a_failed_start_raises_and_leaves_no_thread(tmp_path):
     before = set(threading.enumerate())
     with Sandbox() as sandbox:
         port = int(sandbox.url.rpartition(":")[2])

@@ -1,4 +1,4 @@
-"""The made-up users are the same in every run, and as ugly as real ones."""
+"""The wild users are the same in every run, and as ugly as real ones."""
 
 import json
 
@@ -16,9 +16,8 @@ def sent_id(user: dict[str, object]) -> object:
 
 
 def test_world_is_the_same_in_every_run():
-    assert [user_id(index) for index in followings("BTC", 4)] == [
-        "49", "549224094185291777", "1069679766377288785", "10125930350107262765",
-    ]  # fmt: skip
+    ids = " ".join(user_id(index) for index in followings("BTC", 4))
+    assert ids == "49 549224094185291777 1069679766377288785 10125930350107262765"
     assert followings("btc", 450) == followings("BTC", 1000)[:450]
 
 
@@ -52,22 +51,7 @@ def test_revision_changes_names_and_counts_and_keeps_ids():
 
 def test_every_ugly_text_occurs():
     texts = [text for text in values("name") + values("description") if isinstance(text, str)]
-    for ugly in (
-        "🚀",
-        "\u200d",
-        "区",
-        "\u202b",
-        "'",
-        '"',
-        "\\",
-        "\n",
-        "\t",
-        "%s",
-        "%(x)s",
-        "{}",
-        "\x00",
-        "\ud83d",
-    ):
+    for ugly in ("%s", "%(x)s", "{}", *"🚀\u200d区\u202b'\"\\\n\t\x00\ud83d"):
         assert any(ugly in text for text in texts), ascii(ugly)
     assert max(len(text.encode("utf-8", "replace")) for text in texts) > 4000
     for key in ("name", "description", "location"):
@@ -91,16 +75,14 @@ def test_every_ugly_count_time_and_shape_occurs():
     assert any("created_at" not in user and "createdAt" not in user for user in map(profile, range(99)))
 
 
-def test_unusable_entries_are_of_every_kind_and_come_on_demand_only():
+def test_unusable_entries_are_of_every_kind_and_occur_only_on_request():
     assert min(followings("BTC", 1000)) >= 0
     found = [entry(index) for index in followings("BTC", 400, unusable=True) if index < 0]
     assert len(found) == 10
     assert None in found
     assert "suspended" in found
-    ids = [user.get("id", "missing") for user in found if isinstance(user, dict)]
-    assert {json.dumps(value) for value in ids} == {
-        '"missing"', "null", '""', '"abc"', '"1234567890123456789012345"', "true",
-    }  # fmt: skip
+    ids = {json.dumps(user.get("id", "missing")) for user in found if isinstance(user, dict)}
+    assert ids == {'"missing"', "null", '""', '"abc"', '"1234567890123456789012345"', "true"}
 
 
 def test_sample_world_has_the_sizes_where_paging_breaks():

@@ -10,10 +10,10 @@ import pytest
 
 from kolspider.errors import StopRun
 from kolspider.items import Kol, State
+from kolspider.providers import provider
 from kolspider.store.damage import looks_damaged, mark_damaged
 from kolspider.store.database import FILE_NAME, connect
-from kolspider.store.kols import Kols
-from kolspider.store.pages import Pages
+from kolspider.store.ledger import Ledger
 from kolspider.store.salvage import salvage_if_damaged
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def test_a_file_that_its_journal_makes_whole_is_good(tmp_path: Path) -> None:
 def test_a_lost_page_of_an_increment_does_not_cost_the_whole_list_below_it(tmp_path: Path) -> None:
     btc = Kol("btc", "BTC")
     with closing(connect(tmp_path)) as connection:
-        pages = Pages(connection, "p", 1)
-        kols = Kols(connection, "p", 1, pages)
+        ledger = Ledger(connection, tmp_path, provider("twitterapi_io"), 1)
+        kols, pages = ledger.kols, ledger.pages
         kols.begin(btc)
         for number in (1, 2):
             pages.put(btc, 0, str(number), number, 200, b"page", fetched_at=number)
@@ -92,6 +92,6 @@ def test_a_lost_page_of_an_increment_does_not_cost_the_whole_list_below_it(tmp_p
     assert salvaged is not None
     assert (salvaged.pages, salvaged.lost_pages) == (2, 1)
     with closing(connect(tmp_path)) as connection:
-        kols = Kols(connection, "p", 1, Pages(connection, "p", 1))
-        assert [crawl.state for crawl in kols.crawls("btc")] == ["fetched", "fetching"]
+        kols = Ledger(connection, tmp_path, provider("twitterapi_io"), 1).kols
+        assert [reading.state for reading in kols.readings("btc")] == ["fetched", "fetching"]
         assert not kols.lacks_base("btc")

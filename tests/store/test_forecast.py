@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kolspider.items import State
 from kolspider.providers import provider
-from kolspider.store.database import empty_in_memory
 from kolspider.store.forecast import Expected, Forecast, rest_of_list
-from kolspider.store.pages import Pages
-from kolspider.store.selection import Selection
+from kolspider.store.ledger import Ledger
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
 
 API = provider("twitterapi_io")
-
-
-@pytest.fixture
-def store() -> Iterator[sqlite3.Connection]:
-    with closing(empty_in_memory()) as connection:
-        Pages(connection, API.name, 1)
-        yield connection
 
 
 def know(
@@ -71,13 +61,14 @@ def keep(store: sqlite3.Connection, handle: str, *users: int, generation: int = 
 def forecast(
     store: sqlite3.Connection, *names: str, refresh: int | None = None, retry: str = "", incremental: bool = False
 ) -> Forecast:
-    selection = Selection(store, API.name, 1)
+    ledger = Ledger(store, Path(), API, 1)
+    selection = ledger.selection
     selection.read(names)
     states = [State(retry)] if retry else []
     selection.choose_due(
         now=100, refresh=refresh, retry=states, limit=None, keep_done=False, incremental=incremental, follows=True
     )
-    return Forecast(store, API)
+    return ledger.forecast
 
 
 def test_new_kols_are_expected_to_be_like_any(store: sqlite3.Connection) -> None:

@@ -10,29 +10,29 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from kolspider.items import State
+from kolspider.live.stop import Stop
+from kolspider.live.tally import Tally
+from kolspider.options.arguments import Arguments
 from kolspider.watch.summary import Summary
 
 if TYPE_CHECKING:
-    from kolspider.run.run import Run
+    from kolspider.store.ledger import Ledger
 
 
-def summary(**stats: Any) -> Summary:
-    """Of a run with these stats."""
-    run = SimpleNamespace(
+def summary(tally: Tally | None = None, **stats: Any) -> Summary:
+    """The summary of a run with these counters, and these stats of Scrapy."""
+    ledger = SimpleNamespace(
         kols=SimpleNamespace(states_of_selected=lambda: {State.COMPLETE: 2}, selected_in=lambda *_: []),
         selection=SimpleNamespace(count_waiting=lambda: 0, left=0),
-        arguments=SimpleNamespace(replay="", dry_run=False),
-        config=SimpleNamespace(credit_usd=0.00001, target_table="all", follows_table=""),
-        database=SimpleNamespace(label="sqlite:///kol.db"),
-        error=None,
     )
-    return Summary.of(cast("Run", run), ["scrapy", "crawl", "followings"], {"finish_reason": "finished"} | stats)
+    command = ["scrapy", "crawl", "followings"]
+    stats = {"finish_reason": "finished"} | stats
+    target = "sqlite:///kol.db twitter_kol_all"
+    return Summary.of(command, Arguments(), target, 0.00001, cast("Ledger", ledger), tally or Tally(), Stop(), stats)
 
 
 def saving(calls: int, credits_: int) -> Summary:
-    return summary(**{
-        "kol/incremental/lists": 100, "kol/incremental/calls_saved": calls, "kol/incremental/credits_saved": credits_,
-    })  # fmt: skip
+    return summary(Tally(incremental_lists=100, calls_saved=calls, credits_saved=credits_))
 
 
 def test_what_was_saved_is_told_in_calls_credits_and_dollars() -> None:

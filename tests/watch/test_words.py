@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolspider.console.wording import duration, rough
 from kolspider.extensions.progress import every
 from kolspider.items import State
 from kolspider.watch.words import List, Meter, Now, block, cut, line, width
@@ -177,24 +176,6 @@ def test_text_is_cut_by_the_columns_it_takes(text: str, columns: int, expected: 
 )
 def test_one_line_for_a_log(now: Now, expected: str) -> None:
     assert line(now) == expected
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"),
-    [
-        (0.2, "5 s"), (41, "40 s"), (46, "1 min"), (100, "2 min"), (4800, "1 h 20 min"), (3600, "1 h 0 min"),
-        (35_990, "10 h"), (86_400, "24 h"), (200_000, "2 days"), (40_000_000, "463 days"),
-    ],
-)  # fmt: skip
-def test_what_nobody_knows_exactly_is_told_in_round_numbers(seconds: float, told: str) -> None:
-    assert rough(seconds) == told
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"), [(1.72, "1.7 s"), (59.96, "1 min 0 s"), (252, "4 min 12 s"), (4805, "1 h 20 min")]
-)
-def test_durations(seconds: float, told: str) -> None:
-    assert duration(seconds) == told
 
 
 def test_the_pace_is_that_of_the_last_minutes() -> None:

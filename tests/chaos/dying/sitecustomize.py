@@ -26,11 +26,11 @@ POINTS = {
     "a batch": ("kolspider.db.upsert", "Upserter", "upsert"),
     "a commit": ("pymysql.connections", "Connection", "commit"),
     "the rejects": ("kolspider.store.rejects", "RejectsFile", "append"),
-    "the ledger's note of a batch": ("kolspider.run.run", "Run", "note_loaded"),
+    "the ledger's note of a batch": ("kolspider.store.ledger", "Ledger", "note_loaded"),
     "a list's end": ("kolspider.store.kols", "Kols", "end"),
     "a list's settling": ("kolspider.store.kols", "Kols", "settle"),
     "the writer's close": ("kolspider.load.writer", "Writer", "close"),
-    "the run's close": ("kolspider.run.run", "Run", "close"),
+    "the ledger's close": ("kolspider.store.ledger", "Ledger", "close"),
 }
 """Each is two points: `before <name>` and `after <name>`."""
 

@@ -1,9 +1,6 @@
 import pymysql
 
-COLUMNS = (
-    "id", "name", "user_name", "avatar", "description", "created_at", "created_at_time",
-    "followers", "following", "statuses_count",
-)  # fmt: skip
+COLUMNS = "id name user_name avatar description created_at created_at_time followers following statuses_count".split()
 
 
 class MySQLPipeline:

@@ -1,0 +1,62 @@
+"""The pace of requests: a fixed interval, slower after a 429."""
+
+from __future__ import annotations
+
+from kolspider.errors import StopRun
+
+__all__ = ["Pace"]
+
+_LONGEST_WAIT = 300.0
+_LONGEST_ASKED = 3600.0
+"""Seconds of Retry-After that a run waits; for longer it ends, and is run again later."""
+_MOST_REFUSALS = 10
+"""The run stops after this many 429 in a row, each after a longer wait: every one may be charged."""
+
+
+class Pace:
+    """Decides when the next request may be sent. Times are seconds on the monotonic clock.
+
+    A 429 pauses everything and doubles the interval between requests; each good answer afterwards takes a tenth of
+    the added interval off again.
+    """
+
+    def __init__(self, interval: float, first_wait: float) -> None:
+        self._usual = interval
+        self._interval = interval
+        self._first_wait = first_wait
+        self._refusals = 0
+        self._paused_at = float("-inf")
+        self.next_at = float("-inf")
+
+    def sent(self, now: float) -> None:
+        """Record that a request is sent now."""
+        self.next_at = now + self._interval
+
+    def answered(self) -> None:
+        """Record an answer that is not a 429."""
+        self._refusals = 0
+        self._interval = self._usual + (self._interval - self._usual) * 0.9
+
+    def refused(self, sent_at: float, now: float, retry_after: float | None) -> float:
+        """Record a 429 to a request sent at `sent_at`. Returns for how many seconds nothing may be sent.
+
+        `retry_after` is what the answer asks for, in seconds. Raises StopRun when refusals do not end.
+        """
+        if retry_after is not None and retry_after > _LONGEST_ASKED:
+            raise StopRun(
+                f"the API answered 429 and asks to wait {retry_after / 3600:.1f} h; "
+                "run the same command again after that"
+            )
+        if sent_at >= self._paused_at:  # else it was under way when the pause began: the same refusal
+            self._refusals += 1
+            self._paused_at = now
+            self._interval = min(max(self._interval * 2, 0.1), _LONGEST_WAIT)
+            if self._refusals > _MOST_REFUSALS:
+                raise StopRun(
+                    f"the API answered 429 (too fast) {self._refusals} times in a row; wait, check the balance "
+                    "(it sets the allowed rate), or raise DOWNLOAD_DELAY"
+                )
+        growing = min(self._first_wait * 2 ** max(self._refusals - 1, 0), _LONGEST_WAIT)
+        wait = growing if retry_after is None else retry_after
+        self.next_at = max(self.next_at, now + wait)
+        return self.next_at - now

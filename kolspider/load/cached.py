@@ -1,0 +1,80 @@
+"""Pages of the cache on their way to the table."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from kolspider.errors import NotAsked
+from kolspider.items import FollowingsPage, Kol
+from kolspider.providers.base import Page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kolspider.live.disk import Disk
+    from kolspider.live.tally import Tally
+    from kolspider.providers.base import Provider
+    from kolspider.store.ledger import Ledger
+    from kolspider.store.pages import CachedPage
+
+__all__ = ["CachedPages"]
+
+logger = logging.getLogger(__name__)
+
+
+class CachedPages:
+    """Reads pages back from the store, and keeps track of the damaged ones."""
+
+    def __init__(self, ledger: Ledger, provider: Provider, disk: Disk, tally: Tally) -> None:
+        self._ledger = ledger
+        self._provider = provider
+        self._disk = disk
+        self._tally = tally
+        self.damaged: set[str] = set()
+        """Handles of the KOLs that need a page again: it is bought when their turn comes."""
+        self._with_gaps: set[tuple[str, int]] = set()
+        """Lists, by handle and generation, with a damaged page: their end does not show who is lost."""
+
+    def read(self, *, everything: bool) -> Iterator[FollowingsPage]:
+        """Yield the pages to load, in the order of fetching, so that no older profile overwrites a newer one.
+
+        `everything` yields all pages of the selected KOLs, else those that wait and what was fetched after them.
+        Raises sqlite3.Error.
+        """
+        pages = self._ledger.pages
+        for cached in pages.of_selected() if everything else pages.waiting():
+            if page := self._page(cached):
+                yield page
+
+    def _page(self, cached: CachedPage) -> FollowingsPage | None:
+        answer = None if cached.body is None else self._provider.parse(200, cached.body, cached.cursor)
+        if isinstance(answer, Page):
+            self._tally.cache_hits += 1
+            return FollowingsPage(
+                Kol(cached.handle, cached.user_name),
+                cached.number,
+                cached.cursor,
+                answer.users,
+                not answer.more,
+                cached.seq,
+                cached.fetched_at,
+                None if answer.more else self.whole_since(cached.handle, cached.generation),
+            )
+        self._with_gaps.add((cached.handle, cached.generation))
+        self._tally.cache_damaged += 1
+        logger.warning("KOL %s: page %d in the cache is damaged", cached.user_name, cached.number)
+        if self._ledger.kols.will_ask_again(cached.handle, cached.generation):
+            self.damaged.add(cached.handle)
+        else:
+            self._ledger.pages.drop(cached.seq)
+        return None
+
+    def whole_since(self, handle: str, generation: int) -> float | None:
+        """Return when the reading that ends with this page began, in unix seconds; None if a page of it is missing."""
+        if (handle, generation) in self._with_gaps:
+            return None
+        with suppress(NotAsked), self._disk.guard():
+            return self._ledger.pages.whole_since(handle, generation)
+        return None

@@ -1,0 +1,182 @@
+"""One function for each kind of setting: it returns the typed value, or raises WrongUsage with the setting's name.
+
+The value is in the message, too, unless it may hold a secret.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from scrapy.utils.conf import closest_scrapy_cfg
+
+from kolspider.db.base import name_parts
+from kolspider.db.doris.http import Address
+from kolspider.errors import WrongUsage
+from kolspider.options.secrets import fits_a_header
+from kolspider.providers import provider as find_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scrapy.settings import BaseSettings
+
+    from kolspider.providers.base import Provider
+
+__all__ = [
+    "PROJECT_DIR",
+    "api_key",
+    "api_url",
+    "boolean",
+    "credit_usd",
+    "doris_http",
+    "doris_load",
+    "number",
+    "optional",
+    "path",
+    "project_path",
+    "provider",
+    "table",
+    "text",
+]
+
+PROJECT_DIR = Path(closest_scrapy_cfg() or "scrapy.cfg").resolve().parent
+"""Where `.env` is read and relative paths start: the folder of scrapy.cfg, which Scrapy looks for from the current
+folder upwards; without one, the current folder."""
+
+# As Scrapy reads them: its own settings are checked here too.
+_BOOLS = {"1": True, "True": True, "true": True, "0": False, "False": False, "false": False}
+# What urlsplit takes apart is not always what a request is then sent to: `http://h\\x`, `http://[::1]x`.
+_API_URL = re.compile(r"https?://(?:[\w.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?(?:/[^\s?#\\]*)?", re.IGNORECASE)
+_DORIS_HTTP = re.compile(r"http://(?P<host>[\w.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?", re.IGNORECASE)
+_LONGEST_FILE_NAME = 255  # bytes
+_Value = TypeVar("_Value")
+
+
+def text(settings: BaseSettings, name: str) -> str:
+    """Text without the blanks around it; it can't be empty."""
+    value = str(settings[name] or "").strip()
+    if not value:
+        raise WrongUsage(f"{name} is empty")
+    return value
+
+
+def path(settings: BaseSettings, name: str) -> Path:
+    """A path; `~` is the home directory."""
+    try:
+        found = Path(text(settings, name)).expanduser()
+    except RuntimeError:  # `~name` of a user whom this machine doesn't know
+        raise WrongUsage(f"{name}={settings[name]!r} names a user who has no home on this machine") from None
+    if any(len(os.fsencode(part)) > _LONGEST_FILE_NAME for part in found.parts):
+        raise WrongUsage(f"{name} has a file name of more than {_LONGEST_FILE_NAME} bytes")
+    return found
+
+
+def project_path(settings: BaseSettings, name: str) -> Path:
+    """A path that starts in the project's folder unless it is absolute."""
+    return PROJECT_DIR / path(settings, name)
+
+
+def table(settings: BaseSettings, name: str) -> str:
+    """The name of a table, `table` or `db.table`."""
+    found = text(settings, name)
+    try:
+        name_parts(found)
+    except WrongUsage as error:
+        raise WrongUsage(f"{name}: {error}") from None
+    return found
+
+
+def optional(read: Callable[[BaseSettings, str], _Value], absent: _Value) -> Callable[[BaseSettings, str], _Value]:
+    """A reader for a setting that may be empty, which then means `absent`."""
+    return lambda settings, name: read(settings, name) if settings[name] else absent
+
+
+def boolean(settings: BaseSettings, name: str) -> bool:
+    """A flag, spelled as Scrapy reads it."""
+    value = str(settings[name])
+    if value not in _BOOLS:
+        raise WrongUsage(f"{name}={settings[name]!r} is neither True nor False")
+    return _BOOLS[value]
+
+
+def number(kind: type[int | float], least: float) -> Callable[[BaseSettings, str], float]:
+    """A reader for numbers from `least` up."""
+
+    def read(settings: BaseSettings, name: str) -> float:
+        raw = str(settings[name])
+        try:
+            value = kind(raw)
+            fits = least <= float(raw) < 2**31  # false for nan too
+        except (ValueError, OverflowError):
+            fits = False
+        if not fits:
+            what = "a whole number" if kind is int else "a number"
+            raise WrongUsage(f"{name}={raw!r} is not {what} from {least:g} up")
+        return value
+
+    return read
+
+
+def provider(settings: BaseSettings, name: str) -> Provider:
+    """The adapter of that name."""
+    return find_provider(text(settings, name))
+
+
+def api_key(settings: BaseSettings, name: str) -> str:
+    """The API key; empty where there is none."""
+    key = str(settings[name] or "")
+    if not fits_a_header(key):
+        raise WrongUsage(f"{name} has characters that no HTTP header can carry (a space, a line break, a quote?)")
+    return key
+
+
+def api_url(settings: BaseSettings, name: str) -> str:
+    """The base URL of the API; by default the provider's own."""
+    url = str(settings[name] or provider(settings, "KOL_API_PROVIDER").default_url)
+    try:
+        parts = urlsplit(url)
+        if parts.username or parts.password:
+            raise WrongUsage(f"{name} must not hold a user or password; the key goes into KOL_API_KEY")
+        good = url.isprintable() and _API_URL.fullmatch(url) and parts.port != 0
+        (parts.hostname or "").encode("idna")
+    except ValueError:
+        good = False
+    if not good:
+        raise WrongUsage(f"{name} is not an http:// or https:// address such as https://api.twitterapi.io")
+    return url.rstrip("/")
+
+
+def credit_usd(settings: BaseSettings, name: str) -> float:
+    """The price of a credit in US dollars; by default the provider's list price."""
+    if str(settings[name] or "").strip():
+        return number(float, 0)(settings, name)
+    return provider(settings, "KOL_API_PROVIDER").credit_usd
+
+
+def doris_load(settings: BaseSettings, name: str) -> str:
+    """How rows go into Doris, `insert` or `stream_load`."""
+    how = str(settings[name]).strip()
+    if how not in {"insert", "stream_load"}:
+        raise WrongUsage(f"{name}={how!r} is neither insert nor stream_load")
+    if how == "stream_load" and doris_http(settings, "KOL_DORIS_HTTP") is None:
+        raise WrongUsage(f"{name}=stream_load needs KOL_DORIS_HTTP, the HTTP address of Doris's FE")
+    return how
+
+
+def doris_http(settings: BaseSettings, name: str) -> Address | None:
+    """The HTTP address of Doris's FE."""
+    url = str(settings[name] or "").strip()
+    if not url:
+        return None
+    match = _DORIS_HTTP.fullmatch(url)
+    port = int(match["port"] or 8030) if match else 0
+    if match is None or not 0 < port < 65536:
+        raise WrongUsage(
+            f"{name} is not the HTTP address of Doris's FE such as http://fe:8030; no path, "
+            "no https, and user and password are those of KOL_DB_URL"
+        )
+    return Address(match["host"].strip("[]"), port)

@@ -1,0 +1,71 @@
+"""The tables of the store's SQLite file."""
+
+from __future__ import annotations
+
+__all__ = ["SCHEMA", "VERSION"]
+
+VERSION = 4
+"""The format of the file, in its user_version. It is that of the first release; each later one upgrades it."""
+
+SCHEMA = """
+CREATE TABLE kol (                  -- the ledger: what is known of each KOL's list
+  provider TEXT NOT NULL, handle TEXT NOT NULL, user_name TEXT NOT NULL,
+  generation INTEGER NOT NULL DEFAULT 0,    -- raised by a refresh, a retry, a refused cursor
+  state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+  pages INTEGER NOT NULL DEFAULT 0, users INTEGER NOT NULL DEFAULT 0, calls INTEGER NOT NULL DEFAULT 0,
+  restarts INTEGER NOT NULL DEFAULT 0,      -- after a refused cursor: 1 is allowed, 2 is one refused again
+  started_at REAL, finished_at REAL,        -- unix seconds
+  PRIMARY KEY (provider, handle)
+) WITHOUT ROWID;
+CREATE TABLE page (                 -- the response cache: whole good pages only
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,    -- the order of fetching
+  provider TEXT NOT NULL, handle TEXT NOT NULL, generation INTEGER NOT NULL, cursor TEXT NOT NULL,
+  number INTEGER NOT NULL, users INTEGER NOT NULL, fetched_at REAL NOT NULL,
+  rejects_written INTEGER NOT NULL DEFAULT 0,
+  body BLOB NOT NULL,                       -- zstd, with a checksum
+  UNIQUE (provider, handle, generation, cursor)
+);
+CREATE TABLE target (id INTEGER PRIMARY KEY, label TEXT NOT NULL UNIQUE);
+CREATE TABLE page_load (            -- pages whose rows are committed in a target
+  seq INTEGER NOT NULL, target INTEGER NOT NULL,
+  again INTEGER NOT NULL DEFAULT 0,         -- to be written once more, behind an older page that came late
+  PRIMARY KEY (seq, target)
+) WITHOUT ROWID;
+CREATE TABLE kol_load (             -- lists that are wholly in a target
+  target INTEGER NOT NULL, provider TEXT NOT NULL, handle TEXT NOT NULL,
+  generation INTEGER NOT NULL, loaded_at REAL NOT NULL,
+  PRIMARY KEY (target, provider, handle)
+) WITHOUT ROWID;
+CREATE TABLE note (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE run (                  -- the history: one row a run; it decides nothing, and outlives pages and progress
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  provider TEXT NOT NULL, target INTEGER NOT NULL,
+  mode TEXT NOT NULL,                       -- buy, dry run, replay
+  asked TEXT NOT NULL,                      -- the command as typed, without secrets
+  started_at REAL NOT NULL, updated_at REAL NOT NULL, finished_at REAL,     -- unix seconds
+  exit_code INTEGER, stopped TEXT NOT NULL DEFAULT '',      -- NULL while it runs, and for ever when it was killed
+  unbegun INTEGER,                          -- KOLs of the source table that no run has begun; NULL when it is not read
+  selected INTEGER NOT NULL DEFAULT 0, states TEXT NOT NULL DEFAULT '{}',   -- JSON: how many of those in which state
+  calls INTEGER NOT NULL DEFAULT 0, pages INTEGER NOT NULL DEFAULT 0, cache_hits INTEGER NOT NULL DEFAULT 0,
+  users INTEGER NOT NULL DEFAULT 0, rows INTEGER NOT NULL DEFAULT 0, rejects INTEGER NOT NULL DEFAULT 0,
+  credits INTEGER NOT NULL DEFAULT 0, dollars REAL NOT NULL DEFAULT 0, db_retries INTEGER NOT NULL DEFAULT 0,
+  errors TEXT NOT NULL DEFAULT '{}'         -- JSON: how many of the API's answers were which kind of error
+);
+CREATE TABLE sample (               -- a run's counters over time, for plots
+  run INTEGER NOT NULL, at REAL NOT NULL, calls INTEGER NOT NULL, pages INTEGER NOT NULL, users INTEGER NOT NULL,
+  rows INTEGER NOT NULL, credits INTEGER NOT NULL,
+  PRIMARY KEY (run, at)
+) WITHOUT ROWID;
+CREATE TABLE crawl (                -- every reading of a KOL's list
+  provider TEXT NOT NULL, handle TEXT NOT NULL, generation INTEGER NOT NULL,
+  kind TEXT NOT NULL,                       -- full, or incremental: it ends where everybody is known
+  state TEXT NOT NULL DEFAULT 'fetching',
+  started_at REAL NOT NULL, ended_at REAL,  -- unix seconds
+  pages INTEGER NOT NULL DEFAULT 0, users INTEGER NOT NULL DEFAULT 0, calls INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (provider, handle, generation)
+) WITHOUT ROWID;
+CREATE TABLE increment (            -- what an incremental crawl found that its KOL was not known to follow
+  provider TEXT NOT NULL, handle TEXT NOT NULL, generation INTEGER NOT NULL, new INTEGER NOT NULL,
+  PRIMARY KEY (provider, handle, generation)
+) WITHOUT ROWID;
+"""

@@ -1,0 +1,157 @@
+"""What an answer of the API means for the run, without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from scrapy import Request
+from scrapy.exceptions import DownloadConnectionRefusedError, DownloadTimeoutError
+from scrapy.http import TextResponse
+from scrapy.settings import Settings
+
+from kolspider.crawl.answers import AnswerMiddleware
+from kolspider.crawl.asked import AskedPage
+from kolspider.errors import NotAsked
+from kolspider.items import Kol
+from kolspider.live.disk import Disk
+from kolspider.live.stop import Stop
+from kolspider.live.tally import Tally
+from kolspider.live.work import Work
+from kolspider.options.config import Config
+from kolspider.providers.base import ApiError, Page
+from kolspider.store.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from scrapy.http import Response
+
+GOOD = {"status": "success", "followings": [{"id": "1", "name": "A"}], "has_next_page": False, "next_cursor": "0"}
+KEY = "key-0123456789"
+
+
+@dataclass
+class Parts:
+    """What the middleware works with."""
+
+    config: Config
+    ledger: Ledger
+    disk: Disk
+    stop: Stop
+    runner: asyncio.Runner
+    tally: Tally = field(default_factory=Tally)
+    work: Work = field(default_factory=Work)
+
+    def middleware(self) -> AnswerMiddleware:
+        return AnswerMiddleware(self.config, self.ledger.pages, self.disk, self.stop, self.tally, self.work)
+
+    def answer(self, request: Request, status: int, body: object, *flags: str) -> Response | Request:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        response = TextResponse(request.url, status=status, body=raw, flags=list(flags))
+        return self.runner.run(self.middleware().process_response(request, response))
+
+    def failure(self, request: Request, exception: Exception) -> Request | None:
+        return self.runner.run(self.middleware().process_exception(request, exception))
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    settings = Settings()
+    settings.setmodule("kolspider.settings")
+    for name, value in {"KOL_API_KEY": KEY, "KOL_RETRY_SECS": "0", "RETRY_TIMES": "3"}.items():
+        settings.set(name, value, priority="cmdline")
+    config, stop = Config.from_settings(settings), Stop()
+    with closing(Ledger.open(tmp_path, config.provider, "here")) as ledger, asyncio.Runner() as runner:
+        yield Parts(config, ledger, Disk(tmp_path, stop), stop, runner)
+
+
+def request(**asked: Any) -> Request:
+    page = AskedPage(Kol("btc", "BTC"), 0, "", 1, **asked)
+    return Request("https://api.example/twitter/user/followings?userName=BTC", meta=page.meta())
+
+
+def asked_by(request: Request) -> AskedPage:
+    page = AskedPage.of(request)
+    assert page is not None
+    return page
+
+
+def test_a_page_goes_on_and_is_counted(parts: Parts) -> None:
+    sent = request()
+    response = parts.answer(sent, 200, GOOD)
+    assert not isinstance(response, Request)
+    assert isinstance(asked_by(sent).answer, Page)
+    assert (parts.tally.pages, parts.tally.credits > 0, parts.tally.errors) == (1, True, {})
+
+
+def test_a_passing_failure_is_asked_for_again_until_the_retries_are_used_up(parts: Parts) -> None:
+    sent, repeats = request(), 0
+    while isinstance(again := parts.answer(sent, 502, b"bad gateway"), Request):
+        sent, repeats = again, repeats + 1
+    assert repeats == 3
+    assert isinstance(asked_by(sent).answer, ApiError), "the spider gets the last answer"
+    assert parts.tally.errors == {"transient": 4}
+
+
+@pytest.mark.parametrize(("status", "body"), [(401, {"error": "Unauthorized", "message": "x"}), (402, {"error": "x"})])
+def test_a_refused_key_or_an_empty_balance_stops_the_run(parts: Parts, status: int, body: object) -> None:
+    with pytest.raises(NotAsked):
+        parts.answer(request(), status, body)
+    assert parts.stop.error is not None
+
+
+def test_a_missing_account_is_the_last_answer(parts: Parts) -> None:
+    sent = request()
+    response = parts.answer(sent, 200, {"status": "error", "msg": "user not found", "data": None})
+    assert not isinstance(response, Request)
+    assert not parts.stop.is_set()
+
+
+def test_a_key_that_the_answer_repeats_never_goes_on(parts: Parts) -> None:
+    sent = request()
+    response = parts.answer(sent, 200, {**GOOD, "msg": f"your key is {KEY}"})
+    assert not isinstance(response, Request)
+    assert KEY.encode() not in response.body
+
+
+def test_a_cached_page_costs_nothing(parts: Parts) -> None:
+    parts.answer(request(), 200, GOOD, "cached")
+    assert (parts.tally.pages, parts.tally.credits) == (0, 0)
+
+
+def test_a_cached_page_that_is_none_any_more_is_dropped_and_asked_for_again(parts: Parts) -> None:
+    seq = parts.ledger.pages.put(Kol("btc", "BTC"), 0, "", 1, 1, b"{}", fetched_at=1.0)
+    sent = request(seq=seq)
+    again = parts.answer(sent, 200, b"{}", "cached")
+    assert isinstance(again, Request)
+    assert asked_by(again).seq is None
+    assert len(parts.ledger.pages) == 0
+
+
+def test_a_timeout_may_be_charged_and_a_refused_connection_is_not(parts: Parts) -> None:
+    assert parts.failure(request(), DownloadConnectionRefusedError("no"))
+    assert parts.tally.credits == 0
+    assert parts.failure(request(), DownloadTimeoutError("slow"))
+    assert parts.tally.credits > 0
+    assert parts.tally.errors == {"network": 2}
+
+
+def test_the_spider_gets_a_network_failure_that_lasts(parts: Parts) -> None:
+    assert parts.failure(request(asked_again=3), DownloadTimeoutError("slow")) is None
+
+
+def test_a_request_that_was_never_sent_is_no_failure(parts: Parts) -> None:
+    assert parts.failure(request(), NotAsked("the run is stopping")) is None
+    assert parts.tally.errors == {}
+
+
+def test_a_run_that_stops_waits_for_no_retry(parts: Parts) -> None:
+    parts.stop.set()
+    with pytest.raises(NotAsked):
+        parts.failure(request(), DownloadTimeoutError("slow"))

@@ -1,0 +1,94 @@
+"""The store behind Scrapy's cache interface."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from scrapy import Request
+from scrapy.http import TextResponse
+
+from kolspider.crawl.asked import AskedPage
+from kolspider.crawl.httpcache import PageStorage, WholePagePolicy
+from kolspider.items import Kol
+from kolspider.live.disk import Disk
+from kolspider.live.stop import Stop
+from kolspider.live.tally import Tally
+from kolspider.providers import provider
+from kolspider.providers.base import ApiError, ApiErrorKind, Page
+from kolspider.store.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from scrapy import Spider
+    from scrapy.settings import BaseSettings
+
+SETTINGS = cast("BaseSettings", None)
+SPIDER = cast("Spider", None)
+BODY = json.dumps({"followings": []}).encode()
+URL = "https://api.example/page"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger.open(tmp_path, provider("twitterapi_io"), "here")
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def storage(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PageStorage:
+    parts = SimpleNamespace(
+        ledger=ledger, disk=Disk(tmp_path, Stop()), tally=Tally(), arguments=SimpleNamespace(dry_run=True)
+    )
+    monkeypatch.setattr("kolspider.crawl.httpcache.run_of", lambda _: parts)
+    storage = PageStorage(SETTINGS)
+    storage.open_spider(cast("Spider", SimpleNamespace(crawler=None)))
+    return storage
+
+
+def request(generation: int = 0, cursor: str = "") -> tuple[Request, AskedPage]:
+    asked = AskedPage(Kol("btc", "BTC"), generation, cursor, 1, answer=Page([], None, more=False))
+    return Request(URL, meta=asked.meta()), asked
+
+
+def test_a_stored_page_is_found_again_with_its_place(storage: PageStorage) -> None:
+    sent, asked = request()
+    storage.store_response(SPIDER, sent, TextResponse(URL, body=BODY))
+    assert asked.seq is not None
+    assert asked.fetched_at > 0
+
+    later, found = request()
+    response = storage.retrieve_response(SPIDER, later)
+    assert response is not None
+    assert (response.body, found.seq) == (BODY, asked.seq)
+
+
+@pytest.mark.parametrize("other", [request(generation=1), request(cursor="2")])
+def test_a_page_of_another_reading_or_cursor_is_not_found(
+    storage: PageStorage, other: tuple[Request, AskedPage]
+) -> None:
+    storage.store_response(SPIDER, request()[0], TextResponse(URL, body=BODY))
+    assert storage.retrieve_response(SPIDER, other[0]) is None
+
+
+def test_a_page_that_cannot_be_stored_stops_the_run(storage: PageStorage, ledger: Ledger) -> None:
+    sent, asked = request()
+    ledger.close()
+    storage.store_response(SPIDER, sent, TextResponse(URL, body=BODY))
+    assert asked.seq is None
+    assert storage._disk._stop.is_set()
+
+
+def test_only_pages_are_stored() -> None:
+    policy = WholePagePolicy(SETTINGS)
+    sent, asked = request()
+    response = TextResponse(URL, body=BODY)
+    assert policy.should_cache_response(response, sent)
+    asked.answer = ApiError(ApiErrorKind.ERROR_IN_200, "failed")
+    assert not policy.should_cache_response(response, sent)
+    assert not policy.should_cache_request(Request("data:,"))

@@ -1,0 +1,49 @@
+"""An unusable cache directory ends the run with one line that says what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kolspider.errors import NotAsked
+from kolspider.live.disk import Disk
+from kolspider.live.stop import Stop
+from kolspider.store.damage import marked_damaged
+from kolspider.store.database import FILE_NAME
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def after(directory: Path, error: Exception) -> Stop:
+    """What is left of a run that met this error at work with the cache directory."""
+    stop = Stop()
+    with pytest.raises(NotAsked), Disk(directory, stop).guard():
+        raise error
+    return stop
+
+
+def test_a_full_disk_stops_the_run(tmp_path: Path) -> None:
+    stop = after(tmp_path, OSError(28, "No space left on device"))
+    assert f"the cache directory {tmp_path} can't be written" in str(stop.error)
+    assert "free some disk space" in str(stop.error)
+    assert not marked_damaged(tmp_path / FILE_NAME)
+
+
+def test_a_damaged_store_is_marked_for_the_next_run(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    path.write_bytes(b"no database" * 100)
+    with pytest.raises(sqlite3.DatabaseError) as error:
+        sqlite3.connect(path).execute("SELECT * FROM kol")
+    stop = after(tmp_path, error.value)
+    assert "is damaged" in str(stop.error)
+    assert marked_damaged(path)
+
+
+def test_a_bug_passes_through(tmp_path: Path) -> None:
+    stop = Stop()
+    with pytest.raises(KeyError), Disk(tmp_path, stop).guard():
+        raise KeyError("a bug")
+    assert not stop.is_set()

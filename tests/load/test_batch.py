@@ -1,0 +1,57 @@
+"""What a batch of pages gives each table."""
+
+from __future__ import annotations
+
+from kolspider.items import Follow, FollowingsPage, Kol, MappedPage, Row, WholeReading
+from kolspider.load.batch import Batch, size_of
+
+
+def row(id_: str, name: str = "") -> Row:
+    return Row(id_, name, None, None, None, None, None, None, None, None)
+
+
+def page(number: int, *rows: Row, kol: str = "btc", **more: object) -> MappedPage:
+    return MappedPage(FollowingsPage(Kol(kol, kol.upper()), number, "", [], last=False), list(rows), **more)  # type: ignore[arg-type]
+
+
+def batch_of(*pages: MappedPage) -> Batch:
+    batch = Batch()
+    for one in pages:
+        batch.add(one, 100)
+    return batch
+
+
+def test_of_an_account_on_two_pages_the_last_row_counts() -> None:
+    first, second = page(1, row("1", "old"), row("2")), page(2, row("1", "new"))
+    batch = batch_of(first, second)
+    assert batch.rows == [row("1", "new"), row("2")]
+    assert batch.page_of(row("1", "new")) is second.page
+    assert (batch.weight, batch.size) == (2, 200)
+
+
+def test_a_follow_on_two_pages_spans_both_moments() -> None:
+    first = page(1, follows=[Follow("btc", "1", "2026-01-02", "2026-01-02")])
+    second = page(2, follows=[Follow("btc", "1", "2026-01-01", "2026-01-03"), Follow("btc", "2", "2026-01-03", "x")])
+    follows = batch_of(first, second).follows()
+    assert follows["btc", "1"] == (second.page, Follow("btc", "1", "2026-01-01", "2026-01-03"))
+    assert list(follows) == [("btc", "1"), ("btc", "2")]
+
+
+def test_two_full_readings_of_a_kol_span_both() -> None:
+    first = page(9, whole=WholeReading("btc", "2026-01-02", "2026-01-01"))
+    second = page(9, whole=WholeReading("btc", "2026-02-02", "2026-02-01"))
+    other = page(1, kol="eth", whole=WholeReading("eth", "2026-03-02", "2026-03-01"))
+    found = {kol: whole for kol, (_, whole) in batch_of(first, page(1), second, other).whole_readings().items()}
+    assert found == {
+        "btc": WholeReading("btc", "2026-01-02", "2026-02-01"),
+        "eth": WholeReading("eth", "2026-03-02", "2026-03-01"),
+    }
+
+
+def test_follows_weigh_as_much_as_rows() -> None:
+    follows = [Follow("btc", str(n), "x", "x") for n in range(5)]
+    assert batch_of(page(1, row("1"), follows=follows), page(2, follows=follows)).weight == 10
+
+
+def test_text_counts_in_bytes() -> None:
+    assert size_of(page(1, row("1", "名字"))) == size_of(page(1, row("1", "abcdef")))

@@ -1,0 +1,103 @@
+"""A page's way through the item pipelines, whatever kind of item brings it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from itemadapter import ItemAdapter
+
+from kolspider.db.base import Table
+from kolspider.items import FollowingsPage, Kol, MappedPage, as_item
+from kolspider.live.tally import Tally
+from kolspider.load.repeats import Repeats
+from kolspider.pipelines import MapPipeline, UpsertPipeline
+from kolspider.providers import provider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+USERS = [{"id": "1", "name": "A", "followers_count": -1}, {"id": "2", "name": "B"}, {"name": "without an id"}, "junk"]
+PAGE = FollowingsPage(Kol("btc", "BTC"), 1, "", USERS, last=True, seq=7, fetched_at=1.0, whole_since=1.0)
+
+
+@dataclass
+class OfATeam:
+    """An item of a pipeline that is not ours, with the fields of ours."""
+
+    kol: Kol
+    number: int
+    cursor: str
+    users: list[object]
+    last: bool
+    seq: int | None
+    fetched_at: float
+    whole_since: float | None
+
+
+def mapping(tally: Tally, repeats: Repeats | None = None, *, keeps_follows: bool = False) -> MapPipeline:
+    return MapPipeline(provider("twitterapi_io"), Table("t", {}, []), tally, repeats, keeps_follows=keeps_follows)
+
+
+def as_dict(page: FollowingsPage) -> dict[str, Any]:
+    return dict(ItemAdapter(page))
+
+
+def as_dataclass(page: FollowingsPage) -> OfATeam:
+    return OfATeam(**ItemAdapter(page))
+
+
+@pytest.mark.parametrize("kind", [lambda page: page, as_dict, as_dataclass])
+def test_any_item_with_the_fields_of_a_page_is_mapped(kind: Callable[[FollowingsPage], object]) -> None:
+    tally = Tally()
+    mapped = mapping(tally).process_item(kind(PAGE))
+    assert [row.id for row in mapped.rows] == ["1", "2"]
+    assert [reject.reason for reject in mapped.rejects] == ["no_id", "not_an_object"]
+    assert mapped.page.users == [], "later stages don't need raw users"
+    assert (mapped.page.seq, tally.users_read, tally.rows_out_of_range) == (7, 4, {"followers": 1})
+
+
+def test_a_user_that_is_in_the_table_already_gives_no_row() -> None:
+    tally, repeats = Tally(), Repeats()
+    pipeline = mapping(tally, repeats)
+    for row in pipeline.process_item(PAGE).rows:
+        repeats.committed(row.id)
+    assert pipeline.process_item(PAGE).rows == []
+    assert tally.rows_repeated == 2
+
+
+def test_follows_are_kept_when_asked_for() -> None:
+    mapped = mapping(Tally(), keeps_follows=True).process_item(PAGE)
+    assert [follow.user_id for follow in mapped.follows] == ["1", "2"]
+    assert mapped.whole is not None
+    assert mapping(Tally()).process_item(PAGE).follows == []
+
+
+class FakeWriter:
+    def __init__(self) -> None:
+        self.pages: list[MappedPage] = []
+
+    def add(self, page: MappedPage) -> None:
+        self.pages.append(page)
+
+    async def room(self) -> None: ...
+
+
+@pytest.mark.parametrize("kind", [lambda item: item, lambda item: dict(ItemAdapter(item))])
+def test_a_mapped_page_reaches_the_writer_as_one(kind: Callable[[MappedPage], object]) -> None:
+    writer, mapped = FakeWriter(), mapping(Tally()).process_item(PAGE)
+    item = kind(mapped)
+    assert asyncio.run(UpsertPipeline(writer).process_item(item)) is item  # type: ignore[arg-type]
+    assert writer.pages == [mapped]
+
+
+def test_a_dry_run_writes_nothing() -> None:
+    mapped = mapping(Tally()).process_item(PAGE)
+    assert asyncio.run(UpsertPipeline(None).process_item(mapped)) is mapped
+
+
+def test_an_item_without_the_fields_is_a_bug_of_whoever_made_it() -> None:
+    with pytest.raises(TypeError):
+        as_item(FollowingsPage, {"kol": Kol("btc", "BTC")})
