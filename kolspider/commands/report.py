@@ -1,4 +1,4 @@
-"""`scrapy report`: everything that the store knows, on one HTML page."""
+"""`scrapy report`: everything the store knows, on one HTML page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from kolspider.files import write_atomically
 from kolspider.follows.queries import Follows
 from kolspider.report.facts import Facts
 from kolspider.report.follows import FollowFacts
-from kolspider.report.page import page
 from kolspider.run.opening import read_ledger, target_label
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ _ANSWER_SECS = 120
 
 
 class Command(ProjectCommand):
-    """Reads beside a run; asks not the API, and the database only where it holds who follows whom."""
+    """Safe during a run. It never calls the API, and queries the database only for who follows whom."""
 
     examples = """
   scrapy report                     report.html in this folder: runs, states, spend, pace, failures, cache, rejects
@@ -45,6 +44,8 @@ class Command(ProjectCommand):
         parser.add_argument("-o", "--output", metavar="FILE", default="report.html", help="default: report.html")
 
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
+        from kolspider.report.page import page  # noqa: PLC0415 - every command would wait for jinja2
+
         if args:
             raise WrongUsage(f"scrapy report takes {self.syntax()}")
         path = Path(opts.output)
@@ -62,7 +63,7 @@ class Command(ProjectCommand):
 
 
 def _follows(config: Config, database: Database) -> FollowFacts | None:
-    """What the database tells of who follows whom, if it can be asked: the rest of the page needs none."""
+    """Who follows whom; None when the database can't be queried, which the rest of the page does not need."""
     if not config.follows_table:
         return None
     database.answer_secs = _ANSWER_SECS
@@ -70,5 +71,5 @@ def _follows(config: Config, database: Database) -> FollowFacts | None:
         database.connect()
         return FollowFacts.gather(Follows(database, config.follows_table, config.target_table), time.time())
     except database.errors as error:
-        print(f"kolspider: without who follows whom: {database.explain(error)}", file=sys.stderr)
+        print(f"kolspider: the report leaves out who follows whom: {database.explain(error)}", file=sys.stderr)
         return None

@@ -1,4 +1,4 @@
-"""Numbers, times and counts as people read them: in sentences, columns and on the report's page. Times are UTC."""
+"""Numbers and times as people read them in messages, columns and the report. Times are UTC."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def duration(seconds: float) -> str:
 
 
 def rough(seconds: float) -> str:
-    """A duration that nobody knows exactly."""
+    """An estimated duration in round numbers: `40 s`, `1 h 20 min`, `2 days`"""
     if seconds < 45:
         return f"{max(round(seconds / 5) * 5, 5)} s"
     minutes = max(round(seconds / 60), 1)
@@ -102,7 +102,7 @@ def ago(seconds: float) -> str:
 
 
 def moment(time: float | None) -> str:
-    """Unix seconds as the tables and commands have them, `2026-11-24 08:00:00`; a dash for None."""
+    """Unix seconds as tables and commands show them, `2026-11-24 08:00:00`; a dash for None."""
     return "-" if time is None else datetime.fromtimestamp(int(time), UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 

@@ -35,17 +35,17 @@ class FollowLost(NamedTuple):
 def losses(
     lost: Iterable[FollowSeen],
     last_whole: Mapping[str, str],
-    crawls: Callable[[str], Sequence[ReadingRecord]],
+    readings: Callable[[str], Sequence[ReadingRecord]],
     since: str | None,
 ) -> list[FollowLost]:
     """Return the lost follows that were first missed at a moment or later, the latest loss first.
 
-    last_whole: when the last whole reading of each KOL's list began; crawls: the ledger's readings of a KOL's list.
+    last_whole: when the last whole reading of each KOL's list began; readings: the ledger's readings of a KOL's list.
     """
 
     @cache
     def began(kol: str) -> list[str]:
-        return [moment(time) for time in whole_readings(crawls(kol))]
+        return [moment(time) for time in whole_readings(readings(kol))]
 
     found = []
     for one in lost:
@@ -58,15 +58,15 @@ def losses(
     return found
 
 
-def whole_readings(crawls: Iterable[ReadingRecord]) -> Iterator[float]:
+def whole_readings(readings: Iterable[ReadingRecord]) -> Iterator[float]:
     """Yield when each whole reading of a list began, in unix seconds.
 
     An empty list does not count, because the KOL may be protected for a while. The retry of a partial list that kept
     the good pages, and so has fewer calls than pages, began when the partial reading did.
     """
     partial: float | None = None
-    for crawl in crawls:
-        began = crawl.started_at if partial is None or crawl.calls >= crawl.pages else partial
-        partial = began if crawl.state == State.PARTIAL else None
-        if crawl.kind is Kind.FULL and crawl.state == State.FETCHED and crawl.users:
+    for reading in readings:
+        began = reading.started_at if partial is None or reading.calls >= reading.pages else partial
+        partial = began if reading.state == State.PARTIAL else None
+        if reading.kind is Kind.FULL and reading.state == State.FETCHED and reading.users:
             yield began

@@ -1,1 +1,1 @@
-"""The report: what the store holds, on one HTML page. Facts from the store, drawn, written; nothing is changed."""
+"""The report: facts read from the store, shown on one HTML page. It changes nothing."""

@@ -1,4 +1,4 @@
-"""All that the report tells, read from the store at one moment and added up."""
+"""Everything the page shows, read from the store at one moment."""
 
 from __future__ import annotations
 
@@ -20,16 +20,32 @@ if TYPE_CHECKING:
     from kolspider.store.pages import PageCount
     from kolspider.store.runs import Counters, RunRecord, Runs
 
-__all__ = ["Facts", "Remaining"]
+__all__ = ["End", "Facts", "Remaining"]
 
 _RUNS, _PACES, _LARGEST = 100, 6, 20
 _ALIVE = 30.0
-"""A run writes a sign of life every 10 seconds."""
+"""Seconds of silence after which a run counts as dead; it writes a sign of life every 10 seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a run ended, in words and as a colour of the style sheet."""
+
+    words: str
+    colour: str
+
+
+_ENDS = {
+    0: End("done", "good"),
+    3: End("done, some KOLs failed", "warn"),
+    130: End("interrupted", "warn"),
+}
+"""By exit code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """What the lists that are not whole yet will cost and take, if they are like the others."""
+    """What the incomplete lists will cost and take, judging by the lists read so far."""
 
     kols: int
     dollars: float
@@ -39,7 +55,7 @@ class Remaining:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Times are unix seconds, sizes bytes."""
+    """What the page shows. Times are unix seconds, sizes are bytes."""
 
     now: float
     target: str
@@ -47,29 +63,31 @@ class Facts:
     cache_dir: str
     began_at: float | None
     states: dict[State, int]
-    """Of the KOLs of the ledger, and `new`: those that the last run saw in the source table and no run began."""
+    """KOLs by state. `new` includes those that the last run saw in the source table and no run has started."""
     users: int
     total: Counters
-    """Of all runs of the history."""
+    """Sum over all recorded runs."""
     pages_before: int
+    """Pages in the cache that were bought before runs were recorded."""
     dollars_before: float
-    """Bought before there was a history, and still in the cache."""
+    """What these pages cost."""
     runs: list[RunRecord]
-    """The latest ones, the last one first."""
+    """The latest runs, newest first."""
     run_count: int
     period: str
     periods: list[Period]
     paces: list[Pace]
-    """Of the latest runs that have one, the last one first."""
+    """Paces of the latest runs that have one, newest first."""
     failures: list[Failed]
     failures_beyond: int
+    """KOLs in groups too small to be shown."""
     largest: list[LargeKol]
     cache: PageCount
     cache_dollars: float
     """What buying these pages again would cost."""
     set_aside: SetAside
     follows: FollowFacts | None = None
-    """None when nobody keeps who follows whom, or the database could not be asked."""
+    """None when follows are not recorded, or the database could not be queried."""
 
     @classmethod
     def gather(
@@ -109,32 +127,32 @@ class Facts:
 
     @property
     def known(self) -> int:
-        """KOLs, begun or not."""
+        """Number of KOLs, started or not."""
         return sum(self.states.values())
 
     @property
     def done(self) -> int:
-        """KOLs that need nothing more."""
+        """Number of KOLs that need nothing more."""
         return self.states.get(State.COMPLETE, 0) + self.states.get(State.NOT_FOUND, 0)
 
     @property
     def spent(self) -> float:
-        """Dollars, as far as they can be known without the API's bill."""
+        """Dollars spent, by list price: only the API's bill is exact."""
         return self.total.dollars + self.dollars_before
 
     @property
     def pages_bought(self) -> int:
-        """As far as it is known."""
+        """Number of pages bought, as far as recorded."""
         return self.total.pages + self.pages_before
 
     @property
     def saved(self) -> float:
-        """Dollars that pages answered from the cache would have cost."""
+        """Dollars that pages read from the cache would have cost."""
         return self.total.cache_hits * self.spent / self.pages_bought if self.pages_bought else 0.0
 
     @property
     def remaining(self) -> Remaining | None:
-        """None when nothing remains, or nothing is known of what a list costs."""
+        """What is left to buy; None when nothing is, or when the cost of a list is not known yet."""
         kols = self.states.get(State.NEW, 0) + self.states.get(State.FETCHING, 0)
         lists = sum(self.states.get(state, 0) for state in (State.COMPLETE, State.FETCHED, State.PARTIAL))
         if not kols or not lists or not self.spent:
@@ -144,8 +162,14 @@ class Facts:
         return Remaining(kols, kols * self.spent / lists, 60 * pages / bought.average if bought else None)
 
     def is_alive(self, run: RunRecord) -> bool:
-        """Whether the run is going on: the last one, without an end, and heard of just now."""
+        """Whether the run is still going: it is the newest, has no end, and gave a sign of life recently."""
         return run.exit_code is None and run is self.runs[0] and self.now - run.updated_at < _ALIVE
+
+    def end_of(self, run: RunRecord) -> End:
+        """How a run ended, or that it is still running."""
+        if run.exit_code is None:
+            return End("running", "live") if self.is_alive(run) else End("killed, no end recorded", "bad")
+        return _ENDS.get(run.exit_code, End("stopped early", "bad"))
 
 
 def _states(store: Ledger) -> dict[State, int]:

@@ -1,4 +1,4 @@
-"""Why lists did not come to a good end, as few reasons with examples and what to do next."""
+"""Why lists failed or are incomplete: a few reasons, each with examples and what to do next."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Advice:
 
 
 _ADVICE = {
-    State.FAILED: Advice("scrapy crawl followings", "tries them again, after the others"),
+    State.FAILED: Advice("scrapy crawl followings", "tries them again, after all other lists"),
     State.PARTIAL: Advice("scrapy crawl followings -a retry=partial", "buys only the page that broke each list"),
     State.NOT_FOUND: Advice(
-        "scrapy crawl followings -a retry=not_found", "asks again; without it they count as done and cost nothing"
+        "scrapy crawl followings -a retry=not_found", "checks them again; otherwise they count as done and cost nothing"
     ),
 }
-_REFUSED_CURSOR = Advice("scrapy crawl followings -a retry=failed", "begins these lists anew from page 1")
+_REFUSED_CURSOR = Advice("scrapy crawl followings -a retry=failed", "reads these lists again from page 1")
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """KOLs in one state for one reason, whatever page it met them on."""
+    """KOLs in one state for one reason, whichever page it happened on."""
 
     state: State
     reason: str
@@ -50,7 +50,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The groups for which the same is to be done."""
+    """Groups that call for the same action."""
 
     state: State
     advice: Advice
@@ -58,12 +58,12 @@ class Failed:
 
     @property
     def kols(self) -> int:
-        """In all of its groups."""
+        """Number of KOLs in all groups."""
         return sum(group.kols for group in self.groups)
 
 
 def group(overview: Overview) -> tuple[list[Failed], int]:
-    """The largest groups, failed ones first, and how many KOLs of those taken in are in none of them."""
+    """The largest groups, failed ones first, and the number of KOLs in groups that are not shown."""
     folded: dict[tuple[State, str], list[Reason]] = {}
     for reason in overview.reasons():
         folded.setdefault((reason.state, _WHERE.sub("", reason.reason)), []).append(reason)
@@ -72,21 +72,21 @@ def group(overview: Overview) -> tuple[list[Failed], int]:
     shown.sort(key=lambda key: (_ORDER.index(key[0]), -sizes[key]))
     found: dict[tuple[State, Advice], Failed] = {}
     for key in shown:
-        state, said = key
-        advice = _REFUSED_CURSOR if "cursor refused again" in said else _ADVICE[state]
+        state, text = key
+        advice = _REFUSED_CURSOR if "cursor refused again" in text else _ADVICE[state]
         failed = found.setdefault((state, advice), Failed(state, advice, []))
-        failed.groups.append(_group(overview, state, said, folded[key]))
+        failed.groups.append(_group(overview, state, text, folded[key]))
     return list(found.values()), sum(sizes.values()) - sum(failed.kols for failed in found.values())
 
 
-def _group(overview: Overview, state: State, said: str, reasons: list[Reason]) -> Group:
+def _group(overview: Overview, state: State, text: str, reasons: list[Reason]) -> Group:
     examples: list[str] = []
     for reason in reasons:
         if len(examples) < _EXAMPLES:
             examples += overview.examples(state, reason.reason, _EXAMPLES - len(examples))
     return Group(
         state,
-        said,
+        text,
         sum(reason.kols for reason in reasons),
         max((reason.last_at for reason in reasons if reason.last_at), default=None),
         tuple(examples),

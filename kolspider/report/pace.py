@@ -1,4 +1,4 @@
-"""A run's pace over time, from the samples of its counters."""
+"""The pace of a run over time, from samples of its counters."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from kolspider.console.wording import clock, day, duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,35 +17,43 @@ if TYPE_CHECKING:
 __all__ = ["Pace", "pace_of"]
 
 _MOST = 90
-"""Points of a plot."""
+"""Points in a plot, at most."""
 _FEWEST_SAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Things a minute, in equal stretches of time."""
+    """Pages or users per minute, in equal stretches of time."""
 
     run: RunRecord
     what: str
-    """Pages that were bought; in a replay users that were loaded."""
+    """`pages` bought; in a replay, `users` loaded."""
     a_minute: tuple[float, ...]
     seconds: float
-    """Of the whole run."""
+    """Length of the whole run."""
     count: int
 
     @property
     def average(self) -> float:
-        """A minute."""
+        """Average per minute."""
         return 60 * self.count / self.seconds
 
     @property
     def stretch(self) -> float:
-        """Seconds a point stands for."""
+        """Seconds that one point stands for."""
         return self.seconds / len(self.a_minute)
+
+    @property
+    def labels(self) -> list[str]:
+        """The start, the middle and the end of the run, as the plot names them."""
+        if self.seconds < 300:
+            return ["0 s", duration(self.seconds / 2), duration(self.seconds)]
+        times = [self.run.started_at + self.seconds * share for share in (0, 0.5, 1)]
+        return [f"{day(time)} {clock(time)}" if self.seconds > 86_400 else clock(time) for time in times]
 
 
 def pace_of(run: RunRecord, samples: Sequence[Sample]) -> Pace | None:
-    """None when the run did nothing, or was too short to have a pace."""
+    """The pace of a run; None when it did nothing or was too short to have one."""
     what, count = ("pages", run.done.pages) if run.done.pages else ("users", run.done.users)
     ends = max(run.updated_at, samples[-1].at if samples else 0.0)
     seconds = ends - run.started_at

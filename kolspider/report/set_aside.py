@@ -1,4 +1,4 @@
-"""rejects.jsonl in numbers: read as a stream, and of a huge file only the end."""
+"""rejects.jsonl in numbers. The file is read as a stream; of a huge file, only the end is read."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 __all__ = ["Rejected", "SetAside", "read"]
 
 _MOST = 50_000_000
-"""Bytes read: about a second."""
+"""Bytes read at most: about a second of work."""
 
 
 @dataclass(slots=True)
 class Rejected:
-    """The users set aside for one reason."""
+    """Users set aside for one reason."""
 
     users: int = 0
     kols: Counter[str] = field(default_factory=Counter)
     detail: str = ""
-    """What was said of the last one."""
+    """Details of the last one."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """The file, or its end."""
+    """What rejects.jsonl, or its end, holds."""
 
     size: int
     is_whole: bool
@@ -38,7 +38,7 @@ class SetAside:
 
     @property
     def users(self) -> int:
-        """How many are in what was read."""
+        """Number of users in the part that was read."""
         return sum(rejected.users for rejected in self.by_reason.values())
 
 
@@ -62,8 +62,8 @@ def read(path: Path) -> SetAside:
 
 def _take(line: bytes, found: dict[str, Rejected]) -> None:
     try:
-        told = json.loads(line)
-        reason, kol, detail = str(told["reason"]), str(told["kol"]), str(told.get("detail") or "")
+        reject = json.loads(line)
+        reason, kol, detail = str(reject["reason"]), str(reject["kol"]), str(reject.get("detail") or "")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return  # the line that is being written
     rejected = found.setdefault(reason[:80], Rejected())

@@ -1,4 +1,4 @@
-"""What was spent when: by run while the history is a day, then by day, week or month, so that bars stay readable."""
+"""Spending over time: by run within one day, otherwise by day, week or month, so that bars stay readable."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["Period", "Spent", "by_period"]
 
 _MOST = 62
-"""Bars."""
+"""Bars, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Dollars and bought pages at one moment (unix seconds)."""
+    """Dollars and pages bought at one moment (unix seconds)."""
 
     at: float
     dollars: float
@@ -32,15 +32,16 @@ class Spent:
 class Period:
     """One bar: a run, day, week or month."""
 
+    label: str
     name: str
     dollars: float = 0.0
     pages: int = 0
 
 
 def by_period(spent: Iterable[Spent], runs: Sequence[RunRecord]) -> tuple[str, list[Period]]:
-    """What a bar is (run, day, week, month), and the bars in the order of time, with those where nothing was spent.
+    """What a bar stands for (run, day, week, month), and the bars in order of time, empty ones included.
 
-    Runs are the latest ones, the last one first.
+    `runs` are the latest runs, newest first.
     """
     found = sorted(spent, key=lambda one: one.at)
     days = [_date(one.at) for one in found] + [_date(run.started_at) for run in runs]
@@ -49,7 +50,7 @@ def by_period(spent: Iterable[Spent], runs: Sequence[RunRecord]) -> tuple[str, l
     if min(days) == max(days) and runs:
         bought = [run for run in runs if run.done.calls][: _MOST // 2]
         return "run", [
-            Period(f"run {run.id}, {clock(run.started_at)}", run.done.dollars, run.done.pages)
+            Period(f"run {run.id}", f"run {run.id}, {clock(run.started_at)}", run.done.dollars, run.done.pages)
             for run in reversed(bought)
         ]
     for what, name, begin in _PERIODS:  # noqa: B007 - the one that fits is used
@@ -65,10 +66,8 @@ def by_period(spent: Iterable[Spent], runs: Sequence[RunRecord]) -> tuple[str, l
 
 def _periods(first: date, last: date, name: str, begin: Callable[[date], date]) -> dict[date, Period]:
     starts = dict.fromkeys(begin(first + timedelta(days=n)) for n in range((last - first).days + 1))
-    return {
-        start: Period(name.format(day(datetime(start.year, start.month, start.day, tzinfo=UTC).timestamp())))
-        for start in starts
-    }
+    labels = {start: day(datetime(start.year, start.month, start.day, tzinfo=UTC).timestamp()) for start in starts}
+    return {start: Period(label, name.format(label)) for start, label in labels.items()}
 
 
 def _date(time: float) -> date:

@@ -191,7 +191,7 @@ def _check_properties(table: Table, backends: int) -> None:
     if "enable_unique_key_merge_on_write" in given and table.model != "UNIQUE":
         refuse("enable_unique_key_merge_on_write property only support unique key table")
     allocation = given.pop("replication_allocation", "").rpartition(":")[2].strip()
-    replicas = int(allocation or given.get("replication_num", 3))
+    replicas = int(allocation or given.get("replication_num", "3"))
     if replicas > backends:
         refuse(
             "replication num should be less than the number of available backends. "

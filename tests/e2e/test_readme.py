@@ -16,7 +16,7 @@ from kolspider.items import State
 from kolspider.options.arguments import Arguments
 from kolspider.options.config import PROJECT_DIR
 from kolspider.sandbox import SAMPLE_KOLS
-from tests.e2e.harness import KEY, ROOT, Home
+from tests.e2e.project import KEY, ROOT, Home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

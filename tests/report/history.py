@@ -45,9 +45,14 @@ def store_of(directory: Path) -> Iterator[sqlite3.Connection]:
 def add_run(store: sqlite3.Connection, *, at: float = NOW - 3600, seconds: float = 60.0, **columns: object) -> int:
     """A run, done unless said otherwise. Returns its number."""
     row = {
-        "provider": "twitterapi_io", "target": 1, "mode": "buy", "asked": "scrapy crawl followings", "started_at": at,
-        "updated_at": at + seconds, "exit_code": 0,
-    } | columns  # fmt: skip
+        "provider": "twitterapi_io",
+        "target": 1,
+        "mode": "buy",
+        "asked": "scrapy crawl followings",
+        "started_at": at,
+        "updated_at": at + seconds,
+        "exit_code": 0,
+    } | columns
     row["finished_at"] = None if row["exit_code"] is None else row["updated_at"]
     done = store.execute(
         f"INSERT INTO run ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
@@ -110,9 +115,13 @@ def _add_kols(store: sqlite3.Connection, kols: int, dice: random.Random) -> None
         if n < len(troubled):
             state, reason = troubled[n]
             add_kol(
-                store, name, state, users=0 if state == "not_found" else users // 3,
-                reason=reason.format(page=dice.randint(1, 9)), at=at,
-            )  # fmt: skip
+                store,
+                name,
+                state,
+                users=0 if state == "not_found" else users // 3,
+                reason=reason.format(page=dice.randint(1, 9)),
+                at=at,
+            )
         elif n % 61 == 0:
             add_kol(store, name, "fetched", users=users, at=at)
         elif n % 211 == 0:
@@ -165,12 +174,27 @@ def _add_runs(store: sqlite3.Connection, runs: int, kols: int, dice: random.Rand
         states = {"complete": good, "failed": bad, "new": selected - good - bad}
         errors = {"transient": pages // 160, "rate_limit": pages // 900, "network": pages // 1500} if pages else {}
         run = add_run(
-            store, at=at, seconds=seconds, mode=mode, target=2 if n == 3 else 1, exit_code=code, stopped=why,
-            asked=f"scrapy crawl followings{asked}", unbegun=(runs - n) * kols // runs // 8 + 640, selected=selected,
-            states=json.dumps({state: count for state, count in states.items() if count}), pages=pages, users=users,
-            calls=pages + sum(errors.values()), cache_hits=dice.randint(0, 900), rows=int(users * 0.97),
-            rejects=dice.randint(0, 40), credits=spent, dollars=spent / 100_000, errors=json.dumps(errors),
-        )  # fmt: skip
+            store,
+            at=at,
+            seconds=seconds,
+            mode=mode,
+            target=2 if n == 3 else 1,
+            exit_code=code,
+            stopped=why,
+            asked=f"scrapy crawl followings{asked}",
+            unbegun=(runs - n) * kols // runs // 8 + 640,
+            selected=selected,
+            states=json.dumps({state: count for state, count in states.items() if count}),
+            pages=pages,
+            users=users,
+            calls=pages + sum(errors.values()),
+            cache_hits=dice.randint(0, 900),
+            rows=int(users * 0.97),
+            rejects=dice.randint(0, 40),
+            credits=spent,
+            dollars=spent / 100_000,
+            errors=json.dumps(errors),
+        )
         _add_samples(store, run, (at, seconds), (pages, pages, users, users, spent), dice)
 
 

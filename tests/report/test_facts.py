@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kolspider.follows.queries import Shared
 from kolspider.items import State
 from kolspider.report import set_aside
-from kolspider.report.html import Html, element, join
+from kolspider.report.follows import FollowFacts
 from kolspider.report.spending import Spent, by_period
 from kolspider.store.database import transaction
 from tests.report.conftest import report
@@ -24,7 +25,7 @@ DAY = 86400.0
 
 def test_an_empty_ledger_says_what_to_run(tmp_path: Path) -> None:
     _, html = report(tmp_path / "nothing")
-    assert "No KOL has been begun yet" in html
+    assert "No KOL has been started yet" in html
     assert "scrapy crawl followings -a sandbox=1" in html
     assert "States of the KOLs" not in html
 
@@ -114,11 +115,26 @@ def test_how_runs_ended(tmp_path: Path) -> None:
         "stopped early",
         "no credit",
         "interrupted",
-        "killed, no end was noted",
+        "killed, no end recorded",
     ):
         assert f">{told}<" in html
     assert "Run 6 has been running for" in html
-    assert "Run 6: killed, no end was noted, 1 min 45 s ago. The same command goes on" in report(tmp_path, NOW + 100)[1]
+    later = " ".join(report(tmp_path, NOW + 100)[1].split())
+    assert "Run 6: killed, no end recorded, 1 min 45 s ago. To continue, run the same command:" in later
+
+
+def test_what_is_too_long_for_the_page_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with store_of(tmp_path) as store, transaction(store):
+        for n in range(101):
+            add_run(store, at=NOW - 1000 + n)
+        for n in range(15):
+            add_kol(store, f"kol{n}", "failed", reason=f"HTTP {n}")
+    line = '{"kol": "BTC", "reason": "no_id"}\n'
+    (tmp_path / "rejects.jsonl").write_text(line * 3)
+    monkeypatch.setattr(set_aside, "_MOST", 2 * len(line))
+    html = " ".join(report(tmp_path)[1].split())
+    for told in ("88 earlier runs", "1 older run is not listed", "3 KOLs more, for", "Only its newest 1 line"):
+        assert told in html
 
 
 def test_rejects_are_counted_while_the_last_line_is_being_written(
@@ -137,7 +153,17 @@ def test_rejects_are_counted_while_the_last_line_is_being_written(
     assert (found.users, found.is_whole) == (5, False)
 
 
-def test_html_escapes_all_that_is_not_html() -> None:
-    made = element("p", "<b>&\x00\ud800\u202e", element("br"), None, class_='a"b', data_label=None)
-    assert made == '<p class="a&quot;b">&lt;b&gt;&amp;\ufffd\ufffd\ufffd<br></p>'
-    assert join(["<", Html("<i></i>")]) == "&lt;<i></i>"
+def test_names_and_messages_can_neither_be_markup_nor_turn_text_around(tmp_path: Path) -> None:
+    hostile = "<b>&\x00\u202e\"'"
+    with store_of(tmp_path) as store, transaction(store):
+        add_kol(store, hostile, "complete", users=1)
+        add_kol(store, f"failed{hostile}", "failed", reason=hostile)
+        add_run(store, mode=hostile, asked=hostile, stopped=hostile, exit_code=1)
+    (tmp_path / "rejects.jsonl").write_text('{"kol": "\\ud800", "reason": "<i>", "detail": "\\u2066"}\n')
+    shared = [Shared("1", hostile, None, None, 2, "2026-11-20 08:00:00")]
+    follows = FollowFacts(shared, shared, {hostile: 2, "b": 2}, {("b", hostile): 1})
+    html = report(tmp_path, follows=follows)[1]
+    assert html.count("&lt;b&gt;&amp;\ufffd\ufffd&#34;&#39;") > 10  # in every card that shows what came from outside
+    assert "<b>" not in html
+    assert "&lt;i&gt;" in html
+    assert all(char.isprintable() or char == "\n" for char in html)
