@@ -145,7 +145,7 @@ class FollowingsPage:
     """Where the page stands in the cache, in the order of fetching; None when it could not be stored."""
     fetched_at: float = 0.0
     """Unix seconds."""
-    whole_since: float | None = None
+    full_reading_began: float | None = None
     """On the last page of a list all of whose pages are in the cache: when the first of them was fetched. None for a
     list without users, too: the API gives one for an account that went private."""
 

@@ -56,7 +56,7 @@ since; pages is how many pages it fills. Of a list on its way they are what is i
         handles = [handle_of(name) for name in args]
         with read_ledger(config, database) as ledger:
             kols = ledger.kols
-            readings = {handle: kols.readings(handle) for handle in handles}
+            readings = {handle: ledger.readings.of_kol(handle) for handle in handles}
             if state is State.NEW:
                 found = list(_new(kols, database, config.source_table))
             elif handles:

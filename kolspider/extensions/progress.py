@@ -109,7 +109,7 @@ class Watch:
     def now(self) -> Now:
         """The run at this moment."""
         run, replay = self._run, bool(self._run.arguments.replay)
-        tally, coming = run.tally, run.ledger.pages.coming
+        tally, coming = run.tally, run.ledger.pages.to_load
         now, calls, loaded = time.monotonic(), tally.calls, tally.cache_hits
         self._meter.note(now, loaded if replay else calls)
         pace = self._meter.a_second

@@ -60,21 +60,21 @@ class CachedPages:
                 not answer.more,
                 cached.seq,
                 cached.fetched_at,
-                None if answer.more else self.whole_since(cached.handle, cached.generation),
+                None if answer.more else self.full_reading_began(cached.handle, cached.generation),
             )
         self._with_gaps.add((cached.handle, cached.generation))
         self._tally.cache_damaged += 1
         logger.warning("KOL %s: page %d in the cache is damaged", cached.user_name, cached.number)
-        if self._ledger.kols.will_ask_again(cached.handle, cached.generation):
+        if self._ledger.kols.will_buy_again(cached.handle, cached.generation):
             self.damaged.add(cached.handle)
         else:
             self._ledger.pages.drop(cached.seq)
         return None
 
-    def whole_since(self, handle: str, generation: int) -> float | None:
+    def full_reading_began(self, handle: str, generation: int) -> float | None:
         """Return when the reading that ends with this page began, in unix seconds; None if a page of it is missing."""
         if (handle, generation) in self._with_gaps:
             return None
         with suppress(NotAsked), self._disk.guard():
-            return self._ledger.pages.whole_since(handle, generation)
+            return self._ledger.pages.full_reading_began(handle, generation)
         return None

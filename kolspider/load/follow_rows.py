@@ -25,6 +25,6 @@ def mapped_follows(page: FollowingsPage, account_id: Callable[[object], object])
 
 def whole_reading(page: FollowingsPage) -> WholeReading | None:
     """With this page a KOL's list has been read whole."""
-    if page.whole_since is None:
+    if page.full_reading_began is None:
         return None
-    return WholeReading(page.kol.handle, moment(page.fetched_at), moment(page.whole_since))
+    return WholeReading(page.kol.handle, moment(page.fetched_at), moment(page.full_reading_began))

@@ -1,4 +1,7 @@
-"""Whether a store's content is not what was written. SQLite notices damage only where it reads, and not all of it."""
+"""Tells whether a store's content differs from what was written.
+
+SQLite notices damage only where it reads, and not all of it.
+"""
 
 from __future__ import annotations
 
@@ -11,29 +14,36 @@ from kolspider.items import State
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["is_damage", "looks_damaged", "mark_damaged", "marked_damaged", "unmark_damaged"]
+__all__ = ["is_damage", "looks_damaged", "mark_damaged", "marked_damaged", "state_of", "unmark_damaged"]
 
 _OF_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
-"""SQLITE_ERROR: our own statements are right, so a table or column that is missing was lost."""
-_STATES = ", ".join(f"'{state}'" for state in State)
-_WRONG_KOL = (
-    f"SELECT 1 FROM kol WHERE state NOT IN ({_STATES}) OR typeof(generation) <> 'integer' "
-    "OR typeof(pages) <> 'integer' OR typeof(users) <> 'integer' OR typeof(calls) <> 'integer' "
-    "OR typeof(restarts) <> 'integer' "
-    "OR typeof(started_at) NOT IN ('real', 'integer', 'null') OR typeof(finished_at) NOT IN ('real', 'integer', 'null')"
-)
+"""Error codes of SQLite that mean damage. SQLITE_ERROR is one: our own statements are right, so a missing table or
+column was lost."""
+_WRONG_KOL = f"""
+SELECT 1 FROM kol WHERE state NOT IN ({", ".join(f"'{state}'" for state in State)})
+{" ".join(f"OR typeof({name}) <> 'integer'" for name in ("generation", "pages", "users", "calls", "restarts"))}
+{" ".join(f"OR typeof({name}) NOT IN ('real', 'integer', 'null')" for name in ("started_at", "finished_at"))}
+"""
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether this is what went wrong: not a disk that is full or away."""
+    """Tell whether the store is damaged by this error, rather than its disk full or gone."""
     if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError):
         return False
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # Python's own: text that is no UTF-8
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # Python's own error: text that is not UTF-8
     return code & 0xFF in _OF_DAMAGE or isinstance(error, sqlite3.IntegrityError)
 
 
+def state_of(text: object) -> State:
+    """Return the state that a row of the store names. Raises sqlite3.DatabaseError if it names none."""
+    try:
+        return State(text)  # type: ignore[arg-type]
+    except ValueError:
+        raise sqlite3.DatabaseError(f"a KOL is in state {text!r}") from None
+
+
 def looks_damaged(path: Path) -> bool:
-    """A look at each table, and at every value of the ledger; the pages have checksums."""
+    """Read a row of each table and every value of the ledger; the pages have checksums of their own."""
     if _is_cut_off(path):
         return True
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -53,9 +63,9 @@ def looks_damaged(path: Path) -> bool:
 
 
 def _is_cut_off(path: Path) -> bool:
-    """Does the file end within one of SQLite's pages? SQLite would read zeros there, and miss rows without a word.
+    """Tell whether the file ends within one of SQLite's pages: SQLite would read zeros there and silently miss rows.
 
-    Not where the journal has something: then the file may be in the middle of being written, and made whole by it.
+    A file whose journal is not empty is not cut off: it may be half written, and the journal completes it.
     """
     try:
         size = path.stat().st_size
@@ -63,7 +73,7 @@ def _is_cut_off(path: Path) -> bool:
             page_size = int.from_bytes(file.read(18)[16:], "big")
         journal = path.with_name(f"{path.name}-wal")
         waiting = journal.stat().st_size if journal.exists() else 0
-    except OSError:  # SQLite will say what keeps it from reading
+    except OSError:  # SQLite reports why it can't be read
         return False
     return not waiting and size % (page_size if page_size > 1 else 65_536) > 0
 
@@ -73,16 +83,16 @@ def _mark(path: Path) -> Path:
 
 
 def mark_damaged(path: Path) -> None:
-    """Have the next run begin with a salvage."""
+    """Mark the store as damaged: the next run begins with a salvage."""
     with suppress(OSError):
         _mark(path).touch()
 
 
 def marked_damaged(path: Path) -> bool:
-    """Whether a run met damage."""
+    """Tell whether a run met damage."""
     return _mark(path).exists()
 
 
 def unmark_damaged(path: Path) -> None:
-    """The store is good again."""
+    """Remove the mark from a store that is good again."""
     _mark(path).unlink(missing_ok=True)

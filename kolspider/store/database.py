@@ -1,4 +1,4 @@
-"""Opens the SQLite file of the cache directory, with commits that survive a power cut."""
+"""The SQLite file of the cache directory, opened so that commits survive a power cut."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["FILE_NAME", "REPAIR", "connect", "connect_to_read", "create", "empty
 
 FILE_NAME = "kolspider.sqlite3"
 REPAIR = "if it is damaged, `scrapy crawl followings` keeps what can be read of it and buys the rest again"
-"""What to do about a file that a command could not read."""
+"""Advice for a user whose file a command could not read."""
 
 
 def connect(directory: Path) -> sqlite3.Connection:
@@ -118,11 +118,15 @@ def shrink(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, *, synced: bool = True) -> Iterator[None]:
-    """Commit all changes of the block or none; on disk when the block ends.
+    """Commit all changes of the block or none; they are on disk when the block ends.
 
-    Not synced: on disk with the next synced transaction, as the journal is written in order. That is enough for
-    what a power cut may take back, such as a count of calls; a sync takes some milliseconds.
+    A block within another one is part of it. Without `synced` the changes are on disk with the next synced
+    transaction, because the journal is written in order: enough for what a power cut may take back, such as a count
+    of calls. A sync takes some milliseconds.
     """
+    if connection.in_transaction:
+        yield
+        return
     if not synced:
         connection.execute("PRAGMA synchronous = NORMAL")
     try:

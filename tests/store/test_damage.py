@@ -81,7 +81,7 @@ def test_a_lost_page_of_an_increment_does_not_cost_the_whole_list_below_it(tmp_p
         for number in (1, 2):
             pages.put(btc, 0, str(number), number, 200, b"page", fetched_at=number)
         kols.end("btc", State.FETCHED, "", 2, 400, bought=True, page_size=200)
-        kols.begin_anew(btc, keep_good_pages=False, incremental=True)
+        kols.begin_generation("btc", incremental=True)
         lost = pages.put(btc, 1, "", 1, 200, b"page", fetched_at=3)
         kols.end("btc", State.FETCHED, "", 1, 200, bought=True, page_size=200, new=20)
         connection.execute("UPDATE page SET body = x'' WHERE seq = ?", (lost,))
@@ -92,6 +92,6 @@ def test_a_lost_page_of_an_increment_does_not_cost_the_whole_list_below_it(tmp_p
     assert salvaged is not None
     assert (salvaged.pages, salvaged.lost_pages) == (2, 1)
     with closing(connect(tmp_path)) as connection:
-        kols = Ledger(connection, tmp_path, provider("twitterapi_io"), 1).kols
-        assert [reading.state for reading in kols.readings("btc")] == ["fetched", "fetching"]
-        assert not kols.lacks_base("btc")
+        readings = Ledger(connection, tmp_path, provider("twitterapi_io"), 1).readings
+        assert [reading.state for reading in readings.of_kol("btc")] == ["fetched", "fetching"]
+        assert not readings.base_is_missing("btc")

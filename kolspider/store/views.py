@@ -1,0 +1,85 @@
+"""Temporary views of the store, as one provider and one target see it, and the SQL that they share with other queries.
+
+In all of it, `k` is a row of kol, `c` its current reading, `b` the base that an incremental reading adds to (the last
+full reading that was fetched), and `l` what the target holds of the list.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["BASE_IS_CACHED", "BASE_IS_MISSING", "JOIN_READINGS", "NEW_SINCE_BASE", "create_views"]
+
+JOIN_READINGS = """
+LEFT JOIN crawl c ON c.provider = k.provider AND c.handle = k.handle AND c.generation = k.generation
+LEFT JOIN crawl b ON b.provider = k.provider AND b.handle = k.handle AND b.generation =
+  (SELECT max(generation) FROM crawl
+   WHERE provider = k.provider AND handle = k.handle AND kind = 'full' AND state = 'fetched')
+"""
+
+BASE_IS_CACHED = """
+(b.pages = (SELECT count(*) FROM page
+  WHERE provider = b.provider AND handle = b.handle AND generation = b.generation))
+"""
+"""SQL: whether all pages of the base are in the cache."""
+
+BASE_IS_MISSING = f"(c.kind IS 'incremental' AND NOT coalesce(l.generation >= b.generation OR {BASE_IS_CACHED}, 0))"
+"""SQL: whether the current reading adds to a base that is neither in the target nor in the cache: the list is then
+read in full."""
+
+NEW_SINCE_BASE = """
+(SELECT coalesce(sum(new), 0) FROM increment i JOIN crawl USING (provider, handle, generation)
+ WHERE i.provider = b.provider AND i.handle = b.handle AND i.generation > b.generation
+ AND i.generation <= k.generation AND state = 'fetched')
+"""
+"""SQL: how many accounts the incremental readings that ended properly have found since the base."""
+
+_VIEWS = """
+CREATE TEMP VIEW waiting_page AS        -- pages that are not in the target
+SELECT seq, handle, generation FROM page p
+WHERE provider = '{provider}' AND NOT EXISTS
+  (SELECT 1 FROM page_load WHERE seq = p.seq AND target = {target} AND NOT again);
+
+CREATE TEMP VIEW kol_here AS            -- the KOLs as people see them: a list that is all in the target is complete
+SELECT k.handle, k.user_name, k.generation, k.reason, k.calls, k.restarts, k.started_at, k.finished_at,
+  CASE WHEN k.state = 'fetched' AND l.generation = k.generation THEN 'complete' ELSE k.state END AS state,
+  {pages} AS pages, {users} AS users,
+  l.generation AS loaded, l.loaded_at, c.kind,
+  CASE WHEN c.kind IS 'incremental' THEN b.generation ELSE k.generation END AS base,
+  b.pages AS base_pages, b.users AS base_users, {new_since_base} AS new_since_base,
+  {base_is_cached} AS base_is_cached, {base_is_missing} AS base_is_missing
+FROM kol k {join_readings}
+LEFT JOIN kol_load l ON l.target = {target} AND l.provider = k.provider AND l.handle = k.handle
+WHERE k.provider = '{provider}';
+"""
+
+
+def create_views(connection: sqlite3.Connection, provider: str, target: int) -> None:
+    """Create the views `waiting_page` and `kol_here` in this connection."""
+    for view in _VIEWS.split(";\n"):
+        connection.execute(
+            view.format(
+                provider=provider,
+                target=int(target),
+                pages=_so_far("count(*)", "pages"),
+                users=_so_far("coalesce(sum(users), 0)", "users"),
+                join_readings=JOIN_READINGS,
+                base_is_cached=BASE_IS_CACHED,
+                base_is_missing=BASE_IS_MISSING,
+                new_since_base=NEW_SINCE_BASE,
+            )
+        )
+
+
+def _so_far(cached: str, ended: str) -> str:
+    """SQL: what an unfinished list has in the cache, or what an ended one came to.
+
+    While an incremental reading is under way, the list counts as it was before.
+    """
+    return (
+        f"CASE WHEN k.state = 'fetching' AND c.kind IS NOT 'incremental' THEN (SELECT {cached} FROM page "
+        f"WHERE provider = k.provider AND handle = k.handle AND generation = k.generation) ELSE k.{ended} END"
+    )
