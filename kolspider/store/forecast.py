@@ -11,7 +11,7 @@ from math import sqrt
 from typing import TYPE_CHECKING
 
 from kolspider.store.readings import size_with_new
-from kolspider.store.views import JOIN_READINGS, NEW_SINCE_BASE
+from kolspider.store.views import JOIN_BASE, NEW_SINCE_BASE
 
 if TYPE_CHECKING:
     import sqlite3
@@ -35,14 +35,14 @@ SELECT handle,
     WHEN state = 'not_found' THEN 1                         -- asked for again
     WHEN incremental THEN min(:increment, pages)
     WHEN why = 'refresh' THEN pages
-    WHEN base_counts AND base_pages > kept THEN base_pages
+    WHEN base_pages > kept THEN base_pages
   END AS pages,
   CASE
     WHEN state = 'not_found' THEN 0
     WHEN incremental OR why = 'refresh' THEN users
-    WHEN base_counts THEN base_users
+    ELSE base_users
   END AS users,
-  CASE WHEN base_counts THEN new_since_base ELSE 0 END AS new,
+  new,
   CASE
     WHEN why = 'refresh' OR state = 'not_found' THEN 0
     WHEN why = 'retry' AND state = 'failed' AND restarts = 2 THEN 0     -- begun again from page 1
@@ -51,14 +51,14 @@ SELECT handle,
   END AS cached
 FROM (
   SELECT s.handle, s.why, s.incremental, s.base_is_missing, coalesce(k.state, 'new') AS state, k.pages, k.users,
-    k.restarts, b.pages AS base_pages, b.users AS base_users, {NEW_SINCE_BASE} AS new_since_base,
-    s.why <> 'refresh' AND k.state <> 'not_found' AND                   -- and not this but an earlier reading was full
-      (s.base_is_missing OR (k.state IN ('fetching', 'failed') AND NOT s.incremental)) AS base_counts,
+    k.restarts, b.pages AS base_pages, b.users AS base_users, {NEW_SINCE_BASE} AS new,
     CASE WHEN s.base_is_missing THEN 0 ELSE
       (SELECT count(*) FROM page p WHERE p.provider = k.provider AND p.handle = k.handle
        AND p.generation = k.generation)
     END AS kept
-  FROM temp.selected s LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle {JOIN_READINGS}
+  FROM temp.selected s LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle
+  {JOIN_BASE} AND s.why <> 'refresh' AND k.state <> 'not_found'
+    AND (s.base_is_missing OR (k.state IN ('fetching', 'failed') AND NOT s.incremental))    -- perhaps a refresh
   WHERE s.why IS NOT NULL
 ) list
 """

@@ -222,13 +222,13 @@ class Kols(Part):
         one only those older than its base; `evict` also deletes the pages of all loaded lists.
         """
         found = self._db.execute(
-            "SELECT state, generation, base, base_is_missing FROM temp.kol_here WHERE handle = ?", (handle,)
+            "SELECT state, generation, base, base_is_missing FROM temp.reading_here WHERE handle = ?", (handle,)
         ).fetchone()
         text, generation, base, base_is_missing = found or (None, 0, None, 0)
         state = state_of(text)
         if self._pages.are_waiting(handle, generation if base is None else base):
             return None
-        if state not in {State.FETCHED, State.COMPLETE, State.PARTIAL} or base is None or base_is_missing:
+        if state not in {State.FETCHED, State.PARTIAL} or base is None or base_is_missing:
             return state  # if the base is missing, the next run reads the list in full
         with transaction(self._db):
             self._db.execute(
@@ -236,12 +236,12 @@ class Kols(Part):
                 "VALUES (?, ?, ?, ?, ?)",
                 (self._target, self._provider, handle, generation, time.time()),
             )
-            if state is not State.PARTIAL:
+            if state is State.FETCHED:
                 self._pages.delete_older(handle, base)
                 self._update(handle, "restarts = 0")
             if evict:
                 self._pages.delete_loaded()
-        return state if state is State.PARTIAL else State.COMPLETE
+        return State.COMPLETE if state is State.FETCHED else state
 
     def _get(self, handle: str, column: str) -> int | None:
         value: int | None = self._value(

@@ -121,16 +121,16 @@ class Readings(Part):
 
     def kind(self, handle: str) -> Kind:
         """Return the kind of the current reading."""
-        return Kind(self._value("SELECT kind FROM temp.kol_here WHERE handle = ?", handle) or Kind.FULL)
+        return Kind(self._value("SELECT kind FROM temp.reading_here WHERE handle = ?", handle) or Kind.FULL)
 
     def base_is_missing(self, handle: str) -> bool:
         """Tell whether the current reading adds to a base that is neither in this target nor in the cache."""
-        return bool(self._value("SELECT base_is_missing FROM temp.kol_here WHERE handle = ?", handle))
+        return bool(self._value("SELECT base_is_missing FROM temp.reading_here WHERE handle = ?", handle))
 
     def size(self, handle: str, page_size: int) -> tuple[int, int] | None:
         """Return the pages and users of the list as it is known; None if it was never read in full."""
         row = self._db.execute(
-            "SELECT base_pages, base_users, new_since_base FROM temp.kol_here WHERE handle = ?", (handle,)
+            "SELECT base_pages, base_users, new_since_base FROM temp.reading_here WHERE handle = ?", (handle,)
         ).fetchone()
         pages, users, new = row or (None, 0, 0)
         return None if pages is None else size_with_new(pages, users, new, page_size)
@@ -142,7 +142,7 @@ class Readings(Part):
         left a gap behind it, so what it brought does not count as known. Damaged pages are left out. None if the base
         is not in the cache.
         """
-        base = self._value("SELECT base FROM temp.kol_here WHERE handle = ? AND base_is_cached", handle)
+        base = self._value("SELECT base FROM temp.reading_here WHERE handle = ? AND base_is_cached", handle)
         if base is None:
             return None
         pages = self._db.execute(

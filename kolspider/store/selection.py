@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kolspider.items import Kol
 from kolspider.store.handles import HandleError, normalise
 from kolspider.store.part import Part
-from kolspider.store.views import BASE_IS_CACHED, BASE_IS_MISSING, JOIN_READINGS
+from kolspider.store.views import BASE_IS_CACHED, BASE_IS_MISSING, JOIN_BASE, JOIN_CURRENT
 
 if TYPE_CHECKING:
     import sqlite3
@@ -168,7 +168,7 @@ class Selection(Part):
               SELECT s.handle, s.user_name, s.position, k.state, k.started_at, k.finished_at, k.restarts, c.kind,
                 {_WHY} AS why, {_MAY_BE_INCREMENTAL} AS may_be_incremental, {BASE_IS_MISSING} AS base_is_missing
               FROM temp.source s
-              LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle {JOIN_READINGS}
+              LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle {JOIN_CURRENT} {JOIN_BASE}
               LEFT JOIN kol_load l ON l.target = :target AND l.provider = k.provider AND l.handle = k.handle
             )
             INSERT INTO temp.selected (handle, user_name, why, state, incremental, base_is_missing)

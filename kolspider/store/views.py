@@ -1,7 +1,7 @@
 """Temporary views of the store, as one provider and one target see it, and the SQL that they share with other queries.
 
-In all of it, `k` is a row of kol, `c` its current reading, `b` the base that an incremental reading adds to (the last
-full reading that was fetched), and `l` what the target holds of the list.
+In it, `k` is a row of kol, `c` its current reading, `b` the base that an incremental reading adds to (the last full
+reading that was fetched), and `l` what the target holds of the list.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["BASE_IS_CACHED", "BASE_IS_MISSING", "JOIN_READINGS", "NEW_SINCE_BASE", "create_views"]
+__all__ = ["BASE_IS_CACHED", "BASE_IS_MISSING", "JOIN_BASE", "JOIN_CURRENT", "NEW_SINCE_BASE", "create_views"]
 
-JOIN_READINGS = """
-LEFT JOIN crawl c ON c.provider = k.provider AND c.handle = k.handle AND c.generation = k.generation
+JOIN_CURRENT = "LEFT JOIN crawl c ON c.provider = k.provider AND c.handle = k.handle AND c.generation = k.generation"
+
+JOIN_BASE = """
 LEFT JOIN crawl b ON b.provider = k.provider AND b.handle = k.handle AND b.generation =
   (SELECT max(generation) FROM crawl
    WHERE provider = k.provider AND handle = k.handle AND kind = 'full' AND state = 'fetched')
@@ -44,21 +45,22 @@ WHERE provider = '{provider}' AND NOT EXISTS
   (SELECT 1 FROM page_load WHERE seq = p.seq AND target = {target} AND NOT again);
 
 CREATE TEMP VIEW kol_here AS            -- the KOLs as people see them: a list that is all in the target is complete
-SELECT k.handle, k.user_name, k.generation, k.reason, k.calls, k.restarts, k.started_at, k.finished_at,
+SELECT k.handle, k.user_name, k.generation, k.reason, k.calls, k.started_at, k.finished_at, l.loaded_at,
   CASE WHEN k.state = 'fetched' AND l.generation = k.generation THEN 'complete' ELSE k.state END AS state,
-  {pages} AS pages, {users} AS users,
-  l.generation AS loaded, l.loaded_at, c.kind,
+  {pages} AS pages, {users} AS users, l.generation AS loaded
+FROM kol k {join_current} {join_loaded};
+
+CREATE TEMP VIEW reading_here AS        -- each KOL's current reading and its base; that of a full reading is itself
+SELECT k.handle, k.generation, k.state, c.kind,
   CASE WHEN c.kind IS 'incremental' THEN b.generation ELSE k.generation END AS base,
   b.pages AS base_pages, b.users AS base_users, {new_since_base} AS new_since_base,
   {base_is_cached} AS base_is_cached, {base_is_missing} AS base_is_missing
-FROM kol k {join_readings}
-LEFT JOIN kol_load l ON l.target = {target} AND l.provider = k.provider AND l.handle = k.handle
-WHERE k.provider = '{provider}';
+FROM kol k {join_current} {join_base} {join_loaded};
 """
 
 
 def create_views(connection: sqlite3.Connection, provider: str, target: int) -> None:
-    """Create the views `waiting_page` and `kol_here` in this connection."""
+    """Create the views `waiting_page`, `kol_here` and `reading_here` in this connection."""
     for view in _VIEWS.split(";\n"):
         connection.execute(
             view.format(
@@ -66,7 +68,10 @@ def create_views(connection: sqlite3.Connection, provider: str, target: int) -> 
                 target=int(target),
                 pages=_so_far("count(*)", "pages"),
                 users=_so_far("coalesce(sum(users), 0)", "users"),
-                join_readings=JOIN_READINGS,
+                join_current=JOIN_CURRENT,
+                join_base=JOIN_BASE,
+                join_loaded=f"LEFT JOIN kol_load l ON l.target = {int(target)} AND l.provider = k.provider "
+                f"AND l.handle = k.handle WHERE k.provider = '{provider}'",
                 base_is_cached=BASE_IS_CACHED,
                 base_is_missing=BASE_IS_MISSING,
                 new_since_base=NEW_SINCE_BASE,
