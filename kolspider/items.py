@@ -146,8 +146,8 @@ class FollowingsPage:
     fetched_at: float = 0.0
     """Unix seconds."""
     full_reading_began: float | None = None
-    """On the last page of a list all of whose pages are in the cache: when the first of them was fetched. None for a
-    list without users, too: the API gives one for an account that went private."""
+    """When the first page of a list was fetched, on its last page, if all pages are in the cache; unix seconds. None
+    for a list without users: the API gives one for an account that went private."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Pages of the cache on their way to the table."""
+"""Reads pages back from the cache, to load them into the table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class CachedPages:
-    """Reads pages back from the store, and keeps track of the damaged ones."""
+    """Reads pages back from the store, and keeps track of damaged ones."""
 
     def __init__(self, ledger: Ledger, provider: Provider, disk: Disk, tally: Tally) -> None:
         self._ledger = ledger
@@ -33,15 +33,15 @@ class CachedPages:
         self._disk = disk
         self._tally = tally
         self.damaged: set[str] = set()
-        """Handles of the KOLs that need a page again: it is bought when their turn comes."""
+        """Handles of the KOLs with a damaged page, which is bought again when their turn comes."""
         self._with_gaps: set[tuple[str, int]] = set()
-        """Lists, by handle and generation, with a damaged page: their end does not show who is lost."""
+        """Handle and generation of each list with a damaged page: such a list does not show who is lost."""
 
     def read(self, *, everything: bool) -> Iterator[FollowingsPage]:
         """Yield the pages to load, in the order of fetching, so that no older profile overwrites a newer one.
 
-        `everything` yields all pages of the selected KOLs, else those that wait and what was fetched after them.
-        Raises sqlite3.Error.
+        These are all pages of the selected KOLs if `everything` is set, else those that wait and the loaded ones that
+        were fetched after them. Raises sqlite3.Error.
         """
         pages = self._ledger.pages
         for cached in pages.of_selected() if everything else pages.waiting():

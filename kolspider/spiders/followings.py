@@ -231,7 +231,7 @@ class FollowingsSpider(Spider):
         if asked.seq is None:
             return None  # the page could not be stored, so the list is not whole in the cache; the run stops
         state = State.FETCHED if outcome.state is State.COMPLETE else outcome.state
-        self._end(followings, state, outcome.reason, known=not outcome.whole)
+        self._end(followings, state, outcome.reason, known=not outcome.full)
         return None
 
     def _after_error(self, error: ApiError, followings: _List) -> Request | None:

@@ -55,6 +55,6 @@ def test_memory_is_bounded_and_who_came_last_is_remembered() -> None:
     repeats = Repeats(most=100)
     for number in range(1000):
         is_one(repeats, id_=str(number))
-    assert len(repeats._newer) + len(repeats._older) + len(repeats._on_their_way) <= 100
+    assert len(repeats._newer) + len(repeats._older) + len(repeats._uncommitted) <= 100
     assert is_one(repeats, id_="999")
     assert not is_one(repeats, id_="0")
