@@ -15,11 +15,13 @@ demo: $(VENV)/.runs
 test: $(VENV)/.tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
+# The formatter's layout is final: nothing is kept from it by a comment.
 check: $(VENV)/.tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+	! grep -rn --include='*.py' -e 'fmt: off' -e 'fmt: skip' kolspider tests benchmarks
 
 # The long variants: 200 kills, more seeds, 10,000 examples.
 chaos: $(VENV)/.tests

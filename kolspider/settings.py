@@ -1,4 +1,4 @@
-"""Every setting with the reason for its value. `-s NAME=value` beats the environment, which beats `.env`."""
+"""Every setting, with the reason for its value. `-s NAME=value` beats the environment, which beats `.env`."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ BOT_NAME = "kolspider"
 SPIDER_MODULES = ["kolspider.spiders"]
 COMMANDS_MODULE = "kolspider.commands"
 
-# --- what users set; each is read from the environment or `.env` too --------------------------------------
+# --- what users set; each can stand in the environment or in `.env`, too ------------------------------
 # All KOL_ settings; options/config.py declares each with its default and its meaning.
 globals().update({name: _setting(name, default) for name, default in DEFAULTS.items()})
-DOWNLOAD_DELAY = _setting("DOWNLOAD_DELAY", "2")  # seconds between API requests; cached pages do not wait
-DOWNLOAD_TIMEOUT = _setting("DOWNLOAD_TIMEOUT", "30")  # also bounds how long one Ctrl-C takes
-RETRY_TIMES = _setting("RETRY_TIMES", "4")  # a page is asked for at most 1 + 4 times
+DOWNLOAD_DELAY = _setting("DOWNLOAD_DELAY", "2")  # seconds between API requests; cached pages don't wait
+DOWNLOAD_TIMEOUT = _setting("DOWNLOAD_TIMEOUT", "30")  # this also bounds how long one Ctrl-C takes
+RETRY_TIMES = _setting("RETRY_TIMES", "4")  # a page is requested at most 1 + 4 times
 
-# --- pace ------------------------------------------------------------------------------------------------
-DOWNLOAD_DELAY_JITTER = 0  # exactly DOWNLOAD_DELAY: the API's limit is a rate, politeness is not the point
-CONCURRENT_REQUESTS = 8  # KOLs at once; more would only leave more lists half read
+# --- pace -----------------------------------------------------------------------------------------
+DOWNLOAD_DELAY_JITTER = 0  # the API limits the rate, so the delay is exact; it is not for politeness
+CONCURRENT_REQUESTS = 8  # KOLs at once; with more, an interrupted run only leaves more lists half read
 CONCURRENT_REQUESTS_PER_DOMAIN = 8
-CONCURRENT_ITEMS = 1  # a page is handed to the database before the next one of its KOL is asked for
+CONCURRENT_ITEMS = 1  # the writer takes a page before the next one of its KOL is requested
 
-# --- the network's edge ------------------------------------------------------------------------------------
+# --- the network's edge ---------------------------------------------------------------------------
 DOWNLOAD_HANDLERS = {
     "http": "kolspider.crawl.edge.ApiDownloadHandler",
     "https": "kolspider.crawl.edge.ApiDownloadHandler",
@@ -40,34 +40,34 @@ DOWNLOAD_HANDLERS = {
     "ftp": None,
     "s3": None,
 }
-DOWNLOAD_VERIFY_CERTIFICATES = True  # Scrapy's default is False, and the key is in a header
-DOWNLOAD_MAXSIZE = 64 * 1024 * 1024  # bytes; a page is some 150 KB, and what is larger is not one
+DOWNLOAD_VERIFY_CERTIFICATES = True  # Scrapy's default is False, but each request carries the key
+DOWNLOAD_MAXSIZE = 64 * 1024 * 1024  # bytes; a page is some 150 KB, so a larger answer is not a page
 USER_AGENT = "kolspider"
 DEFAULT_REQUEST_HEADERS = {"Accept": "application/json"}
 ROBOTSTXT_OBEY = False  # a paid API, not a site
 
-# --- the response cache --------------------------------------------------------------------------------------
+# --- the response cache ---------------------------------------------------------------------------
 HTTPCACHE_ENABLED = True
 HTTPCACHE_STORAGE = "kolspider.crawl.httpcache.PageStorage"
 HTTPCACHE_POLICY = "kolspider.crawl.httpcache.WholePagePolicy"
 
-# --- what Scrapy runs: these components and no others -----------------------------------------------------
-# Each list stands for Scrapy's default one, whose members it imports even when they are disabled: a third of
-# the start-up time, for cookies, robots.txt, redirects (the key must not follow one to another host), retries
-# (answers.py: Scrapy's neither wait nor know a failure inside a 200), and the telnet and remote-control
-# consoles, which are on by default and run code for whoever reaches their port.
+# --- what Scrapy runs: these components and no others ---------------------------------------------
+# Each list replaces Scrapy's default one. Scrapy imports the members of its own lists even when they are disabled,
+# which takes a third of the start-up time, and kolspider uses none of: cookies, robots.txt, redirects (one could take
+# the key to another host), retries (Scrapy's neither wait nor see a failure inside a 200; answers.py does both), and
+# the telnet and remote-control consoles, which are on by default and run code for anybody who reaches their port.
 DOWNLOADER_MIDDLEWARES_BASE = {
     "scrapy.downloadermiddlewares.downloadtimeout.DownloadTimeoutMiddleware": 350,
     "scrapy.downloadermiddlewares.defaultheaders.DefaultHeadersMiddleware": 400,
     "scrapy.downloadermiddlewares.useragent.UserAgentMiddleware": 500,
-    # Nearer the spider than UnpackMiddleware: they see and store unpacked bodies.
+    # These two are nearer the spider than UnpackMiddleware: they see and store unpacked bodies.
     "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": 560,
     "kolspider.crawl.answers.AnswerMiddleware": 570,
     "kolspider.crawl.answers.UnpackMiddleware": 590,
     "scrapy.downloadermiddlewares.httpproxy.HttpProxyMiddleware": 750,
     "scrapy.downloadermiddlewares.stats.DownloaderStats": 850,
 }
-SPIDER_MIDDLEWARES_BASE: dict[str, int] = {}  # each of Scrapy's costs every page, and none has work here
+SPIDER_MIDDLEWARES_BASE: dict[str, int] = {}  # Scrapy's cost time for every page and do nothing here
 EXTENSIONS_BASE = {
     "scrapy.extensions.corestats.CoreStats": 0,
     "scrapy.extensions.logcount.LogCount": 0,
@@ -79,21 +79,21 @@ EXTENSIONS_BASE = {
     "kolspider.extensions.progress.Progress": 520,
 }
 
-# --- items ---------------------------------------------------------------------------------------------------
+# --- items ----------------------------------------------------------------------------------------
 ITEM_PIPELINES = {
     "kolspider.pipelines.MapPipeline": 100,
     "kolspider.pipelines.UpsertPipeline": 200,
 }
-WARN_ON_GENERATOR_RETURN_VALUE = False  # reads the spider's source at run time, and fails when it can't
-DUPEFILTER_CLASS = "scrapy.dupefilters.BaseDupeFilter"  # a page asked for again is answered by the cache
+WARN_ON_GENERATOR_RETURN_VALUE = False  # the check reads the spider's source at run time, and fails without it
+DUPEFILTER_CLASS = "scrapy.dupefilters.BaseDupeFilter"  # a repeated request is answered by the cache
 
-# --- logs ----------------------------------------------------------------------------------------------------
+# --- logs -----------------------------------------------------------------------------------------
 LOG_LEVEL = _setting("LOG_LEVEL", "INFO")  # DEBUG prints every item: millions of lines
 LOG_FORMATTER = "kolspider.crawl.logformatter.PageLogFormatter"
-LOG_VERSIONS: list[str] = []  # of libraries: for bug reports, -s LOG_VERSIONS=Twisted,Python
-STATS_DUMP = _setting("STATS_DUMP", "False")  # the closing table says it for people; -s STATS_DUMP=True for all
+LOG_VERSIONS: list[str] = []  # versions of libraries; for a bug report: -s LOG_VERSIONS=Twisted,Python
+STATS_DUMP = _setting("STATS_DUMP", "False")  # the closing table has what matters; -s STATS_DUMP=True logs them all
 
-# --- feeds (-o users.jsonl) ------------------------------------------------------------------------------------
+# --- feeds (-o users.jsonl) -----------------------------------------------------------------------
 FEED_EXPORTERS = {
     "jsonl": "kolspider.crawl.exporters.JsonLinesRows",
     "jsonlines": "kolspider.crawl.exporters.JsonLinesRows",

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Browser", "Looked", "installed"]
 
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 """Seconds for an answer: the first one waits for the browser's start."""
+_OPTIONS = (
+    "--headless=new --no-sandbox --disable-gpu --hide-scrollbars --no-first-run --disable-extensions "
+    "--disable-background-networking --disable-dev-shm-usage --remote-debugging-pipe"
+)
 
 
 def installed() -> str | None:
@@ -60,17 +64,13 @@ class Browser:
         to_browser, self._out = os.pipe()
         self._in, from_browser = os.pipe()
         # The browser talks on descriptors 3 and 4.
-        script = f'exec 3<&{to_browser} 4>&{from_browser}; exec "$0" "$@"'
+        script = f'exec 3<&{to_browser} 4>&{from_browser}; exec "$0" {_OPTIONS} "$@"'
         self._process = subprocess.Popen(
-            [
-                "bash", "-c", script, path, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                "--no-first-run", "--disable-extensions", "--disable-background-networking", "--disable-dev-shm-usage",
-                "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank",
-            ],
+            ["bash", "-c", script, path, f"--user-data-dir={profile}", "about:blank"],
             pass_fds=(to_browser, from_browser),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
         os.close(to_browser)
         os.close(from_browser)
         self._received = b""

@@ -86,8 +86,8 @@ class Disk:
                 self._there(folder, path).mkdir()
         for path, file in self.safe_names.items():
             content = bytearray(file.safe)
-            for part in file.unsafe if dice else ():
-                if dice.random() < 0.5:
+            for part in file.unsafe:
+                if dice and dice.random() < 0.5:
                     part(content)
             if self._there(folder, path).parent.exists():
                 self._there(folder, path).write_bytes(content)
@@ -143,7 +143,10 @@ class Disk:
         if path in self.names:
             self.names[path].sync(parts)
             return
-        here = lambda name: str(Path(name).parent) == path  # noqa: E731
+
+        def here(name: str) -> bool:
+            return str(Path(name).parent) == path
+
         self.safe_names = {n: f for n, f in self.safe_names.items() if not here(n)}
         self.safe_names |= {n: f for n, f in self.names.items() if here(n)}
         self.safe_folders |= {name for name in self.folders if here(name)}

@@ -23,21 +23,20 @@ wildly = settings(
 )
 
 # All that follows is JSON as text, not Python's values: only so can a key occur twice, or a number be 1e999.
-# fmt: off
-ODD = st.sampled_from([
-    "null", "null", "true", "false", "0", "-0", "-1", "-0.0", "0.5", "1e3", "1.5e18", "1e300", "1e999", "-1e999",
-    "1e-999", "9223372036854775807", "9223372036854775808", "-9223372036854775809", "18446744073709551616",
-    "1" * 4000, "-" + "1" * 4000, '"' + "9" * 5000 + '"', '"' + "0" * 5000 + '7"',
-    '""', '" "', '"\\n"', '"0"', '"-0"', '"-5"', '"007"', '"1e3"', '"1.0"', '"1,530"', '"+1"', '"0x1F"', '"1_000"',
-    '"NaN"', '"null"', '"\u0661\u0662"', '"\uff19"', '"\u00b2"', '"\U0001d7d7"',
-    r'"\u0000"', r'"a\u0000b"', r'"\ud800"', r'"\ude80\ud83d"', r'"\ud83d\ude80"', r'"\ud83dx\ude80"',
-    r'"\ufffe\uffff"', '"\U0001f469\u200d\U0001f680"', '"\u202e\u200f\ufeff"', '"e\u0301\u0301\u0301"',
-    r'"\\\"%s%(x)s{}"', '"\'; DROP TABLE kol; --"', r'"\u001b[31m\r\n\t\u0085\u2028\u001c"', '"trailing   "',
-    '"币"', '"' + "币" * 100 + '"', '"' + "🚀" * 100 + '"', '"' + "a" * 3000 + '"',
-    "[]", "{}", "[null]", '[{"id":"7"}]', '{"id":{"id":7}}', '{"description":null}', '{"description":"in the bio"}',
-    '{"":1e999}',
-])
-# fmt: on
+_WORDS = ["null", "null", "true", "false", '{"description":null}', '{"description":"in the bio"}']
+_NUMBERS = ["0", "-0", "-1", "-0.0", "0.5", "1e3", "1.5e18", "1e300", "1e999", "-1e999", "1e-999"]
+_BEYOND = ["9223372036854775807", "9223372036854775808", "-9223372036854775809", "18446744073709551616"]
+_ENDLESS = ["1" * 4000, "-" + "1" * 4000, '"' + "9" * 5000 + '"', '"' + "0" * 5000 + '7"']
+_DIGITS = ['"0"', '"-0"', '"-5"', '"007"', '"1e3"', '"1.0"', '"1,530"', '"+1"', '"0x1F"', '"1_000"', '"NaN"', '"null"']
+_OTHER_DIGITS = ['"\u0661\u0662"', '"\uff19"', '"\u00b2"', '"\U0001d7d7"']
+_SURROGATES = [r'"\ud800"', r'"\ude80\ud83d"', r'"\ud83d\ude80"', r'"\ud83dx\ude80"', r'"\ufffe\uffff"']
+_JOINED = ['"\U0001f469\u200d\U0001f680"', '"\u202e\u200f\ufeff"', '"e\u0301\u0301\u0301"']
+_CONTROLS = [r'"\u0000"', r'"a\u0000b"', r'"\u001b[31m\r\n\t\u0085\u2028\u001c"', '""', '" "', '"\\n"', '"trailing   "']
+_SYNTAX = [r'"\\\"%s%(x)s{}"', '"\'; DROP TABLE kol; --"']
+_WIDE = ['"币"', '"' + "币" * 100 + '"', '"' + "🚀" * 100 + '"', '"' + "a" * 3000 + '"']
+_NESTED = ["[]", "{}", "[null]", '[{"id":"7"}]', '{"id":{"id":7}}', '{"":1e999}']
+_STRANGE = _OTHER_DIGITS + _SURROGATES + _JOINED + _CONTROLS + _SYNTAX + _WIDE
+ODD = st.sampled_from(_WORDS + _NUMBERS + _BEYOND + _ENDLESS + _DIGITS + _STRANGE + _NESTED)
 LONG = st.sampled_from(['"' + "x" * 70_000 + '"', '"' + "币" * 30_000 + '"', "[" * 300 + "]" * 300])
 TEXTS = st.text(st.characters(), max_size=20).map(json.dumps) | st.text(
     st.characters(exclude_categories=["Cs"]), max_size=20
@@ -46,10 +45,9 @@ FLOATS = st.floats(allow_nan=False, allow_infinity=False).map(repr)
 ANY = st.one_of(ODD, ODD, ODD, TEXTS, TEXTS, st.integers().map(str), FLOATS, LONG)
 
 DIGITS = st.from_regex(r"\A[0-9]{1,22}\Z")
-IDS = st.one_of(
-    DIGITS.map(json.dumps), DIGITS.map(lambda text: f'" {text}\\n"'), st.integers(1, 10**21).map(str),
-    st.integers(1, 50).map(str), st.integers(-5, 5).map(str), st.integers(1, 10**20).map(lambda n: f"{n}.0"), ODD,
-)  # fmt: skip
+_INTEGERS = [st.integers(*bounds).map(str) for bounds in ((1, 10**21), (1, 50), (-5, 5))]
+_TEXT_IDS = [DIGITS.map(json.dumps), DIGITS.map(lambda text: f'" {text}\\n"')]
+IDS = st.one_of(*_TEXT_IDS, *_INTEGERS, st.integers(1, 10**20).map(lambda n: f"{n}.0"), ODD)
 COUNTS = st.one_of(st.integers(-(2**65), 2**65).map(str), st.integers(0, 10**6).map(json.dumps), ODD)
 TIMES = st.one_of(
     st.datetimes().map(lambda time: json.dumps(time.isoformat())),
@@ -89,21 +87,15 @@ def _object(fields: list[tuple[str, str]]) -> str:
     return "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in fields) + "}"
 
 
-# fmt: off
 _GOOD_IDS = ["7", '"7"', '"007"', '" 12 "', '"' + "9" * 20 + '"', "9" * 20]
 _OTHER_IDS = ["1" + "0" * 20, '"1' + "0" * 20 + '"', "0", '"0"', "-7", '"-7"', "7.0", "true", '""', "null", "{}"]
-_TEXTS = [
-    "null", "7", "1" * 400, "true", "[]", '""', '"币🚀"', '"' + "🚀" * 9 + '"',
-    r'"\u0000"', r'"a\ud800b"', r'"\udc80"', r'"\ud83d\ude80"',
-]
+_TEXTS = ["null", "7", "1" * 400, "true", "[]", '""', '"币🚀"', '"' + "🚀" * 9 + '"']
+_TEXTS += [r'"\u0000"', r'"a\ud800b"', r'"\udc80"', r'"\ud83d\ude80"']
 _COUNTS = ["null", "0", "-1", "1530", '"1530"', '"-1"', "1e3", "1e999", "0.5", "true", str(2**63 - 1), str(2**63)]
-_TIMES = [
-    '"Thu Dec 13 08:41:26 +0000 2007"', '"Thu Dec 32 08:41:26 +0000 2007"', "1197535286", r'"2007-12-13\u0000"',
-    '"2007-12-13T08:41:26.000Z"', '"2007-12-13"', '"2007-12-13T24:00:00Z"', '"0000-00-00"', '"0999-12-31"',
-    '"0001-01-01T00:00:00+01:00"', '"1000-01-01T00:00:00Z"', '"1000-01-01T00:00:00+00:01"',
-    '"9999-12-31T23:59:59Z"', '"9999-12-31T23:59:59-00:01"',
-]
-# fmt: on
+_TIMES = ['"Thu Dec 13 08:41:26 +0000 2007"', '"Thu Dec 32 08:41:26 +0000 2007"', "1197535286", r'"2007-12-13\u0000"']
+_TIMES += ['"2007-12-13T08:41:26.000Z"', '"2007-12-13"', '"2007-12-13T24:00:00Z"', '"0000-00-00"', '"0999-12-31"']
+_TIMES += ['"0001-01-01T00:00:00+01:00"', '"1000-01-01T00:00:00Z"', '"1000-01-01T00:00:00+00:01"']
+_TIMES += ['"9999-12-31T23:59:59Z"', '"9999-12-31T23:59:59-00:01"']
 _COLUMN_FIELDS = {
     "name": _TEXTS,
     "screen_name": _TEXTS,

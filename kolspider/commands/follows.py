@@ -1,4 +1,4 @@
-"""`scrapy follows new | lost | top`: whom the KOLs began to follow, whom no longer, and whom most of them follow."""
+"""`scrapy follows new | lost | top`: who is new, who is lost, and whom most KOLs follow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from itertools import chain, islice
 from tempfile import SpooledTemporaryFile, gettempdir
 from types import SimpleNamespace
@@ -34,44 +33,44 @@ if TYPE_CHECKING:
 
 _ANSWER_SECS = 600
 _IN_MEMORY = 1_000_000
-"""Characters of the answer; more of them are in a temporary file."""
+"""Largest answer kept in memory, in characters; a larger one goes to a temporary file."""
 
 
 class Command(ProjectCommand):
-    """Asks the database, and the ledger when a list was read; harmless beside a run."""
+    """Asks the database, and the ledger for when lists were read. Safe during a run."""
 
     examples = """
-  scrapy follows new                      whom the KOLs began to follow since they were first read whole
-  scrapy follows new --since 7d --kol BTC in the last 7 days (s, m, h, d, w), one KOL
-  scrapy follows new --since 2026-11-24   since that day, or since '2026-11-24 08:00:00', UTC
-  scrapy follows lost                     whom they no longer follow, by their last whole reading
-  scrapy follows lost --since 1w          of them, those first missed in the last week
+  scrapy follows new                      whom KOLs began to follow after their lists were first read whole
+  scrapy follows new --since 7d --kol BTC the same for one KOL in the last 7 days (units: s, m, h, d, w)
+  scrapy follows new --since 2026-11-24   the same since that day; '2026-11-24 08:00:00' works too, in UTC
+  scrapy follows lost                     whom KOLs no longer follow, by the last whole reading of their lists
+  scrapy follows lost --since 1w          the same, first missed in the last week
   scrapy follows top --min 3              accounts that at least 3 KOLs follow, most KOLs first
   scrapy follows top --new-in 7d          accounts that most KOLs began to follow in the last 7 days
-  scrapy follows new --csv > new.csv      or --json; times are UTC
+  scrapy follows new --csv > new.csv      all columns as CSV, or --json; times are UTC
 """
 
     def syntax(self) -> str:
         return "new | lost | top [--since AGE] [--kol KOLS] [--min N] [--new-in AGE] [--limit N] [--json | --csv]"
 
     def short_desc(self) -> str:
-        return "Tell who follows whom: what is new, what is lost, what most KOLs share"
+        return "Show new and lost follows, and the accounts that most KOLs follow"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument(
-            "--since", metavar="AGE", help="new: first seen since; lost: first missed since (7d, 2026-11-24)"
+            "--since", metavar="AGE", help="new: first seen since then; lost: first missed since then (7d, 2026-11-24)"
         )
         parser.add_argument(
-            "--kol", metavar="KOLS", action="append", help="new, lost: only these (BTC,ethereum; or more than once)"
+            "--kol", metavar="KOLS", action="append", help="new, lost: only these KOLs (BTC,ethereum); repeatable"
         )
-        parser.add_argument("--min", metavar="N", help=f"top: at least so many KOLs (default: {LEAST})")
-        parser.add_argument("--new-in", metavar="AGE", help="top: count only follows that began since (7d, 2026-11-24)")
+        parser.add_argument("--min", metavar="N", help=f"top: at least N KOLs (default: {LEAST})")
+        parser.add_argument("--new-in", metavar="AGE", help="top: count only new follows since then (7d, 2026-11-24)")
         parser.add_argument(
-            "--limit", metavar="N", help=f"at most so many (default: {TOP} in the table of top, else all)"
+            "--limit", metavar="N", help=f"at most N rows (default: {TOP} in the table of top, otherwise all)"
         )
         parser.add_argument("--json", action="store_true", help="a JSON array")
-        parser.add_argument("--csv", action="store_true", help="with a line of names; counts and ids as they are")
+        parser.add_argument("--csv", action="store_true", help="CSV with a header line")
 
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
         if args not in (["new"], ["lost"], ["top"]):
@@ -79,9 +78,8 @@ class Command(ProjectCommand):
         question = Question.of(args[0], opts)
         if not config.follows_table:
             raise WrongUsage(
-                "KOL_FOLLOWS_TABLE is not set: `scrapy initdb --follows` creates the table; then put "
-                "KOL_FOLLOWS_TABLE=twitter_kol_follows into .env, and the next run loads what the cache holds into "
-                "it, without a call"
+                "KOL_FOLLOWS_TABLE is not set: create the table with `scrapy initdb --follows` and put "
+                "KOL_FOLLOWS_TABLE=twitter_kol_follows into .env; the next run fills it from the cache, without a call"
             )
         answer = _ask(question, config, database)
         with _ledger(config, database) as ledger:
@@ -90,7 +88,7 @@ class Command(ProjectCommand):
         if not note and config.follows_table in answer.empty:
             note = f"{config.follows_table} is empty: `scrapy crawl followings` fills it"
         if not note and question.cut and isinstance(found, list) and len(found) > question.cut:
-            note = f"these are the first {question.cut:,} of more: --limit 1000 shows 1,000"
+            note = f"only the first {question.cut:,} are shown: --limit 1000 shows 1,000"
         rows = islice(found, question.limit or question.cut)
         if opts.json:
             lines = json_lines(row._asdict() for row in rows)
@@ -98,7 +96,7 @@ class Command(ProjectCommand):
             lines = _csv(_FIELDS[question.what], rows)
         else:
             lines = _table(question.what, rows, "" if note else question.nothing)
-        with _told(database):
+        with database.explained_errors():
             written = _spooled(lines)
             if isinstance(answer.rows, Generator):
                 answer.rows.close()  # a limit leaves the query open
@@ -112,30 +110,21 @@ _FIELDS = {"new": FollowSeen._fields, "lost": FollowLost._fields, "top": Shared.
 
 
 class _Answer(NamedTuple):
-    """What the database holds."""
+    """What the database says."""
 
     rows: Iterable[FollowSeen | Shared]
-    """Read as they are asked for, unless they are few: nothing else may be asked meanwhile."""
+    """A list, or a generator that keeps the database busy until it is exhausted or closed."""
     follows: Follows
     unknown: Sequence[str]
-    """KOLs that were asked for by name and have no row."""
+    """KOLs of --kol that have no row."""
     empty: Sequence[str]
-    """Those of the two tables that have no row."""
-
-
-@contextmanager
-def _told(database: Database) -> Iterator[None]:
-    """What the database raises in here is told in one line."""
-    try:
-        yield
-    except database.errors as error:
-        raise StopRun(database.explain(error)) from None
+    """Which of the follows table and the crawls table have no row."""
 
 
 def _ask(question: Question, config: Config, database: Database) -> _Answer:
     database.answer_secs = _ANSWER_SECS
     table = config.follows_table
-    with _told(database):
+    with database.explained_errors():
         database.connect()
         check_accounts(database, config.target_table)
         check_follows_to_read(database, table)
@@ -149,7 +138,7 @@ def _ask(question: Question, config: Config, database: Database) -> _Answer:
                 rows = follows.shared(least=least, new_since=since)
         else:
             ask = follows.new if question.what == "new" else follows.lost
-            rows = _of_each(question.kols or (None,), partial(ask, since=question.since))
+            rows = (row for kol in question.kols or (None,) for row in ask(since=question.since, kol=kol))
         return _Answer(
             rows,
             follows,
@@ -158,14 +147,9 @@ def _ask(question: Question, config: Config, database: Database) -> _Answer:
         )
 
 
-def _of_each(kols: Iterable[str | None], ask: Callable[..., Iterator[FollowSeen]]) -> Iterator[FollowSeen]:
-    for kol in kols:
-        yield from ask(kol=kol)
-
-
 @contextmanager
 def _ledger(config: Config, database: Database) -> Iterator[Ledger | None]:
-    """None, where it can't be read."""
+    """The ledger, or None if it can't be read."""
     with ExitStack() as stack:
         ledger = None
         try:
@@ -178,13 +162,13 @@ def _ledger(config: Config, database: Database) -> Iterator[Ledger | None]:
 def _found(
     question: Question, answer: _Answer, config: Config, database: Database, ledger: Ledger | None
 ) -> Iterable[FollowSeen | FollowLost | Shared]:
-    """The rows in order. Raises StopRun for a KOL that nobody knows."""
+    """Return the rows in order. Raises StopRun for a KOL that neither the database nor the ledger has."""
     for kol in () if config.follows_table in answer.empty else answer.unknown:
         if ledger is None or ledger.kols.find(kol) is None:
             raise StopRun(f"no such KOL in {config.follows_table}: {kol}")
     if question.what == "top" or (question.what == "new" and len(question.kols) < 2):
         return answer.rows
-    with _told(database):
+    with database.explained_errors():
         seen = [row for row in answer.rows if isinstance(row, FollowSeen)]
         last_whole = answer.follows.last_whole() if question.what == "lost" else {}
     if question.what == "lost":
@@ -195,11 +179,11 @@ def _found(
 
 
 def _spooled(lines: Iterable[str]) -> IO[str]:
-    """All of it, for a reader who may be slow and must not keep the database waiting, nor get the half of it."""
+    """Collect the whole answer first: a slow reader must not keep the database waiting, nor get half an answer."""
     written = SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", errors="surrogatepass", newline="")  # noqa: SIM115 - the caller closes it
     try:
         for line in lines:
-            _kept(written.write, f"{line}\n")  # writelines would look at the size at its end
+            _kept(written.write, f"{line}\n")  # writelines would check the size only at its end
         _kept(written.seek, 0)
     except BaseException:
         written.close()

@@ -1,4 +1,4 @@
-"""`scrapy initdb`: create the two tables where they are missing, and say whether those that exist will do."""
+"""`scrapy initdb`: create the tables that are missing and check those that exist."""
 
 from __future__ import annotations
 
@@ -26,51 +26,49 @@ _FOLLOWS = "twitter_kol_follows"
 
 
 class Command(ProjectCommand):
-    """Harmless when run again: what exists is checked and left as it is."""
+    """Safe to run again: existing tables are checked and left as they are."""
 
     examples = """
-  scrapy initdb            create the table of KOLs and the table of followed accounts in the database of KOL_DB_URL
-  scrapy initdb --sample   and put a few KOLs into the table of KOLs
-  scrapy initdb --follows  and create the table of who follows whom, KOL_FOLLOWS_TABLE or twitter_kol_follows, and one
-                           beside it, ..._crawls, of when each KOL's list was read whole
-  scrapy initdb --replicas 1 --buckets 8   in Doris: one copy of each tablet (a single node has no place for three),
-                                           and 8 tablets a table instead of as many as Doris thinks best
+  scrapy initdb            create the table of KOLs and the table of followed users in the database of KOL_DB_URL
+  scrapy initdb --sample   also put a few KOLs into the table of KOLs
+  scrapy initdb --follows  also create the table of who follows whom, KOL_FOLLOWS_TABLE or twitter_kol_follows, and
+                           beside it ..._crawls, which keeps when each KOL's list was read whole
+  scrapy initdb --replicas 1 --buckets 8   Doris: one copy of each tablet (a single node has no room for three) and
+                                           8 tablets per table instead of a number that Doris chooses
 """
 
     def syntax(self) -> str:
         return "[--sample] [--follows] [--replicas N] [--buckets N]"
 
     def short_desc(self) -> str:
-        return "Create both tables where missing"
+        return "Create the tables that are missing"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument("--sample", action="store_true", help="put a few KOLs into the table of KOLs")
         parser.add_argument("--follows", action="store_true", help="also create the table of who follows whom")
         parser.add_argument("--replicas", metavar="N", help="Doris: copies of each tablet; 1 on a single node")
-        parser.add_argument("--buckets", metavar="N", help="Doris: tablets a table; otherwise Doris chooses")
+        parser.add_argument("--buckets", metavar="N", help="Doris: tablets per table (default: Doris chooses)")
 
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
         if args:
             raise WrongUsage(f"initdb takes no arguments, not {' '.join(args)}")
         database.spread(replicas=_number("--replicas", opts.replicas), buckets=_number("--buckets", opts.buckets))
-        try:
-            follows = config.follows_table or (_FOLLOWS if opts.follows else "")
+        follows = config.follows_table or (_FOLLOWS if opts.follows else "")
+        with database.explained_errors():
             check_names(database, config.source_table, config.target_table, follows)
             _create(database, config.source_table, config.target_table, follows, create=opts.follows)
             if follows and not config.follows_table:
-                print(f"  next: put KOL_FOLLOWS_TABLE={follows} into .env: then runs write who follows whom into it")
+                print(f"  next: put KOL_FOLLOWS_TABLE={follows} into .env, so that runs write who follows whom into it")
             empty = empty_tables(database, follows)
             if opts.sample:
                 _add_sample(database, config.source_table)
-        except database.errors as error:
-            raise StopRun(database.explain(error)) from None
         if empty:
             _say_what_fills(empty, replace(config, follows_table=follows), database)
 
 
 def _say_what_fills(empty: list[str], config: Config, database: Database) -> None:
-    """If lists were loaded into them. A help: a store that can't be read is told by those who need it."""
+    """Add a note if lists were loaded into empty tables. Without a readable store there is no note."""
     with suppress(StopRun, sqlite3.Error), read_ledger(config, database) as ledger:
         if note := emptied(empty, ledger.kols, ledger.pages):
             print(f"  note: {note}")
@@ -96,7 +94,7 @@ def _create(database: Database, source: str, target: str, follows: str, *, creat
 
 
 def _add_sample(database: Database, source: str) -> None:
-    from kolspider.sandbox import SAMPLE_KOLS  # noqa: PLC0415 - the sandbox's server is not needed otherwise
+    from kolspider.sandbox import SAMPLE_KOLS  # noqa: PLC0415 - only --sample needs the sandbox
 
     added = database.insert_handles(source, list(SAMPLE_KOLS))
     print(f"  {source}: {added} sample KOLs added, {len(SAMPLE_KOLS) - added} already there")

@@ -1,4 +1,4 @@
-"""Is a table fit for its job? Asked before the first paid call; one that is not stops the run in one line."""
+"""Checks before the first paid call that each table is fit for its job; an unfit one stops the run in one line."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = [
 ]
 
 _ACCOUNT = ("id", "user_name", "name", "followers")
-"""What is told of an account."""
+"""What the follows command shows of an account."""
 
 
 def check_names(db: Database, source: str, target: str, follows: str) -> None:
-    """No table has two jobs. Raises WrongUsage."""
+    """Raise WrongUsage if two settings name the same table."""
     if db.place(source) == db.place(target):
         raise WrongUsage(
             f"KOL_SOURCE_TABLE={source} and KOL_TARGET_TABLE={target} name the same table: every account that a KOL "
@@ -43,32 +43,32 @@ def check_names(db: Database, source: str, target: str, follows: str) -> None:
 
 
 def check_source(db: Database, name: str) -> Table:
-    """The table of KOLs, which needs nothing but `user_name`."""
+    """Check the table of KOLs, which needs nothing but `user_name`."""
     table = _existing(db, name)
     _check_columns(db, table, ("user_name",))
     return table
 
 
 def check_target(db: Database, name: str) -> Table:
-    """The table of followed accounts, fit for upserts by `id` that touch no other account's row."""
+    """Check that upserts by `id` into the table of followed users touch no other user's row."""
     table = _existing(db, name)
     _check_columns(db, table, COLUMNS)
     if ("id",) not in table.unique_keys:
         raise StopRun(
-            f"{db.label}: table {name} has no unique key that is `id` alone, so rows would pile up; "
-            f"mend it with: {db.unique_key_ddl(name)}"
+            f"{db.label}: table {name} has no unique key on `id` alone, so every load would add its rows again; "
+            f"fix it with: {db.unique_key_ddl(name)}"
         )
     for key in table.unique_keys:
         if _could_hit_another_account(table, key):
             raise StopRun(
-                f"{db.label}: table {name} has a unique key ({', '.join(key)}), by which an upsert could hit "
-                "another account's row; drop that key or set KOL_TARGET_TABLE to another table"
+                f"{db.label}: table {name} has a unique key ({', '.join(key)}), so an upsert could overwrite "
+                "another user's row; drop that key or set KOL_TARGET_TABLE to another table"
             )
     needy = [column.name for column in table.columns.values() if column.needs_value and column.name not in COLUMNS]
     if needy:
         raise StopRun(
-            f"{db.label}: table {name} takes no new row without a value for {', '.join(needy)}, which we "
-            "don't write; give it a default or let it be NULL"
+            f"{db.label}: table {name} needs a value for {', '.join(needy)}, which kolspider does not write; "
+            "give it a default or make it nullable"
         )
     db.try_write(name)
     if reason := db.refusal(table):
@@ -77,25 +77,25 @@ def check_target(db: Database, name: str) -> Table:
 
 
 def check_accounts(db: Database, name: str) -> None:
-    """The table of followed accounts, where it is only asked who they are."""
+    """Check that the table of followed users can be read."""
     _check_columns(db, _existing(db, name), _ACCOUNT)
 
 
 def check_follows(db: Database, name: str) -> None:
-    """The table of who follows whom and the one beside it, if they are kept."""
+    """Check the follows table and the crawls table beside it, if there are any."""
     check_follows_to_read(db, name)
     for table_name, span in spans(name):
         db.try_write(table_name, span.columns)
 
 
 def check_follows_to_read(db: Database, name: str) -> None:
-    """The same two, where nothing is to be written."""
+    """Check that both tables can be read, and keep spans."""
     for table_name, span in spans(name):
         table = db.describe(table_name)
         if table is None:
             raise StopRun(
                 f"{db.label}: there is no table {table_name}: run `scrapy initdb --follows` to create it, "
-                f"or mend KOL_FOLLOWS_TABLE{_unseen(db)}"
+                f"or correct KOL_FOLLOWS_TABLE{_unseen(db)}"
             )
         missing = [column for column in span.columns if column not in table.columns]
         reason = f"it lacks {', '.join(missing)}" if missing else db.span_refusal(table, span)
@@ -108,7 +108,7 @@ def check_follows_to_read(db: Database, name: str) -> None:
 
 
 def warnings(table: Table) -> list[str]:
-    """What a person may want to know about a target that will do."""
+    """Warn about what is unusual in a target that is fit."""
     return [
         f"table {table.name}: column {name} is NOT NULL: users without a value for it will be set aside"
         for name in COLUMNS
@@ -120,8 +120,8 @@ def _existing(db: Database, name: str) -> Table:
     table = db.describe(name)
     if table is None:
         raise StopRun(
-            f"{db.label}: there is no table {name}: run `scrapy initdb` to create it, or mend its name in the "
-            f"settings{_unseen(db)}"
+            f"{db.label}: there is no table {name}: run `scrapy initdb` to create it, or correct its name in "
+            f"the settings{_unseen(db)}"
         )
     return table
 
@@ -138,10 +138,10 @@ def _check_columns(db: Database, table: Table, needed: tuple[str, ...]) -> None:
 
 
 def _could_hit_another_account(table: Table, key: tuple[str, ...]) -> bool:
-    """Can two accounts collide in this key?
+    """Whether two users can collide in this key.
 
-    Not where it contains the whole `id`, or none of our columns, or a column that stays NULL because we leave
-    it out.
+    They can't if it contains the whole `id`, none of our columns, or a column that stays NULL because we don't write
+    it.
     """
     columns = [part.partition("(")[0] for part in key]
     others = [table.columns[name] for name in columns if name in table.columns and name not in COLUMNS]

@@ -1,4 +1,4 @@
-"""Rows as the text of an INSERT. PyMySQL's own way (`Cursor.mogrify`) takes twice as long: benchmarks/RESULTS.md."""
+"""Rows as the text of an INSERT, in half the time of PyMySQL's own `Cursor.mogrify` (benchmarks/RESULTS.md)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 __all__ = ["of_at_most", "values_sql"]
 
-# What PyMySQL escapes with backslashes. So the session's sql_mode must not have NO_BACKSLASH_ESCAPES (mysql.py sets
-# it), nor its character set characters that end in the byte of a backslash (utf8mb4 has none).
+# What PyMySQL escapes with backslashes. That needs a sql_mode without NO_BACKSLASH_ESCAPES (mysql.py sets it) and a
+# character set where no character ends in the byte of a backslash (utf8mb4 is one).
 _special = re.compile("[\\0\\n\\r\\x1a\"'\\\\]").search
 
 
 def values_sql(row: Iterable[str | int | None]) -> str:
-    """The row in brackets. Its values are texts, whole numbers and None."""
+    """Write a row of texts, whole numbers and None in brackets."""
     return "(" + ",".join([_literal(value) for value in row]) + ")"
 
 
@@ -32,7 +32,7 @@ def _literal(value: str | int | None) -> str:
 
 
 def of_at_most(size: int, texts: Iterable[str]) -> Iterator[list[str]]:
-    """Split into runs of at most so many bytes of UTF-8, but for a text that is larger by itself."""
+    """Split texts into runs of at most `size` bytes of UTF-8; a larger text is a run of its own."""
     run: list[str] = []
     total = 0
     for text in texts:

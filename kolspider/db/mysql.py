@@ -30,10 +30,10 @@ __all__ = ["MysqlDatabase", "Server"]
 
 CONNECT_SECS = 10
 STATEMENT_BYTES = 1_000_000
-"""Of a batch's statements: under any max_allowed_packet, and larger ones are no faster."""
+"""Largest statement of a batch: below any max_allowed_packet, and larger ones are no faster."""
 UNKNOWN_DATABASE = 1049
 _CONVERSIONS = {type_: convert for type_, convert in conversions.items() if type_ != FIELD_TYPE.DATETIME}
-"""A moment is text here, as it comes: to parse it is half of what PyMySQL does for a follow."""
+"""PyMySQL's conversions but for DATETIME, which stays text: parsing it is half of PyMySQL's work for a follow."""
 _KEY_TYPES = {"kol_user_name": "VARCHAR(128)", "user_id": "VARCHAR(32)"}
 
 COLUMNS_SQL = """
@@ -53,7 +53,7 @@ UNIQUE_SQL = """
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a database is and who asks."""
+    """Address and user of a database."""
 
     host: str
     port: int
@@ -61,7 +61,7 @@ class Server:
     database: str
     password: str = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
-    """The password, as it is and as the URL spells it."""
+    """The password, decoded and as the URL spells it."""
 
 
 class MysqlDatabase(Database):
@@ -117,7 +117,7 @@ class MysqlDatabase(Database):
                 yield as_text(value)
 
     def upsert(self, table: str, rows: Sequence[Row]) -> str:
-        # VALUES(), not an alias: MariaDB knows no other way, and MySQL 8 still takes it.
+        # VALUES(), not an alias: MariaDB has no aliases, and MySQL 8 still accepts it.
         updates = ", ".join(f"`{name}` = VALUES(`{name}`)" for name in COLUMNS if name != "id")
         insert = f"INSERT INTO {self.quoted(table)} ({self._column_list()}) VALUES\n"
         parts = list(of_at_most(STATEMENT_BYTES, map(values_sql, rows)))
@@ -202,11 +202,11 @@ class MysqlDatabase(Database):
         self._write([f"INSERT INTO {self.quoted(table)} (`user_name`) VALUES {names}"])
 
     def _formatted(self, table: str) -> str:
-        """The quoted name for a statement with parameters: PyMySQL binds them with Python's `%`."""
+        """Quote a name for a statement with parameters, which PyMySQL binds with Python's `%`."""
         return self.quoted(table).replace("%", "%%")
 
     def _write(self, statements: Sequence[str]) -> None:
-        """Run them in one transaction."""
+        """Run statements in one transaction."""
         connection = self._open()
         try:
             with connection.cursor() as cursor:
@@ -238,7 +238,7 @@ class MysqlDatabase(Database):
             self._end_reading(connection)
 
     def _stream(self, sql: str, values: tuple[Any, ...] | None = None) -> Generator[tuple[Any, ...], None, None]:
-        """The rows, as they come, of a query of any length."""
+        """Yield a query's rows as they arrive."""
         connection = self._open()
         cursor = connection.cursor(SSCursor)
         try:
@@ -249,7 +249,7 @@ class MysqlDatabase(Database):
             self._end_reading(connection)
 
     def _end_reading(self, connection: Connection) -> None:
-        """Let go of InnoDB's snapshot and of the table's metadata lock: a SELECT holds them till the end."""
+        """End the transaction that a SELECT began: it holds InnoDB's snapshot and the table's metadata lock."""
         if self.transactional:
             with contextlib.suppress(pymysql.err.Error):
                 connection.rollback()
@@ -292,12 +292,12 @@ class MysqlDatabase(Database):
 
 
 def _bound(sql: str, values: Sequence[object]) -> tuple[str, tuple[object, ...] | None]:
-    """As PyMySQL wants them: it binds with Python's `%`."""
+    """Rewrite `?` for PyMySQL, which binds with Python's `%`."""
     return (sql.replace("%", "%%").replace("?", "%s"), tuple(values)) if values else (sql, None)
 
 
 def _finish(connection: Connection, cursor: Any) -> None:
-    """Close an unbuffered cursor: it reads what the server still sends, and chokes when that is gone."""
+    """Close an unbuffered cursor, which would read the rest from a connection that is lost."""
     if not connection.open and cursor._result is not None:  # noqa: SLF001
         cursor._result.unbuffered_active = False  # noqa: SLF001
     with contextlib.suppress(pymysql.err.Error):

@@ -1,5 +1,8 @@
-"""The follows table and the crawls table beside it: a key and two moments, of which the table keeps the least and the
-greatest that it was ever given. So it does not matter in which order, and how often, pages are loaded."""
+"""The shape of the follows table and the crawls table beside it: a key and two moments.
+
+For each key the table keeps the least and the greatest moment it was ever given, so the order in which pages are
+loaded does not matter, nor how often.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,19 @@ __all__ = ["SPAN_CRAWLS", "SPAN_FOLLOWS", "Span", "crawls_table", "spans"]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What such a table looks like."""
+    """The columns of a table of spans."""
 
     keys: tuple[str, ...]
     least: str
     most: str
     spread_by: str
-    """Doris: by which part of the key its rows are spread."""
+    """The part of the key that distributes the rows in Doris."""
     indexes: tuple[tuple[str, ...], ...] = ()
-    """Beside the key, where a database has such."""
+    """Indexes besides the key, for databases that have such."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """In the order of a row."""
+        """All columns, in the order of a row."""
         return (*self.keys, self.least, self.most)
 
 
@@ -32,7 +35,7 @@ SPAN_FOLLOWS = Span(
     FOLLOWS[:2],
     FOLLOWS[2],
     FOLLOWS[3],
-    spread_by="user_id",  # so that Doris counts the KOLs of an account where its rows are
+    spread_by="user_id",  # so that one backend of Doris has all rows to count the KOLs of an account
     indexes=(
         ("first_seen", "last_seen"),
         ("kol_user_name", "last_seen", "first_seen"),
@@ -45,10 +48,10 @@ SPAN_CRAWLS = Span(CRAWLS[:1], CRAWLS[1], CRAWLS[2], spread_by="kol_user_name")
 
 
 def crawls_table(follows: str) -> str:
-    """The table beside the follows table: when each KOL's list was read whole."""
+    """Name the table beside the follows table, which keeps when each KOL's list was read whole."""
     return f"{follows}_crawls"
 
 
 def spans(follows: str) -> list[tuple[str, Span]]:
-    """Both tables; none when who follows whom is not kept."""
+    """Name and shape of both tables; none when there is no follows table."""
     return [(follows, SPAN_FOLLOWS), (crawls_table(follows), SPAN_CRAWLS)] if follows else []

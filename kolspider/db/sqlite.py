@@ -1,4 +1,4 @@
-"""SQLite: a file. Only `create_tables` creates it: a typo in KOL_DB_URL is an error, not a new file."""
+"""SQLite. Only `create_tables` creates the file: a typo in KOL_DB_URL is an error, not a new file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SqliteDatabase"]
 
-BUSY_SECS = 2.0  # and then again, for as long as KOL_DB_RETRY_SECS says
+BUSY_SECS = 2.0  # one attempt's wait for a lock; KOL_DB_RETRY_SECS bounds the attempts
 
-# Primary result codes (https://www.sqlite.org/rescode.html); what is in neither set is fatal.
+# Primary result codes (https://www.sqlite.org/rescode.html); the others are fatal.
 LOST = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -34,7 +34,7 @@ LOST = {
 REFUSED = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH}
 
 COLUMNS_SQL = 'SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info(?, ?)'
-# A partial index does not make its columns unique; an index on an expression has a part without a name.
+# A partial index does not make its columns unique. An expression in an index has no name.
 UNIQUE_SQL = """
     SELECT list.name, part.name
     FROM pragma_index_list(?1, ?2) AS list, pragma_index_info(list.name, ?2) AS part
@@ -117,7 +117,7 @@ class SqliteDatabase(Database):
         code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
         if code in LOST or (isinstance(exc, sqlite3.ProgrammingError) and "closed database" in str(exc)):
             return DbErrorKind.LOST
-        # Values that the driver itself refuses: an integer past 64 bits, half a surrogate pair.
+        # The driver itself refuses integers past 64 bits and half surrogate pairs.
         if code in REFUSED or isinstance(exc, OverflowError | UnicodeError) or "binding parameter" in str(exc):
             return DbErrorKind.REFUSED
         return DbErrorKind.FATAL
@@ -189,7 +189,7 @@ class SqliteDatabase(Database):
         self._write(f'INSERT INTO {self.quoted(table)} ("user_name") VALUES (?)', ((name,) for name in handles))
 
     def _write(self, sql: str, values: Iterator[tuple[object, ...]]) -> None:
-        """Run one statement for many rows, in a transaction that holds the write lock from its start."""
+        """Run one statement for many rows in a transaction that takes the write lock at once."""
         connection = self._open("rw")
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -209,9 +209,9 @@ class SqliteDatabase(Database):
                 uri=True,
                 timeout=BUSY_SECS,
                 isolation_level=None,  # transactions begin and end where the code says so
-                check_same_thread=False,  # made in one thread, used in another, never in two at once
+                check_same_thread=False,  # opened in one thread and used in another, never in two at once
             )
-            # With less a commit may be undone by a power cut right after it: the journal's deletion is not synced
+            # With less, a power cut right after a commit may undo it, because the deletion of the journal is not synced
             # (https://www.sqlite.org/pragma.html#pragma_synchronous).
             self._connection.execute("PRAGMA synchronous = EXTRA")
             self._connection.text_factory = lambda data: data.decode("utf-8", "replace")
@@ -224,7 +224,7 @@ class SqliteDatabase(Database):
 
 
 def _column(facts: tuple[str, str, int, object, int], *, is_key: bool) -> Column:
-    """SQLite enforces no declared length; a number past 64 bits is refused or loses digits."""
+    """Understand a row of table_info. SQLite enforces no length; integers have 64 bits."""
     name, declared, not_null, default, _ = facts
     rowid = is_key and declared.upper() == "INTEGER"  # which SQLite fills in itself
     numeric = _is_numeric(declared)
@@ -241,7 +241,7 @@ def _column(facts: tuple[str, str, int, object, int], *, is_key: bool) -> Column
 
 
 def _is_numeric(declared: str) -> bool:
-    """The rules, in order, of https://www.sqlite.org/datatype3.html#determination_of_column_affinity."""
+    """Follow the rules of https://www.sqlite.org/datatype3.html#determination_of_column_affinity."""
     declared = declared.upper()
     if "INT" in declared:
         return True

@@ -1,4 +1,4 @@
-"""Writes a batch whatever happens to the database: waits out an outage, finds a refused row by halving."""
+"""Writes a batch whatever happens to the database: waits for one that is away, finds refused rows by halving."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_WAIT = 10.0
 _ALL_REFUSED = 20
-"""A batch of at least this many rows that are refused one and all is a matter of the table, not of the rows."""
+"""When a batch of at least this many rows is refused entirely, the fault is the table's, not the rows'."""
 
 Refused = tuple["Row", str]
-"""A row that the database refuses, and what it says."""
+"""A row that the database refuses, and why."""
 _Row = TypeVar("_Row", bound="tuple[Any, ...]")
 _Answer = TypeVar("_Answer")
 
 
 class Upserter:
-    """Used by one thread, which it blocks. give_up ends every wait early."""
+    """Blocks the one thread that uses it. give_up ends every wait early."""
 
     def __init__(
         self,
@@ -52,13 +52,13 @@ class Upserter:
         self._give_up = give_up
         self._on_retry = on_retry
         self.said: list[str] = []
-        """What the database said of the statements that committed the last rows."""
+        """The database's receipts for the last batch."""
 
     def upsert(self, rows: Sequence[Row]) -> list[Refused]:
-        """Commit the rows, whose ids differ. Returns those that the database refuses.
+        """Commit rows of distinct ids; returns those that the database refuses.
 
-        Raises StopRun when it is away for longer than retry_secs, or can't take any row at all, or takes other
-        rows than it did at the start: those can be fitted, so none is to blame.
+        Raises StopRun when the database is away for longer than retry_secs, refuses every row, or refuses rows because
+        the table was altered: the next run fits them to the new columns, so none is to blame.
         """
         self.said = []
         refused = self._write(rows, partial(self._database.upsert, self._table), self._table, self._named)
@@ -72,14 +72,14 @@ class Upserter:
         return refused
 
     def widen(self, table: str, span: Span, rows: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...], str]]:
-        """The same for a table of spans, whose rows' keys differ."""
+        """Commit rows of distinct keys to a table of spans; returns those that the database refuses."""
         refused = self._write(rows, partial(self._database.widen, table, span), table, lambda _error, _rows: {})
         if len(refused) == len(rows) >= _ALL_REFUSED:
             raise StopRun(f"{table} refuses every row: {refused[0][1]}")
         return refused
 
     def ask(self, question: Callable[[Database], _Answer]) -> _Answer:
-        """What the database answers, as soon as it does."""
+        """Call the question with the database, again after an outage, and return its answer."""
         answers: list[_Answer] = []
         error = self._keep_trying(lambda: answers.append(question(self._database)), self._table)
         if error is not None:
@@ -115,7 +115,7 @@ class Upserter:
         return any(columns.get(name) != self._columns[name] for name in COLUMNS)
 
     def _keep_trying(self, work: Callable[[], None], table: str) -> Exception | None:
-        """Do all or nothing of it, as often as it takes. Returns the error when data is refused."""
+        """Repeat work, which can be repeated, until it succeeds. Returns the error when data is refused."""
         give_up_at = time.monotonic() + self._retry_secs
         wait = 0.5
         while True:
@@ -131,7 +131,7 @@ class Upserter:
                     raise StopRun(self._message(error, kind, table)) from error
                 logger.warning("the database is away (%s); trying again", self._database.explain(error))
                 self._on_retry()
-                self._database.close()  # a read-only one may have a successor under the same name
+                self._database.close()  # a primary that became read-only may have a successor under the same name
             else:
                 return None
             self._give_up.wait(min(wait, max(give_up_at - time.monotonic(), 0)))
@@ -140,7 +140,7 @@ class Upserter:
     def _message(self, error: Exception, kind: DbErrorKind, table: str) -> str:
         said = self._database.explain(error)
         if kind is DbErrorKind.FATAL:
-            return f"the database can't take {table}: {said}; mend it, then run the same command again"
+            return f"table {table} can't be used: {said}; fix that, then run the same command again"
         return (
             f"the database was away for {self._retry_secs:g} s (KOL_DB_RETRY_SECS): {said}; nothing is lost: "
             "run the same command again when it is back"

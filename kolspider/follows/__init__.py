@@ -1,1 +1,1 @@
-"""Who follows whom: what the follows table tells of new and lost follows."""
+"""Who follows whom: new follows, lost follows, and users that many KOLs follow."""

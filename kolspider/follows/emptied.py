@@ -1,4 +1,4 @@
-"""The ledger goes by what was loaded; a follows table that was emptied or made anew since then makes it wrong."""
+"""Notices a follows table that was emptied or created again: the ledger takes its lists for loaded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["emptied", "empty_tables"]
 
 
 def empty_tables(database: Database, follows: str) -> list[str]:
-    """The follows table and the crawls table beside it, as far as they have no row."""
+    """Name those of the follows table and the crawls table beside it that have no row."""
     return [
         table
         for table, _ in spans(follows)
@@ -27,15 +27,15 @@ def empty_tables(database: Database, follows: str) -> list[str]:
 
 
 def emptied(empty: Sequence[str], kols: Kols, pages: Pages) -> str:
-    """What is wrong and what mends it, when tables are empty that lists were loaded into; else an empty text."""
+    """Warn that tables are empty although lists were loaded into them, and say what to do; else an empty text."""
     lists = kols.count_loaded() if empty else 0
     if not lists:
         return ""
-    mend = "-a replay=all` fills it with what the cache holds, without a call"
+    remedy = "-a replay=all` loads them again from the cache, without a call"
     if not len(pages):
-        mend = "-a refresh=0s` buys the lists anew: the cache holds no page of them"
+        remedy = "-a refresh=0s` buys them again: none of their pages is in the cache"
     return (
-        f"{' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty, though {counted(lists, 'list')} "
-        f"{'was' if lists == 1 else 'were'} loaded, so what is told of who is new or lost is wrong: "
-        f"`scrapy crawl followings {mend}"
+        f"{' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty although {counted(lists, 'list')} "
+        f"{'was' if lists == 1 else 'were'} loaded, so new and lost follows are wrong: "
+        f"`scrapy crawl followings {remedy}"
     )

@@ -1,4 +1,4 @@
-"""Since when is a follow missed? Pure: by the ledger's readings, and where it knows of none, by the crawls table."""
+"""Since when a lost follow is missed, by the ledger's readings, or by the crawls table where the ledger has none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["FollowLost", "losses", "whole_readings"]
 
 
 class FollowLost(NamedTuple):
-    """A follow that is no more. Of the account, what the target table holds of it: None when nothing."""
+    """A follow that ended. What is known of the user comes from the target table; None: it has nothing."""
 
     kol: str
     user_id: str
@@ -29,28 +29,28 @@ class FollowLost(NamedTuple):
     first_seen: str
     last_seen: str
     missed_since: str
-    """When the first whole reading of the list began that did not find it."""
+    """When the first whole reading without this follow began."""
 
 
 def losses(
     lost: Iterable[FollowSeen],
     last_whole: Mapping[str, str],
-    crawls: Callable[[str], Sequence[ReadingRecord]],
+    readings: Callable[[str], Sequence[ReadingRecord]],
     since: str | None,
 ) -> list[FollowLost]:
-    """The lost follows that are missed since a moment or later, the latest loss first.
+    """Return the lost follows that were first missed at a moment or later, the latest loss first.
 
-    last_whole: of each KOL, when its last whole reading began; crawls: what the ledger knows of a KOL's readings.
+    last_whole: when the last whole reading of each KOL's list began; readings: the ledger's readings of a KOL's list.
     """
 
     @cache
     def began(kol: str) -> list[str]:
-        return [moment(time) for time in whole_readings(crawls(kol))]
+        return [moment(time) for time in whole_readings(readings(kol))]
 
     found = []
     for one in lost:
-        first = min((at for at in began(one.kol) if at > one.last_seen), default=last_whole[one.kol])
-        missed = min(first, last_whole[one.kol])  # a reading that is not in the table yet has missed nobody there
+        # The ledger may lack the last reading in the table, and may have one that is not loaded yet.
+        missed = min([last_whole[one.kol], *(at for at in began(one.kol) if at > one.last_seen)])
         if since is None or missed >= since:
             found.append(FollowLost(*one, missed))
     found.sort(key=lambda one: (one.kol, one.user_id))
@@ -58,15 +58,15 @@ def losses(
     return found
 
 
-def whole_readings(crawls: Iterable[ReadingRecord]) -> Iterator[float]:
-    """When the readings of a list that found all who are in it began; unix seconds.
+def whole_readings(readings: Iterable[ReadingRecord]) -> Iterator[float]:
+    """Yield when each whole reading of a list began, in unix seconds.
 
-    An empty list loses nobody: the account may be protected for a while. The retry of a partial list keeps the good
-    pages of that one, as its number of calls tells, so it began when that one did.
+    An empty list does not count, because the KOL may be protected for a while. The retry of a partial list that kept
+    the good pages, and so has fewer calls than pages, began when the partial reading did.
     """
     partial: float | None = None
-    for crawl in crawls:
-        began = crawl.started_at if partial is None or crawl.calls >= crawl.pages else partial
-        partial = began if crawl.state == State.PARTIAL else None
-        if crawl.kind is Kind.FULL and crawl.state == State.FETCHED and crawl.users:
+    for reading in readings:
+        began = reading.started_at if partial is None or reading.calls >= reading.pages else partial
+        partial = began if reading.state == State.PARTIAL else None
+        if reading.kind is Kind.FULL and reading.state == State.FETCHED and reading.users:
             yield began

@@ -1,8 +1,8 @@
-"""What the follows table tells, in SQL that every dialect takes: who is new, who is lost, whom most KOLs follow.
+"""Queries about who is new, who is lost and whom most KOLs follow, in SQL for every dialect.
 
-New is who was first seen after a KOL's first whole reading had ended: of a first crawl nobody is. Lost is who was last
-seen before the last whole reading began: neither a broken crawl nor an incremental one loses anybody, and who comes
-back is not lost any more.
+A follow is new if it was first seen after the first whole reading of the KOL's list, so a first reading has none. It is
+lost if it was last seen before the last whole reading began: neither a broken nor an incremental reading loses
+anybody, and a follow that is seen again is no longer lost.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ _Counted = TypeVar("_Counted")
 _OF_KOL = "c.`kol_user_name` = ?"
 _CURRENT = "(c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole`)"
 _FIRST_WHOLE = "COALESCE(c.`first_whole`, '9999-12-31 00:00:00')"
-"""True for no follow of a KOL that was never read whole; not false for NULL, see _follow_after_follow."""
+"""Far in the future for a KOL whose list was never read whole, so that none of its follows is new. NULL would do the
+same, but a condition must not reject NULL (_follow_after_follow)."""
 _NEW_SINCE = f"f.`first_seen` > {_FIRST_WHOLE} AND f.`first_seen` >= ?"
 _CANDIDATES = 3
-"""For each that is asked for."""
+"""Candidates counted for each result that is asked for."""
 _MOST_CANDIDATES = 5_000
-"""They are values of a statement, of which Doris takes 10,000 (expr_children_limit) and SQLite 32,766."""
+"""Candidates are values of a statement: Doris takes 10,000 (expr_children_limit), SQLite 32,766."""
 
 
 class FollowSeen(NamedTuple):
-    """A follow. Of the account, what the target table holds of it: None when nothing."""
+    """A follow. What is known of the user comes from the target table; None: it has nothing."""
 
     kol: str
     user_id: str
@@ -48,7 +49,7 @@ class FollowSeen(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """An account and how many KOLs follow it."""
+    """A followed user and the number of KOLs that follow it."""
 
     user_id: str
     user_name: str | None
@@ -56,37 +57,40 @@ class Shared(NamedTuple):
     followers: int | None
     kols: int
     newest: str
-    """When the last of these follows was first seen."""
+    """When the newest of these follows was first seen."""
 
 
 class Follows:
-    """Reads the follows table, the crawls table beside it, and the accounts in the target."""
+    """Reads the follows table, the crawls table beside it, and the users in the target."""
 
     def __init__(self, database: Database, follows: str, target: str) -> None:
         self._database = database
         self._follows, self._crawls, self._target = map(database.quoted, (follows, crawls_table(follows), target))
 
     def new(self, *, since: str | None, kol: str | None) -> Iterator[FollowSeen]:
-        """Who was first seen since a moment (UTC, as text), or ever; the newest first."""
+        """Yield the new follows, newest first; since: only those first seen at this moment (UTC, as text) or later."""
         limits = {"f.`first_seen` >= ?": since, _OF_KOL: kol}
         if since and not kol:
             return self._seen(self._follow_after_follow, f"f.`first_seen` > {_FIRST_WHOLE}", "first_seen", limits)
         return self._seen(self._kol_after_kol, "f.`first_seen` > c.`first_whole`", "first_seen", limits)
 
     def lost(self, *, since: str | None, kol: str | None) -> Iterator[FollowSeen]:
-        """Who is not followed any more, by the lists last read whole since a moment, or ever; the latest first."""
+        """Yield the lost follows, last seen first; since: only of lists read whole at this moment or later."""
         limits = {"c.`last_whole` >= ?": since, _OF_KOL: kol}
         return self._seen(self._kol_after_kol, "f.`last_seen` < c.`last_whole`", "last_seen", limits)
 
     @property
     def _kol_after_kol(self) -> str:
-        """To SQLite CROSS JOIN means this order; to the others it is a join like any."""
+        """Join in this order: CROSS JOIN fixes it in SQLite, the other databases choose it themselves."""
         return f"{self._crawls} c CROSS JOIN {self._follows} f ON c.`kol_user_name` = f.`kol_user_name`"
 
     @property
     def _follow_after_follow(self) -> str:
-        """In this order on every database, as long as no condition on `c` is false for NULL: a moment's index leads to
-        few follows. With an inner join MariaDB reads all the follows of each KOL instead."""
+        """Join in this order, which lets the index on a moment find few follows.
+
+        Every database keeps to it as long as no condition on `c` rejects NULL. With an inner join MariaDB reads all
+        follows of each KOL instead.
+        """
         return f"{self._follows} f LEFT JOIN {self._crawls} c ON c.`kol_user_name` = f.`kol_user_name`"
 
     def _seen(self, tables: str, which: str, latest: str, limits: dict[str, str | None]) -> Iterator[FollowSeen]:
@@ -102,7 +106,7 @@ class Follows:
                 yield FollowSeen._make((*row[:-2], str(row[-2]), str(row[-1])))
 
     def top(self, *, least: int, new_since: str | None, limit: int) -> list[Shared]:
-        """The accounts that most KOLs follow, as far as is known; new_since: that most began to follow since then."""
+        """Return the users that most KOLs follow; new_since: count only new follows since then."""
 
         def counted(which: str, values: Sequence[object]) -> list[Shared]:
             return list(self._shared(which, (*values, least, limit), "LIMIT ?"))
@@ -112,7 +116,7 @@ class Follows:
         return self._most("user_id", counted, lambda one: one.kols, least, limit)
 
     def shared(self, *, least: int, new_since: str | None) -> Iterator[Shared]:
-        """The same without a limit: they may be many."""
+        """Yield what `top` returns, without a limit: it may be much."""
         if new_since is not None:
             return self._shared(_NEW_SINCE, (new_since, least))
         return self._shared(_CURRENT, (least,))
@@ -132,7 +136,7 @@ class Follows:
                 yield Shared._make((*row[:-1], str(row[-1])))
 
     def largest(self, limit: int) -> list[tuple[str, int]]:
-        """The KOLs that follow most accounts, and how many."""
+        """Return the KOLs that follow most users, and how many."""
 
         def counted(which: str, values: Sequence[object]) -> list[tuple[str, int]]:
             rows = self._database.query(
@@ -145,25 +149,25 @@ class Follows:
         return self._most("kol_user_name", counted, lambda one: one[1], 1, limit)
 
     def overlap(self, kols: list[str]) -> dict[tuple[str, str], int]:
-        """How many accounts each two of some KOLs both follow."""
+        """Count the users that each two of some KOLs both follow."""
         rows = self._database.stream(
             f"SELECT f.`user_id`, f.`kol_user_name` FROM {self._follow_after_follow} "
             f"WHERE f.`kol_user_name` IN ({_marks(kols)}) AND {_CURRENT} ORDER BY f.`user_id`",
             kols,
         )
         pairs: Counter[tuple[str, str]] = Counter()
-        with closing(rows):  # paired here: joined with itself, MariaDB looks at all the KOLs that follow each account
+        with closing(rows):  # paired here: for a self-join MariaDB reads all KOLs that follow each user
             for _, follows in groupby(rows, key=itemgetter(0)):
                 pairs.update(combinations(sorted(kol for _, kol in follows), 2))
         return dict(pairs)
 
     def last_whole(self) -> dict[str, str]:
-        """When the last whole reading of each KOL's list began."""
+        """Return when the last whole reading of each KOL's list began."""
         rows = self._database.query(f"SELECT `kol_user_name`, `last_whole` FROM {self._crawls}")
         return {kol: str(at) for kol, at in rows}
 
     def knows(self, kol: str) -> bool:
-        """Whether the follows table or the crawls table has a row of a KOL."""
+        """Whether the follows table or the crawls table has a row about a KOL."""
         return any(
             self._database.query(f"SELECT `kol_user_name` FROM {table} WHERE `kol_user_name` = ? LIMIT 1", (kol,))
             for table in (self._follows, self._crawls)
@@ -177,10 +181,10 @@ class Follows:
         least: int,
         limit: int,
     ) -> list[_Counted]:
-        """Who is first by the number of follows that are not lost, without asking of each follow whether it is.
+        """Rank by the number of current follows without checking each follow for being lost.
 
-        An index alone tells how many follows there are of each, lost ones and all: nobody has more. So those with the
-        most are counted for certain, and if the last of them would not do, nobody else will.
+        An index alone gives the number of follows with the lost ones, which is an upper bound. Only the keys with the
+        highest bounds are counted exactly. If the last result beats the lowest of these bounds, no other key can.
         """
         room = min(_CANDIDATES * limit, _MOST_CANDIDATES)
         if limit < room:
@@ -199,7 +203,7 @@ class Follows:
 
 
 def known_ids(database: Database, follows: str, handle: str, before: str) -> frozenset[int]:
-    """The accounts that a KOL was seen to follow before a moment, whether it still follows them or not."""
+    """Return the ids of all users that a KOL was seen to follow before a moment, lost ones included."""
     rows = database.query(
         f"SELECT `user_id` FROM {database.quoted(follows)} WHERE `kol_user_name` = ? AND `first_seen` < ?",
         (handle, before),

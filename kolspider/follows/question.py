@@ -1,4 +1,4 @@
-"""What `scrapy follows` was asked, checked and understood."""
+"""The options of `scrapy follows`, checked and understood."""
 
 from __future__ import annotations
 
@@ -18,30 +18,32 @@ if TYPE_CHECKING:
 
 __all__ = ["LEAST", "TOP", "Question"]
 
-LEAST, TOP = 2, 100
-"""Of `top`: how many KOLs share an account, and accounts in the table, for people, unless it is said otherwise."""
+LEAST = 2
+"""Default of `top --min`."""
+TOP = 100
+"""Rows in the table of `top` without --limit."""
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}:[0-9]{2})?")
 _OF = {"--since": ("new", "lost"), "--kol": ("new", "lost"), "--min": ("top",), "--new-in": ("top",)}
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What was asked."""
+    """A question about who follows whom."""
 
     what: str
     """new, lost or top"""
     since: str | None
     kols: tuple[str, ...]
-    """Handles; none: all."""
+    """Handles; empty: all KOLs."""
     least: int
     new_since: str | None
     limit: int | None
     cut: int | None
-    """Where a table ends that nobody has set a limit to."""
+    """Number of rows shown without --limit; None: all."""
 
     @classmethod
     def of(cls, what: str, opts: argparse.Namespace) -> Question:
-        """Understand the options. Raises WrongUsage."""
+        """Parse the options. Raises WrongUsage."""
         if opts.json and opts.csv:
             raise WrongUsage("--json or --csv, not both")
         for option, of in _OF.items():
@@ -60,20 +62,20 @@ class Question:
 
     @property
     def nothing(self) -> str:
-        """What to say when nothing was found."""
+        """The message for an empty result."""
+        if self.new_since:
+            return f"no account has at least {self.least:,} KOLs that began to follow it since {self.new_since}"
         if self.what == "top":
-            began = f"that at least {self.least:,} KOLs began to follow since {self.new_since}, after their first list"
-            return f"no account {began if self.new_since else f'is followed by at least {self.least:,} KOLs'}"
+            return f"no account is followed by at least {self.least:,} KOLs"
         if self.since:
-            which = {"new": "was first seen", "lost": "that was seen before was first missed"}[self.what]
-            return f"no {self.what} follows since {self.since}: nobody {which} since then"
+            return f"no {self.what} follows since {self.since}"
         if self.what == "new":
-            return "no new follows: nobody was first seen after a KOL's first whole list"
-        return "no lost follows: the last whole list of each KOL holds all that were seen before"
+            return "no new follows: nobody was first seen after a KOL's list was first read whole"
+        return "no lost follows: the last whole reading of each KOL's list found everybody seen before"
 
 
 def _moment(option: str, typed: str | None) -> str | None:
-    """As the tables have it, of an age or a date."""
+    """Convert an age or a date to the tables' text."""
     if typed is None:
         return None
     try:

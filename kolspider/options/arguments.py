@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from kolspider.errors import WrongUsage
@@ -16,15 +17,23 @@ if TYPE_CHECKING:
 
     from kolspider.items import Kol
 
-__all__ = ["HELP", "Arguments", "age", "listed_kols", "without"]
+__all__ = ["HELP", "Arguments", "Replay", "age", "listed_kols", "without"]
 
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _RETRIABLE = (State.PARTIAL, State.NOT_FOUND, State.FAILED)
 
 
+class Replay(StrEnum):
+    """Which cached pages a replay loads."""
+
+    PENDING = "pending"
+    """Those that are not in the target yet."""
+    ALL = "all"
+
+
 def _decoded(raw: str) -> str:
-    """`raw` without blanks around it; a terminal passes on bytes that are no UTF-8 as lone surrogates."""
+    """Return `raw` without the blanks around it. Bytes that are not UTF-8 arrive as lone surrogates."""
     if not raw.isascii() and any("\ud800" <= char <= "\udfff" for char in raw):
         raise ValueError("is not UTF-8")
     return raw.strip()
@@ -54,7 +63,7 @@ def _count(least: int) -> Callable[[str], int]:
 
 
 def age(raw: str) -> int:
-    """Seconds. Raises ValueError."""
+    """Return the seconds of an age such as `30d`. Raises ValueError."""
     match = re.fullmatch(r"([0-9]{1,9})([smhdw])", raw)
     if not match:
         raise ValueError("is not an age such as 30d (units: s, m, h, d, w)")
@@ -69,7 +78,7 @@ def _states(raw: str) -> frozenset[State]:
 
 
 def listed_kols(raw: str) -> tuple[Kol, ...]:
-    """The KOLs of a list such as `BTC,@ethereum`, each once. Raises ValueError."""
+    """Return the KOLs of a list such as `BTC,@ethereum`, each once. Raises ValueError."""
     kols: dict[str, Kol] = {}
     for name in filter(str.strip, raw.split(",")):
         try:
@@ -84,10 +93,10 @@ def listed_kols(raw: str) -> tuple[Kol, ...]:
     return tuple(kols.values())
 
 
-def _replay(raw: str) -> str:
-    if raw not in {"all", "pending"}:
+def _replay(raw: str) -> Replay:
+    if raw not in set(Replay):
         raise ValueError("is neither all nor pending")
-    return raw
+    return Replay(raw)
 
 
 def _key(raw: str) -> str:
@@ -102,10 +111,10 @@ def _argument(parse: Callable[[str], Any], default: Any, example: str, meaning: 
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What a run was asked to do."""
+    """What the `-a` arguments ask a run to do."""
 
     limit: int | None = _argument(
-        _count(1), None, "limit=50", "at most 50 KOLs: those begun first, then new ones, then failed ones"
+        _count(1), None, "limit=50", "at most 50 KOLs: first those already begun, then new ones, then failed ones"
     )
     kols: tuple[Kol, ...] = _argument(
         listed_kols, (), "kols=BTC,ethereum", "these KOLs, whether in the source table or not"
@@ -114,49 +123,37 @@ class Arguments:
         _count(0), None, "max_calls=500", "never more than 500 API requests in this run, retries included"
     )
     refresh: int | None = _argument(
-        age, None, "refresh=30d", "fetch anew the KOLs that finished longer ago than that (s, m, h, d, w)"
+        age, None, "refresh=30d", "also read again the lists finished longer ago than that (s, m, h, d, w)"
     )
     incremental: bool = _argument(
         _flag,
         False,
         "incremental=1",
-        "with refresh: read a list only up to where everybody is known (about 1 call, not 10)",
+        "with refresh: read a list only as far as it has new accounts (about 1 call, not 10)",
     )
     full_every: int | None = _argument(
-        age, None, "full_every=30d", "with incremental: lists last read whole longer ago are read whole again"
+        age, None, "full_every=30d", "with incremental: read a list to its end if that was last done longer ago"
     )
     retry: frozenset[State] = _argument(
         _states, frozenset(), "retry=partial,not_found", "also KOLs that ended in these states (also: failed)"
     )
-    replay: str = _argument(
-        _replay,
-        "",
-        "replay=pending",
-        "load cached pages not in the target yet, no API call (all: every page)",
+    replay: Replay | None = _argument(
+        _replay, None, "replay=pending", "load cached pages not in the target yet, no API call (all: every page)"
     )
     dry_run: bool = _argument(
-        _flag,
-        False,
-        "dry_run=1",
-        "real API calls, no database write; the pages are cached and not bought again",
+        _flag, False, "dry_run=1", "real API calls, no database write; the pages are cached and not bought again"
     )
     estimate: bool = _argument(
-        _flag,
-        False,
-        "estimate=1",
-        "what the same command without it would cost: no API call, no write, no key",
+        _flag, False, "estimate=1", "show what the same command would cost: no API call, no write, no key"
     )
     test: bool = _argument(
-        _flag,
-        False,
-        "test=1",
-        "no API call, no write: check settings, database, tables, mapping, first 3 KOLs",
+        _flag, False, "test=1", "no API call, no write: check settings, database, tables, mapping, first 3 KOLs"
     )
     sandbox: int = _argument(
         _week,
         0,
         "sandbox=1",
-        "the same job against the built-in sandbox API, apart from all real data (2: as it is a week later)",
+        "run against the built-in sandbox API, apart from all real data (2: as it is a week later)",
     )
     api_key: str = _argument(
         _key,
@@ -168,9 +165,9 @@ class Arguments:
 
     @classmethod
     def parse(cls, raw: Mapping[str, str], *, ignore_missing: bool = False) -> Arguments:
-        """Check the `-a` values; ignore_missing is HTTPCACHE_IGNORE_MISSING, the other name of a replay.
+        """Check the `-a` values; `ignore_missing` is the setting HTTPCACHE_IGNORE_MISSING, which means `replay=all`.
 
-        Raises WrongUsage: an unknown argument, a bad value, or two arguments that contradict each other.
+        Raises WrongUsage for an unknown argument, a bad value, or two arguments that contradict each other.
         """
         known = {known.name: known for known in fields(cls)}
         values: dict[str, Any] = {}
@@ -184,13 +181,13 @@ class Arguments:
                 raise WrongUsage(f"-a {name}={shown} {error} (example: -a {known[name].metadata['example']})") from None
         arguments = cls(**values)
         if ignore_missing and not arguments.replay:
-            arguments = replace(arguments, replay="all")
+            arguments = replace(arguments, replay=Replay.ALL)
         _check_contradictions(arguments)
         return arguments
 
     @property
     def needs_no_key(self) -> bool:
-        """Whether the API is asked for nothing."""
+        """Whether the run makes no API call."""
         return bool(self.replay) or self.test or self.estimate
 
     @property
@@ -199,14 +196,14 @@ class Arguments:
         return "replay" if self.replay else "dry run" if self.dry_run else "buy"
 
     def of_job(self) -> dict[str, Any]:
-        """What makes a job the same job: all but the key, and the cap, which is one run's own."""
+        """Return what each run of a named job must repeat: all but the key and the cap, which are a run's own."""
         return {
             "limit": self.limit,
             "kols": [kol.handle for kol in self.kols],
             "refresh": self.refresh,
             **({"incremental": True, "full_every": self.full_every} if self.incremental else {}),
             "retry": sorted(self.retry),
-            "replay": self.replay,
+            "replay": self.replay or "",
             "dry_run": self.dry_run,
             "sandbox": self.sandbox,
         }
@@ -219,11 +216,11 @@ def _check_contradictions(arguments: Arguments) -> None:
     if arguments.replay and (
         others := given & {"refresh", "incremental", "full_every", "retry", "max_calls", "dry_run", "estimate"}
     ):
-        raise WrongUsage(f"a replay asks the API for nothing, so it can't have {', '.join(sorted(others))}")
+        raise WrongUsage(f"a replay makes no API call, so it does not go with {', '.join(sorted(others))}")
     if arguments.incremental and arguments.refresh is None:
-        raise WrongUsage("-a incremental=1 needs -a refresh=AGE: which lists are to be looked at again (refresh=7d)")
+        raise WrongUsage("-a incremental=1 needs -a refresh=AGE, the age from which a list is read again (refresh=7d)")
     if arguments.full_every is not None and not arguments.incremental:
-        raise WrongUsage("-a full_every goes with -a incremental=1 alone: without it every refresh is a full one")
+        raise WrongUsage("-a full_every needs -a incremental=1: without it, every refresh reads the whole list")
 
 
 HELP: str = "\n".join(

@@ -33,7 +33,7 @@ def _setting(
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the settings say. Times are in seconds."""
+    """The values of the settings. Times are in seconds."""
 
     api_key: str = _setting("KOL_API_KEY", read.api_key, "", secret=True)
     """Sent to the API's host and nowhere else."""
@@ -98,7 +98,7 @@ DEFAULTS: dict[str, str] = {
     for known in fields(Config)
     if known.metadata["default"] is not None
 }
-"""Every setting of kolspider's own and its default."""
+"""The name and the default of each KOL_ setting."""
 
 
 def _check_scrapy(settings: BaseSettings) -> None:

@@ -1,4 +1,4 @@
-"""The last net under the promise that no secret is printed: log records are scrubbed as they are made."""
+"""Secrets are kept out of messages and answers; as a last resort, out of every log record as it is made."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ __all__ = ["fits_a_header", "redact_logs", "redacted", "redacted_body"]
 
 _SHORTEST = 4
 """A shorter secret is not searched for: replacing every "a" would hide the message, not the secret."""
-
-
 _SHORTEST_IN_BODY = 12
+"""A shorter key is not searched for in an answer: it could be part of an id."""
 
 
 def redacted(text: str, secrets: tuple[str, ...]) -> str:
@@ -24,8 +23,7 @@ def redacted(text: str, secrets: tuple[str, ...]) -> str:
 
 
 def redacted_body(body: bytes, secret: str) -> bytes:
-    """Return an answer without the key, which a server may repeat in it. A key too short to be one could be part
-    of an id, and is left."""
+    """Return an answer without the key, which a server may repeat in it."""
     return body.replace(secret.encode(), b"***") if len(secret) >= _SHORTEST_IN_BODY else body
 
 
@@ -45,7 +43,7 @@ def redact_logs(*secrets: str) -> None:
             record.msg, record.args = scrubbed, ()
         if record.exc_info and record.exc_info[0]:
             text = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
-            record.exc_text = redacted(text, secrets)  # what a Formatter prints instead of formatting anew
+            record.exc_text = redacted(text, secrets)  # a Formatter prints it instead of exc_info
         return record
 
     logging.setLogRecordFactory(factory)

@@ -52,13 +52,15 @@ class CallLog:
             self._file.close()
             self._file = None
 
-    def add(self, call: Call) -> None:
+    def add(self, call: Call) -> int:
+        """Log a call. Returns how many there are now."""
         with self._changed:
             if self._file:
                 self._file.write(json.dumps(asdict(call)) + "\n")
                 self._file.flush()
             self._calls.append(call)
             self._changed.notify_all()
+            return len(self._calls)
 
     def all(self) -> list[Call]:
         """A copy of the calls so far."""

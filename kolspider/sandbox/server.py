@@ -61,6 +61,8 @@ class Sandbox:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
+        self._hold_after: int | None = None
+        self._hold_moved = asyncio.Event()
 
     def __enter__(self) -> Self:
         self.start()
@@ -76,7 +78,7 @@ class Sandbox:
         if self._thread:
             raise RuntimeError("the sandbox is already running")
         ready: Future[int] = Future()
-        self._stopping = asyncio.Event()
+        self._stopping, self._hold_moved = asyncio.Event(), asyncio.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), name="sandbox-api", daemon=True)
         self._thread.start()
         try:
@@ -90,7 +92,7 @@ class Sandbox:
         """Stop the server and its thread, and cut off pending calls. Stopping twice does no harm."""
         if self._thread is None or self._loop is None:
             return
-        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._loop.call_soon_threadsafe(self._end)
         self._thread.join()
         self._thread = self._loop = None
 
@@ -107,6 +109,19 @@ class Sandbox:
     def clear_calls(self) -> None:
         """Forget the calls so far."""
         self._log.clear()
+
+    def hold(self, *, after: int) -> None:
+        """Answer the first `after` calls of the log; those behind them wait until `hold` or `release` lets them go."""
+        self._move_hold(after)
+
+    def release(self) -> None:
+        """Answer every call again."""
+        self._move_hold(None)
+
+    def _move_hold(self, after: int | None) -> None:
+        self._hold_after = after
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._hold_moved.set)
 
     def wait_for_calls(self, number: int, timeout: float = 10.0) -> bool:
         """Wait until there are this many calls; False on timeout."""
@@ -157,6 +172,10 @@ class Sandbox:
         """The usable ids of a KOL's current list, in its order."""
         return self._world.ids(handle)
 
+    def _end(self) -> None:
+        self._stopping.set()
+        self._hold_moved.set()
+
     async def _serve(self, ready: Future[int]) -> None:
         self._loop = asyncio.get_running_loop()
         app = web.Application()
@@ -191,7 +210,10 @@ class Sandbox:
         if not refusal:
             fault = self._plan.draw(handle, page)
         answer = refusal or self._give(fault, handle, cursor, size)
-        self._log.add(Call(at, unix, handle, page, cursor, size, answer.status, fault.name, answer.users, key_ok))
+        number = self._log.add(
+            Call(at, unix, handle, page, cursor, size, answer.status, fault.name, answer.users, key_ok)
+        )
+        await self._wait_while_held(number)
         return await self._deliver(request, answer)
 
     def _give(self, fault: Fault, handle: str, cursor: str, size: int) -> Answer:
@@ -215,6 +237,11 @@ class Sandbox:
         if request.transport:
             request.transport.close()
         return response
+
+    async def _wait_while_held(self, number: int) -> None:
+        while self._hold_after is not None and number > self._hold_after and not self._stopping.is_set():
+            self._hold_moved.clear()
+            await self._hold_moved.wait()
 
     async def _pause(self, seconds: float) -> bool:
         """Wait; True if the server was stopped meanwhile."""

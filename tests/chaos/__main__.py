@@ -23,7 +23,9 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, help="how many kills are enough (200)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the first story; the next has the next")
     options = parser.parse_args()
-    seed, toll, failed, running = options.seed, Toll(), [], {}
+    seed, toll = options.seed, Toll()
+    failed: list[int] = []
+    running: dict[Future[Toll], int] = {}
     with ExitStack() as stack:
         servers = ["", stack.enter_context(DorisDouble()).url()]
         if installed():

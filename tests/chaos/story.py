@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from kolspider.sandbox import RandomFaults, Sandbox
 from tests.chaos.dying.sitecustomize import POINTS
-from tests.e2e.harness import KEY, ROOT, Project, expected_rows, finish
+from tests.e2e.expected import expected_rows
+from tests.e2e.processes import finish
+from tests.e2e.project import KEY, ROOT, Project, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,18 +26,14 @@ __all__ = ["Story", "Toll"]
 
 AT_ONCE = 8
 """CONCURRENT_REQUESTS: what can be in flight when a process dies."""
-FAULTS = {
-    "reset": 2, "cut_off": 2, "truncated_json": 1, "not_json": 1, "server_error": 2, "bad_gateway": 1,
-    "error_in_200": 1, "rate_limit": 1,
-}  # fmt: skip
-OFTEN = (
-    "-s", "KOL_FLUSH_ROWS=300", "-s", "KOL_FLUSH_SECS=0.1", "-s", "RETRY_TIMES=8", "-s", "KOL_RETRY_SECS=0.01",
-)  # fmt: skip
+FAULTS = dict.fromkeys(("reset", "cut_off", "server_error"), 2)
+FAULTS |= dict.fromkeys(("truncated_json", "not_json", "bad_gateway", "error_in_200", "rate_limit"), 1)
+OFTEN = settings(KOL_FLUSH_ROWS=300, KOL_FLUSH_SECS=0.1, RETRY_TIMES=8, KOL_RETRY_SECS=0.01)
 """Many commits, many chances."""
 OF_LOADING = (
-    "a batch", "a commit", "the ledger's note of a batch", "a list's settling", "the writer's close",
-    "the ledger's close",
-)  # fmt: skip
+    *("a batch", "a commit", "the ledger's note of a batch"),
+    *("a list's settling", "the writer's close", "the ledger's close"),
+)
 """The points that a run passes which loads cached pages."""
 
 
@@ -81,8 +79,12 @@ class Story:
         kols = {f"kol{n:02}": self._dice.choice([0, 1, 200, 201, self._dice.randrange(1100)]) for n in range(24)}
         faults = {"*": [RandomFaults(0.1, FAULTS, seed=self.seed, seconds=0.05)]}
         with Sandbox(kols, key=KEY, faults=faults, unusable=True) as api:
-            project = Project(self.folder, api, self.db_url or f"sqlite:///{self.folder / 'kol.db'}")
-            project.loading = self.loading
+            project = Project(
+                folder=self.folder,
+                api=api,
+                db_url=self.db_url or f"sqlite:///{self.folder / 'kol.db'}",
+                loading=self.loading,
+            )
             if self.db_url:
                 project.take_new_tables()
             project.follows = f"{project.target}_follows"
@@ -120,8 +122,9 @@ class Story:
         generation: int | None = None,
     ) -> None:
         generation = revision if generation is None else generation
-        besides = () if "JOBDIR" in "".join(words) else ("a job's file",)
-        besides += ("a KOL's beginning",) if revision else ("a new generation",)
+        besides = {"a KOL's beginning" if revision else "a new generation"}
+        if "JOBDIR" not in "".join(words):
+            besides.add("a job's file")
         project.api.clear_calls()
         project.api.revision = revision
         lost: Counter[tuple[str, str]] = Counter()
@@ -166,7 +169,8 @@ class Story:
 
     def _run_and_die(self, project: Project, words: tuple[str, ...], points: Sequence[str]) -> bool:
         """Run the command until it dies at a named point or at some moment. False when it came to its end."""
-        env, moment = {}, None
+        moment = None
+        env: dict[str, str] = {}
         if self._dice.random() < 0.75:
             env = {
                 "KOL_TEST_DIE_AT": f"{self._dice.choice(points)}:{self._dice.choice([1, 1, 2, 3, 5])}",

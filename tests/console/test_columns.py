@@ -16,8 +16,13 @@ def test_a_column_is_as_wide_as_its_widest_cell() -> None:
 
 
 def test_a_long_table_is_told_before_its_end_is_known() -> None:
-    told = []
-    rows = (told.append(n) or (str(n % 10), "x" * (n // 1500)) for n in range(3000))
+    told: list[int] = []
+
+    def tell(number: int) -> tuple[str, str]:
+        told.append(number)
+        return str(number % 10), "x" * (number // 1500)
+
+    rows = map(tell, range(3000))
     lines = in_columns(("K", "name"), rows, numbers=())
     assert next(lines) == "K  name"
     assert len(told) == 1000

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from math import inf
 
+import pytest
+from scrapy.http import Response
+
+from kolspider.crawl.edge import _retry_after
 from kolspider.crawl.pace import Pace
 from kolspider.errors import StopRun
 
@@ -61,3 +65,12 @@ def test_a_good_answer_between_two_429s_counts() -> None:
     for n in range(30):
         pace.refused(1000.0 * n, 1000.0 * n, None)
         pace.answered()
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("0", 0), ("7", 7), (" 7 ", 7), ("1.5", 1.5), ("9" * 400, inf), ("Thu, 01 Jan 1970 00:00:00 GMT", 0)]
+    + [(nothing, None) for nothing in ("", "soon", "-1", "nan", "1e3", "٣", "0x10")],
+)
+def test_retry_after_is_read_whatever_it_holds(header: str, seconds: float | None) -> None:
+    assert _retry_after(Response("http://x", headers={"Retry-After": header})) == seconds

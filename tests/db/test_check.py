@@ -1,4 +1,4 @@
-"""A table that is not fit stops the run before anything is paid, in one line that says how to mend it."""
+"""A table that is not fit stops the run before anything is paid, in one line that says how to fix it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_table_that_this_user_may_not_see_is_told_as_that(mysql: Subject, sqli
         with pytest.raises(pymysql.err.OperationalError) as denied:
             db.connect()
         assert "check KOL_DB_URL" in db.advice(denied.value)
-    with pytest.raises(StopRun, match=r"mend its name in the settings$"):
+    with pytest.raises(StopRun, match=r"correct its name in the settings$"):
         check_target(sqlite.db, "t")
 
 
@@ -106,8 +106,8 @@ def test_the_ddl_for_a_missing_key_mends_the_table(subject: Subject) -> None:
 
     message = refused(subject)
 
-    assert "no unique key that is `id` alone" in message
-    subject.sql(message.partition("mend it with: ")[2])
+    assert "no unique key on `id` alone" in message
+    subject.sql(message.partition("fix it with: ")[2])
     check_target(subject.db, "t")
     subject.db.upsert("t", [row("1")])
     subject.db.upsert("t", [row("1")])
@@ -119,7 +119,7 @@ def test_a_key_of_id_and_more_is_not_the_key(subject: Subject) -> None:
         f"{name} {'VARCHAR(50) NOT NULL' if name in {'id', 'user_name'} else 'INTEGER'}" for name in subject.db.types
     )
     subject.sql(f"CREATE TABLE t ({columns}, UNIQUE (id, user_name))")
-    assert "no unique key that is `id` alone" in refused(subject)
+    assert "no unique key on `id` alone" in refused(subject)
 
 
 @pytest.mark.parametrize("key", ["user_name", "user_name, followers", "tenant, user_name"])
@@ -131,7 +131,7 @@ def test_a_key_by_which_two_accounts_could_collide_is_refused(subject: Subject, 
     message = refused(subject)
 
     assert f"a unique key ({key})" in message
-    assert "another account's row" in message
+    assert "another user's row" in message
 
 
 def test_a_unique_prefix_is_refused(mysql: Subject) -> None:
@@ -168,7 +168,7 @@ def test_a_foreign_column_that_needs_a_value_is_refused(mysql: Subject) -> None:
     mysql.db.create_tables("s", "t")
     mysql.sql("ALTER TABLE t ADD COLUMN tenant INTEGER NOT NULL")
 
-    assert "without a value for tenant" in refused(mysql)
+    assert "needs a value for tenant" in refused(mysql)
 
 
 def test_not_null_columns_of_ours_are_worth_a_word(subject: Subject) -> None:

@@ -138,7 +138,12 @@ def test_closing_finishes_the_batch_on_its_way_and_may_be_done_twice(
             return upsert(table, rows)
 
         monkeypatch.setattr(db, "upsert", slow)
-        monkeypatch.setattr(db, "close", lambda: (closed.append(db.count("t")), close()))
+
+        def counting_close() -> None:
+            closed.append(db.count("t"))
+            close()
+
+        monkeypatch.setattr(db, "close", counting_close)
         thread = opened(db)
         batch = asyncio.create_task(thread.upsert([row("1")]))
         await began.wait()

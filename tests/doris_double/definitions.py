@@ -103,16 +103,16 @@ def drop(session: DorisSession, tokens: Tokens) -> Ok:
         elif not lenient:
             refuse(f"Can't drop database '{name}'; database doesn't exist", 1008)
         return Ok()
-    name = tokens.name()
+    dropped = tokens.name()
     tokens.accept("FORCE")
     tokens.expect_end()
-    database = storage.database_of(name, session.database)
+    database = storage.database_of(dropped, session.database)
     session.need("DROP", database)
-    table = storage.databases[database].get(name.table)
+    table = storage.databases[database].get(dropped.table)
     if table:
         storage.drop(table)
     elif not lenient:
-        refuse(f"Unknown table '{name.table}'", 1051)
+        refuse(f"Unknown table '{dropped.table}'", 1051)
     return Ok()
 
 

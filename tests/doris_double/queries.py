@@ -78,7 +78,7 @@ def run_query(query: Query, storage: Storage) -> Rows | int:
     return Rows(_typed(tree, names, rows, tables), rows)
 
 
-def _parsed(sql: str) -> exp.Expression:
+def _parsed(sql: str) -> exp.Expr:
     try:
         trees = [tree for tree in sqlglot.parse(sql, read="doris") if tree is not None]
     except SqlglotError as error:
@@ -88,7 +88,7 @@ def _parsed(sql: str) -> exp.Expression:
     return trees[0]
 
 
-def _check_grammar(tree: exp.Expression, sql: str) -> None:
+def _check_grammar(tree: exp.Expr, sql: str) -> None:
     """sqlglot takes reserved words as names, DELETE without WHERE, and FOR UPDATE; Doris does not."""
     for identifier in tree.find_all(exp.Identifier):
         if not identifier.quoted and identifier.name.lower() in RESERVED:
@@ -100,7 +100,7 @@ def _check_grammar(tree: exp.Expression, sql: str) -> None:
         raise syntax_error("mismatched input 'FOR' expecting {<EOF>, ';'}", sql, sql.upper().rfind("FOR"))
 
 
-def _qualified(tree: exp.Expression, query: Query, storage: Storage) -> list[Table]:
+def _qualified(tree: exp.Expr, query: Query, storage: Storage) -> list[Table]:
     """Give each table its database; those that exist."""
     local = {cte.alias for cte in tree.find_all(exp.CTE)}
     tables = []
@@ -118,7 +118,7 @@ def _qualified(tree: exp.Expression, query: Query, storage: Storage) -> list[Tab
     return tables
 
 
-def _as_sqlite(node: exp.Expression, query: Query) -> exp.Expression:
+def _as_sqlite(node: exp.Expr, query: Query) -> exp.Expr:
     if isinstance(node, exp.SessionParameter | exp.Parameter):
         value = query.variable(node.name)
         return exp.alias_(exp.convert(int(value) if isinstance(value, bool) else value), f"@@{node.name}", quoted=True)
@@ -133,9 +133,7 @@ def _as_sqlite(node: exp.Expression, query: Query) -> exp.Expression:
     return node
 
 
-def _typed(
-    tree: exp.Expression, names: list[str], rows: Sequence[Sequence[Any]], tables: list[Table]
-) -> list[ResultColumn]:
+def _typed(tree: exp.Expr, names: list[str], rows: Sequence[Sequence[Any]], tables: list[Table]) -> list[ResultColumn]:
     """The types on the wire: those of the tables' columns where a column is what is selected."""
     known = {column.name.lower(): column.type for table in reversed(tables) for column in table.columns}
     projections = tree.selects if isinstance(tree, exp.Query) else []
@@ -148,7 +146,7 @@ def _typed(
     return columns
 
 
-def _source(node: exp.Expression) -> str:
+def _source(node: exp.Expr) -> str:
     """The name of the column that is selected, or empty."""
     while isinstance(node, exp.Alias | exp.Min | exp.Max | exp.Paren):
         node = node.this

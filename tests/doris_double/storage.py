@@ -32,20 +32,20 @@ DEFAULTS_SINCE = (3, 0, 4)
 """Before, COLUMN_DEFAULT is NULL for every column (apache/doris#44849)."""
 
 _SCHEMA_TABLES = {
-    "schemata": ("CATALOG_NAME", "SCHEMA_NAME", "DEFAULT_CHARACTER_SET_NAME", "DEFAULT_COLLATION_NAME"),
-    "tables": ("TABLE_CATALOG", "TABLE_SCHEMA", "TABLE_NAME", "TABLE_TYPE", "ENGINE", "TABLE_ROWS", "TABLE_COMMENT"),
+    "schemata": "CATALOG_NAME, SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME",
+    "tables": "TABLE_CATALOG, TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_ROWS, TABLE_COMMENT",
     "columns": (
-        "TABLE_CATALOG", "TABLE_SCHEMA", "TABLE_NAME", "COLUMN_NAME", "ORDINAL_POSITION", "COLUMN_DEFAULT",
-        "IS_NULLABLE", "DATA_TYPE", "CHARACTER_MAXIMUM_LENGTH", "CHARACTER_OCTET_LENGTH", "NUMERIC_PRECISION",
-        "NUMERIC_SCALE", "DATETIME_PRECISION", "CHARACTER_SET_NAME", "COLLATION_NAME", "COLUMN_TYPE", "COLUMN_KEY",
-        "EXTRA", "PRIVILEGES", "COLUMN_COMMENT",
+        "TABLE_CATALOG, TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, ORDINAL_POSITION, COLUMN_DEFAULT, IS_NULLABLE, "
+        "DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, "
+        "DATETIME_PRECISION, CHARACTER_SET_NAME, COLLATION_NAME, COLUMN_TYPE, COLUMN_KEY, EXTRA, PRIVILEGES, "
+        "COLUMN_COMMENT"
     ),
-    # Doris has it for MySQL's tools, and nothing in it.
+    # Doris has this table for MySQL's tools and leaves it empty.
     "statistics": (
-        "TABLE_CATALOG", "TABLE_SCHEMA", "TABLE_NAME", "NON_UNIQUE", "INDEX_SCHEMA", "INDEX_NAME", "SEQ_IN_INDEX",
-        "COLUMN_NAME", "COLLATION", "CARDINALITY", "SUB_PART", "PACKED", "NULLABLE", "INDEX_TYPE", "COMMENT",
+        "TABLE_CATALOG, TABLE_SCHEMA, TABLE_NAME, NON_UNIQUE, INDEX_SCHEMA, INDEX_NAME, SEQ_IN_INDEX, COLUMN_NAME, "
+        "COLLATION, CARDINALITY, SUB_PART, PACKED, NULLABLE, INDEX_TYPE, COMMENT"
     ),
-}  # fmt: skip
+}
 
 
 class Storage:
@@ -61,7 +61,7 @@ class Storage:
         _add_functions(self._sqlite)
         self._sqlite.execute(f"ATTACH ':memory:' AS {INFORMATION_SCHEMA}")
         for table, columns in _SCHEMA_TABLES.items():
-            self._sqlite.execute(f"CREATE TABLE {INFORMATION_SCHEMA}.{table} ({', '.join(columns)})")
+            self._sqlite.execute(f"CREATE TABLE {INFORMATION_SCHEMA}.{table} ({columns})")
         self._describe_database(INFORMATION_SCHEMA)
 
     def close(self) -> None:
@@ -211,7 +211,7 @@ class Storage:
             f"INSERT INTO {INFORMATION_SCHEMA}.tables VALUES (?, ?, ?, 'BASE TABLE', 'Doris', NULL, ?)",
             (*about, table.comment),
         )
-        marks = ", ".join("?" * len(_SCHEMA_TABLES["columns"]))
+        marks = ", ".join("?" * len(_SCHEMA_TABLES["columns"].split()))
         for position, column in enumerate(table.columns, 1):
             self._sqlite.execute(
                 f"INSERT INTO {INFORMATION_SCHEMA}.columns VALUES ({marks})",

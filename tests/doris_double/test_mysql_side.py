@@ -39,7 +39,7 @@ def insert(db: Connection, *rows: tuple[object, ...], columns: str = "`id`, `nam
     marks = ", ".join(f"({', '.join(['%s'] * len(row))})" for row in rows)
     with db.cursor() as cursor:
         cursor.execute(f"INSERT INTO `t` ({columns}) VALUES {marks}", [value for row in rows for value in row])
-        return cursor._result
+        return cursor._result  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

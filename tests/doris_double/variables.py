@@ -54,7 +54,7 @@ _KNOWN: dict[str, Any] = {
     "version_comment": "",
     "wait_timeout": 28800,
 }
-_SINCE = {
+_SINCE: dict[tuple[int, ...], dict[str, Any]] = {
     (2, 1): {"group_commit": "off_mode"},
     (3, 1): {"partial_update_new_key_behavior": "APPEND"},
     (4, 0): {"enable_strict_cast": False},

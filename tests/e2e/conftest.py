@@ -12,14 +12,14 @@ import pytest
 from kolspider.sandbox import Sandbox
 from tests.doris_double import DorisDouble
 from tests.e2e.databases import CHOSEN, ON_DORIS, Chosen, choice, not_on_this
-from tests.e2e.harness import KEY
+from tests.e2e.project import KEY
 from tests.mariadb import MariaDB, installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from tests.e2e.harness import Project
+    from tests.e2e.project import Project
 
     Hold = Callable[[Project], AbstractContextManager[None]]
     MakeProject = Callable[..., Project]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.harness import Project
+from tests.e2e.project import Project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,10 +44,10 @@ class Chosen:
     def project(self, folder: Path, api: Sandbox, url: str = "") -> Project:
         """A project here, or at this URL of another server; its tables are not there yet."""
         url = url or self.url
-        project = Project(folder, api, url or f"sqlite:///{folder / 'kol.db'}")
+        loading = self.loading.get(url, {})
+        project = Project(folder=folder, api=api, db_url=url or f"sqlite:///{folder / 'kol.db'}", loading=loading)
         if url:
             project.take_new_tables()
-        project.loading = self.loading.get(url, {})
         return project
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tests.e2e.harness import Project
+    from tests.e2e.project import Project
 
 __all__ = ["REFUSALS", "refuse_all", "refuse_one", "take_all"]
 

@@ -13,17 +13,24 @@ from typing import TYPE_CHECKING
 
 from kolspider.console.wording import moment
 from kolspider.db.spans import spans
-from kolspider.db.url import open_database
-from tests.e2e.harness import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tests.e2e.harness import Project
+    from tests.e2e.project import Project
 
 __all__ = ["Rounds"]
 
 WEEK = 7 * 86_400
+MOMENTS = (
+    "page.fetched_at",
+    "kol.started_at",
+    "kol.finished_at",
+    "crawl.started_at",
+    "crawl.ended_at",
+    "kol_load.loaded_at",
+)
+"""All times in the ledger."""
 
 
 @dataclass
@@ -71,10 +78,8 @@ class Rounds:
 
     def new(self, since: int = 0) -> set[tuple[str, str]]:
         """Follows that came after the KOL's first whole crawl, and in this week or later."""
-        return {
-            key for key, (first, _) in self.seen.items()
-            if key[0] in self.whole and first > self.whole[key[0]][0] and first >= since
-        }  # fmt: skip
+        known = {key: first for key, (first, _) in self.seen.items() if key[0] in self.whole}
+        return {key for key, first in known.items() if first > self.whole[key[0]][0] and first >= since}
 
     def lost(self) -> set[tuple[str, str]]:
         """Follows that the KOL's last whole crawl did not see, nor any crawl since."""
@@ -112,12 +117,10 @@ class Rounds:
         project.api.clear_calls()
         self.week += 1
         with project.store() as store:
-            for table, columns in {
-                "page": ["fetched_at"], "kol": ["started_at", "finished_at"], "crawl": ["started_at", "ended_at"],
-                "kol_load": ["loaded_at"],
-            }.items():  # fmt: skip
-                store.execute(f"UPDATE {table} SET {', '.join(f'{name} = {name} - {WEEK}' for name in columns)}")
-        with closing(open_database(project.db_url, base=ROOT)) as database:
+            for column in MOMENTS:
+                table, _, name = column.partition(".")
+                store.execute(f"UPDATE {table} SET {name} = {name} - {WEEK}")
+        with closing(project.database()) as database:
             for table, span in spans(project.follows):
                 rows = project.sql(f"SELECT {', '.join(span.columns)} FROM `{table}`")
                 project.empty(table)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.harness import ROOT, expected_rows
+from tests.e2e.expected import expected_rows
+from tests.e2e.project import ROOT
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import MakeProject
-    from tests.e2e.harness import Project
+    from tests.e2e.project import Project
 
 KOLS = {f"kol{number}": 400 for number in range(10)}
 UPSERTS = {
@@ -40,10 +41,7 @@ def with_bug(project: Project, where: str, nth: int) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("where", "nth"),
     [
-        (
-            "kolspider.load.mapping Mapper map_user",
-            150,
-        ),  # in the middle of the first page, whose accounts others follow, too
+        ("kolspider.load.mapping Mapper map_user", 150),  # in a first page, whose accounts others follow, too
         ("kolspider.providers.paging Paging take", -3),  # the spider's, for every KOL: none gives its place back
         ("the database's upsert", 2),  # in the writer's thread
     ],
@@ -51,7 +49,7 @@ def with_bug(project: Project, where: str, nth: int) -> dict[str, str]:
 def test_a_bug_ends_in_exit_code_1_and_loses_nothing(make_project: MakeProject, where: str, nth: int) -> None:
     project = make_project(KOLS)
 
-    result = project.crawl("-s", "KOL_FLUSH_ROWS=300", env=with_bug(project, where, nth), timeout=40).expect(1)
+    result = project.crawl("-s", "KOL_FLUSH_ROWS=300", env=with_bug(project, where, nth)).expect(1)
 
     assert "a bug" in result.text
     rows = project.rows()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tests.e2e.harness import expected_rows, finish
+from tests.e2e.expected import expected_rows
+from tests.e2e.processes import finish
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import MakeProject
@@ -68,16 +69,14 @@ def test_kols_tells_states_reasons_and_one_kols_story(make_project: MakeProject)
     assert told["users"]["read"] == 450
 
 
-def test_clear_and_prune_wait_for_no_run_but_looking_is_always_possible(make_project: MakeProject) -> None:
-    project = make_project({"BTC": 2000}, latency=0.3)
-    run = project.start_crawl()
-    project.api.wait_for_calls(2)
-    project.api.latency = 3  # so it is at work until we have looked, however slow this machine is just now
-    assert "another run" in project.scrapy("cache", "clear", "--yes").expect(2).err
+def test_clear_and_prune_refuse_beside_a_run_but_looking_is_always_possible(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 2000})
+    run = project.start_crawl_and_hold(2)
+    for words in (("clear", "--yes"), ("prune",)):
+        assert "another run" in project.look("cache", *words).expect(2).err
     assert "fetching" in project.look("kols").expect(0).out
-    project.api.latency = 0
-    run.communicate(timeout=60)
-    assert run.returncode == 0
+    project.api.release()
+    finish(run).expect(0)
     assert project.rows() == expected_rows({"BTC": 2000})
 
 

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.store.damage import mark_damaged
-from tests.e2e.harness import expected_rows
+from tests.e2e.expected import expected_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from tests.e2e.conftest import MakeProject
-    from tests.e2e.harness import Project
+    from tests.e2e.project import Project
 
 KOLS = {f"kol{number:02}": 150 + 70 * number for number in range(12)}
 SEEDS = range(int(os.environ.get("KOL_TEST_SEEDS", "1")))
@@ -67,7 +66,7 @@ def test_marks_of_what_is_loaded_count_for_no_target_whose_name_was_lost(half_do
     with project.store() as store:
         store.execute("PRAGMA writable_schema = ON")
         store.execute("DELETE FROM target")
-    mark_damaged(project.cache / "kolspider.sqlite3")
+    project.mark_damaged()
     project.empty()
 
     project.crawl().expect(0)

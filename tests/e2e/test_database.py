@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from kolspider.sandbox import Fault
-from tests.e2e.harness import expected_rows, finish, logged_stats, start_logged, stats, wait_for_text, wait_until
+from tests.e2e.expected import expected_rows
+from tests.e2e.processes import finish, stats, wait_for_text, wait_until
 from tests.e2e.refusing import REFUSALS, refuse_all, refuse_one, take_all
 from tests.mariadb import PASSWORD
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from kolspider.items import Row
     from tests.e2e.conftest import FragileServer, Hold, MakeProject
-    from tests.e2e.harness import Project
+    from tests.e2e.project import Project
     from tests.mariadb import MariaDB
 
 STATS = ("-s", "STATS_DUMP=True")
@@ -69,7 +69,7 @@ def test_narrow_columns_get_what_fits_and_no_row_is_lost(make_project: MakeProje
     for column in ("name", "user_name", "description", "followers", "following", "statuses_count"):
         clipped = sum(getattr(whole[id_], column) != getattr(narrow[id_], column) for id_ in whole)
         assert clipped > 0, column
-        assert stats(result)[f"rows/clipped/{column}"] == clipped, column
+        assert stats(result.text)[f"rows/clipped/{column}"] == clipped, column
         assert column in result.out
 
 
@@ -109,8 +109,8 @@ def test_a_row_that_the_database_refuses_is_set_aside_once_and_the_rest_is_in(
 
     expected = {id_: row for id_, row in expected.items() if id_ not in refused}
     assert project.rows() == expected
-    assert stats(result)["rows/rejected/refused"] == len(refused)
-    assert stats(result)["rows/upserted"] == len(expected)
+    assert stats(result.text)["rows/rejected/refused"] == len(refused)
+    assert stats(result.text)["rows/upserted"] == len(expected)
     rejects = {reject["user"]["id"]: reject for reject in project.rejects()}
     assert rejects.keys() == refused
     assert len(project.rejects()) == len(refused)
@@ -165,10 +165,10 @@ def test_an_account_that_the_database_refuses_is_set_aside_for_each_kol_that_fol
 
 
 def test_a_crash_of_the_database_is_ridden_through(make_project: MakeProject, fragile_server: FragileServer) -> None:
-    project = make_project(KOLS, db_url=fragile_server.url, latency=0.1)
-    run, log = start_logged(project, *STATS)
-    project.api.wait_for_calls(4)
+    project = make_project(KOLS, db_url=fragile_server.url)
+    run, log = project.start_logged(*STATS, answers=3)
     fragile_server.kill()
+    project.api.release()
     wait_for_text(log, "the database is away")
     fragile_server.start()
 
@@ -176,57 +176,60 @@ def test_a_crash_of_the_database_is_ridden_through(make_project: MakeProject, fr
     assert project.rows() == expected_rows(KOLS)
     assert set(project.bought().values()) == {1}
     assert len(project.api.calls) == 11
-    assert logged_stats(log)["db/retries"] >= 1
+    assert stats(log.read_text())["db/retries"] >= 1
     assert PASSWORD not in log.read_text()
 
 
 def test_a_database_that_is_away_too_long_stops_the_run_and_the_next_one_buys_nothing_again(
     make_project: MakeProject, fragile_server: FragileServer
 ) -> None:
-    project = make_project(KOLS, db_url=fragile_server.url, latency=0.1)
-    run, log = start_logged(project, "-s", "KOL_DB_RETRY_SECS=1")
-    project.api.wait_for_calls(4)
+    kols = {"BTC": 2000, "ethereum": 2000}
+    project = make_project(kols, db_url=fragile_server.url)
+    run, log = project.start_logged("-s", "KOL_DB_RETRY_SECS=1", answers=3)
     fragile_server.kill()
+    project.api.release()
 
-    result = finish(run, timeout=20).expect(1)
+    result = finish(run).expect(1)
     said = [line for line in log.read_text().splitlines() if " ERROR: " in line]
     assert len(said) == 1, said
     assert "KOL_DB_RETRY_SECS" in said[0]
     assert "Traceback" not in result.text + log.read_text()
     assert PASSWORD not in result.text + log.read_text()
-    assert len(project.api.calls) < 11
+    assert len(project.api.calls) < 20
 
     fragile_server.start()
     project.crawl().expect(0)
-    assert project.rows() == expected_rows(KOLS)
+    assert project.rows() == expected_rows(kols)
     assert set(project.bought().values()) == {1}
 
 
 def test_killed_connections_are_ridden_through(make_project: MakeProject, fragile_server: FragileServer) -> None:
-    project = make_project(KOLS, db_url=fragile_server.url, latency=0.05)
-    run, log = start_logged(project, *STATS)
-    for calls in (2, 5, 8):
-        project.api.wait_for_calls(calls)
+    project = make_project(KOLS, db_url=fragile_server.url)
+    run, log = project.start_logged(*STATS, answers=3)
+    for answers in (4, 6, 8):
+        project.api.hold(after=answers)
+        project.wait_for_calls(answers + 1)
         fragile_server.kill_sessions()
+    project.api.release()
 
     finish(run).expect(0)
-    assert logged_stats(log)["db/batches"] > 1
+    assert stats(log.read_text())["db/batches"] > 1
     assert project.rows() == expected_rows(KOLS)
     assert set(project.bought().values()) == {1}
-    assert logged_stats(log)["db/retries"] >= 1
+    assert stats(log.read_text())["db/retries"] >= 1
 
 
 def test_one_ctrl_c_while_the_database_is_away_ends_the_run_soon(
     make_project: MakeProject, fragile_server: FragileServer
 ) -> None:
-    project = make_project(KOLS, db_url=fragile_server.url, latency=0.1)
-    run, log = start_logged(project)
-    project.api.wait_for_calls(4)
+    project = make_project(KOLS, db_url=fragile_server.url)
+    run, log = project.start_logged("-s", "KOL_DB_RETRY_SECS=9999", answers=3)
     fragile_server.kill()
+    project.api.release()
     wait_for_text(log, "the database is away")
 
     run.send_signal(signal.SIGINT)
-    result = finish(run, timeout=10)
+    result = finish(run)
     assert result.code in {1, 130}, result.text  # interrupted, and without a database
     assert "Traceback" not in result.text + log.read_text()
 
@@ -238,11 +241,11 @@ def test_one_ctrl_c_while_the_database_is_away_ends_the_run_soon(
 
 @pytest.mark.sqlite_only("another program locks its file")
 def test_a_sqlite_file_that_another_program_locks_is_waited_for_no_longer_than_asked(make_project: MakeProject) -> None:
-    project = make_project(KOLS, latency=0.1)
-    run, _ = start_logged(project, "-s", "KOL_DB_RETRY_SECS=0")
-    project.api.wait_for_calls(4)
+    project = make_project(KOLS)
+    run, _ = project.start_logged("-s", "KOL_DB_RETRY_SECS=0", answers=3)
     with project.locked():
-        finish(run, timeout=10).expect(1)
+        project.api.release()
+        assert "KOL_DB_RETRY_SECS=0" in finish(run).expect(1).out
 
     project.crawl().expect(0)
     assert project.rows() == expected_rows(KOLS)
@@ -252,10 +255,10 @@ def test_a_sqlite_file_that_another_program_locks_is_waited_for_no_longer_than_a
 def test_a_target_table_dropped_in_mid_run_stops_it_and_a_replay_fills_the_new_one(
     make_project: MakeProject, server_url: str
 ) -> None:
-    project = make_project(KOLS, db_url=server_url, latency=0.1)
-    run, log = start_logged(project)
-    project.api.wait_for_calls(4)
+    project = make_project(KOLS, db_url=server_url)
+    run, log = project.start_logged(answers=3)
     project.sql(f"DROP TABLE `{project.target}`")
+    project.api.release()
 
     result = finish(run).expect(1)
     said = [line for line in log.read_text().splitlines() if " ERROR: " in line]
@@ -277,15 +280,13 @@ def test_pages_are_held_back_while_the_database_is_slow(make_project: MakeProjec
     kols = {f"kol{number}": 800 for number in range(12)}  # 48 pages
     project = make_project(kols, db_url=server_url, latency=0.02)
     slow = hold(project)
-    run = project.start_crawl("-s", "KOL_FLUSH_ROWS=200", "-s", "KOL_FLUSH_SECS=0.05")
-    project.api.wait_for_calls(1)
+    run = project.start_crawl_and_hold(1, "-s", "KOL_FLUSH_ROWS=200", "-s", "KOL_FLUSH_SECS=0.05")
     with slow:
-        at_lock = len(project.api.calls)
-        time.sleep(1)
-        held_at = len(project.api.calls)
-        time.sleep(0.4)
-        # One batch at the database, two that wait, and each of the 8 KOLs with a page on its way.
-        assert held_at == len(project.api.calls) <= at_lock + 1 + 2 + 2 * 8
+        project.api.release()
+        time.sleep(1.5)  # in which a run that does not wait would buy all
+        # One page was answered; then one batch at the database, two that wait, and each of the 8 KOLs with a page on
+        # its way.
+        assert len(project.api.calls) <= 1 + 1 + 2 + 2 * 8
 
     finish(run).expect(0)
     assert project.rows() == expected_rows(kols)
@@ -293,10 +294,10 @@ def test_pages_are_held_back_while_the_database_is_slow(make_project: MakeProjec
 
 
 def test_a_batch_that_is_never_full_is_written_when_it_is_old(make_project: MakeProject) -> None:
-    project = make_project({"BTC": 450}, faults={"BTC": Fault("slow", page=3, seconds=2)})
-    run = project.start_crawl("-s", "KOL_FLUSH_SECS=0.2")
-    project.api.wait_for_calls(3)
-    wait_until(lambda: len(project.rows()) == 400, timeout=1.5)
+    project = make_project({"BTC": 450})
+    run = project.start_crawl_and_hold(2, "-s", "KOL_FLUSH_SECS=0.2")
+    wait_until(lambda: len(project.rows()) == 400)
+    project.api.release()
     finish(run).expect(0)
     assert project.rows() == expected_rows({"BTC": 450})
 
@@ -311,7 +312,7 @@ def test_of_an_id_that_comes_twice_in_a_batch_the_page_fetched_last_wins(make_pr
     # When one batch writes them all
     result = project.crawl(*STATS).expect(0)
     # Then
-    assert stats(result)["db/batches"] == 1
+    assert stats(result.text)["db/batches"] == 1
     assert project.rows() == older | newer
 
 
@@ -331,7 +332,7 @@ def test_the_ddl_that_a_refused_table_comes_with_mends_it(make_project: MakeProj
     _run_ddl(project, line)
 
     line = _only_line(project, project.crawl().expect(1).err)
-    assert "no unique key that is `id` alone" in line
+    assert "no unique key on `id` alone" in line
     assert project.api.calls == []
     _run_ddl(project, line)
 

@@ -17,14 +17,9 @@ import pymysql
 import pytest
 
 from tests.e2e.databases import CHOSEN
-from tests.e2e.harness import (
-    expected_rows,
-    finish,
-    kill,
-    start_logged,
-    wait_for_text,
-    wait_until,
-)
+from tests.e2e.expected import expected_rows
+from tests.e2e.processes import PATIENCE, finish, kill, wait_for_text, wait_until
+from tests.e2e.project import SMALL_BATCHES
 from tests.mariadb import DATABASE, PASSWORD, USER, MariaDB
 from tests.mysql_proxy import Cut, MysqlProxy
 
@@ -34,7 +29,7 @@ if TYPE_CHECKING:
 
     from kolspider.items import Row
     from tests.e2e.conftest import MakeProject
-    from tests.e2e.harness import Project
+    from tests.e2e.project import Project
 
 FEW = {"BTC": 900, "ethereum": 800}  # 5 and 4 pages
 KOLS = {"BTC": 1600, "ethereum": 1400}  # 8 and 7 pages
@@ -84,7 +79,7 @@ def test_a_commit_may_be_cut_off_at_any_point_and_the_server_or_the_run_killed_t
 
     def hold() -> None:
         held.set()
-        over.wait(60)
+        over.wait()
 
     script = Script(
         [
@@ -96,8 +91,9 @@ def test_a_commit_may_be_cut_off_at_any_point_and_the_server_or_the_run_killed_t
     script.add("COMMIT", Cut(executed=True, then=hold))
     with MysqlProxy(fragile.port, script) as proxy:
         project = make_project(KOLS, db_url=fragile.url.replace(str(fragile.port), str(proxy.port)), latency=0.05)
-        run, log = start_logged(project)
-        assert held.wait(30), log.read_text()
+        log = project.folder / "log"
+        run = project.start_crawl(*SMALL_BATCHES, "-s", f"LOG_FILE={log}")
+        assert held.wait(PATIENCE), log.read_text()
         killed = kill(run)
         over.set()
 
@@ -117,14 +113,14 @@ def test_one_run_rides_through_deadlock_lock_wait_read_only_full_house_and_resta
     make_project: MakeProject, fragile: MariaDB
 ) -> None:
     with MysqlProxy(fragile.port, lambda _: None) as proxy, closing(fragile.connect()) as root, root.cursor() as sql:
-        project = make_project(MANY, db_url=fragile.url.replace(str(fragile.port), str(proxy.port)), latency=0.1)
+        project = make_project(MANY, db_url=fragile.url.replace(str(fragile.port), str(proxy.port)))
         # Given another session, with more to lose, that has a row of page 1
         row = f"INSERT INTO `{project.target}` (id) VALUES ('{project.api.expected_ids('BTC')[150]}')"
         sql.execute("CREATE TABLE heavy (n INT)")
         root.begin()
         sql.execute("INSERT INTO heavy SELECT seq FROM seq_1_to_5000")
         sql.execute(row)
-        run, log = start_logged(project)
+        run, log = project.start_logged(answers=2)
         wait_until(lambda: _waits_for_a_lock(fragile))
 
         # When it wants the rows of the batch that waits for it
@@ -143,6 +139,7 @@ def test_one_run_rides_through_deadlock_lock_wait_read_only_full_house_and_resta
 
         # And the server turns into a replica: then the name may lead to another server, so connect again
         sql.execute("SET GLOBAL read_only = 1")
+        _go_on(project)
         wait_for_text(log, "(1290)")
         connections = proxy.connections
         sql.execute("SET GLOBAL read_only = 0")
@@ -154,11 +151,13 @@ def test_one_run_rides_through_deadlock_lock_wait_read_only_full_house_and_resta
         # And others take all connections
         sql.execute("SET GLOBAL max_connections = 10")
         with ExitStack() as others:
+            _go_on(project)
             _take_all_connections(fragile, others, log)
 
         # And the server is shut down in good order, and started again
         fragile.stop()
         retries = log.read_text().count("the database is away")
+        project.api.release()
         wait_until(lambda: log.read_text().count("the database is away") > retries)
         fragile.start()
 
@@ -171,6 +170,11 @@ def test_one_run_rides_through_deadlock_lock_wait_read_only_full_house_and_resta
         assert set(project.bought().values()) == {1}
 
 
+def _go_on(project: Project) -> None:
+    """Let a few more pages come."""
+    project.api.hold(after=len(project.api.calls) + 2)
+
+
 def _waits_for_a_lock(server: MariaDB) -> bool:
     time.sleep(0.15)  # InnoDB shows a copy, made anew when nobody has looked at it for 0.1 s
     with closing(server.connect()) as root, root.cursor() as sql:
@@ -180,7 +184,7 @@ def _waits_for_a_lock(server: MariaDB) -> bool:
 def _take_all_connections(server: MariaDB, others: ExitStack, log: Path) -> None:
     """The run's own too, until it says so."""
     ours: set[int] = set()
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while "(1040)" not in log.read_text():
         assert time.monotonic() < until
         try:
@@ -189,7 +193,7 @@ def _take_all_connections(server: MariaDB, others: ExitStack, log: Path) -> None
             server.kill_sessions(but=ours)
         else:
             others.callback(other.close)
-            ours.add(other.thread_id())
+            ours.add(other.thread_id())  # type: ignore[no-untyped-call]
 
 
 # --- what does not pass stops the run in one line ---------------------------------------------------------------
@@ -316,7 +320,7 @@ def test_what_does_not_pass_stops_the_run_in_one_line_and_the_next_one_buys_noth
     for name, stop in STOPS.items():
         if stop.dialect == "sqlite" and CHOSEN not in {"", "sqlite"}:
             continue
-        project = make_project(FEW, db_url=own_mariadb.url if stop.dialect == "mariadb" else "", latency=0.2)
+        project = make_project(FEW, db_url=own_mariadb.url if stop.dialect == "mariadb" else "")
         stories.append((name, stop, project))
     with ThreadPoolExecutor(4) as threads:  # each takes seconds, and mostly waits
         for story in [threads.submit(_tell, *story, own_mariadb) for story in stories]:
@@ -327,10 +331,12 @@ def _tell(name: str, stop: Stop, project: Project, server: MariaDB) -> None:
     user = _user_with_few_rights(project, server) if stop.dialect == "mariadb" else ""
     if stop.prepare:
         project.sql(stop.prepare.replace("`t`", f"`{project.target}`"))
-    run, log = start_logged(project, "-s", f"KOL_DB_RETRY_SECS={stop.retry_secs}")
+    run, log = project.start_logged("-s", f"KOL_DB_RETRY_SECS={stop.retry_secs}", answers=2)
     scene = Scene(project, server, user, run)
-    wait_until(lambda: len(project.api.calls) >= 3 or run.poll() is not None)  # a full table stops it by itself
     stop.spoil(scene)
+    project.api.hold(after=6)
+    wait_for_text(log, " ERROR: ")
+    project.api.release()
 
     result = finish(run)
     text = result.text + log.read_text()

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import resource
 import subprocess
-import sys
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.harness import FAST, Result, expected_rows, rows_of_pages
+from tests.e2e.expected import expected_rows, rows_of_pages
+from tests.e2e.processes import PATIENCE, Result
+from tests.e2e.project import CRAWL, FAST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.e2e.conftest import MakeProject
-    from tests.e2e.harness import Project
+    from tests.e2e.project import Project
 
 KOLS = {f"kol{number:02}": 500 for number in range(16)}
 AT_ONCE = 8
@@ -89,10 +90,15 @@ def test_too_few_open_files_are_asked_for_or_refused_before_the_first_call(make_
 
 def crawl_with_open_files(project: Project, soft: int, hard: int) -> Result:
     done = subprocess.run(
-        [sys.executable, "-m", "scrapy", "crawl", "followings", *FAST],
-        cwd=project.root, env=project.environment(), capture_output=True, text=True, timeout=60, check=False,
+        [*CRAWL, *FAST],
+        cwd=project.root,
+        env=project.environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard)),
-    )  # fmt: skip
+    )
     return Result(done.returncode, done.stdout, done.stderr)
 
 

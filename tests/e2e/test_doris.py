@@ -15,22 +15,15 @@ import pytest
 
 from tests.doris_double import PASSWORD, DorisDouble, Fault
 from tests.e2e.databases import CHOSEN
-from tests.e2e.harness import (
-    SMALL_BATCHES,
-    Result,
-    expected_rows,
-    finish,
-    kill,
-    logged_stats,
-    start_logged,
-    wait_until,
-)
+from tests.e2e.expected import expected_rows
+from tests.e2e.processes import kill, stats, wait_until
+from tests.e2e.project import SMALL_BATCHES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.conftest import Doris, MakeProject
-    from tests.e2e.harness import Project
+    from tests.e2e.project import Project
 
 WAYS = {"doris": ["insert"], "doris-stream": ["stream_load"]}.get(CHOSEN, ["insert", "stream_load"])
 KOLS = {f"kol{number:02}": (number * 137) % 460 for number in range(30)}
@@ -90,25 +83,25 @@ def test_thirty_kols_through_one_fault_after_another(make_project: MakeProject, 
         # The check at the start asks the FE, too.
         double.fail_next(fault, after=1 if fault is Fault.BE_UNREACHABLE else min(number, 1))
 
-    run, log = start_logged(project, "-s", "STATS_DUMP=True", "-s", "KOL_FLUSH_ROWS=200")
-    finish(run).expect(0)
+    result = project.crawl("-s", "STATS_DUMP=True", "-s", "KOL_FLUSH_ROWS=200", "-s", "KOL_FLUSH_SECS=0.05").expect(0)
 
-    text = log.read_text()
+    text = result.text
     assert double.faults_left == 0
     assert project.rows() == expected_rows(KOLS)
     assert project.rejects() == []
     assert set(project.bought().values()) == {1}
     waited_for = len(faults) - len({Fault.COMMITTED, Fault.FAIL} & set(faults))
-    assert logged_stats(log)["db/retries"] == text.count("the database is away") == waited_for
+    assert stats(text)["db/retries"] == text.count("the database is away") == waited_for
     clean(double, text)
 
 
 def test_kill_9_in_mid_run_loses_no_user(make_project: MakeProject, doris: Doris, way: str) -> None:
     kols = {"BTC": 1600, "ethereum": 1400}
-    project = loading(make_project(kols, db_url=doris.url, latency=0.05), way, doris.http)
-    run, log = start_logged(project)
+    project = loading(make_project(kols, db_url=doris.url), way, doris.http)
+    run, log = project.start_logged(answers=4)
     wait_until(lambda: bool(project.rows()))
     killed = kill(run)
+    project.api.release()
     assert len(project.rows()) < len(expected_rows(kols)), log.read_text()
     lost = Counter(project.in_flight())
 
@@ -162,7 +155,7 @@ def test_a_front_end_that_is_not_there_is_told_before_the_first_call(
 ) -> None:
     project = loading(make_project({"BTC": 3}, db_url=double.url()), "stream_load", "http://127.0.0.1:9")
 
-    result: Result = project.crawl().expect(1)
+    result = project.crawl().expect(1)
 
     assert "127.0.0.1:9: [Errno 111] Connection refused" in result.err
     assert project.api.calls == []

@@ -13,11 +13,11 @@ from kolspider.commands import follows as command
 from kolspider.console.output import json_lines
 from kolspider.console.wording import moment
 from kolspider.db.spans import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table
-from kolspider.db.url import open_database
 from kolspider.follows.queries import Follows, FollowSeen, known_ids
 from kolspider.sandbox import followings
 from tests.db.conftest import ROW
-from tests.e2e.harness import ROOT, SMALL_BATCHES, expected_rows, kill
+from tests.e2e.expected import expected_rows
+from tests.e2e.project import SMALL_BATCHES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,18 +25,15 @@ if TYPE_CHECKING:
     import pytest
 
     from tests.e2e.conftest import Doris, MakeProject
-    from tests.e2e.harness import Project
+    from tests.e2e.project import Project
 
 KOLS = {"alpha": 700, "Beta": 450, "shared": 201, "empty": 0}
 
 
 def test_follows_are_written_with_their_page_and_survive_a_kill(make_project: MakeProject, db_url: str) -> None:
     # Given a crawl that is killed in the middle
-    project = make_project(KOLS, db_url=db_url, follows=True, unusable=True, latency=0.1)
-    process = project.start_crawl(*SMALL_BATCHES)
-    assert project.api.wait_for_calls(8, timeout=30)
-    kill(process)
-    project.api.latency = 0
+    project = make_project(KOLS, db_url=db_url, follows=True, unusable=True)
+    project.kill_crawl(7, *SMALL_BATCHES)
 
     # when it goes on
     project.crawl().expect(0)
@@ -92,19 +89,19 @@ def test_a_follows_table_switched_on_later_is_filled_from_the_cache(make_project
 
     # and one that is made anew is noticed, before a crawl that has nothing to do, and filled from the cache
     project.sql(f"DROP TABLE {name}_crawls")
-    missing = f"{name}_crawls is empty, though 3 lists were loaded, so what is told of who is new or lost is wrong: "
-    mend = "`scrapy crawl followings -a replay=all` fills it with what the cache holds, without a call"
-    assert f"  note: {missing}{mend}\n" in project.look(*initdb).expect(0).out
+    missing = f"{name}_crawls is empty although 3 lists were loaded, so new and lost follows are wrong: "
+    remedy = "`scrapy crawl followings -a replay=all` loads them again from the cache, without a call"
+    assert f"  note: {missing}{remedy}\n" in project.look(*initdb).expect(0).out
     told = project.look("follows", "new").expect(0)
-    assert (told.out, told.err) == ("", f"kolspider: {missing}{mend}\n")
+    assert (told.out, told.err) == ("", f"kolspider: {missing}{remedy}\n")
     project.empty(name)
     warned = project.crawl().expect(0)
-    assert f"WARNING: {name} and {name}_crawls are empty, though 3 lists were loaded" in warned.err
-    assert mend in project.crawl("-a", "test=1").expect(0).out
+    assert f"WARNING: {name} and {name}_crawls are empty although 3 lists were loaded" in warned.err
+    assert remedy in project.crawl("-a", "test=1").expect(0).out
     with project.store() as store:
         pages = store.execute("SELECT * FROM page").fetchall()
         store.execute("DELETE FROM page")
-    assert "`scrapy crawl followings -a refresh=0s` buys the lists anew" in project.look("follows", "top").expect(0).err
+    assert "`scrapy crawl followings -a refresh=0s` buys them again" in project.look("follows", "top").expect(0).err
     with project.store() as store:
         store.executemany(f"INSERT INTO page VALUES ({', '.join('?' * len(pages[0]))})", pages)
     assert "are empty" not in project.crawl("-a", "replay=all").expect(0).err
@@ -137,14 +134,14 @@ def test_initdb_says_what_to_set_and_a_table_that_will_not_do_stops_the_run(
 def test_new_lost_and_shared_are_what_the_moments_say(make_project: MakeProject, db_url: str) -> None:
     # Given a (read whole on day 1 and day 8), b (on day 1), c (never whole), and moments that come in any order
     project = make_project({}, db_url=db_url, follows=True)
-    with closing(open_database(project.db_url, base=ROOT)) as database:
+    with closing(project.database()) as database:
         database.connect()
         database.upsert(project.target, [ROW._replace(id="1", user_name="one"), ROW._replace(id="2", followers=None)])
         for seen in (
-            {"a1": (8, 8), "a2": (1, 1), "a3": (8, 9), "a4": (1, 1), "a6": (9, 9), "b1": (1, 1), "b4": (7, 7),
-             "c1": (5, 5)},
+            {"a1": (8, 8), "a2": (1, 1), "a3": (8, 9), "a4": (1, 1), "a6": (9, 9)},
+            {"b1": (1, 1), "b4": (7, 7), "c1": (5, 5)},
             {"a1": (1, 1), "a4": (9, 9), "b4": (7, 7), "c4": (1, 1), "c6": (9, 9), "b2": (1, 1), "b6": (9, 9)},
-        ):  # fmt: skip
+        ):
             rows = [(key[0], key[1], day(first), day(last)) for key, (first, last) in seen.items()]
             database.widen(project.follows, SPAN_FOLLOWS, rows)
         crawls = [("a", day(8), day(8)), ("b", day(1), day(1)), ("a", day(1), day(1))]
@@ -162,9 +159,8 @@ def test_new_lost_and_shared_are_what_the_moments_say(make_project: MakeProject,
         assert tables.last_whole() == {"a": day(8), "b": day(1)}
         # and shared is who is not lost.
         shared = tables.top(least=2, new_since=None, limit=9)
-        assert [(one.user_id, one.kols, one.newest) for one in shared] == [
-            ("6", 3, day(9)), ("4", 3, day(7)), ("1", 3, day(5)),
-        ]  # fmt: skip
+        newest = [("6", 3, day(9)), ("4", 3, day(7)), ("1", 3, day(5))]
+        assert [(one.user_id, one.kols, one.newest) for one in shared] == newest
         assert (shared[2].user_name, shared[2].followers, shared[0].user_name) == ("one", 3, None)
         new = tables.top(least=2, new_since=day(8), limit=9)
         assert [(one.user_id, one.kols) for one in new] == [("6", 2)]
@@ -180,7 +176,7 @@ def test_whom_most_follow_is_right_however_many_are_lost(make_project: MakeProje
     chance = random.Random(7)
     seen = {(f"k{kol}", str(user)): chance.choice((1, 1, 9)) for kol in range(12) for user in range(50)}
     seen = {key: last for key, last in seen.items() if chance.random() < 0.6}
-    with closing(open_database(project.db_url, base=ROOT)) as database:
+    with closing(project.database()) as database:
         database.connect()
         database.widen(project.follows, SPAN_FOLLOWS, [(*key, day(1), day(last)) for key, last in seen.items()])
         read_whole = [(f"k{kol}", day(1), day(5)) for kol in range(9)]

@@ -11,15 +11,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kolspider.commands import follows as command
 from kolspider.db.spans import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table
-from kolspider.db.url import open_database
 from tests.db.conftest import row
-from tests.e2e.harness import ROOT
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import MakeProject
-    from tests.e2e.harness import Project, Result
+    from tests.e2e.processes import Result
+    from tests.e2e.project import Project
 
 
 def day(number: int, time: str = "08:00:00") -> str:
@@ -31,11 +29,9 @@ def project(make_project: MakeProject) -> Project:
     """One with btc and eth, read whole on days 1 and 9, and sol, on day 1 alone: of btc 2 is new and 3 lost, of eth 2
     and 4 are new, and of sol nobody; all follow 1."""
     project = make_project({}, follows=True)
-    follows = {
-        ("btc", "1"): (1, 9), ("btc", "2"): (5, 9), ("btc", "3"): (1, 2),
-        ("eth", "1"): (1, 9), ("eth", "2"): (6, 9), ("eth", "4"): (9, 9), ("sol", "1"): (1, 1),
-    }  # fmt: skip
-    with closing(open_database(project.db_url, base=ROOT)) as database:
+    follows = {("btc", "1"): (1, 9), ("btc", "2"): (5, 9), ("btc", "3"): (1, 2)}
+    follows |= {("eth", "1"): (1, 9), ("eth", "2"): (6, 9), ("eth", "4"): (9, 9), ("sol", "1"): (1, 1)}
+    with closing(project.database()) as database:
         database.connect()
         database.widen(
             project.follows, SPAN_FOLLOWS, [(*key, day(first), day(last)) for key, (first, last) in follows.items()]
@@ -68,7 +64,7 @@ def test_while_an_answer_is_read_no_query_is_open(project: Project, monkeypatch:
         project.sql(f"UPDATE `{project.target}` SET `followers` = 7 WHERE `id` = '1'")
         written.append(answer.read())
 
-    monkeypatch.setattr(command.shutil, "copyfileobj", slowly)
+    monkeypatch.setattr("kolspider.commands.follows.shutil.copyfileobj", slowly)
     for words in (("new",), ("lost",), ("top",), ("new", "--kol", "eth")):
         project.look("follows", *words, "--limit", "1", "--csv").expect(0)
     assert [text.count("\n") for text in written] == [2] * 4
@@ -129,14 +125,13 @@ def test_limit_cuts_what_is_told(project: Project) -> None:
 
 
 def test_the_table_of_top_says_that_there_is_more_and_programs_get_all(project: Project) -> None:
-    with closing(open_database(project.db_url, base=ROOT)) as database:
+    with closing(project.database()) as database:
         database.connect()
         rows = [(kol, str(1000 + n), day(1), day(9)) for n in range(99) for kol in ("btc", "eth")]
         database.widen(project.follows, SPAN_FOLLOWS, rows)
         told = project.look("follows", "top").expect(0)
-        assert (len(told.out.splitlines()), told.err) == (
-            101, "kolspider: these are the first 100 of more: --limit 1000 shows 1,000\n",
-        )  # fmt: skip
+        assert len(told.out.splitlines()) == 101
+        assert told.err == "kolspider: only the first 100 are shown: --limit 1000 shows 1,000\n"
         assert len(found(project, "top")) == 101
         asked = project.look("follows", "top", "--limit", "100").expect(0)
         assert (asked.out, asked.err) == (told.out, "")
@@ -147,19 +142,17 @@ def test_the_table_of_top_says_that_there_is_more_and_programs_get_all(project: 
 
 def test_nothing_is_told_for_what_it_is(project: Project, make_project: MakeProject) -> None:
     assert project.look("follows", "top", "--min", "9").out == "no account is followed by at least 9 KOLs\n"
-    assert "2 KOLs began to follow since 2026-11-09 00:00:00" in project.look(
-        "follows", "top", "--new-in", "2026-11-09"
-    ).out  # fmt: skip
+    top = project.look("follows", "top", "--new-in", "2026-11-09").out
+    assert "2 KOLs that began to follow it since 2026-11-09 00:00:00" in top
     assert "no new follows since 2026-11-10 00:00:00" in project.look("follows", "new", "--since", "2026-11-10").out
     assert "no lost follows since 2026-11-10 00:00:00" in project.look("follows", "lost", "--since", "2026-11-10").out
-    assert "the last whole list of each KOL holds all" in project.look("follows", "lost", "--kol", "eth").out
+    assert "found everybody seen before" in project.look("follows", "lost", "--kol", "eth").out
 
     fresh = make_project({}, follows=True)
     for words in (("new",), ("lost",), ("top",), ("new", "--kol", "btc")):
         told = fresh.look("follows", *words).expect(0)
-        assert (told.out, told.err) == (
-            "", f"kolspider: {fresh.follows} is empty: `scrapy crawl followings` fills it\n",
-        )  # fmt: skip
+        assert told.out == ""
+        assert told.err == f"kolspider: {fresh.follows} is empty: `scrapy crawl followings` fills it\n"
     fresh.follows = ""
     assert "put KOL_FOLLOWS_TABLE=twitter_kol_follows into .env" in refused(fresh.look("follows", "new"), 2)
 
@@ -195,8 +188,8 @@ def test_tables_with_two_jobs_or_without_our_columns_are_told_in_a_line(project:
     project.sql(f"CREATE TABLE `{other}` (id VARCHAR(9)){one_node}")
     for project.follows, project.target, told in (
         (other, right[1], f"{other} can't hold who follows whom: it lacks kol_user_name, user_id, first_seen, last"),
-        ("nope", right[1], "no table nope: run `scrapy initdb --follows` to create it, or mend KOL_FOLLOWS_TABLE"),
-        (right[0], "nope", "no table nope: run `scrapy initdb` to create it, or mend its name in the settings"),
+        ("nope", right[1], "no table nope: run `scrapy initdb --follows` to create it, or correct KOL_FOLLOWS_TABLE"),
+        (right[0], "nope", "no table nope: run `scrapy initdb` to create it, or correct its name in the settings"),
         (right[0], other, f"table {other} lacks user_name, name, followers; add with: ALTER TABLE"),
     ):
         for what in ("new", "top"):

@@ -1,4 +1,4 @@
-"""When a page is bought again: a refresh, a retry, a refused cursor; and when it is not: caps, dry runs, eviction."""
+"""When a page is bought again: a refresh, a retry, a refused cursor; and when it is not: dry runs, eviction."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from kolspider.sandbox import Fault
-from tests.e2e.harness import expected_rows, kill, rows_of_pages
+from tests.e2e.expected import expected_rows, rows_of_pages
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import MakeProject
-    from tests.e2e.harness import Project
+    from tests.e2e.project import Project
 
 KOLS = {"alpha": 450, "beta": 201}
 PAGES = {"alpha": [1, 2, 3], "beta": [1, 2]}
@@ -26,12 +26,8 @@ def test_a_refresh_buys_each_list_anew_once_and_goes_on_after_a_kill(make_projec
     assert project.api.calls == []
 
     refresh = ("-a", "refresh=0s", "-s", f"JOBDIR={project.folder / 'job'}", "-s", "KOL_FLUSH_SECS=0.05")
-    project.api.latency = 0.25
-    process = project.start_crawl(*refresh)
-    assert project.api.wait_for_calls(7, timeout=60)  # small is done, alpha and beta are at their third page
-    kill(process)
+    project.kill_crawl(5, *refresh, calls=7)  # small is done, alpha and beta are at their third page
     in_flight = project.in_flight(generation=1)
-    project.api.latency = 0
     project.crawl(*refresh).expect(0)
 
     assert 0 < len(in_flight) <= 3
@@ -96,12 +92,9 @@ def test_a_refused_cursor_begins_the_list_again_once(make_project: MakeProject) 
 
 def test_a_cursor_refused_twice_fails_also_when_the_process_died_between(make_project: MakeProject) -> None:
     kols = {"alpha": 450}
-    project = make_project(kols, latency=0.3, faults={"alpha": Fault("bad_cursor", page=2, times=2)})
-    process = project.start_crawl()
-    assert project.api.wait_for_calls(3, timeout=60)
-    kill(process)
+    project = make_project(kols, faults={"alpha": Fault("bad_cursor", page=2, times=2)})
+    project.kill_crawl(2)
     assert pages_asked_for(project) == {"alpha": [1, 2, 1]}
-    project.api.latency = 0
     project.api.clear_calls()
 
     result = project.crawl().expect(3)
@@ -121,7 +114,7 @@ def test_a_dry_run_the_real_run_and_one_into_another_database_buy_each_page_once
     project = make_project(KOLS)
     project.crawl("-a", "dry_run=1", "-a", "limit=1").expect(0)
     assert pages_asked_for(project) == {"alpha": PAGES["alpha"]}
-    assert project.rows() == {}
+    assert (project.rows(), project.rejects()) == ({}, [])
 
     project.crawl().expect(0)
     assert pages_asked_for(project) == PAGES
@@ -157,31 +150,6 @@ def test_kols_named_in_the_command_are_bought_whether_in_the_source_or_not(make_
     project.crawl("-a", "kols=@Outsider, https://x.com/beta,BETA").expect(0)
     assert pages_asked_for(project) == {"outsider": [1], "beta": PAGES["beta"]}
     assert project.rows() == expected_rows({"outsider": 5, "beta": 201})
-
-
-def test_the_cap_on_calls_is_exact_retries_included(make_project: MakeProject) -> None:
-    kols = dict.fromkeys((f"kol{number}" for number in range(10)), 201)
-    project = make_project(kols, faults={"*": Fault("server_error", times=2, every=3)})
-    project.crawl("-a", "max_calls=12").expect(1)
-    assert len(project.api.calls) == 12
-
-    project.crawl("-a", f"max_calls={20 + 2 - 12}").expect(0)
-    assert len(project.api.calls) == 20 + 2
-    assert project.rows() == expected_rows(kols)
-    assert project.ended() == dict.fromkeys(kols, "complete")
-
-
-def test_blank_repeated_and_impossible_handles_are_skipped_and_counted(make_project: MakeProject) -> None:
-    project = make_project({"btc": 5, "ethereum": 5}, names=[])
-    project.put_handles(("BTC", "@BTC", " btc ", "https://x.com/BTC", None, "", "  ", "ethereum", "no handle!"))
-
-    result = project.crawl().expect(0)
-
-    assert pages_asked_for(project) == {"btc": [1], "ethereum": [1]}
-    assert re.search(r"\b3\b[^,;\n]* blank", result.text)
-    assert re.search(r"\b3\b[^,;\n]* (repeated|twice)", result.text)
-    assert re.search(r"\b1\b[^,;\n]* (invalid|not a)", result.text)
-    assert "no handle!" in result.text
 
 
 def pages_bought(project: Project) -> dict[str, set[int]]:

@@ -13,12 +13,11 @@ import pytest
 
 from kolspider.sandbox import Fault
 from tests.e2e.databases import choice
-from tests.e2e.harness import kill
 from tests.e2e.rounds import Rounds
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import MakeProject
-    from tests.e2e.harness import Project
+    from tests.e2e.project import Project
 
 KOLS = {"big": 1900, "mid": 450, "small": 150, "still": 700, "empty": 0}
 AGAIN = ("-a", "refresh=6d", "-a", "incremental=1")
@@ -30,11 +29,9 @@ AGAIN = ("-a", "refresh=6d", "-a", "incremental=1")
 )
 def test_rounds_of_follows_unfollows_and_kills(make_project: MakeProject, db_url: str) -> None:
     # Given whole lists, read in a crawl that is killed
-    project = make_project(KOLS, db_url=db_url, follows=True, latency=0.1)
+    project = make_project(KOLS, db_url=db_url, follows=True)
     rounds, api = Rounds(project), project.api
-    process = project.start_crawl()
-    assert api.wait_for_calls(9, timeout=30)
-    kill(process)
+    project.kill_crawl(8)
     project.crawl().expect(0)
     rounds.full(KOLS)
     rounds.assert_seen()
@@ -48,12 +45,8 @@ def test_rounds_of_follows_unfollows_and_kills(make_project: MakeProject, db_url
     gone = api.expected_ids("big")[300:310] + api.expected_ids("big")[1500:1510]
     api.unfollow("big", gone)
     api.unfollow("mid", api.expected_ids("mid")[400:405])
-    api.latency = 0.4
-    process = project.start_crawl(*AGAIN)
-    assert api.wait_for_calls(7, timeout=30)
-    kill(process)
+    project.kill_crawl(5, *AGAIN)
     in_flight = project.in_flight(generation=1)
-    api.latency = 0
     result = project.crawl(*AGAIN).expect(0)
 
     # then each list was read as far as it changed, for no call too many
@@ -63,9 +56,8 @@ def test_rounds_of_follows_unfollows_and_kills(make_project: MakeProject, db_url
     rounds.assert_seen()
     assert "KOL big: complete, 230 new of 600 users in 3 pages" in result.text
     records = project.records()
-    assert {kol: (records[kol].users, records[kol].pages) for kol in ("big", "mid", "still")} == {
-        "big": (1900 + 230, 10 + 1), "mid": (450 + 20, 3), "still": (700, 4),
-    }  # fmt: skip
+    sizes = {"big": (1900 + 230, 10 + 1), "mid": (450 + 20, 3), "still": (700, 4)}
+    assert {kol: (records[kol].users, records[kol].pages) for kol in sizes} == sizes
     assert set(project.ended().values()) == {"complete"}
 
     # and after another week, with some back, a cursor that is refused makes one list be read whole
@@ -88,7 +80,7 @@ def test_rounds_of_follows_unfollows_and_kills(make_project: MakeProject, db_url
     rounds.assert_seen()
     lost_of_big = {id_ for kol, id_ in rounds.lost() if kol == "big"}
     assert lost_of_big == set(gone[4:])
-    assert project.cached_generations("still") == {3}
+    assert cached_generations(project, "still") == {3}
 
     # and what the commands tell is that, to the account
     assert_told(rounds)
@@ -107,10 +99,8 @@ def test_a_replay_gives_the_whole_list_with_the_increments_on_top(make_project: 
         # By the list as it is now: 5 pages, of which 2 are read; then 6 of 1,180 accounts, of which 3 are read.
         saved = f"about {calls_saved} calls, {credits_saved} credits ($0.01)"
         assert f"saved     {saved} by 1 list read only as far as it changed" in closing
-        assert json.loads(summary.read_text())["saved"] == {
-            "lists": 1, "calls": calls_saved, "credits_estimated": credits_saved,
-            "dollars_estimated": credits_saved / 100_000,
-        }  # fmt: skip
+        cost = {"credits_estimated": credits_saved, "dollars_estimated": credits_saved / 100_000}
+        assert json.loads(summary.read_text())["saved"] == {"lists": 1, "calls": calls_saved} | cost
         rounds.incremental(["big"])
     rows, calls_ = project.rows(), len(project.api.calls)
     assert len(rows) == 1180
@@ -123,7 +113,7 @@ def test_a_replay_gives_the_whole_list_with_the_increments_on_top(make_project: 
         ("incremental", "complete:", "30 new of 400 users in 2 pages, 2 calls"),
         ("incremental", "complete:", "250 new of 600 users in 3 pages, 3 calls"),
     ]
-    assert project.cached_generations("big") == {0, 1, 2}
+    assert cached_generations(project, "big") == {0, 1, 2}
 
     project.take_another_database()
     project.init(["big"])
@@ -168,7 +158,7 @@ def test_without_cached_pages_the_follows_table_says_who_is_known(make_project: 
         assert rounds.incremental(["big", "mid"]) == {"big": 2, "mid": 1}
         assert calls(project) == 3
     rounds.assert_seen()
-    assert project.cached_generations("big") == set()
+    assert cached_generations(project, "big") == set()
 
 
 def test_known_stop_looks_further_and_without_a_follows_table_cached_pages_do(make_project: MakeProject) -> None:
@@ -190,6 +180,11 @@ def test_known_stop_looks_further_and_without_a_follows_table_cached_pages_do(ma
     project.api.clear_calls()
     project.crawl("-a", "refresh=0s", "-a", "incremental=1", "-s", "KOL_KNOWN_STOP=2").expect(0)
     assert (calls(project), set(hidden) <= set(project.rows())) == (4, True)
+
+
+def cached_generations(project: Project, handle: str) -> set[int]:
+    """Of a KOL's pages in the cache."""
+    return {generation for (generation,) in project.ledger("SELECT generation FROM page WHERE handle = ?", handle)}
 
 
 def assert_told(rounds: Rounds) -> None:

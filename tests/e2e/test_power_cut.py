@@ -7,14 +7,15 @@ import random
 import re
 import shutil
 import subprocess
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.e2e.harness import FAST, Project, expected_rows
+from tests.e2e.expected import expected_rows
+from tests.e2e.processes import PATIENCE
+from tests.e2e.project import CRAWL, FAST, Project
 from tests.power import STRACE, Disk, Sent, replay
 
 if TYPE_CHECKING:
@@ -29,17 +30,24 @@ def test_a_power_cut_at_any_moment_costs_at_most_the_pages_in_flight(make_projec
     project = make_project(KOLS, unusable=True)
     disk = Disk(project.folder)
     trace = project.folder.parent / "trace"
-    crawl = [sys.executable, "-m", "scrapy", "crawl", "followings", *FAST]
     often = ["-s", "KOL_FLUSH_ROWS=200", "-s", "CONCURRENT_REQUESTS=2", "-s", f"JOBDIR={project.folder / 'job'}"]
     subprocess.run(
-        [*STRACE, "-o", trace, *crawl, *often],
-        cwd=project.root, env=project.environment(), stdin=subprocess.DEVNULL, check=True, capture_output=True,
-        timeout=60,
-    )  # fmt: skip
+        [*STRACE, "-o", trace, *CRAWL, *FAST, *often],
+        cwd=project.root,
+        env=project.environment(),
+        stdin=subprocess.DEVNULL,
+        check=True,
+        capture_output=True,
+        timeout=2 * PATIENCE,
+    )
     paid = project.bought()
     project.api.clear_calls()
 
-    left = Project(project.folder.parent / "left", project.api, f"sqlite:///{project.folder.parent / 'left/kol.db'}")
+    left = Project(
+        folder=project.folder.parent / "left",
+        api=project.api,
+        db_url=f"sqlite:///{project.folder.parent / 'left/kol.db'}",
+    )
     dice = random.Random(7)
     asked: dict[str, int] = {}
     cuts, again = 0, False

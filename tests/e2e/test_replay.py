@@ -9,18 +9,20 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from kolspider.items import Row
 from kolspider.load.mapping import Mapper
 from kolspider.providers import provider
-from tests.e2e.harness import expected_rows, finish, kill, rows_of_pages, wait_until, watch_network
+from kolspider.providers.base import Page
+from tests.e2e.expected import expected_rows, rows_of_pages
+from tests.e2e.processes import finish, wait_until
 from tests.e2e.refusing import refuse_all, take_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from kolspider.items import Row
     from tests.e2e.conftest import Hold, MakeProject
-    from tests.e2e.harness import Project
+    from tests.e2e.project import Project
 
 KOLS = {"alpha": 450, "beta": 201, "nobody": 0}
 REPLAY = ("-s", "HTTPCACHE_IGNORE_MISSING=True")
@@ -78,12 +80,10 @@ def test_the_page_fetched_last_wins_when_an_older_one_is_loaded_late_and_in_a_re
 
 def test_the_page_fetched_last_wins_among_kols_at_once_and_after_a_kill(make_project: MakeProject) -> None:
     kols = dict.fromkeys((f"kol{number}" for number in range(12)), 650)
-    project = make_project(kols, latency=0.06)
+    project = make_project(kols, latency=0.02)
     often = ("-s", "KOL_FLUSH_ROWS=300", "-s", "KOL_FLUSH_SECS=0.05")
     with profiles_changing_all_the_time(project):
-        process = project.start_crawl(*often)
-        assert project.api.wait_for_calls(26, timeout=60)
-        kill(process)
+        project.kill_crawl(25, *often)
         project.crawl(*often).expect(0)
     assert project.rows() == newest_rows_of_the_cache(project)
 
@@ -99,7 +99,7 @@ def test_no_page_bought_now_overtakes_the_cached_ones_while_the_database_is_slow
     process = project.start_crawl("-s", "KOL_FLUSH_ROWS=200")
     wait_until(lambda: bool(project.ledger("SELECT 1 FROM run WHERE mode = 'buy'")))
     with slow:
-        time.sleep(1.5)
+        time.sleep(1.5)  # in which a run that does not wait would buy all
     finish(process).expect(0)
 
     rows = project.rows()
@@ -151,15 +151,19 @@ def test_a_damaged_page_is_told_hides_no_other_and_is_bought_again(make_project:
     assert project.ended() == dict.fromkeys(kols, "complete")
 
 
-def test_a_replay_with_arguments_about_buying_is_wrong_usage(make_project: MakeProject) -> None:
-    project = make_project(KOLS)
-    buying = {"refresh": "30d", "retry": "partial", "max_calls": "1", "dry_run": "1"}
-    words = [word for name, value in buying.items() for word in ("-a", f"{name}={value}")]
-    result = project.crawl(*REPLAY, *words).expect(2)
-    (line,) = result.text.splitlines()
-    assert all(name in line for name in buying)
-    assert project.api.calls == []
-    assert not project.cache.exists()
+def watch_network(folder: Path) -> tuple[dict[str, str], Path]:
+    """An environment in which a command notes each look-up of a host and each connection in a file."""
+    hooks, log = folder / "hooks", folder / "network.log"
+    hooks.mkdir()
+    (hooks / "sitecustomize.py").write_text(
+        "import socket, sys\n"
+        "def note(event, args):\n"
+        "    if event in {'socket.connect', 'socket.getaddrinfo', 'socket.sendto'}:\n"
+        "        if not (isinstance(args[0], socket.socket) and args[0].family == socket.AF_UNIX):\n"
+        f"            print(event, args, file=open({str(log)!r}, 'a'))\n"
+        "sys.addaudithook(note)\n"
+    )
+    return {"PYTHONPATH": str(hooks)}, log
 
 
 def assert_no_call(project: Project, log: Path) -> None:
@@ -210,14 +214,10 @@ def profiles_changing_all_the_time(project: Project) -> Iterator[None]:
 def newest_rows_of_the_cache(project: Project) -> dict[str, Row]:
     """The rows that the cached pages give, put on top of each other in the order of fetching."""
     adapter, mapper = provider("twitterapi_io"), Mapper()
-    rows: dict[str, Row] = {}
-    with project.opened() as ledger:
-        for handle, cursor in project.ledger("SELECT handle, cursor FROM page ORDER BY seq"):
-            _, body = ledger.pages.get(handle, 0, cursor)
-            for raw in adapter.parse(200, body, cursor).users:
-                row = mapper.map_user(adapter.followed_user(raw), raw)
-                rows[row.id] = row
-    return rows
+    answers = (adapter.parse(200, body, cursor) for _, cursor, body in project.bodies())
+    users = (raw for answer in answers if isinstance(answer, Page) for raw in answer.users)
+    mapped = (mapper.map_user(adapter.followed_user(raw), raw) for raw in users)
+    return {row.id: row for row in mapped if isinstance(row, Row)}
 
 
 def flipped(body: bytes) -> bytes:
@@ -248,7 +248,7 @@ def test_a_replay_into_a_table_that_refuses_every_row_stops_and_can_be_repeated(
     expected = refuse_all(project, "alpha")
     project.crawl("-a", "dry_run=1").expect(0)
 
-    result = project.crawl(*REPLAY, "-s", "KOL_FLUSH_ROWS=100", env=NO_KEY, timeout=20).expect(1)
+    result = project.crawl(*REPLAY, "-s", "KOL_FLUSH_ROWS=100", env=NO_KEY).expect(1)
     assert "refuses every row" in result.out
 
     take_all(project)

@@ -6,25 +6,25 @@ from __future__ import annotations
 import base64
 import json
 import re
-import sqlite3
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
 from kolspider.sandbox import Fault, profile
-from kolspider.store.pages import zstd
-from tests.e2e.harness import FAST, KEY, expected_rows, finish, http_server, reply
+from tests.e2e.expected import expected_rows
+from tests.e2e.http_servers import http_server, reply
+from tests.e2e.project import KEY
 from tests.mariadb import PASSWORD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Mapping
     from http.server import BaseHTTPRequestHandler
-    from pathlib import Path
 
     from tests.e2e.conftest import MakeProject
-    from tests.e2e.harness import Project, Result
+    from tests.e2e.processes import Result
+    from tests.e2e.project import Project
 
 LOUD = ("-L", "DEBUG", "-s", "STATS_DUMP=True")
 WARN = {"PYTHONWARNINGS": "default"}
@@ -65,7 +65,7 @@ def test_a_job_from_its_dry_run_to_its_replay_leaves_no_secret(make_project: Mak
     assert "<svg" in (project.folder / "report.html").read_text()
     assert (project.folder / "job").is_dir()
     assert "kol/api/calls" in (project.folder / "log.txt").read_text()
-    assert leaks(SECRETS, results, project.folder) == []
+    assert leaks(SECRETS, results, project) == []
     assert python_warnings(results) == []
 
 
@@ -81,7 +81,7 @@ def test_failures_of_the_api_leave_no_secret_a_key_given_as_argument_neither(
     result = project.crawl(*LOUD, *words, env=WARN | {"KOL_API_KEY": ""}).expect(3)
     # then it is used, and nowhere
     assert all(call.key_ok for call in project.api.calls)
-    assert leaks(SECRETS, [result], project.folder) == []
+    assert leaks(SECRETS, [result], project) == []
     assert python_warnings([result]) == []
 
 
@@ -100,7 +100,7 @@ def test_failures_of_the_database_leave_no_secret(make_project: MakeProject, dat
     for name, result in results.items():
         assert len(told := [line for line in result.err.splitlines() if line.startswith("kolspider: ")]) == 1, name
         assert "://" in told[0], name  # it names the database
-    assert leaks((*SECRETS, wrong), results.values(), project.folder) == []
+    assert leaks((*SECRETS, wrong), results.values(), project) == []
     assert python_warnings(results.values()) == []
 
 
@@ -116,7 +116,7 @@ def test_wrong_usage_is_told_in_one_line_that_repeats_no_secret(make_project: Ma
         "bad port": ("-s", f"KOL_DB_URL=doris://kol:{quote(PASSWORD, safe='')}@127.0.0.1:99999/kol"),
     }
     results = side_by_side(project, cases)
-    assert leaks(SECRETS, results.values(), project.folder) == []
+    assert leaks(SECRETS, results.values(), project) == []
     assert python_warnings(results.values()) == []
     assert {name: result.code for name, result in results.items()} == dict.fromkeys(cases, 2)
     assert {name: len(result.err.splitlines()) for name, result in results.items()} == dict.fromkeys(cases, 1)
@@ -128,7 +128,7 @@ def test_a_key_argument_that_no_header_can_carry_is_refused_before_the_first_cal
     keys = {"two lines": f"{KEY}\r\nX-Evil: 1", "other letters": f"{KEY}ключ"}
     project = make_project({"BTC": 250})
     results = side_by_side(project, {name: ("-a", f"api_key={key}") for name, key in keys.items()})
-    assert leaks(SECRETS, results.values(), project.folder) == []
+    assert leaks(SECRETS, results.values(), project) == []
     assert project.api.calls == []
     assert {name: result.code for name, result in results.items()} == dict.fromkeys(keys, 2)
 
@@ -140,7 +140,7 @@ def test_the_key_that_a_refusal_repeats_is_not_shown(make_project: MakeProject) 
     project = make_project({"BTC": 250})
     result = crawl_at(project, answer).expect(1)
     assert "the key *** is no good" in result.text
-    assert leaks(PIECES, [result], project.folder) == []
+    assert leaks(PIECES, [result], project) == []
 
 
 def test_the_key_that_an_error_repeats_is_in_no_reason_and_no_log(make_project: MakeProject) -> None:
@@ -161,7 +161,7 @@ def test_the_key_that_an_error_repeats_is_in_no_reason_and_no_log(make_project: 
     result = crawl_at(project, answer).expect(3)
     assert set(project.ended().values()) == {"failed", "not_found"}
     assert "the key *** is busy" in project.records()["in200"].reason
-    assert leaks(PIECES, [result], project.folder) == []
+    assert leaks(PIECES, [result], project) == []
 
 
 def test_no_piece_of_the_key_is_left_where_a_long_message_is_cut(make_project: MakeProject) -> None:
@@ -173,27 +173,24 @@ def test_no_piece_of_the_key_is_left_where_a_long_message_is_cut(make_project: M
 
     project = make_project({f"kol{length}": 0 for length in range(170, 200, 5)})
     result = crawl_at(project, answer).expect(3)
-    assert leaks(PIECES, [result], project.folder) == []
+    assert leaks(PIECES, [result], project) == []
 
 
 def test_the_key_that_a_good_page_repeats_is_not_kept(make_project: MakeProject) -> None:
     # Given an API that puts the key into its answers
     def answer(request: BaseHTTPRequestHandler) -> None:
-        page = {
-            "status": "success", "msg": f"served to {request.headers['X-API-Key']}", "has_next_page": False,
-            "next_cursor": "", "followings": [profile(1), profile(2)],
-        }  # fmt: skip
-        reply(request, 200, json.dumps(page).encode())
+        page = {"status": "success", "has_next_page": False, "next_cursor": "", "followings": [profile(1), profile(2)]}
+        reply(request, 200, json.dumps(page | {"msg": f"served to {request.headers['X-API-Key']}"}).encode())
 
     project = make_project({"BTC": 2})
     result = crawl_at(project, answer).expect(0)
     assert len(project.rows()) == 2
-    assert leaks(PIECES, [result], project.folder) == []
+    assert leaks(PIECES, [result], project) == []
 
 
-def crawl_at(project: Project, answer: object) -> Result:
+def crawl_at(project: Project, answer: Callable[[BaseHTTPRequestHandler], None]) -> Result:
     """Crawl, loudly, from a server of the test's own."""
-    with http_server(answer) as url:  # type: ignore[arg-type]
+    with http_server(answer) as url:
         return project.crawl(*LOUD, "-s", "RETRY_TIMES=1", env=WARN | {"KOL_API_URL": url, "KOL_API_KEY": ECHOED_KEY})
 
 
@@ -201,41 +198,25 @@ def user_of(request: BaseHTTPRequestHandler) -> str:
     return parse_qs(urlsplit(request.path).query)["userName"][0]
 
 
-def side_by_side(project: Project, cases: dict[str, tuple[str, ...]]) -> dict[str, Result]:
+def side_by_side(project: Project, cases: Mapping[str, tuple[str, ...]]) -> dict[str, Result]:
     """Crawl, loudly, with each of these, three at a time, in cache directories of their own."""
-    results: dict[str, Result] = {}
-    waiting = list(cases.items())
-    while waiting:
-        batch, waiting = waiting[:3], waiting[3:]
-        started = [
-            (
-                name,
-                project.start(
-                    "crawl", "followings", *FAST, *LOUD, *words,
-                    env=WARN | {"KOL_CACHE_DIR": str(project.folder / f"cache {name}")},
-                ),
-            )
-            for name, words in batch
-        ]  # fmt: skip
-        results |= {name: finish(process) for name, process in started}
-    return results
+
+    def crawl(name: str) -> Result:
+        cache = WARN | {"KOL_CACHE_DIR": str(project.folder / f"cache {name}")}
+        return project.crawl(*LOUD, *cases[name], env=cache)
+
+    with ThreadPoolExecutor(3) as threads:
+        return dict(zip(cases, threads.map(crawl, cases), strict=True))
 
 
-def leaks(secrets: Iterable[str], results: Iterable[Result], folder: Path) -> list[str]:
+def leaks(secrets: Iterable[str], results: Iterable[Result], project: Project) -> list[str]:
     """Where one of the secrets is: on the screen, or in a file of the project, packed or not."""
     places = [(f"output {number}", result.text.encode()) for number, result in enumerate(results)]
-    for path in filter(lambda path: path.is_file(), sorted(folder.rglob("*"))):
-        places.append((str(path), path.read_bytes()))
-        if path.name == "kolspider.sqlite3":
-            places += page_bodies(path)
+    files = [path for path in sorted(project.folder.rglob("*")) if path.is_file()]
+    places += [(str(path), path.read_bytes()) for path in files]
+    if project.store_file in files:
+        places += [(f"page {cursor} of {handle}", body) for handle, cursor, body in project.bodies()]
     return [f"{secret} in {name}" for name, content in places for secret in secrets if secret.encode() in content]
-
-
-def page_bodies(store: Path) -> Iterator[tuple[str, bytes]]:
-    """The unpacked pages of a cache."""
-    with closing(sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)) as connection:
-        for seq, body in connection.execute("SELECT seq, body FROM page"):
-            yield f"page {seq} of {store}", zstd.decompress(body)
 
 
 def python_warnings(results: Iterable[Result]) -> list[str]:

@@ -4,16 +4,17 @@ unfollow, and the same command goes on with nothing but the ledger to remember b
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from kolspider.sandbox import Fault
-from tests.e2e.harness import expected_rows, kill
+from tests.e2e.expected import expected_rows
+from tests.e2e.processes import kill
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import MakeProject
-    from tests.e2e.harness import Project
+    from tests.e2e.project import Project
 
 SIZE, READ = 1400, 600
 """Followings of each KOL, and how many of them are read before the crawl dies: three pages of seven."""
@@ -32,14 +33,14 @@ def unread(cursors: str, before: list[str], after: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("cursors", ["position", "time"])
 def test_a_list_that_changes_between_two_pages_loses_nobody_who_was_in_it_throughout(
-    make_project: MakeProject, cursors: str
+    make_project: MakeProject, cursors: Literal["position", "time"]
 ) -> None:
     # Given a crawl that is killed when each KOL waits for its fourth page
     kols = dict.fromkeys(FOLLOWS, SIZE)
     project = make_project(kols, faults={kol: Fault("timeout", page=4) for kol in kols})
     project.api.cursors = cursors
     process = project.start_crawl()
-    assert project.api.wait_for_calls(4 * len(kols), timeout=30)
+    project.wait_for_calls(4 * len(kols))
     kill(process)
     before = {kol: project.api.expected_ids(kol) for kol in kols}
 

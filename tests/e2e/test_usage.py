@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kolspider.options.arguments import Arguments
-from tests.e2e.harness import FAST, KEY, Home, expected_rows, finish
+from tests.e2e.expected import expected_rows
+from tests.e2e.processes import finish
+from tests.e2e.project import FAST, KEY, Home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from tests.e2e.conftest import MakeProject
-    from tests.e2e.harness import Project, Result
+    from tests.e2e.processes import Result
+    from tests.e2e.project import Project
 
 REPLAY = ("-s", "HTTPCACHE_IGNORE_MISSING=True")
 
@@ -46,6 +49,7 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 def test_wrong_arguments_are_refused_in_one_line_and_nothing_is_done(make_project: MakeProject) -> None:
+    buying = ("-a", "refresh=30d", "-a", "retry=partial", "-a", "max_calls=1", "-a", "dry_run=1")
     refusals(
         make_project({"BTC": 3}),
         {
@@ -55,7 +59,7 @@ def test_wrong_arguments_are_refused_in_one_line_and_nothing_is_done(make_projec
             ("-a", "api_key=two words"): "api_key",
             ("--limit", "50"): "--limit",
             ("-a", "test=1", "-a", "kols=BTC"): "test=1 goes with limit alone",
-            (*REPLAY, "-a", "refresh=30d"): "refresh",
+            (*REPLAY, *buying): "dry_run, max_calls, refresh, retry",
         },
     )
 
@@ -118,30 +122,12 @@ def test_an_unknown_spider_is_refused_with_the_name_of_ours(make_project: MakePr
     assert result.out == ""
 
 
-def test_a_job_begun_with_other_arguments_is_refused_and_its_file_stays(make_project: MakeProject) -> None:
-    project = make_project({"BTC": 3, "ethereum": 3})
-    job = ("-s", f"JOBDIR={project.folder / 'job'}")
-    project.crawl("-a", "limit=1", *job).expect(0)
-    file = (project.folder / "job" / "job.json").read_text()
-    project.api.clear_calls()
-
-    result = project.crawl("-a", "limit=2", *job).expect(2)
-
-    (line,) = (line for line in result.err.splitlines() if line.startswith("kolspider: "))
-    assert "limit" in line
-    assert str(project.folder / "job") in line
-    assert result.out == ""
-    assert project.api.calls == []
-    assert (project.folder / "job" / "job.json").read_text() == file
-
-
 def test_a_second_run_at_the_same_time_is_refused_and_the_first_goes_on(make_project: MakeProject) -> None:
-    project = make_project({"BTC": 1000}, latency=0.8)
-    first = project.start_crawl()
-    project.api.wait_for_calls(1)
+    project = make_project({"BTC": 1000})
+    first = project.start_crawl_and_hold(1)
 
     look = project.start_crawl("-a", "test=1")  # only looks, so it may
-    create = project.start("initdb")  # what is there it leaves as it is
+    create = project.start("initdb")  # leaves what is there as it is
     second = project.crawl().expect(2)
     assert "BTC" in finish(look).expect(0).out
     finish(create).expect(0)
@@ -149,7 +135,7 @@ def test_a_second_run_at_the_same_time_is_refused_and_the_first_goes_on(make_pro
     (line,) = (line for line in second.err.splitlines() if line.startswith("kolspider: "))
     assert str(project.cache) in line
     assert second.out == ""
-    assert first.poll() is None, "the first run had ended, so nothing was tried"
+    project.api.release()
     finish(first).expect(0)
     assert project.rows() == expected_rows({"BTC": 1000})
     assert len(project.api.calls) == 5

@@ -39,14 +39,14 @@ def test_it_is_the_first_whole_reading_after_the_follow_was_last_seen() -> None:
     # Given a, read whole on days 1, 8 and 22, and in part on day 15, and b, of which the ledger knows nothing
     ledger = {"a": [crawl(1), crawl(8), crawl(15, kind=Kind.INCREMENTAL), crawl(22)]}
     seen = [
-        lost("1", day(1)), lost("2", day(1, 1)), lost("3", day(8, 30)), lost("4", day(15, 1)), lost("5", day(2), "b"),
-        lost("6", day(8)),
-    ]  # fmt: skip
+        lost(user_id, last_seen, kol)
+        for user_id, last_seen, kol in zip(
+            "123456", [day(1), day(1, 1), day(8, 30), day(15, 1), day(2), day(8)], "aaaaba", strict=True
+        )
+    ]
 
     # then the latest loss stands first, and what the ledger does not know is since the last whole reading
-    everything = [
-        ("a3", day(22)), ("a4", day(22)), ("a6", day(22)), ("b5", day(20)), ("a1", day(8)), ("a2", day(8)),
-    ]  # fmt: skip
+    everything = [*((f"a{n}", day(22)) for n in "346"), ("b5", day(20)), *((f"a{n}", day(8)) for n in "12")]
     assert told(seen, ledger) == everything
     assert told(seen, ledger, since=day(20)) == everything[:4]
     assert told(seen, ledger, since=day(22, 1)) == []

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
+    from kolspider.store.pages import CachedPage
+
 BTC = Kol("btc", "BTC")
 
 
@@ -189,7 +191,7 @@ def test_a_database_that_takes_no_row_stops_the_run_and_its_pages_stay_waiting(p
     assert [cached.seq for cached in _waiting(parts.ledger)] == [page.page.seq]
 
 
-def _waiting(ledger: Ledger) -> list[object]:
+def _waiting(ledger: Ledger) -> list[CachedPage]:
     ledger.selection.read_cached(waiting_only=True)
     ledger.selection.choose_all(None)
     return list(ledger.pages.waiting())

@@ -61,7 +61,7 @@ def test_nothing_is_asked_for_by_default() -> None:
         max_calls=None,
         refresh=None,
         retry=frozenset(),
-        replay="",
+        replay=None,
         dry_run=False,
         test=False,
         sandbox=0,

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
-
-from kolspider.options.config import DEFAULTS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,11 +42,3 @@ def test_without_a_scrapy_cfg_they_are_in_the_current_folder(tmp_path: Path) -> 
     initdb(tmp_path, SCRAPY_SETTINGS_MODULE="kolspider.settings")
     assert files(tmp_path) == {".env", "kol.db"}
     assert b"kols" in (tmp_path / "kol.db").read_bytes()
-
-
-@pytest.mark.parametrize("language", ["", ".zh-CN"])
-def test_the_documentation_gives_each_setting_and_its_default(language: str) -> None:
-    text = (ROOT / f"README{language}.md").read_text()
-    rows = dict(re.findall(r"^\| `(KOL_\w+)` \|([^|]*)\|", text, re.MULTILINE))
-    assert set(DEFAULTS) <= set(rows)
-    assert [name for name, default in DEFAULTS.items() if default not in rows[name]] == []

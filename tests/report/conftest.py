@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def report(directory: Path, now: float = NOW, follows: FollowFacts | None = None) -> tuple[Facts, str]:
     """The facts of a store, and its page."""
     adapter = provider("twitterapi_io")
-    config = SimpleNamespace(cache_dir=directory, provider=adapter, credit_usd=adapter.credit_usd)
+    config: Any = SimpleNamespace(cache_dir=directory, provider=adapter, credit_usd=adapter.credit_usd)
     with Ledger.read(directory, adapter, TARGET) as ledger:
         facts = Facts.gather(ledger, config, TARGET, now, follows)
     return facts, page(facts)

@@ -25,6 +25,7 @@ def test_command_serves_until_a_signal_stops_it(tmp_path, stop):
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
         try:
+            assert process.stdout
             line = process.stdout.readline()
             assert line.startswith("sandbox API at http://127.0.0.1:")
             url = line.split()[-1]

@@ -195,7 +195,7 @@ def test_random_faults_are_the_same_for_a_seed_whatever_the_order_of_kols(sandbo
     by_kol = []
     for handles in (["BTC", "OneUser"] * 40, ["BTC"] * 40 + ["OneUser"] * 40):
         sandbox.set_faults(faults)
-        statuses = {"BTC": [], "OneUser": []}
+        statuses: dict[str, list[int]] = {"BTC": [], "OneUser": []}
         for handle in handles:
             statuses[handle].append(get(sandbox, handle, pageSize=20).status)
         by_kol.append(statuses)

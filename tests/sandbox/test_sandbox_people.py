@@ -1,19 +1,20 @@
 """The demo's users are the same in every run, and look like people."""
 
 import re
+from typing import Any
 
 from kolspider.sandbox import SAMPLE_KOLS, Sandbox, followings, plausible
 
 A_WEEK = 20
 
 
-def demo_users() -> list[dict]:
+def demo_users() -> list[Any]:
     indices = {index for kol, count in SAMPLE_KOLS.items() for index in followings(kol, count + A_WEEK)}
     return [plausible(index) for index in sorted(indices)]
 
 
 def test_a_plausible_user_is_the_same_in_every_run():
-    user = plausible(48)
+    user: Any = plausible(48)
     assert (user["id"], user["name"], user["screen_name"]) == ("3165207468", "Jiaqi Huang", "jiaqi_huang562")
     assert user["created_at"] == "Sun Dec 29 00:52:53 +0000 2013"
 

@@ -130,7 +130,7 @@ def test_list_that_shrinks_while_it_is_read_loses_nobody_who_stays(walk, ids, ta
         assert not set(gone) & set(stayed)
 
 
-def read_while_it_changes(walk, ids, cursors: str, change) -> list[str]:
+def read_while_it_changes(walk, ids, cursors, change) -> list[str]:
     """The ids that a reader gets from a list of 100 that changes after the second page of 20."""
     with Sandbox({"BTC": 100}) as sandbox:
         sandbox.cursors = cursors

@@ -51,6 +51,7 @@ def test_a_run_from_its_begin_to_its_end(tmp_path: Path) -> None:
             {State.COMPLETE: 1, State.FAILED: 1},
             "sqlite:///kol.db all",
         )
+        assert ended.finished_at is not None
         assert ended.finished_at >= ended.started_at
         assert runs.unbegun() == 5
         assert sum(dollars for _, dollars, _ in runs.spending()) == pytest.approx(0.008)

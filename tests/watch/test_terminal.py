@@ -142,6 +142,11 @@ def test_a_dumb_terminal_is_none(monkeypatch: pytest.MonkeyPatch, term: str | No
     assert not is_live(io.StringIO())
 
 
+def log_fifty_times() -> None:
+    for _ in range(50):
+        logging.getLogger("t").warning("x" * 30)
+
+
 def test_a_thread_that_logs_while_it_is_closed_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     monkeypatch.setattr(logging.root, "handlers", [logging.StreamHandler(terminal)])
@@ -149,7 +154,7 @@ def test_a_thread_that_logs_while_it_is_closed_does_not_hang(monkeypatch: pytest
         block = Block(terminal)
         block.open()
         block.show(["block"])
-        thread = threading.Thread(target=lambda: [logging.getLogger("t").warning("x" * 30) for _ in range(50)])
+        thread = threading.Thread(target=log_fifty_times)
         thread.start()
         block.close()
         thread.join(timeout=10)

@@ -1,6 +1,6 @@
 """Apache Doris over the MySQL protocol. Every identifier is back-quoted: `following` is reserved there.
 
-An INSERT replaces the whole row of an id, so a table with columns that are not ours is updated in part, if it can be.
+An INSERT replaces the whole row of an id, so a table with columns that are not ours needs partial updates.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import re
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pymysql
 
-from kolspider.db.base import DbErrorKind, Table, as_text
+from kolspider.db.base import DbErrorKind, Table, as_text, name_parts
 from kolspider.db.doris.facts import PAGED_TYPES, UNTOLD_CODES, Layout, column, is_committed, kind_of
-from kolspider.db.doris.tables import DorisTables
 from kolspider.db.literals import of_at_most, values_sql
+from kolspider.db.mysql import MysqlDatabase
 from kolspider.db.mysql_facts import error_code
 from kolspider.errors import StopRun
 from kolspider.items import COLUMNS
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 __all__ = ["DorisDatabase", "Load"]
 
 PAGE_ROWS = 10_000
-"""KOLs in one SELECT: a query is given 900 s (query_timeout; INSERT_SECS after the first load), however slowly its rows
-are used."""
+"""KOLs in one SELECT. Doris ends a query after 900 s (query_timeout; INSERT_SECS after the first load), even while its
+rows are still being read."""
 KEYS_AT_ONCE = 1000
 INSERT_BYTES = 8_000_000
-"""A batch is one INSERT, unless a page of the API is larger than that. Doris takes 1 to 8 MB best."""
+"""Largest INSERT. Doris works best with 1 to 8 MB, and only an exceptionally large API page needs two INSERTs."""
 INSERT_SECS = 20
-"""Doris gives an INSERT up before we stop listening. What bounds it is the larger one of insert_timeout and
-query_timeout (qe/ConnectContext.java: getExecTimeout)."""
+"""Seconds after which Doris cancels an INSERT: sooner than we stop waiting for the answer. The larger one of
+insert_timeout and query_timeout counts (qe/ConnectContext.java: getExecTimeout)."""
 CERTAIN_SECS = 60
-"""An INSERT that was running longer ago is committed or failed: beside INSERT_SECS, the FE clears up every 30 s what is
-left of those that are too old (common/Config.java: transaction_clean_interval_second)."""
+"""Seconds after which an INSERT has been committed or has failed: INSERT_SECS, plus up to 30 s until the FE clears
+expired transactions (common/Config.java: transaction_clean_interval_second)."""
 
 COLUMNS_SQL = """
     SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
@@ -56,37 +56,36 @@ _LOADED = re.compile(r"'(status|txnId)'\s*:\s*'([^']*)'")
 
 @dataclass(slots=True)
 class Load:
-    """A transaction of Doris's: rows with distinct keys for one table, all or none of them."""
+    """One transaction in Doris: all of these rows, whose keys differ, are written to one table, or none.
+
+    Two loads are equal when they write the same.
+    """
 
     table: str
     columns: Sequence[str]
     partial: bool
-    """The columns that are not given keep their values."""
-    rows: Sequence[tuple[Any, ...]]
+    """Whether columns outside `columns` keep their values."""
+    rows: Sequence[tuple[Any, ...]] = field(compare=False)
     text: str
-    """The rows, as they are sent."""
-    label: str = field(default_factory=lambda: f"kolspider_{uuid.uuid4().hex}")
-    """Random: one made of the rows would make a reload of a table that was emptied look done."""
-    taken: float = 0.0
-    """Since when the label is known to be taken by an earlier attempt; time.monotonic(), 0: it is not known to be."""
-
-    def writes_the_same_as(self, other: Load) -> bool:
-        return (self.table, self.columns, self.partial, self.text) == (
-            other.table, other.columns, other.partial, other.text
-        )  # fmt: skip
+    """The rows as they are sent."""
+    label: str = field(default_factory=lambda: f"kolspider_{uuid.uuid4().hex}", compare=False)
+    """Random: with a label made from the rows, Doris would skip the reload of a table that was emptied."""
+    taken: float = field(default=0.0, compare=False)
+    """When (time.monotonic()) Doris first refused the label as taken by an earlier attempt; 0: it has not."""
 
 
-class DorisDatabase(DorisTables):
-    """A database in Doris: an INSERT commits itself.
+class DorisDatabase(MysqlDatabase):
+    """A database in Doris, where every INSERT commits itself.
 
-    A load whose answer is lost may still be running, and would be committed after later ones. So nothing else is
-    loaded before it was repeated under its label, which Doris takes up again only if the first attempt has failed.
+    A load whose answer is lost may still be running and could commit after later loads. So it is repeated under its
+    label before anything else is loaded: Doris accepts the label again only if the first attempt has failed.
     """
 
     dialect = "doris"
+    types: ClassVar[dict[str, str]] = {**MysqlDatabase.types, "description": "STRING"}
     transactional = False
     sql_mode = None
-    # A sql_mode with NO_BACKSLASH_ESCAPES would give texts another meaning.
+    # With NO_BACKSLASH_ESCAPES in the sql_mode, escaped texts would mean something else.
     init_command = (
         f"SET group_commit = 'off_mode', enable_insert_strict = true, insert_timeout = {INSERT_SECS}, "
         "insert_visible_timeout_ms = 5000, sql_mode = 'ONLY_FULL_GROUP_BY'"
@@ -96,9 +95,13 @@ class DorisDatabase(DorisTables):
         super().__init__(server)
         self._unfinished: Load | None = None
         """The load whose outcome is unknown."""
+        self._replicas: int | None = None
+        self._buckets: int | None = None
+        self._allocation: dict[str, str] = {}
+        """Replication of each table that was described: the DDL of its replacement asks for the same."""
 
     def describe(self, table: str) -> Table | None:
-        facts = {told[0].lower(): told for told in self._facts(table)}
+        facts = {row[0].lower(): row for row in self._facts(table)}
         if not facts:
             return None
         try:
@@ -106,14 +109,14 @@ class DorisDatabase(DorisTables):
         except pymysql.err.Error as error:
             if self.error_kind(error) is DbErrorKind.LOST:
                 raise
-            # A view's definition is for who has SHOW_VIEW_PRIV, an asynchronous materialized view's is shown in
-            # another way (commands/ShowCreateTableCommand.java: validate). Either may hold the KOLs.
+            # The KOLs may be in a view, whose definition needs SHOW_VIEW_PRIV, or in an asynchronous materialized
+            # view, which has its own statement (commands/ShowCreateTableCommand.java: validate).
             layout = Layout.of("")
-        columns = {name: column(layout.columns.get(name, ""), *told) for name, told in facts.items()}
+        columns = {name: column(layout.columns.get(name, ""), *row) for name, row in facts.items()}
         return Table(table, columns, [layout.keys] if layout.model == "UNIQUE" else [])
 
     def handles(self, table: str) -> Iterator[str | None]:
-        """In pages, by `id`, or by `user_name` where there is none. Neither need be unique, or not NULL."""
+        """Read pages ordered by `id`, or by `user_name` where there is no id. Both may be NULL and repeat."""
         types = {facts[0].lower(): facts[1].lower().partition("(")[0] for facts in self._facts(table)}
         key = "id" if "id" in types else "user_name"
         if types.get(key) not in PAGED_TYPES:
@@ -129,16 +132,16 @@ class DorisDatabase(DorisTables):
             yield from (as_text(handle) for value, handle in rows if (value,) != last)
             if not last:
                 return
-            # The page may end between two rows of one key.
+            # The page may end between two rows with the same key.
             yield from self._handles(f"{select} {name} = %s", last)
             after = f"{name} > %s"
 
     def upsert(self, table: str, rows: Sequence[Row]) -> str:
-        """A repeated batch changes nothing, so one of two parts may be written twice."""
-        distinct = list({row.id: row for row in rows}.values())  # of two Doris would keep either
+        """Write the rows in up to two loads. Repeating a batch changes nothing, so either may be written twice."""
+        distinct = list({row.id: row for row in rows}.values())  # of two rows with one id Doris would keep either
         if not distinct:
             return ""
-        # Read anew for each batch, which costs the FE next to nothing: a column may have been added since.
+        # Read again for each batch, which costs the FE next to nothing: a column may have been added meanwhile.
         layout = self._layout(table)
         if reason := self._reason(table, layout):
             raise StopRun(f"table {table} can't be written to without loss: {reason}")
@@ -150,9 +153,11 @@ class DorisDatabase(DorisTables):
         return self._load(table, rows, span.columns) if rows else ""
 
     def try_write(self, table: str, columns: Sequence[str] = COLUMNS) -> None:
-        """Doris looks at the privilege first, then whether the table may be written to in this way (a partial update
-        may not with a synchronous materialized view, or a generated column that is made of a column of theirs), sees
-        that there is no row, and begins no transaction.
+        """Upsert no row.
+
+        Doris checks the privilege, then whether the table allows the kind of write (a synchronous materialized view
+        forbids partial updates, as does a generated column that depends on a column that is not ours). Then it finds no
+        row to insert and begins no transaction.
 
         (nereids/trees/plans/commands/insert/InsertIntoTableCommand.java: checkTblPriv, normalizePlan, isEmptyInsert)
         """
@@ -168,6 +173,59 @@ class DorisDatabase(DorisTables):
     def error_kind(self, exc: BaseException) -> DbErrorKind:
         return kind_of(str(exc)) if error_code(exc) in UNTOLD_CODES else super().error_kind(exc)
 
+    def spread(self, *, replicas: int | None, buckets: int | None) -> None:
+        self._replicas, self._buckets = replicas, buckets
+
+    def refusal(self, table: Table) -> str | None:
+        return self._reason(table.name, self._layout(table.name))
+
+    def source_ddl(self, table: str) -> str:
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n  `user_name` VARCHAR(128) NOT NULL\n) "
+            f"{self._stored('user_name')}"
+        )
+
+    def target_ddl(self, table: str) -> str:
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n{self._column_definitions()}\n) "
+            f"{self._stored('id', store_row_column=True)}"
+        )
+
+    def unique_key_ddl(self, table: str) -> str:
+        """Rename the table and create a new one, since neither key nor model can be changed. A replay fills it."""
+        *_, name = name_parts(table)
+        ddl = f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n{self._column_definitions()}\n) " + self._stored(
+            "id", store_row_column=True, allocation=self._allocation.get(table, "")
+        )
+        return f"ALTER TABLE {self.quoted(table)} RENAME {self.identifier(name + '_old')}; {' '.join(ddl.split())}"
+
+    def span_ddls(self, table: str, span: Span) -> list[str]:
+        """Use AGGREGATE KEY with MIN and MAX, for which a plain INSERT is the upsert."""
+        return [
+            (
+                f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n"
+                f"{self._span_definitions(span, ('MIN', 'MAX'))}\n) "
+                f"{self._stored(span.spread_by, aggregated_by=span.keys)}"
+            )
+        ]
+
+    def span_refusal(self, table: Table, span: Span) -> str | None:
+        layout = self._layout(table.name)
+        if layout.model != "AGGREGATE" or layout.keys != span.keys:
+            return f"its model is not AGGREGATE KEY({', '.join(map(self.identifier, span.keys))})"
+        for name, function in ((span.least, "MIN"), (span.most, "MAX")):
+            if not re.search(rf"\b{function}\b", layout.columns[name], re.IGNORECASE):
+                return f"its column {name} is not aggregated by {function}"
+        return None
+
+    def create_tables(self, source: str, target: str, follows: str = "") -> list[str]:
+        try:
+            return super().create_tables(source, target, follows)
+        except pymysql.err.Error as exc:
+            if "replica" not in str(exc):
+                raise
+            raise StopRun(f"{self.explain(exc)}; on a single node: scrapy initdb --replicas 1") from exc
+
     def _load(
         self,
         table: str,
@@ -176,7 +234,7 @@ class DorisDatabase(DorisTables):
         *,
         partial: bool = False,
     ) -> str:
-        """Write rows of distinct keys; what Doris says of it."""
+        """Write rows of distinct keys; returns Doris's receipts."""
         return "; ".join(map(self._finished, self._loads(table, rows, columns, partial=partial)))
 
     def _loads(
@@ -189,8 +247,8 @@ class DorisDatabase(DorisTables):
             begin = end
 
     def _finished(self, load: Load) -> str:
-        """Do a load, and before it what is left of the last one."""
-        if self._unfinished and self._unfinished.writes_the_same_as(load):
+        """Finish the last load if its outcome is unknown, then do this one; returns its receipt."""
+        if self._unfinished == load:
             load = self._unfinished
         elif self._unfinished:
             try:
@@ -200,54 +258,54 @@ class DorisDatabase(DorisTables):
                     raise
         self._unfinished = load
         try:
-            said = self._send(load)
+            receipt = self._send(load)
         except Exception as error:
             if self.error_kind(error) is DbErrorKind.REFUSED:
                 self._unfinished = None
             raise
         self._unfinished = None
-        return f"{len(load.rows)} rows, {said}"
+        return f"{len(load.rows)} rows, {receipt}"
 
     def _send(self, load: Load) -> str:
-        """One attempt. Returns bytes, label, transaction and status."""
+        """Make one attempt; returns bytes, label, transaction and status."""
         insert = f"INSERT INTO {self.quoted(load.table)} WITH LABEL {self.identifier(load.label)}"
         sql = f"{insert} ({self._column_list(load.columns)}) VALUES\n{load.text}"
         size = len(sql) if sql.isascii() else len(sql.encode())
         with self._open().cursor() as cursor:
-            # On the connection that inserts: the next one knows nothing of it.
+            # Set here, because a new connection has lost it.
             cursor.execute(
                 f"SET query_timeout = {INSERT_SECS}, enable_unique_key_partial_update = {str(load.partial).lower()}"
             )
             taken, load.taken = load.taken, 0.0
             try:
-                told = self._inserted(cursor, sql)
+                status = self._inserted(cursor, sql)
             except pymysql.err.Error as error:
                 if not _is_taken(load.label, error):
                     raise
                 load.taken = taken or time.monotonic()
                 return f"{size:,} bytes, {self._outcome(load, error)}"
-        return f"{size:,} bytes, label {load.label}, {told}"
+        return f"{size:,} bytes, label {load.label}, {status}"
 
     @staticmethod
     def _inserted(cursor: Any, sql: str) -> str:
-        """Run an INSERT; transaction and status."""
+        """Run an INSERT; returns transaction and status."""
         try:
             cursor.execute(sql)
         except pymysql.err.Error as exc:
             if not is_committed(str(exc.args[-1])):
                 raise
             return "COMMITTED"
-        result = cursor._result  # noqa: SLF001 - PyMySQL shows the message in no other way
-        if result.warning_count:  # rows that were filtered: none is in strict mode, so the session is not strict
+        result = cursor._result  # noqa: SLF001 - PyMySQL has no public access to the message
+        if result.warning_count:  # filtered rows: strict mode fails instead, so the session is not strict
             raise pymysql.err.OperationalError(1105, f"{result.warning_count} rows were filtered: filtered data")
-        told = dict(_LOADED.findall((result.message or b"").decode("utf-8", "replace")))
-        return f"txnId {told.get('txnId', '?')}, {told.get('status', '?')}"
+        facts = dict(_LOADED.findall((result.message or b"").decode("utf-8", "replace")))
+        return f"txnId {facts.get('txnId', '?')}, {facts.get('status', '?')}"
 
     def _outcome(self, load: Load, error: pymysql.err.Error) -> str:
-        """What became of the earlier attempt that has the label. Raises the error when that is not over yet.
+        """Return what became of the earlier attempt that has the label. Raises the error while it is not over.
 
-        Only who may LOAD into the whole database may ask, before 3.1 only an administrator (apache/doris#52358 and
-        #58917); others wait until it must be over, since the label of one that failed is free again.
+        SHOW TRANSACTION needs LOAD on the whole database, before 3.1 an administrator (apache/doris#52358, #58917).
+        Without it we wait until the attempt must be over: had it failed, its label would be free again.
         """
         schema, _ = self._where(load.table)
         try:
@@ -265,7 +323,7 @@ class DorisDatabase(DorisTables):
         return f"label {load.label}, txnId {txn}, {status} by an earlier attempt"
 
     def _parts(self, table: str, rows: list[Row], layout: Layout) -> Iterator[tuple[list[Row], bool]]:
-        """The rows that an INSERT writes whole (False), and those that it writes in part (True)."""
+        """Split the rows by how they are written: in whole (False) or by partial update (True)."""
         if not layout.others:
             yield rows, False
         elif self._appends_new_keys():
@@ -276,7 +334,7 @@ class DorisDatabase(DorisTables):
             yield [row for row in rows if row.id in known], True
 
     def _appends_new_keys(self) -> bool:
-        """Does a partial update take new keys? From 3.1 on by this variable; before, strict mode filters them.
+        """Make partial updates accept new keys, which needs Doris 3.1; before, strict mode filters them.
 
         (qe/SessionVariable.java: PARTIAL_UPDATE_NEW_KEY_BEHAVIOR; the update section of Doris's documentation)
         """
@@ -289,7 +347,7 @@ class DorisDatabase(DorisTables):
         return True
 
     def _known(self, table: str, rows: list[Row]) -> set[str]:
-        """Which of the ids are in the table."""
+        """Return the ids that are in the table."""
         known: set[str] = set()
         for start in range(0, len(rows), KEYS_AT_ONCE):
             ids = tuple(row.id for row in rows[start : start + KEYS_AT_ONCE])
@@ -297,6 +355,57 @@ class DorisDatabase(DorisTables):
             found = self._select(f"SELECT `id` FROM {self._formatted(table)} WHERE `id` IN ({marks})", ids)
             known.update(str(id_) for (id_,) in found)
         return known
+
+    def _reason(self, table: str, layout: Layout) -> str | None:
+        """Return why rows can't be written without loss; None if they can."""
+        if not layout.is_keyed_by_id:
+            return "its model is not UNIQUE KEY(`id`)"
+        if layout.sequence:
+            return f"it keeps of an id the row with the largest sequence ({layout.sequence}), not the one written last"
+        if not layout.others or layout.merge_on_write:
+            return None
+        return (
+            f"its columns {', '.join(layout.others)} are not ours, and without merge-on-write an INSERT would empty "
+            f"them; fix it with: {self._merge_on_write_ddl(table, layout)}"
+        )
+
+    def _merge_on_write_ddl(self, table: str, layout: Layout) -> str:
+        """Copy the table, all columns and rows, to one with merge-on-write: the property can't be changed."""
+        *schema, name = name_parts(table)
+        new = ".".join(map(self.identifier, [*schema, f"{name}_new"]))
+        columns = ", ".join(f"{self.identifier(column)} {sql}" for column, sql in layout.columns.items())
+        stored = " ".join(self._stored("id", store_row_column=True, allocation=self._allocation[table]).split())
+        return (
+            f"CREATE TABLE {new} ({columns}) {stored}; INSERT INTO {new} SELECT * FROM {self.quoted(table)}; "
+            f"ALTER TABLE {self.quoted(table)} REPLACE WITH TABLE {self.identifier(name + '_new')}"
+        )
+
+    def _layout(self, table: str) -> Layout:
+        ((_, ddl, *_),) = self._select(f"SHOW CREATE TABLE {self.quoted(table)}")
+        layout = Layout.of(ddl)
+        self._allocation[table] = layout.properties.get("replication_allocation", "")
+        return layout
+
+    def _stored(
+        self,
+        spread_by: str,
+        *,
+        store_row_column: bool = False,
+        allocation: str = "",
+        aggregated_by: tuple[str, ...] = (),
+    ) -> str:
+        """Engine, key, distribution and properties. Doris's default of 3 replicas fails on a single node."""
+        properties = {} if aggregated_by else {"enable_unique_key_merge_on_write": "true"}
+        properties["light_schema_change"] = "true"
+        if store_row_column:  # reading the other columns of a row at once is what a partial update does
+            properties["store_row_column"] = "true"
+        if self._replicas or allocation:
+            given = f"tag.location.default: {self._replicas}"
+            properties["replication_allocation"] = given if self._replicas else allocation
+        listed = ", ".join(f'"{name}" = "{value}"' for name, value in properties.items())
+        name = self.identifier(spread_by)
+        key = f"AGGREGATE KEY({self._column_list(aggregated_by)})" if aggregated_by else f"UNIQUE KEY({name})"
+        return f"ENGINE=OLAP {key} DISTRIBUTED BY HASH({name}) BUCKETS {self._buckets or 'AUTO'}\nPROPERTIES ({listed})"
 
     def _facts(self, table: str) -> list[tuple[Any, ...]]:
         return self._select(COLUMNS_SQL, self._where(table))
@@ -318,5 +427,5 @@ class DorisDatabase(DorisTables):
 
 
 def _is_taken(label: str, error: pymysql.err.Error) -> bool:
-    """Has an attempt this label that is running or committed? (common/LabelAlreadyUsedException.java)"""
+    """Whether a running or committed attempt has the label (common/LabelAlreadyUsedException.java)."""
     return f"Label [{label}] has already been used" in str(error.args[-1])

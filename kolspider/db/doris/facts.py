@@ -1,4 +1,4 @@
-"""What Doris says, understood: its errors by their text, and a table as SHOW CREATE TABLE writes it."""
+"""Understand what Doris says: errors by their text, tables by their SHOW CREATE TABLE."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from kolspider.items import COLUMNS
 __all__ = ["PAGED_TYPES", "UNTOLD_CODES", "Layout", "column", "is_committed", "kind_of"]
 
 UNTOLD_CODES = {1105, 5025}
-"""Nearly every error is one of these, so the text tells (common/ErrorCode.java: ERR_UNKNOWN_ERROR)."""
+"""Codes of nearly every error, which say nothing: the text decides (common/ErrorCode.java: ERR_UNKNOWN_ERROR)."""
 
-# The first match counts. The text may quote a row that was filtered, so nothing else is looked for once that is said.
+# The first match counts. The text of "filtered data" may quote a row, so it comes before all others.
 # -235 comes as `[E-235]failed to init rowset builder. version count: …` (be/src/olap/rowset_builder.cpp), the limit on
-# transactions as `current running txns on db … larger than limit …` (transaction/DatabaseTransactionMgr.java), and a BE
-# that is lost in the middle of a load as in apache/doris#16674, #37189 and #55754.
+# transactions as `current running txns on db … larger than limit …` (transaction/DatabaseTransactionMgr.java), the loss
+# of a BE during a load as in apache/doris#16674, #37189 and #55754.
 ERROR_TEXTS = (
     (DbErrorKind.REFUSED, re.compile("filtered (data|rows)|DATA_QUALITY_ERROR", re.IGNORECASE)),
     (
@@ -34,7 +34,7 @@ ERROR_TEXTS = (
         re.compile(
             r"TOO_MANY_VERSION|-235\b|larger than limit|blocked on schema change|doing schema change|timeout|timed out"
             r"|MEM_LIMIT|label \[\S+\] has already been used"
-            # A BE that goes down or comes up, as the FE and the other BEs see it.
+            # A BE that goes down or comes up, in the words of the FE and the other BEs.
             r"|no (\w+ )?(available )?backend|not alive|(alive|succ(ess)?) replica num|no queryable replica"
             "|rpc (failed|error)|RpcException|host is down|not connected to|failed to open tablet writer|io exception"
             "|connection (reset|refused)|catalog is not ready",
@@ -42,11 +42,11 @@ ERROR_TEXTS = (
         ),
     ),
 )
-# From the beginning: further on, a row that was filtered may be quoted.
+# Only at the beginning of the text: further on, it may quote a filtered row.
 COMMITTED = re.compile(r"(errCode = \d+, detailMessage = )?transaction commit successfully, BUT", re.IGNORECASE)
 PAGED_TYPES = {"tinyint", "smallint", "int", "bigint", "char", "varchar", "string", "text"}
-"""Those whose values, read and sent back, are the same values: what is larger than one of them is the next page."""
-# be.conf: string_type_length_soft_limit_bytes; what is longer is filtered.
+"""Types whose values survive being read and sent back: the next page is what is larger than the last value."""
+# be.conf: string_type_length_soft_limit_bytes; longer values are filtered.
 MAX_STRING = 1_048_576
 
 _KEY = re.compile(r"^(UNIQUE|DUPLICATE|AGGREGATE) KEY\s*\(([^)]*)\)", re.MULTILINE)
@@ -57,30 +57,32 @@ _FILLED = re.compile(r" AS \(| NOT NULL (AUTO_INCREMENT|DEFAULT)\b")
 
 
 def kind_of(text: str) -> DbErrorKind:
-    """What to do about an error whose number says nothing."""
+    """Judge an error by its text."""
     return next((kind for kind, words in ERROR_TEXTS if words.search(text)), DbErrorKind.FATAL)
 
 
 def is_committed(text: str) -> bool:
-    """An error that is none: with `insert_visible_timeout_return_mode = error`, newer versions answer so to an INSERT
-    that is durable and not yet visible (nereids/…/insert/OlapInsertExecutor.java)."""
+    """Whether the error reports a durable INSERT that is not visible yet.
+
+    Newer versions do that with `insert_visible_timeout_return_mode = error` (nereids/…/insert/OlapInsertExecutor.java).
+    """
     return COMMITTED.match(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A table as it is stored."""
+    """How a table is stored."""
 
     model: str
     """UNIQUE, DUPLICATE or AGGREGATE; empty: a view, or a table of another engine."""
     keys: tuple[str, ...]
     columns: dict[str, str]
-    """The definition of each, by its name in lower case."""
+    """Definitions by lower-case name."""
     properties: dict[str, str]
 
     @classmethod
     def of(cls, ddl: str) -> Layout:
-        """Understand SHOW CREATE TABLE: a column a line, then the key, then the properties."""
+        """Parse SHOW CREATE TABLE: one column a line, then the key, then the properties."""
         end = ddl.rfind("\n) ENGINE=")
         head, tail = (ddl[:end], ddl[end:]) if end >= 0 else (ddl, "")
         columns = {name.replace("``", "`").lower(): sql for name, sql in _COLUMN.findall(head)}
@@ -95,31 +97,31 @@ class Layout:
 
     @property
     def is_keyed_by_id(self) -> bool:
-        """A row of an id replaces the row of that id."""
+        """Whether a row replaces the row with the same id."""
         return self.model == "UNIQUE" and self.keys == ("id",)
 
     @property
     def merge_on_write(self) -> bool:
-        """Without it no partial update: an INSERT that asks for one is silently a plain one, and empties columns."""
+        """Whether partial updates work; otherwise such an INSERT silently empties the columns it leaves out."""
         return self.properties.get("enable_unique_key_merge_on_write") == "true"
 
     @property
     def sequence(self) -> str:
-        """What decides which row of an id stays, if not the order of writing."""
+        """The property that decides, instead of the order of writing, which row of an id stays; empty: none."""
         names = ("function_column.sequence_col", "function_column.sequence_type")
         return next((name for name in names if name in self.properties), "")
 
 
 def column(definition: str, name: str, data_type: str, length: int | None, is_nullable: str) -> Column:
-    """A row of information_schema.columns: VARCHAR and CHAR count bytes of UTF-8, integers are signed.
+    """Understand a row of information_schema.columns: VARCHAR and CHAR count bytes of UTF-8, integers are signed.
 
-    definition: that of SHOW CREATE TABLE, which alone tells of defaults: COLUMN_DEFAULT was NULL for every column until
-    the end of 2024 (apache/doris#44849), and is NULL for those that Doris counts up or generates.
+    definition: the column in SHOW CREATE TABLE, for its default. COLUMN_DEFAULT was NULL for every column until the end
+    of 2024 (apache/doris#44849), and still is for auto-increment and generated columns.
     """
     kind = data_type.lower().partition("(")[0]
     bits = INTEGER_BITS.get(kind)
     nullable = is_nullable.upper() == "YES"
-    # A STRING is a varchar there, of 2147483643 bytes (be/src/exec/schema_scanner/schema_columns_scanner.cpp).
+    # A STRING is listed as a varchar of 2147483643 bytes (be/src/exec/schema_scanner/schema_columns_scanner.cpp).
     max_bytes = min(int(length), MAX_STRING) if kind in {"varchar", "char"} and length else None
     return Column(
         name=name.lower(),

@@ -1,7 +1,7 @@
-"""Doris's Stream Load over HTTP: an empty PUT to the FE, which names a BE, and the rows to that BE.
+"""Doris's Stream Load over HTTP: an empty PUT to the FE, which names a BE, then the rows to that BE.
 
-The password goes to these two and to no other. Neither a proxy of the environment nor a further redirect is followed.
-From Doris's documentation of Stream Load, and be/src/http/action/stream_load.cpp: HTTP 200 is no success, `Status` is.
+The password goes to these two only: no proxy of the environment is used and no further redirect followed. HTTP 200
+does not mean success, `Status` decides (Doris's documentation of Stream Load, be/src/http/action/stream_load.cpp).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ __all__ = ["Address", "StreamLoad", "StreamLoadError", "basic"]
 CONNECT_SECS = 10
 ANSWER_SECS = 30
 GO_AHEAD_SECS = 5
-"""How long the BE is given to ask for the body, or to refuse the load, before it gets the body unasked."""
+"""Seconds for the BE to ask for the body or refuse the load; then the body is sent unasked."""
 LONGEST_ANSWER = 1_000_000  # bytes
 FINISHED = {"FINISHED", "VISIBLE", "COMMITTED"}
 _PLAIN = re.compile("[!-~]+").fullmatch
-"""What a URL is made of."""
+"""Matches text made of the characters that a URL may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,15 @@ class Address:
 
 
 class StreamLoadError(Exception):
-    """What became of a load, judged."""
+    """A load that failed, or whose outcome is unknown."""
 
     def __init__(self, kind: DbErrorKind, text: str, *, log: str = "", filtered: int = 0) -> None:
         super().__init__(text)
         self.kind = kind
         self.log = log
-        """The BE's error log of the rows that it filtered, or its beginning."""
+        """The beginning of the BE's error log about the rows it filtered."""
         self.filtered = filtered
-        """How many those are."""
+        """How many rows the BE filtered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class _Answer:
     body: bytes
 
     def json(self) -> dict[str, Any]:
-        """The object in the body; empty when there is none."""
+        """Parse the object in the body; empty when there is none."""
         with suppress(ValueError, RecursionError):
             found = json.loads(self.body)
             if isinstance(found, dict):
@@ -74,14 +74,14 @@ class _Answer:
 
 
 class StreamLoad:
-    """Loads batches; has no connection between two of them."""
+    """Loads batches, each over connections of its own."""
 
     def __init__(self, front_end: Address, user: str, password: str) -> None:
         self._front_end = front_end
         self._authorization = basic(user, password)
 
     def check(self, path: str) -> None:
-        """May this user load, and is the BE that the FE names within reach? Loads nothing."""
+        """Raise unless this user may load and the BE that the FE names can be reached. Loads nothing."""
         back_end, _ = self._back_end(path)
         try:
             socket.create_connection((back_end.host, back_end.port), CONNECT_SECS).close()
@@ -89,37 +89,38 @@ class StreamLoad:
             raise _unreachable(back_end, error) from error
 
     def load(self, path: str, headers: Mapping[str, str], body: bytes) -> str:
-        """Load a batch under the label in headers; what Doris says of it.
+        """Load a batch under the label in headers; returns label, transaction and status.
 
-        Raises StreamLoadError. When that is LOST the outcome may be unknown: repeat it under the same label.
+        Raises StreamLoadError. When its kind is LOST the outcome may be unknown: repeat the load with the same label.
         """
         back_end, target = self._back_end(path)
         answer = self._put(back_end, target, headers, body)
-        told = answer.json()
-        status = str(told.get("Status", ""))
+        facts = answer.json()
+        status = str(facts.get("Status", ""))
         if answer.status != 200 or not status:
             kind = DbErrorKind.FATAL if 400 <= answer.status < 500 else DbErrorKind.LOST
             raise StreamLoadError(kind, f"the BE {back_end} answered HTTP {answer.status} without a status")
         if status == "Label Already Exists":
-            # It is ours, from an attempt whose answer was lost.
-            status = _existing(told)
+            # By our own earlier attempt, whose answer was lost.
+            status = _existing(facts)
         elif status not in {"Success", "Publish Timeout"}:
-            raise self._failed(told, back_end)
-        return f"label {headers['label']}, txnId {told.get('TxnId', '?')}, {status}"
+            raise self._failed(facts, back_end)
+        return f"label {headers['label']}, txnId {facts.get('TxnId', '?')}, {status}"
 
     def _back_end(self, path: str) -> tuple[Address, str]:
-        """The BE that the FE names for a load, and what to ask it for.
+        """Ask the FE which BE takes the load, and under which path.
 
-        Empty, because the FE of 3.1.3 and later may reset who sends it the body (httpv2/rest/LoadAction.java).
+        The PUT is empty: from 3.1.3 on, the FE may reset a connection that sends it the body
+        (httpv2/rest/LoadAction.java).
         """
         answer = self._put(self._front_end, path, {}, b"")
         if answer.status not in {301, 302, 307, 308}:
             raise self._refused(answer)
-        # It may hold user and password (RestBaseController.java: getRedirectUrL), so it is never repeated.
+        # The location may hold user and password (RestBaseController.java: getRedirectUrL), so no message repeats it.
         try:
             parts = urlsplit(answer.location)
             address = Address(parts.hostname or "", parts.port or 8040)
-            address.host.encode("idna")  # as it will be to connect
+            address.host.encode("idna")  # as connecting will do
         except ValueError:
             parts, address = urlsplit(""), Address("", 0)
         usable = _PLAIN(answer.location) and address.host and parts.path.endswith("/_stream_load")
@@ -130,10 +131,10 @@ class StreamLoad:
         return address, parts.path + (f"?{parts.query}" if parts.query else "")
 
     def _refused(self, answer: _Answer) -> StreamLoadError:
-        """The FE's answer to a load that it does not pass on."""
-        told = answer.json()
-        text = str(told.get("msg") or told.get("Message") or "")
-        if answer.status == 401 or told.get("code") == 401:
+        """The error for an answer of the FE that names no BE."""
+        facts = answer.json()
+        text = str(facts.get("msg") or facts.get("Message") or "")
+        if answer.status == 401 or facts.get("code") == 401:
             kind, text = DbErrorKind.FATAL, f"Access denied ({text or 'Unauthorized'})"
         elif answer.status >= 500:
             kind = DbErrorKind.LOST
@@ -141,23 +142,23 @@ class StreamLoad:
             kind = kind_of(text)
         return StreamLoadError(kind, f"the FE {self._front_end} refuses the load: HTTP {answer.status} {text}")
 
-    def _failed(self, told: dict[str, Any], back_end: Address) -> StreamLoadError:
-        text = str(told.get("Message", ""))
-        first = str(told.get("FirstErrorMsg") or "")
-        url = str(told.get("ErrorURL") or "")
+    def _failed(self, facts: dict[str, Any], back_end: Address) -> StreamLoadError:
+        text = str(facts.get("Message", ""))
+        first = str(facts.get("FirstErrorMsg") or "")
+        url = str(facts.get("ErrorURL") or "")
         kind = DbErrorKind.REFUSED if url else kind_of(text)
         log = self._error_log(url, back_end) if url else ""
-        said = first or next(iter(log.splitlines()), "")
-        filtered = told.get("NumberFilteredRows")
+        example = first or next(iter(log.splitlines()), "")
+        filtered = facts.get("NumberFilteredRows")
         return StreamLoadError(
             kind,
-            f"{told.get('Status')}: {text}{f'; {said}' if said else ''}",
+            f"{facts.get('Status')}: {text}{f'; {example}' if example else ''}",
             log=log,
             filtered=filtered if isinstance(filtered, int) else 0,
         )
 
     def _error_log(self, url: str, back_end: Address) -> str:
-        """The log, if it is on a host that we talk to anyway; without credentials. It is a help, so it may fail."""
+        """Fetch the log, without credentials, from a host that we talk to anyway; empty when that fails."""
         with suppress(OSError, ValueError, http.client.HTTPException):
             parts = urlsplit(url)
             if parts.scheme == "http" and parts.hostname in {back_end.host, self._front_end.host}:
@@ -182,7 +183,7 @@ class StreamLoad:
                 connection.putheader(name, value)
             connection.endheaders()
             if body and _wants_body(connection.sock):
-                # A server that has heard enough answers and hangs up: the answer counts.
+                # A server may answer early and hang up: the answer counts.
                 with suppress(BrokenPipeError, ConnectionResetError):
                     connection.send(body)
             answer = connection.getresponse()
@@ -194,22 +195,22 @@ class StreamLoad:
 
 
 def basic(user: str, password: str) -> str:
-    """The header that names the user."""
+    """The Authorization header of HTTP Basic."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def _wants_body(sock: socket.socket) -> bool:
-    """Is the body asked for (`100 Continue`)? False: the answer is there already. Nothing is read."""
-    poll = select.poll()  # select() takes no descriptor from 1024 on
+    """Whether the server says `100 Continue`, or nothing for GO_AHEAD_SECS; otherwise it has answered already."""
+    poll = select.poll()  # select() fails for descriptors from 1024 on
     poll.register(sock, select.POLLIN)
     return not poll.poll(GO_AHEAD_SECS * 1000) or sock.recv(12, socket.MSG_PEEK)[9:] in {b"", b"1", b"10", b"100"}
 
 
-def _existing(told: dict[str, Any]) -> str:
-    """What became of the load that had the label first."""
-    job = str(told.get("ExistingJobStatus") or "").upper()
-    if not job:  # cloud mode before apache/doris#42700: only the message says it
-        message = str(told.get("Message", "")).upper()
+def _existing(facts: dict[str, Any]) -> str:
+    """Return the status of the load that has the label. Raises StreamLoadError while it is not over."""
+    job = str(facts.get("ExistingJobStatus") or "").upper()
+    if not job:  # cloud mode before apache/doris#42700 has the status in the message only
+        message = str(facts.get("Message", "")).upper()
         job = next((status for status in FINISHED if status in message), "RUNNING")
     if job in FINISHED:
         return f"Label Already Exists, {job}"

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamLoadDatabase"]
 
-# The BE's words for a row that it filtered (be/src/vec/sink/vtablet_block_convertor.cpp). The 32 bytes of the row that
-# it quotes are too few to hold such a sentence.
+# The BE's words for a row that it filtered (be/src/vec/sink/vtablet_block_convertor.cpp). They quote 32 bytes of the
+# row, too few to hold such a sentence themselves.
 TOO_LONG = re.compile(
     r"column_name\[(\w+)\], the length of input is too long than schema\..*?schema length: (\d+); actual length: \d+",
     re.DOTALL,
@@ -30,7 +30,7 @@ NULL = re.compile(r"column_name\[(\w+)\], null value for not null column")
 
 
 class StreamLoadDatabase(DorisDatabase):
-    """A batch is one load, whose label the BE knows: it says what became of an attempt that was thought lost."""
+    """A database in Doris that gets each batch as one load. By its label the BE tells the fate of a lost attempt."""
 
     errors = (*DorisDatabase.errors, StreamLoadError)
 
@@ -39,7 +39,7 @@ class StreamLoadDatabase(DorisDatabase):
         self.secrets = (*self.secrets, basic(server.user, server.password).removeprefix("Basic "))
         self._http = StreamLoad(front_end, server.user, server.password)
         self._refused: Sequence[Row] = ()
-        """The rows of the batch that was refused last."""
+        """The rows of the last batch that was refused."""
 
     def try_write(self, table: str, columns: Sequence[str] = COLUMNS) -> None:
         super().try_write(table, columns)
@@ -49,9 +49,9 @@ class StreamLoadDatabase(DorisDatabase):
         return exc.kind if isinstance(exc, StreamLoadError) else super().error_kind(exc)
 
     def named_rows(self, exc: BaseException) -> Mapping[str, str]:
-        """By the BE's error log: those that break a rule that it names, if they are as many as it filtered.
+        """Find the rows that break a rule named in the BE's error log, if they are as many as the BE filtered.
 
-        The log is cut off after some rows and quotes no id, so it is the rule that is taken from it.
+        The log is cut off after some rows and quotes no id: it gives the rules, not the rows.
         """
         if not isinstance(exc, StreamLoadError) or not exc.log:
             return {}
@@ -72,12 +72,12 @@ class StreamLoadDatabase(DorisDatabase):
     def _send(self, load: Load) -> str:
         body = load.text.encode()
         try:
-            said = self._http.load(self._path(load.table), _headers(load), body)
+            receipt = self._http.load(self._path(load.table), _headers(load), body)
         except StreamLoadError as error:
             if error.kind is DbErrorKind.REFUSED:
                 self._refused = [row for row in load.rows if isinstance(row, Row)]
             raise
-        return f"{len(body):,} bytes, {said}"
+        return f"{len(body):,} bytes, {receipt}"
 
     def _path(self, table: str) -> str:
         schema, name = self._where(table)
@@ -93,12 +93,12 @@ def _headers(load: Load) -> dict[str, str]:
         "strict_mode": "true",
         "max_filter_ratio": "0",
         "timeout": "30",
-        # Else the table's property group_commit_mode decides (4.1), and a load in a group has no label of its own and
-        # no order (be/…/stream_load.cpp: _handle_group_commit).
+        # Otherwise the table's property group_commit_mode decides (4.1), and a load in a group has neither a label of
+        # its own nor an order (be/…/stream_load.cpp: _handle_group_commit).
         "group_commit": "off_mode",
     }
     if load.partial:
-        # The second one since 3.1; an older Doris ignores it, and gets no new keys.
+        # The second header is of 3.1; an older Doris ignores it, and is sent no new keys.
         headers |= {"partial_columns": "true", "partial_update_new_key_behavior": "APPEND"}
     return headers
 

@@ -284,8 +284,11 @@ def test_it_comes_before_another_one_that_its_repetition_would_be_too(
 
     assert double.query("SELECT name, note FROM kol.t ORDER BY id") == [("second", "theirs"), ("second", None)]
     assert [(load.path, load.rows) for load in double.loads] == [
-        ("plain", 1), ("partial", 1), ("partial", 2), ("partial", 2)
-    ]  # fmt: skip
+        ("plain", 1),
+        ("partial", 1),
+        ("partial", 2),
+        ("partial", 2),
+    ]
 
 
 def test_what_a_repetition_refuses_is_looked_for_in_the_batch_and_nowhere_else(
@@ -405,7 +408,7 @@ def told(db: DorisDatabase, table: str = "t") -> str:
 
 
 def run_ddl(db: DorisDatabase, message: str) -> None:
-    """What the message says to mend it with."""
+    """The statements that the message says to run."""
     for statement in re.split(r" with: ", message, maxsplit=1)[1].split("; "):
         db._execute(statement)
 
@@ -418,7 +421,7 @@ def test_the_ddl_mends_a_table_of_another_model_or_key(opened: Open, double: Dor
     db._execute("INSERT INTO `t` (`id`, `name`) VALUES ('1', 'x')")
 
     message = told(db)
-    assert "no unique key that is `id` alone" in message
+    assert "no unique key on `id` alone" in message
     run_ddl(db, message)
 
     check_target(db, "t")

@@ -55,14 +55,14 @@ class Request(BaseHTTPRequestHandler):
         self.wfile.write(data)
         self.close_connection = True
 
-    def log_message(self, *_: object) -> None:  # type: ignore[override]
+    def log_message(self, *_: object) -> None:
         pass
 
 
 class Stub(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, answer: Callable[[Request], None]) -> None:
+    def __init__(self, answer: Callable[[Request], object]) -> None:
         super().__init__(("127.0.0.1", 0), Request)
         self.answer = answer
         self.asked: list[Request] = []
@@ -77,7 +77,7 @@ class Stub(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(answer: Callable[[Request], None]) -> Iterator[Stub]:
+def serving(answer: Callable[[Request], object]) -> Iterator[Stub]:
     with Stub(answer) as stub:
         threading.Thread(target=stub.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         yield stub
@@ -90,7 +90,7 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
-def pair(stack: ExitStack, be: Callable[[Request], None], location: str = "") -> tuple[StreamLoad, Stub, Stub]:
+def pair(stack: ExitStack, be: Callable[[Request], object], location: str = "") -> tuple[StreamLoad, Stub, Stub]:
     """A client, an FE that redirects, and the BE."""
     back = stack.enter_context(serving(be))
     where = location or f"http://kol:hunter2%2F%40%3A%25@{back.url}{PATH}?"
@@ -138,10 +138,20 @@ def test_no_proxy_of_the_environment_is_used(stack: ExitStack, monkeypatch: pyte
 
 @pytest.mark.parametrize(
     "location",
-    ["", "https://be:1/api/kol/t/_stream_load", "http:///api/kol/t/_stream_load", "http://be:x/a/_stream_load",
-     "ftp://be/_stream_load", "http://be:8040/elsewhere", "/api/kol/t/_stream_load", "http://b\x01e/a/_stream_load",
-     f"http://{'b' * 64}/a/_stream_load", "http://b..e/a/_stream_load", "http://b\xe9/a/_stream_load"],
-)  # fmt: skip
+    [
+        "",
+        "https://be:1/api/kol/t/_stream_load",
+        "http:///api/kol/t/_stream_load",
+        "http://be:x/a/_stream_load",
+        "ftp://be/_stream_load",
+        "http://be:8040/elsewhere",
+        "/api/kol/t/_stream_load",
+        "http://b\x01e/a/_stream_load",
+        f"http://{'b' * 64}/a/_stream_load",
+        "http://b..e/a/_stream_load",
+        "http://b\xe9/a/_stream_load",
+    ],
+)
 def test_a_redirect_to_no_back_end_is_fatal_and_not_repeated(stack: ExitStack, location: str) -> None:
     front = stack.enter_context(serving(lambda request: request.reply(307, Location=f"{location}?s3cr3t")))
 
@@ -226,7 +236,7 @@ def test_a_back_end_that_says_nothing_is_not_waited_for_for_ever(
     monkeypatch.setattr(client, "ANSWER_SECS", 0.2)
     monkeypatch.setattr(client, "GO_AHEAD_SECS", 0.1)
     over = threading.Event()
-    loader, _, back = pair(stack, lambda _: over.wait(5) and None)
+    loader, _, back = pair(stack, lambda _: over.wait(5))
 
     with pytest.raises(StreamLoadError, match="timed out") as caught:
         load(loader)
