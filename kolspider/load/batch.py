@@ -58,7 +58,7 @@ def _merged(rows: Iterable[tuple[FollowingsPage, _Span]]) -> list[tuple[Followin
         key: tuple[str, ...] = row[:-2]
         if known := merged.get(key):
             first, last = known[1][-2:]
-            row = type(row)(*key, min(first, row[-2]), max(last, row[-1]))  # noqa: PLW2901
+            row = type(row)(*(*key, min(first, row[-2]), max(last, row[-1])))  # noqa: PLW2901
         merged[key] = page, row
     return list(merged.values())
 

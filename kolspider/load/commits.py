@@ -38,16 +38,13 @@ _WHAT_NEXT = {
 class Commits:
     """Connects the spider, which knows where a list ends, with the writer, which knows what is committed."""
 
-    def __init__(
-        self, ledger: Ledger, disk: Disk, tally: Tally, work: Work, *, dry_run: bool, evict: bool, page_size: int
-    ) -> None:
+    def __init__(self, ledger: Ledger, disk: Disk, tally: Tally, work: Work, *, dry_run: bool, evict: bool) -> None:
         self._ledger = ledger
         self._disk = disk
         self._tally = tally
         self._work = work
         self._dry_run = dry_run
         self._evict = evict
-        self._page_size = page_size
         self._waiting: dict[str, int] = {}
         """Number of pages that are handed over and not committed, by handle."""
         self._fetched: dict[str, str] = {}
@@ -89,9 +86,7 @@ class Commits:
             else:
                 logger.warning("KOL %s: %s, %s: %s", kol.user_name, state, reason, _WHAT_NEXT[state])
         with suppress(NotAsked), self._disk.guard():
-            self._ledger.kols.end(
-                kol.handle, state, reason, pages, users, bought=bought > 0, page_size=self._page_size, new=new
-            )
+            self._ledger.kols.end(kol.handle, state, reason, pages, users, bought=bought > 0, new=new)
             if new is not None:
                 self._note_savings(kol, pages, users)
             self._settle(kol.handle)

@@ -98,8 +98,8 @@ class Facts:
         latest = runs.latest(_RUNS)
         before = _bought_before(store, config)
         period, periods = by_period([*before, *(Spent(*one) for one in runs.spending())], latest)
-        groups, beyond = failures.group(store.overview)
-        began = [time for time in (runs.began_at(), store.overview.began_at()) if time is not None]
+        groups, beyond = failures.group(store.kols)
+        began = [time for time in (runs.began_at(), store.kols.began_at(), store.pages.began_at()) if time is not None]
         return cls(
             now=now,
             target=target,
@@ -181,7 +181,7 @@ def _states(store: Ledger) -> dict[State, int]:
 
 def _bought_before(store: Ledger, config: Config) -> list[Spent]:
     began = store.runs.began_at()
-    found = store.overview.bought_before(float("inf") if began is None else began)
+    found = store.pages.bought_before(float("inf") if began is None else began)
     return [Spent(day, n * _dollars(config, users), n) for day, users, n in found]
 
 

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["FILE_NAME", "REPAIR", "connect", "connect_to_read", "create", "empty_in_memory", "shrink", "transaction"]
+__all__ = [
+    "FILE_NAME",
+    "REPAIR",
+    "closed_on_error",
+    "connect",
+    "connect_to_read",
+    "create",
+    "empty_in_memory",
+    "shrink",
+    "transaction",
+]
 
 FILE_NAME = "kolspider.sqlite3"
 REPAIR = "if it is damaged, `scrapy crawl followings` keeps what can be read of it and buys the rest again"
@@ -29,26 +39,19 @@ def connect(directory: Path) -> sqlite3.Connection:
     """
     path = _undamaged(directory)
     try:
-        connection = sqlite3.connect(path, isolation_level=None)
-    except sqlite3.Error as error:
-        raise StopRun(f"{path} can't be opened: {error}") from None
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk before it is reported
-        if _version(connection) == 0:
-            create(connection)
-            sync_directory(directory)
-        _check_version(connection, path)
+        with closed_on_error(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk before it is reported
+            if _version(connection) == 0:
+                create(connection)
+                sync_directory(directory)
+            _check_version(connection, path)
+            return connection
     except (sqlite3.Error, OSError) as error:
-        connection.close()
         raise StopRun(
             f"{path} can't be used: {error}; free some disk space or fix its permissions, or move the file away "
             "(then its pages are bought again)"
         ) from None
-    except WrongUsage:
-        connection.close()
-        raise
-    return connection
 
 
 def create(connection: sqlite3.Connection) -> None:
@@ -74,14 +77,20 @@ def connect_to_read(directory: Path) -> sqlite3.Connection | None:
 
 
 def _connect_to_read(path: Path, how: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)
-    try:
+    with closed_on_error(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)) as connection:
         connection.execute("SELECT count(*) FROM target").fetchone()
         _check_version(connection, path)
-    except (sqlite3.Error, WrongUsage):
+        return connection
+
+
+@contextmanager
+def closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Close the connection if the block raises."""
+    try:
+        yield connection
+    except BaseException:
         connection.close()
         raise
-    return connection
 
 
 def _undamaged(directory: Path) -> Path:

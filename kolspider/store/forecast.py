@@ -10,14 +10,12 @@ from functools import cached_property
 from math import sqrt
 from typing import TYPE_CHECKING
 
+from kolspider.store.part import Part
 from kolspider.store.readings import size_with_new
 from kolspider.store.views import JOIN_BASE, NEW_SINCE_BASE
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
-
-    from kolspider.providers.base import Provider
 
 __all__ = ["Average", "Expected", "Forecast", "Total", "rest_of_list"]
 
@@ -119,12 +117,8 @@ def rest_of_list(average: float, read: int) -> float:
     return max(average - read, average / 2, 1)
 
 
-class Forecast:
-    """Estimates for one provider and the selected KOLs; writes nothing."""
-
-    def __init__(self, connection: sqlite3.Connection, provider: Provider) -> None:
-        self._db = connection
-        self._provider = provider
+class Forecast(Part):
+    """Estimates for the selected KOLs; writes nothing."""
 
     def of(self, handle: str) -> Expected:
         """Estimate one selected KOL's list, before it begins."""
@@ -147,7 +141,7 @@ class Forecast:
                 total.calls_average += calls * kols
                 total.credits_average += self.average.credits * calls / self.average.pages * kols
             else:
-                left = max(users - cached * self._provider.page_size, 0)
+                left = max(users - cached * self._api.page_size, 0)
                 total.kols_known += kols
                 total.calls_known += calls * kols
                 total.credits_known += self.cost(int(calls), left) * kols
@@ -161,7 +155,7 @@ class Forecast:
             self._values | values,
         )
         for whole, pages, users, new, cached, kols in rows:
-            size = (pages, users) if pages is None else size_with_new(pages, users, new, self._provider.page_size)
+            size = (pages, users) if pages is None else size_with_new(pages, users, new, self._api.page_size)
             yield whole, *size, cached, kols
 
     @cached_property
@@ -172,10 +166,10 @@ class Forecast:
         """
         readings, pages = self._db.execute(
             "SELECT count(*), avg(pages) FROM crawl WHERE provider = ? AND kind = 'incremental' AND state = 'fetched'",
-            (self._provider.name,),
+            (self._api.name,),
         ).fetchone()
         increment = max(round(pages), 1) if readings >= _ENOUGH else _USUAL_INCREMENT
-        return {"provider": self._provider.name, "increment": increment}
+        return {"provider": self._api.name, "increment": increment}
 
     def _calls(self, pages: int | None, cached: int) -> float:
         """Estimate the calls for a list; at least one, because only a page can say that the list has ended."""
@@ -187,11 +181,11 @@ class Forecast:
         known = self._db.execute(
             "SELECT pages, users, count(*) FROM kol WHERE provider = ? AND state = 'fetched' AND pages > 0 "
             "GROUP BY pages, users",
-            (self._provider.name,),
+            (self._api.name,),
         ).fetchall()
         lists = sum(count for _, _, count in known)
         if lists < _ENOUGH:
-            users, size = self._provider.usual_users, self._provider.page_size
+            users, size = self._api.usual_users, self._api.page_size
             pages = users / size + 0.5  # the last page is half full, on average
             return Average(0, users, pages, self.cost(round(pages), users), _USUAL_SPREAD * users)
         costs = [(self.cost(pages, users), count) for pages, users, count in known]
@@ -206,7 +200,7 @@ class Forecast:
 
     def cost(self, pages: int, users: int) -> int:
         """Return the credits that a list costs: its full pages, one with the rest of the users, and empty ones."""
-        size, price = self._provider.page_size, self._provider.price
+        size, price = self._api.page_size, self._api.price
         full = min(users // size, pages)
         rest = min(users - full * size, size) if full < pages else 0
         return full * price(size, size) + max(pages - full, 0) * price(0, size) + (price(rest, size) - price(0, size))

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kolspider.items import Kol
+    from kolspider.providers.base import Provider
     from kolspider.store.pages import Pages
     from kolspider.store.readings import Readings
 
-__all__ = ["KolRecord", "Kols"]
+__all__ = ["KolRecord", "Kols", "Reason"]
+
+_REASONS = 500
+"""Limit on different reasons that are read; they name the number of the page, so there can be many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,22 @@ class KolRecord:
     """When all of the list was last found to be in this target."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why some KOLs are in a state."""
+
+    state: State
+    reason: str
+    kols: int
+    last_at: float | None
+    """When the last of them ended, in unix seconds."""
+
+
 class Kols(Part):
     """Tables kol and kol_load."""
 
     def __init__(
-        self, connection: sqlite3.Connection, provider: str, target: int, pages: Pages, readings: Readings
+        self, connection: sqlite3.Connection, provider: Provider, target: int, pages: Pages, readings: Readings
     ) -> None:
         super().__init__(connection, provider, target)
         self._pages = pages
@@ -111,6 +126,29 @@ class Kols(Part):
             "WHERE l.target = ? AND l.provider = ? AND k.state = 'fetched' AND k.users > 0",
             *(self._target, self._provider),
         )
+
+    def reasons(self) -> list[Reason]:
+        """Return why lists failed or are incomplete, the most common reason first."""
+        rows = self._db.execute(
+            "SELECT state, reason, count(*) AS kols, max(finished_at) FROM kol WHERE provider = ? "
+            "AND state IN ('failed', 'partial', 'not_found') GROUP BY state, reason ORDER BY kols DESC LIMIT ?",
+            (self._provider, _REASONS),
+        )
+        return [Reason(State(state), *rest) for state, *rest in rows]
+
+    def examples(self, state: State, reason: str, limit: int) -> list[str]:
+        """Return the names of the KOLs in this state for this reason, the latest first."""
+        rows = self._db.execute(
+            "SELECT user_name FROM kol WHERE provider = ? AND state = ? AND reason = ? "
+            "ORDER BY finished_at DESC LIMIT ?",
+            (self._provider, state, reason, limit),
+        )
+        return [user_name for (user_name,) in rows]
+
+    def began_at(self) -> float | None:
+        """Return the earliest time at which a list was begun, in unix seconds."""
+        at: float | None = self._value("SELECT min(started_at) FROM kol")
+        return at
 
     def will_buy_again(self, handle: str, generation: int) -> bool:
         """Tell whether a missing page of this generation will be bought again.
@@ -195,7 +233,6 @@ class Kols(Part):
         users: int,
         *,
         bought: bool,
-        page_size: int,
         new: int | None = None,
     ) -> None:
         """Record the end of a list: fetched, partial, not_found or failed; `bought=False` keeps an earlier time.
@@ -207,7 +244,7 @@ class Kols(Part):
             now = time.time()
             self._readings.end(handle, state, pages, users, now, bought=bought, new=new)
             if self._readings.kind(handle) is Kind.INCREMENTAL:
-                pages, users = self._readings.size(handle, page_size) or self.size(handle)
+                pages, users = self._readings.size(handle) or self.size(handle)
             self._update(
                 handle,
                 "state = ?, reason = ?, pages = ?, users = ?, "

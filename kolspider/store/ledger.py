@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kolspider.errors import StopRun
-from kolspider.store.database import connect, connect_to_read, empty_in_memory, shrink, transaction
+from kolspider.store.database import closed_on_error, connect, connect_to_read, empty_in_memory, shrink, transaction
 from kolspider.store.forecast import Forecast
 from kolspider.store.kols import Kols
-from kolspider.store.overview import Overview
 from kolspider.store.pages import Pages
 from kolspider.store.readings import Readings
 from kolspider.store.rejects import RejectsFile
@@ -39,15 +38,14 @@ class Ledger:
 
     def __init__(self, connection: sqlite3.Connection, directory: Path, provider: Provider, target: int) -> None:
         self._db = connection
-        part = (connection, provider.name, target)
-        create_views(*part)
+        part = (connection, provider, target)
+        create_views(connection, provider.name, target)
         self.pages = Pages(*part)
         self.readings = Readings(*part)
         self.kols = Kols(*part, self.pages, self.readings)
         self.selection = Selection(*part)
-        self.forecast = Forecast(connection, provider)
+        self.forecast = Forecast(*part)
         self.runs = Runs(*part)
-        self.overview = Overview(*part)
         self.rejects = RejectsFile(directory / "rejects.jsonl")
 
     @classmethod
@@ -56,16 +54,12 @@ class Ledger:
 
         Raises StopRun, WrongUsage, sqlite3.Error or OSError.
         """
-        connection = connect(directory)
-        try:
+        with closed_on_error(connect(directory)) as connection:
             with transaction(connection):
                 connection.execute("INSERT INTO target (label) VALUES (?) ON CONFLICT (label) DO NOTHING", (target,))
             ledger = cls(connection, directory, provider, _target_id(connection, target))
             ledger._drop_unnoted_rejects()
-        except BaseException:
-            connection.close()
-            raise
-        return ledger
+            return ledger
 
     @classmethod
     @contextmanager

@@ -214,6 +214,19 @@ class Pages(Part):
         """Count the pages by their number of users, which determines their price: (users, pages)."""
         return self._db.execute("SELECT users, count(*) FROM page GROUP BY users").fetchall()
 
+    def began_at(self) -> float | None:
+        """Return the earliest time at which a page was fetched, in unix seconds."""
+        at: float | None = self._value("SELECT min(fetched_at) FROM page")
+        return at
+
+    def bought_before(self, time: float) -> list[tuple[int, int, int]]:
+        """Count the pages bought before this time by day (unix seconds) and number of users: (day, users, pages)."""
+        return self._db.execute(
+            "SELECT CAST(fetched_at / 86400 AS INTEGER) * 86400 AS day, users, count(*) FROM page "
+            "WHERE fetched_at < ? GROUP BY day, users",
+            (time,),
+        ).fetchall()
+
     def delete_loaded(self) -> int:
         """Delete the pages of KOLs whose full list is in the target. Returns how many. Inside a transaction.
 

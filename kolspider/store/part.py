@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import sqlite3
 
+    from kolspider.providers.base import Provider
+
 __all__ = ["Part"]
 
 
 class Part:
     """Some tables of the store with all of their SQL, as one provider and one target see them."""
 
-    def __init__(self, connection: sqlite3.Connection, provider: str, target: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, provider: Provider, target: int) -> None:
         self._db = connection
-        self._provider = provider
+        self._api = provider
+        self._provider = provider.name
         self._target = target
 
     def _value(self, sql: str, *values: object) -> Any:

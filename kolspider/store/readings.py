@@ -127,13 +127,13 @@ class Readings(Part):
         """Tell whether the current reading adds to a base that is neither in this target nor in the cache."""
         return bool(self._value("SELECT base_is_missing FROM temp.reading_here WHERE handle = ?", handle))
 
-    def size(self, handle: str, page_size: int) -> tuple[int, int] | None:
+    def size(self, handle: str) -> tuple[int, int] | None:
         """Return the pages and users of the list as it is known; None if it was never read in full."""
         row = self._db.execute(
             "SELECT base_pages, base_users, new_since_base FROM temp.reading_here WHERE handle = ?", (handle,)
         ).fetchone()
         pages, users, new = row or (None, 0, 0)
-        return None if pages is None else size_with_new(pages, users, new, page_size)
+        return None if pages is None else size_with_new(pages, users, new, self._api.page_size)
 
     def known_pages(self, handle: str) -> Iterator[tuple[str, bytes]] | None:
         """Return cursors and bodies of the pages that tell whom the KOL followed before the current reading.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from kolspider.items import State
+    from kolspider.providers.base import Provider
 
 __all__ = ["Due", "Selection", "Skipped", "Why"]
 
@@ -82,7 +83,7 @@ _MAY_BE_INCREMENTAL = f"""
 class Selection(Part):
     """The KOLs of a run, in the temporary table `selected` of the ledger's connection."""
 
-    def __init__(self, connection: sqlite3.Connection, provider: str, target: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, provider: Provider, target: int) -> None:
         super().__init__(connection, provider, target)
         self.skipped = Skipped()
         self.left = 0

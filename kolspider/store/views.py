@@ -38,45 +38,34 @@ NEW_SINCE_BASE = """
 """
 """SQL: how many accounts the incremental readings that ended properly have found since the base."""
 
-_VIEWS = """
-CREATE TEMP VIEW waiting_page AS        -- pages that are not in the target
-SELECT seq, handle, generation FROM page p
-WHERE provider = '{provider}' AND NOT EXISTS
-  (SELECT 1 FROM page_load WHERE seq = p.seq AND target = {target} AND NOT again);
-
-CREATE TEMP VIEW kol_here AS            -- the KOLs as people see them: a list that is all in the target is complete
-SELECT k.handle, k.user_name, k.generation, k.reason, k.calls, k.started_at, k.finished_at, l.loaded_at,
-  CASE WHEN k.state = 'fetched' AND l.generation = k.generation THEN 'complete' ELSE k.state END AS state,
-  {pages} AS pages, {users} AS users, l.generation AS loaded
-FROM kol k {join_current} {join_loaded};
-
-CREATE TEMP VIEW reading_here AS        -- each KOL's current reading and its base; that of a full reading is itself
-SELECT k.handle, k.generation, k.state, c.kind,
-  CASE WHEN c.kind IS 'incremental' THEN b.generation ELSE k.generation END AS base,
-  b.pages AS base_pages, b.users AS base_users, {new_since_base} AS new_since_base,
-  {base_is_cached} AS base_is_cached, {base_is_missing} AS base_is_missing
-FROM kol k {join_current} {join_base} {join_loaded};
-"""
-
 
 def create_views(connection: sqlite3.Connection, provider: str, target: int) -> None:
     """Create the views `waiting_page`, `kol_here` and `reading_here` in this connection."""
-    for view in _VIEWS.split(";\n"):
-        connection.execute(
-            view.format(
-                provider=provider,
-                target=int(target),
-                pages=_so_far("count(*)", "pages"),
-                users=_so_far("coalesce(sum(users), 0)", "users"),
-                join_current=JOIN_CURRENT,
-                join_base=JOIN_BASE,
-                join_loaded=f"LEFT JOIN kol_load l ON l.target = {int(target)} AND l.provider = k.provider "
-                f"AND l.handle = k.handle WHERE k.provider = '{provider}'",
-                base_is_cached=BASE_IS_CACHED,
-                base_is_missing=BASE_IS_MISSING,
-                new_since_base=NEW_SINCE_BASE,
-            )
-        )
+    loaded = f"LEFT JOIN kol_load l ON l.target = {int(target)} AND l.provider = k.provider AND l.handle = k.handle"
+    for view in (
+        f"""
+        waiting_page AS         -- pages that are not in the target
+        SELECT seq, handle, generation FROM page p WHERE provider = '{provider}' AND NOT EXISTS
+          (SELECT 1 FROM page_load WHERE seq = p.seq AND target = {int(target)} AND NOT again)
+        """,
+        f"""
+        kol_here AS             -- the KOLs as people see them: a list that is all in the target is complete
+        SELECT k.handle, k.user_name, k.generation, k.reason, k.calls, k.started_at, k.finished_at, l.loaded_at,
+          CASE WHEN k.state = 'fetched' AND l.generation = k.generation THEN 'complete' ELSE k.state END AS state,
+          {_so_far("count(*)", "pages")} AS pages, {_so_far("coalesce(sum(users), 0)", "users")} AS users,
+          l.generation AS loaded
+        FROM kol k {JOIN_CURRENT} {loaded} WHERE k.provider = '{provider}'
+        """,
+        f"""
+        reading_here AS         -- each KOL's current reading and its base; that of a full reading is itself
+        SELECT k.handle, k.generation, k.state, c.kind,
+          CASE WHEN c.kind IS 'incremental' THEN b.generation ELSE k.generation END AS base,
+          b.pages AS base_pages, b.users AS base_users, {NEW_SINCE_BASE} AS new_since_base,
+          {BASE_IS_CACHED} AS base_is_cached, {BASE_IS_MISSING} AS base_is_missing
+        FROM kol k {JOIN_CURRENT} {JOIN_BASE} {loaded} WHERE k.provider = '{provider}'
+        """,
+    ):
+        connection.execute(f"CREATE TEMP VIEW {view}")
 
 
 def _so_far(cached: str, ended: str) -> str:

@@ -80,10 +80,10 @@ def test_a_lost_page_of_an_increment_does_not_cost_the_whole_list_below_it(tmp_p
         kols.begin(btc)
         for number in (1, 2):
             pages.put(btc, 0, str(number), number, 200, b"page", fetched_at=number)
-        kols.end("btc", State.FETCHED, "", 2, 400, bought=True, page_size=200)
+        kols.end("btc", State.FETCHED, "", 2, 400, bought=True)
         kols.begin_generation("btc", incremental=True)
         lost = pages.put(btc, 1, "", 1, 200, b"page", fetched_at=3)
-        kols.end("btc", State.FETCHED, "", 1, 200, bought=True, page_size=200, new=20)
+        kols.end("btc", State.FETCHED, "", 1, 200, bought=True, new=20)
         connection.execute("UPDATE page SET body = x'' WHERE seq = ?", (lost,))
 
     mark_damaged(tmp_path / FILE_NAME)

@@ -24,7 +24,7 @@ def kols(ledger: Ledger) -> Kols:
 
 
 def end(kols: Kols, pages: int, users: int, *, new: int | None = None, state: State = State.FETCHED) -> None:
-    kols.end("btc", state, "", pages, users, bought=True, page_size=200, new=new)
+    kols.end("btc", state, "", pages, users, bought=True, new=new)
 
 
 def begin_increment(kols: Kols) -> None:
