@@ -1,4 +1,4 @@
-"""A store that was cut off is known for one, wherever the cut is, and a good one is not taken for it."""
+"""A store that was cut off is recognised, wherever the cut is, and a good one is not mistaken for it."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def test_a_file_that_was_cut_off_is_damaged_and_salvaged(store: Path, missing: i
     salvaged = salvage_if_damaged(store.parent)
 
     assert salvaged is not None
-    assert salvaged.pages == 0  # their bodies are none
+    assert salvaged.pages == 0  # their bodies are not pages
     assert not looks_damaged(store)
 
 
 def test_a_file_that_its_journal_makes_whole_is_good(tmp_path: Path) -> None:
-    """As a run leaves it that died while it moved pages from the journal to the file."""
+    """A run leaves such a file if it dies while it moves pages from the journal to the file."""
     (run, left) = (tmp_path / "run", tmp_path / "left")
     run.mkdir()
     left.mkdir()
@@ -72,7 +72,7 @@ def test_a_file_that_its_journal_makes_whole_is_good(tmp_path: Path) -> None:
         assert connection.execute("SELECT count(*) FROM page").fetchone() == (PAGES,)
 
 
-def test_a_lost_page_of_an_increment_does_not_cost_the_whole_list_below_it(tmp_path: Path) -> None:
+def test_a_lost_page_of_an_incremental_reading_does_not_cost_the_full_list_below_it(tmp_path: Path) -> None:
     btc = Kol("btc", "BTC")
     with closing(connect(tmp_path)) as connection:
         ledger = Ledger(connection, tmp_path, provider("twitterapi_io"), 1)

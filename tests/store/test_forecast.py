@@ -76,7 +76,7 @@ def history(store: sqlite3.Connection, ledger: Ledger) -> History:
     return History(store, ledger)
 
 
-def test_new_kols_are_expected_to_be_like_any(history: History) -> None:
+def test_new_kols_are_expected_to_be_average(history: History) -> None:
     expected = history.forecast("a", "b")
     assert expected.of("a") == Expected(10, None)
     total = expected.total()
@@ -110,14 +110,14 @@ def test_twenty_lists_are_enough_for_an_average_of_their_own(history: History) -
 )
 def test_a_refresh_costs_what_the_last_list_did(history: History, pages: int, users: int, credits_: int) -> None:
     history.add_kol("a", "fetched", pages=pages, users=users)
-    history.add_pages("a", *[200] * pages)  # no help: they are what is to be bought anew
+    history.add_pages("a", *[200] * pages)  # no help: these are bought again
     expected = history.forecast("a", refresh=0)
     assert expected.of("a") == Expected(pages, pages)
     total = expected.total()
     assert (total.kols_known, total.calls, total.credits, total.cached) == (1, pages, credits_, 0)
 
 
-def test_of_an_unfinished_list_what_is_here_is_not_bought(history: History) -> None:
+def test_cached_pages_of_an_unfinished_list_are_not_bought(history: History) -> None:
     history.add_kol("a", "fetching")
     history.add_pages("a", 200, 200, 200, 200)
     expected = history.forecast("a")
@@ -137,7 +137,7 @@ def test_an_interrupted_refresh_is_as_long_as_the_older_reading(history: History
     assert (expected.total().calls, expected.total().credits, expected.total().cached) == (1, 60, 2)
 
 
-def test_what_increments_brought_is_in_a_refresh_that_was_interrupted(history: History) -> None:
+def test_an_interrupted_refresh_has_what_incremental_readings_found(history: History) -> None:
     history.add_kol("a", "fetching", generation=5)
     history.add_reading("a", "fetched", 3, 450, generation=1)  # 900 accounts in generation 0 were gone by then
     history.add_reading("a", "fetched", 5, 900, generation=0)
@@ -156,7 +156,7 @@ def test_what_increments_brought_is_in_a_refresh_that_was_interrupted(history: H
     ("pages", "users", "calls", "credits_"),
     [(1, 0, 1, 60), (1, 1, 1, 60), (1, 150, 1, 150), (2, 201, 2, 260), (2, 400, 2, 400), (10, 1900, 2, 400)],
 )
-def test_an_increment_costs_no_more_than_the_whole_list(
+def test_an_incremental_reading_costs_no_more_than_the_full_list(
     history: History, pages: int, users: int, calls: int, credits_: int
 ) -> None:
     history.add_kol("a", "fetched", pages=pages, users=users)
@@ -166,20 +166,20 @@ def test_an_increment_costs_no_more_than_the_whole_list(
     assert credits_ <= expected.cost(pages, users)
 
 
-@pytest.mark.parametrize(("crawls", "long", "short"), [(19, 2, 1), (20, 4, 1)])
-def test_twenty_increments_are_enough_for_an_average_of_their_own_but_for_lists_that_are_shorter(
-    history: History, crawls: int, long: int, short: int
+@pytest.mark.parametrize(("readings", "long", "short"), [(19, 2, 1), (20, 4, 1)])
+def test_twenty_incremental_readings_are_enough_for_an_average_unless_the_list_is_shorter(
+    history: History, readings: int, long: int, short: int
 ) -> None:
     history.add_kol("long", "fetched", pages=10, users=2000)
     history.add_kol("short", "fetched", pages=1, users=9)
-    for number in range(crawls):
+    for number in range(readings):
         history.add_reading(f"k{number}", "fetched", 4, 800, new=650)
     expected = history.forecast("long", "short", refresh=0, incremental=True)
     assert (expected.of("long").calls, expected.of("short").calls) == (long, short)
     assert (expected.total().calls, expected.total().credits) == (long + short, long * 200 + 60)
 
 
-def test_an_increment_that_was_interrupted_takes_what_is_left_of_it(history: History) -> None:
+def test_an_interrupted_incremental_reading_takes_the_rest_of_it(history: History) -> None:
     history.add_kol("a", "fetched", pages=10, users=1900)
     history.store.execute("UPDATE kol SET generation = 1, state = 'fetching'")
     history.add_reading("a", "fetching", 0, 0, generation=1, new=0)
@@ -189,14 +189,14 @@ def test_an_increment_that_was_interrupted_takes_what_is_left_of_it(history: His
     assert (expected.total().credits, expected.total().cached) == (200, 1)
 
 
-def test_an_older_reading_that_was_shorter_tells_nothing(history: History) -> None:
+def test_an_older_reading_that_was_shorter_is_not_used(history: History) -> None:
     history.add_kol("a", "fetching", generation=1)
     history.add_pages("a", 200)
     history.add_pages("a", 200, 200, generation=1)
     assert history.forecast("a").of("a") == Expected(8, None)
 
 
-def test_a_list_that_is_whole_is_only_loaded(history: History) -> None:
+def test_a_list_that_is_all_in_the_cache_is_only_loaded(history: History) -> None:
     history.add_kol("a", "fetched", pages=2, users=201)
     history.add_pages("a", 200, 1, loaded=False)
     expected = history.forecast("a")
@@ -205,14 +205,14 @@ def test_a_list_that_is_whole_is_only_loaded(history: History) -> None:
     assert (total.kols_whole, total.calls, total.credits, total.cached) == (1, 0, 0, 2)
 
 
-def test_an_increment_without_its_whole_list_here_or_in_the_cache_is_not_only_loaded(history: History) -> None:
+def test_an_incremental_reading_whose_base_is_missing_is_not_only_loaded(history: History) -> None:
     history.add_kol("a", "fetched", pages=10, users=1920)
     history.add_kol("b", "fetched", pages=10, users=1920)
     history.store.execute("UPDATE kol SET generation = 1")
     for handle in ("a", "b"):
         history.add_reading(handle, "fetched", 2, 400, generation=1, new=20)
         history.add_pages(handle, 200, 200, generation=1, loaded=False)
-    # Only the one's whole list is in this target, too; the pages of both were deleted.
+    # Only b's full list is in this target; the pages of both lists were deleted.
     history.store.execute("UPDATE kol_load SET target = 2 WHERE handle = 'a'")
     expected = history.forecast("a", "b")
     assert (expected.of("a"), expected.of("b")) == (Expected(10, 10), Expected(0, 2))
@@ -221,12 +221,14 @@ def test_an_increment_without_its_whole_list_here_or_in_the_cache_is_not_only_lo
 
 
 @pytest.mark.parametrize("state", ["fetching", "failed", "partial", "not_found"])
-def test_an_increment_that_broke_off_and_whose_whole_list_is_gone_is_read_whole(history: History, state: str) -> None:
+def test_a_list_whose_incremental_reading_broke_off_and_whose_base_is_missing_is_read_in_full(
+    history: History, state: str
+) -> None:
     history.add_kol("a", "fetched", pages=10, users=1920)
     history.add_reading("a", "fetched", 3, 600, generation=1, new=250)
     history.add_reading("a", state, 1, 200, generation=2, new=0)
     history.add_pages("a", 200, generation=2)
-    ends = state not in {"fetching", "failed"}  # a crawl that is begun empties these until it ends
+    ends = state not in {"fetching", "failed"}  # 0 from the beginning of a reading to its end
     history.store.execute(
         "UPDATE kol SET generation = 2, state = ?, pages = ?, users = ?", (state, 11 * ends, 2170 * ends)
     )
@@ -238,7 +240,7 @@ def test_an_increment_that_broke_off_and_whose_whole_list_is_gone_is_read_whole(
     )
 
 
-def test_a_refresh_of_an_increment_whose_whole_list_is_gone_is_as_long_as_the_list(history: History) -> None:
+def test_a_refresh_of_a_list_whose_base_is_missing_is_as_long_as_the_list(history: History) -> None:
     history.add_kol("a", "fetched", pages=10, users=1940)
     history.add_reading("a", "fetched", 2, 400, generation=1, new=20)
     history.store.execute("UPDATE kol SET generation = 1")
