@@ -204,12 +204,10 @@ def _announce(config: Config, selection: Selection, tally: Tally) -> None:
             "1 KOL is" if gone == 1 else f"{gone:,} KOLs are",
         )
     skipped = selection.skipped
-    for why in ("blank", "repeated", "invalid"):
-        if number := getattr(skipped, why):
-            tally.skipped[why] = number
-    if tally.skipped:
-        texts = [f"{number:,} {why}" for why, number in tally.skipped.items()]
-        if skipped.invalid:
-            texts.append(f"such as {skipped.invalid_example!r}")
-        level = logging.WARNING if skipped.invalid else logging.INFO
+    tally.skipped.update(skipped)
+    if skipped:
+        texts = [f"{skipped[why]:,} {why}" for why in ("blank", "repeated", "invalid") if why in skipped]
+        if "invalid" in skipped:
+            texts.append(f"such as {selection.invalid_example!r}")
+        level = logging.WARNING if "invalid" in skipped else logging.INFO
         logger.log(level, "rows of %s skipped: %s", config.source_table, ", ".join(texts))

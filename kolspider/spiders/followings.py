@@ -140,7 +140,7 @@ class FollowingsSpider(Spider):
     def _needs_nothing(self, due: Due) -> bool:
         """Tell whether the list had ended already, and only its cached pages had to be loaded."""
         handle = due.kol.handle
-        ended = due.why is Why.BEGUN and due.state != State.FETCHING
+        ended = due.why is Why.BEGUN and due.state is not State.FETCHING
         return ended and handle not in self._cached.damaged and not self._ledger.readings.base_is_missing(handle)
 
     async def _known(self, kol: Kol) -> frozenset[int]:
@@ -174,9 +174,9 @@ class FollowingsSpider(Spider):
                 kol.user_name,
             )
             return kols.begin_generation(kol.handle)
-        if due.why is Why.RETRY and due.state == State.PARTIAL:
+        if due.why is Why.RETRY and due.state is State.PARTIAL:
             return kols.begin_generation(kol.handle, keep_good_pages=True)
-        if due.why is Why.RETRY and due.state == State.FAILED and kols.cursor_refused_twice(kol.handle):
+        if due.why is Why.RETRY and due.state is State.FAILED and kols.cursor_refused_twice(kol.handle):
             return kols.begin_generation(kol.handle)
         return kols.begin(kol)
 

@@ -14,7 +14,7 @@ from kolspider.items import State
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["is_damage", "looks_damaged", "mark_damaged", "marked_damaged", "state_of", "unmark_damaged"]
+__all__ = ["is_damage", "looks_damaged", "mark", "mark_damaged", "state_of"]
 
 _OF_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
 """Error codes of SQLite that mean damage. SQLITE_ERROR is one: our own statements are right, so a missing table or
@@ -78,21 +78,12 @@ def _is_cut_off(path: Path) -> bool:
     return not waiting and size % (page_size if page_size > 1 else 65_536) > 0
 
 
-def _mark(path: Path) -> Path:
+def mark(path: Path) -> Path:
+    """Return the file that marks this store as damaged; a salvage removes it."""
     return path.with_name(f"{path.name}.is-damaged")
 
 
 def mark_damaged(path: Path) -> None:
     """Mark the store as damaged: the next run begins with a salvage."""
     with suppress(OSError):
-        _mark(path).touch()
-
-
-def marked_damaged(path: Path) -> bool:
-    """Tell whether a run met damage."""
-    return _mark(path).exists()
-
-
-def unmark_damaged(path: Path) -> None:
-    """Remove the mark from a store that is good again."""
-    _mark(path).unlink(missing_ok=True)
+        mark(path).touch()

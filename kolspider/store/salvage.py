@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kolspider.files import sync_directory
-from kolspider.store.damage import looks_damaged, marked_damaged, unmark_damaged
+from kolspider.store.damage import looks_damaged, mark
 from kolspider.store.database import FILE_NAME, create, transaction
 from kolspider.store.pages import unpack
 
@@ -51,7 +51,7 @@ def salvage_if_damaged(directory: Path) -> Salvaged | None:
     salvaged = path.with_name(f"{FILE_NAME}.salvaged")
     if salvaged.exists():  # an earlier salvage died when only the swap was left
         return _swap(path, salvaged, None)
-    if not path.exists() or not (marked_damaged(path) or looks_damaged(path)):
+    if not path.exists() or not (mark(path).exists() or looks_damaged(path)):
         return None
     unfinished = path.with_name(f"{FILE_NAME}.new")
     _delete(unfinished)
@@ -193,7 +193,7 @@ def _swap(path: Path, salvaged: Path, lost: int | None) -> Salvaged:
     for name in _journals(path):
         name.unlink(missing_ok=True)  # the journal of the damaged file must not be applied to the new one
     salvaged.replace(path)
-    unmark_damaged(path)
+    mark(path).unlink(missing_ok=True)
     sync_directory(path.parent)
     return Salvaged(pages, kols, lost, aside)
 

@@ -6,11 +6,14 @@ are never in memory, and SQL sorts out blanks, repeats and done ones.
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from kolspider.items import Kol
+from kolspider.store.damage import state_of
 from kolspider.store.handles import HandleError, normalise
 from kolspider.store.part import Part
 from kolspider.store.views import BASE_IS_CACHED, BASE_IS_MISSING, JOIN_BASE, JOIN_CURRENT
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from kolspider.items import State
     from kolspider.providers.base import Provider
 
-__all__ = ["Due", "Selection", "Skipped", "Why"]
+__all__ = ["Due", "Selection", "Why"]
 
 _AT_ONCE = 500
 """KOLs read from the selection in one query."""
@@ -44,29 +47,19 @@ class Due:
 
     kol: Kol
     why: Why
-    state: str
-    """State of its list in the ledger when it was selected; empty for a new KOL."""
+    state: State
+    """State of its list in the ledger when it was selected."""
     incremental: bool
     """Whether its list is read only up to where every account is known."""
-
-
-@dataclass(slots=True)
-class Skipped:
-    """Counts rows of the source table that name no KOL, or one that was named before."""
-
-    blank: int = 0
-    repeated: int = 0
-    invalid: int = 0
-    invalid_example: str = ""
 
 
 _WHY = """
 CASE
   WHEN k.handle IS NULL OR k.state = 'new' THEN 'new'
-  WHEN k.state = 'failed' AND 'failed' IN (SELECT state FROM temp.retry) AND k.finished_at < :now THEN 'retry'
+  WHEN k.state = 'failed' AND 'failed' IN (SELECT value FROM json_each(:retry)) AND k.finished_at < :now THEN 'retry'
   WHEN k.state = 'failed' THEN 'failed'
   WHEN k.state = 'fetching' THEN 'begun'
-  WHEN k.state IN (SELECT state FROM temp.retry) AND k.finished_at < :now THEN 'retry'
+  WHEN k.state IN (SELECT value FROM json_each(:retry)) AND k.finished_at < :now THEN 'retry'
   WHEN k.finished_at < :refresh_before THEN 'refresh'
   WHEN EXISTS (SELECT 1 FROM temp.waiting_page w WHERE w.handle = k.handle) THEN 'begun'
   WHEN k.state IN ('fetched', 'partial') AND l.generation IS NOT k.generation AND EXISTS
@@ -85,7 +78,9 @@ class Selection(Part):
 
     def __init__(self, connection: sqlite3.Connection, provider: Provider, target: int) -> None:
         super().__init__(connection, provider, target)
-        self.skipped = Skipped()
+        self.skipped: Counter[str] = Counter()
+        """How many rows of the source table name no KOL, or one named before: `blank`, `repeated`, `invalid`."""
+        self.invalid_example = ""
         self.left = 0
         """Number of KOLs that are due but beyond the limit: the next run takes them."""
         self.is_the_source = False
@@ -95,7 +90,6 @@ class Selection(Part):
             "CREATE TEMP TABLE selected (place INTEGER PRIMARY KEY, handle TEXT UNIQUE, user_name TEXT, "
             "why TEXT, state TEXT, incremental INTEGER NOT NULL DEFAULT 0, base_is_missing INTEGER NOT NULL DEFAULT 0)"
         )
-        connection.execute("CREATE TEMP TABLE retry (state TEXT)")
 
     def __len__(self) -> int:
         return self._count("SELECT count(*) FROM temp.selected")
@@ -107,16 +101,17 @@ class Selection(Part):
             try:
                 kol = normalise(raw)
             except HandleError:
-                self.skipped.invalid += 1
-                self.skipped.invalid_example = self.skipped.invalid_example or str(raw)[:60]
+                self.skipped["invalid"] += 1
+                self.invalid_example = self.invalid_example or str(raw)[:60]
                 continue
             if kol is None:
-                self.skipped.blank += 1
+                self.skipped["blank"] += 1
                 continue
             added = self._db.execute(
                 "INSERT OR IGNORE INTO temp.source VALUES (?, ?, ?)", (kol.handle, kol.user_name, position)
             )
-            self.skipped.repeated += 1 - added.rowcount
+            if not added.rowcount:
+                self.skipped["repeated"] += 1
         self._db.execute("RELEASE source")
 
     def read_cached(self, *, waiting_only: bool) -> None:
@@ -130,15 +125,14 @@ class Selection(Part):
 
     def keep_only(self, handles: Iterable[str]) -> None:
         """Drop all KOLs that were taken in, except these."""
-        self._db.execute("CREATE TEMP TABLE wanted (handle TEXT PRIMARY KEY)")
-        self._db.executemany("INSERT OR IGNORE INTO temp.wanted VALUES (?)", [(handle,) for handle in handles])
-        self._db.execute("DELETE FROM temp.source WHERE handle NOT IN (SELECT handle FROM temp.wanted)")
+        wanted = json.dumps(list(handles))
+        self._db.execute("DELETE FROM temp.source WHERE handle NOT IN (SELECT value FROM json_each(?))", (wanted,))
 
     def choose_all(self, limit: int | None) -> None:
         """Select every KOL that was taken in, in order: for a replay."""
         self._db.execute(
             "INSERT INTO temp.selected (handle, user_name, why, state) "
-            "SELECT handle, user_name, 'begun', '' FROM temp.source ORDER BY position LIMIT ?",
+            "SELECT handle, user_name, 'begun', 'fetching' FROM temp.source ORDER BY position LIMIT ?",
             (-1 if limit is None else limit,),
         )
 
@@ -161,7 +155,6 @@ class Selection(Part):
         are known only as far as it changed, unless its last full reading is more than `full_every` seconds ago;
         `follows` tells whether the target has a follows table, which knows the users.
         """
-        self._db.executemany("INSERT INTO temp.retry VALUES (?)", [(state,) for state in retry])
         order = ", ".join(f"('{why}', {rank})" for rank, why in enumerate(Why))
         self._db.execute(
             f"""
@@ -173,7 +166,7 @@ class Selection(Part):
               LEFT JOIN kol_load l ON l.target = :target AND l.provider = k.provider AND l.handle = k.handle
             )
             INSERT INTO temp.selected (handle, user_name, why, state, incremental, base_is_missing)
-            SELECT handle, user_name, why, coalesce(state, ''), coalesce(
+            SELECT handle, user_name, why, coalesce(state, 'new'), coalesce(
                 CASE WHEN why = 'refresh' THEN may_be_incremental
                 ELSE kind = 'incremental' AND NOT base_is_missing
                   AND NOT (why = 'retry' AND state = 'failed' AND restarts = 2) END, 0), base_is_missing
@@ -186,6 +179,7 @@ class Selection(Part):
                 "provider": self._provider,
                 "target": self._target,
                 "now": now,
+                "retry": json.dumps(list(retry)),
                 "refresh_before": None if refresh is None else now - refresh,
                 "keep_done": keep_done,
                 "incremental": incremental,
@@ -243,4 +237,4 @@ class Selection(Part):
             (place, _AT_ONCE),
         ).fetchall():
             for place, handle, user_name, why, state, incremental in rows:  # noqa: B007 - the next query starts behind the last
-                yield Due(Kol(handle, user_name), Why(why or Why.BEGUN), state, bool(incremental))
+                yield Due(Kol(handle, user_name), Why(why or Why.BEGUN), state_of(state), bool(incremental))
