@@ -34,8 +34,7 @@ _MONTH_NUMBERS = {name: f"{number:02}" for number, name in enumerate(_MONTHS, 1)
 
 # ISO 8601 with its dashes: without them a text of digits, such as a Unix time, would pass for a date.
 _ISO_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?:(:\d\d)(?:[.,]\d+)?)? ?(Z|[+-]\d\d(?::?\d\d)?)?)?",
-    re.ASCII | re.IGNORECASE,
+    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?:(:\d\d)(?:[.,]\d+)?)? ?(Z|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII | re.IGNORECASE
 )
 
 _UTC = frozenset({None, "Z", "z", "+0000", "+00:00"})

@@ -225,15 +225,7 @@ class Kols(Part):
             self._readings.add_calls(handle, calls)
 
     def end(
-        self,
-        handle: str,
-        state: State,
-        reason: str,
-        pages: int,
-        users: int,
-        *,
-        bought: bool,
-        new: int | None = None,
+        self, handle: str, state: State, reason: str, pages: int, users: int, *, bought: bool, new: int | None = None
     ) -> None:
         """Record the end of a list: fetched, partial, not_found or failed; `bought=False` keeps an earlier time.
 

@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CachedPage", "PageCount", "PageRecord", "Pages", "unpack"]
 
-_OPTIONS: dict[int, int] = {
-    zstd.CompressionParameter.compression_level: 6,
-    zstd.CompressionParameter.checksum_flag: 1,
-}
+_OPTIONS: dict[int, int] = {zstd.CompressionParameter.compression_level: 6, zstd.CompressionParameter.checksum_flag: 1}
 
 
 @dataclass(frozen=True, slots=True)

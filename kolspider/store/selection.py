@@ -91,9 +91,6 @@ class Selection(Part):
             "why TEXT, state TEXT, incremental INTEGER NOT NULL DEFAULT 0, base_is_missing INTEGER NOT NULL DEFAULT 0)"
         )
 
-    def __len__(self) -> int:
-        return self._count("SELECT count(*) FROM temp.selected")
-
     def read(self, user_names: Iterable[str | None]) -> None:
         """Take in the handles of the source table."""
         self._db.execute("SAVEPOINT source")  # a hundred times as fast as row by row, and works within a transaction

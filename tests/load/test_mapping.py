@@ -79,26 +79,7 @@ def test_a_user_without_an_id_is_set_aside(sent: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "sent",
-    [
-        "abc",
-        "1 2",
-        "-1",
-        "1.0",
-        "９",
-        "²",
-        "9" * 21,
-        "0",
-        "000",
-        0,
-        -1,
-        10**20,
-        HUGE,
-        1.5e18,
-        True,
-        [1],
-        {},
-    ],
+    "sent", ["abc", "1 2", "-1", "1.0", "９", "²", "9" * 21, "0", "000", 0, -1, 10**20, HUGE, 1.5e18, True, [1], {}]
 )
 def test_a_user_with_an_unusable_id_is_set_aside(sent: object) -> None:
     assert usable_id(sent) is None
