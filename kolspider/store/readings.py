@@ -139,7 +139,7 @@ class Readings(Part):
         """Return cursors and bodies of the pages that tell whom the KOL followed before the current reading.
 
         They are the pages of the base, and of the incremental readings since that ended properly: one that broke off
-        left a gap behind it, so what it brought does not count as known. Damaged pages are left out. None if the base
+        left a gap after it, so what it brought does not count as known. Damaged pages are left out. None if the base
         is not in the cache.
         """
         base = self._value("SELECT base FROM temp.reading_here WHERE handle = ? AND base_is_cached", handle)
@@ -154,10 +154,10 @@ class Readings(Part):
         return ((cursor, body) for cursor, packed in pages if (body := unpack(packed)) is not None)
 
     def known_until(self, handle: str) -> float:
-        """Return the unix second from which on an account that was first seen does not count as known.
+        """Return a time in unix seconds: accounts that were first seen then or later do not count as known.
 
-        It is when the first reading began after the last one that ended properly, before the current one: an
-        incremental reading that broke off left a gap behind what it brought.
+        It is the beginning of the first reading, before the current one, that follows the last one that ended properly:
+        an incremental reading that broke off left a gap after what it brought.
         """
         before = self._value(
             "SELECT min(c.started_at) FROM crawl c WHERE c.provider = ?1 AND c.handle = ?2 AND c.generation > "

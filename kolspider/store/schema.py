@@ -28,7 +28,7 @@ CREATE TABLE page (                 -- the response cache: whole good pages only
 CREATE TABLE target (id INTEGER PRIMARY KEY, label TEXT NOT NULL UNIQUE);
 CREATE TABLE page_load (            -- pages whose rows are committed in a target
   seq INTEGER NOT NULL, target INTEGER NOT NULL,
-  again INTEGER NOT NULL DEFAULT 0,         -- to be written once more, after an older page that came late
+  again INTEGER NOT NULL DEFAULT 0,         -- to be written again, after an older page that came late
   PRIMARY KEY (seq, target)
 ) WITHOUT ROWID;
 CREATE TABLE kol_load (             -- lists that are completely in a target

@@ -233,5 +233,5 @@ class Selection(Part):
             "ORDER BY place LIMIT ?",
             (place, _AT_ONCE),
         ).fetchall():
-            for place, handle, user_name, why, state, incremental in rows:  # noqa: B007 - the next query starts behind the last
+            for place, handle, user_name, why, state, incremental in rows:  # noqa: B007 - the next query starts after the last
                 yield Due(Kol(handle, user_name), Why(why or Why.BEGUN), state_of(state), bool(incremental))
