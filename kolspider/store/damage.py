@@ -10,40 +10,48 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from kolspider.items import State
+from kolspider.store.schema import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["is_damage", "looks_damaged", "mark", "mark_damaged", "state_of"]
+__all__ = ["UNREADABLE", "WRONG", "is_damage", "looks_damaged", "mark", "mark_damaged"]
 
 _OF_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
 """Error codes of SQLite that mean damage. SQLITE_ERROR is one: our own statements are right, so a missing table or
 column was lost."""
-_WRONG_KOL = f"""
-SELECT 1 FROM kol WHERE state NOT IN ({", ".join(f"'{state}'" for state in State)})
-{" ".join(f"OR typeof({name}) <> 'integer'" for name in ("generation", "pages", "users", "calls", "restarts"))}
-{" ".join(f"OR typeof({name}) NOT IN ('real', 'integer', 'null')" for name in ("started_at", "finished_at"))}
-"""
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""Errors of reading a damaged file: Python can't always decode the message in which SQLite quotes what it found."""
+_STATES = ", ".join(f"'{state}'" for state in State)
+_KINDS = ", ".join(f"'{kind}'" for kind in Kind)
+WRONG = {
+    "kol": (
+        f"handle <> lower(user_name) OR state NOT IN ({_STATES}) OR "
+        + " OR ".join(f"typeof({name}) <> 'integer'" for name in ("generation", "pages", "users", "calls", "restarts"))
+        + "".join(f" OR typeof({name}) NOT IN ('real', 'integer', 'null')" for name in ("started_at", "finished_at"))
+    ),
+    "crawl": f"kind NOT IN ({_KINDS}) OR state NOT IN ({_STATES})",
+    "note": "typeof(value) <> 'integer'",
+}
+"""SQL, by table: whether a row holds values that no run writes."""
 
 
 def is_damage(error: BaseException) -> bool:
-    """Tell whether the store is damaged by this error, rather than its disk full or gone."""
+    """Tell whether the error means that the store is damaged, rather than that its disk is full or gone."""
+    if isinstance(error, UnicodeDecodeError):
+        return True
     if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError):
         return False
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # Python's own error: text that is not UTF-8
     return code & 0xFF in _OF_DAMAGE or isinstance(error, sqlite3.IntegrityError)
 
 
-def state_of(text: object) -> State:
-    """Return the state that a row of the store names. Raises sqlite3.DatabaseError if it names none."""
-    try:
-        return State(text)  # type: ignore[arg-type]
-    except ValueError:
-        raise sqlite3.DatabaseError(f"a KOL is in state {text!r}") from None
-
-
 def looks_damaged(path: Path) -> bool:
-    """Read a row of each table and every value of the ledger; the pages have checksums of their own."""
+    """Tell whether a table, or a value of the ledger, is not what was written. Pages have checksums of their own.
+
+    A row that is out of order raises no error: one query finds it and the next does not, and a list that was complete
+    no longer is.
+    """
     if _is_cut_off(path):
         return True
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -51,15 +59,20 @@ def looks_damaged(path: Path) -> bool:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if not connection.execute("PRAGMA user_version").fetchone()[0]:
                 return bool(tables)
-            for table in ("target", "page", "page_load", "kol_load"):
+            for table in ("target", "page", "page_load", "kol_load", "note"):
                 connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()
-            wrong = (
-                connection.execute(_WRONG_KOL).fetchone()
-                or connection.execute("SELECT 1 FROM note WHERE typeof(value) <> 'integer'").fetchone()
+            for _ in connection.execute("SELECT handle, user_name, reason FROM kol"):
+                pass  # raises for a text that is not UTF-8
+            return any(
+                connection.execute(f'PRAGMA integrity_check("{table}")').fetchone() != ("ok",)
+                for table in tables - {"page"}
+            ) or any(
+                connection.execute(f"SELECT 1 FROM {table} WHERE {wrong}").fetchone()
+                for table, wrong in WRONG.items()
+                if table in tables  # an older format has no `crawl`
             )
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             return is_damage(error)
-    return wrong is not None
 
 
 def _is_cut_off(path: Path) -> bool:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kolspider.items import State
-from kolspider.store.damage import state_of
 from kolspider.store.database import transaction
 from kolspider.store.part import Part
-from kolspider.store.readings import Kind
+from kolspider.store.readings import Kind, state_of
 
 if TYPE_CHECKING:
     import sqlite3

@@ -7,26 +7,19 @@ therefore the base and what was new in the incremental readings since, except th
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from kolspider.items import State
-from kolspider.store.damage import state_of
 from kolspider.store.pages import unpack
 from kolspider.store.part import Part
+from kolspider.store.schema import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Kind", "ReadingRecord", "Readings", "size_with_new"]
-
-
-class Kind(StrEnum):
-    """What a reading is meant to be; one that reaches the end of the list is full, whatever it was meant to be."""
-
-    FULL = "full"
-    INCREMENTAL = "incremental"
+__all__ = ["Kind", "ReadingRecord", "Readings", "size_with_new", "state_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +35,14 @@ class ReadingRecord:
     calls: int
     new: int | None
     """How many users of an incremental reading were not known before; None if they were not counted."""
+
+
+def state_of(text: object) -> State:
+    """Return the state that a row of the store names. Raises sqlite3.DatabaseError if it names none."""
+    try:
+        return State(text)  # type: ignore[arg-type]
+    except ValueError:
+        raise sqlite3.DatabaseError(f"a KOL is in state {text!r}") from None
 
 
 def size_with_new(pages: int, users: int, new: int, page_size: int) -> tuple[int, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["SCHEMA", "VERSION"]
+from enum import StrEnum
+
+__all__ = ["SCHEMA", "VERSION", "Kind"]
 
 VERSION = 4
 """Format of the file, in its user_version: that of the first release. Each later release upgrades it."""
@@ -69,3 +71,10 @@ CREATE TABLE increment (            -- how many accounts an incremental reading 
   PRIMARY KEY (provider, handle, generation)
 ) WITHOUT ROWID;
 """
+
+
+class Kind(StrEnum):
+    """What a reading is meant to be; one that reaches the end of the list is full, whatever it was meant to be."""
+
+    FULL = "full"
+    INCREMENTAL = "incremental"

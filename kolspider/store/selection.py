@@ -13,9 +13,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from kolspider.items import Kol
-from kolspider.store.damage import state_of
 from kolspider.store.handles import HandleError, normalise
 from kolspider.store.part import Part
+from kolspider.store.readings import state_of
 from kolspider.store.views import BASE_IS_CACHED, BASE_IS_MISSING, JOIN_BASE, JOIN_CURRENT
 
 if TYPE_CHECKING:
