@@ -42,7 +42,7 @@ class Looked:
     complaints: list[str] = field(default_factory=list)
     """Script errors, dialogs, and everything that the browser logged."""
     requests: list[str] = field(default_factory=list)
-    """Addresses beside the page's own."""
+    """Addresses that the page asked for, beside its own."""
 
 
 _MEASURE = """
@@ -103,13 +103,13 @@ class Browser:
         return looked
 
     def run(self, script: str) -> Any:
-        """What a script in the page comes to."""
+        """Run a script in the page. Returns its value."""
         done = self._ask("Runtime.evaluate", expression=script, returnByValue=True)
         assert "exceptionDetails" not in done, done
         return done["result"].get("value")
 
     def screenshot(self, path: Path) -> None:
-        """The whole page, as it was last looked at."""
+        """Write a picture of the whole page as it was last opened."""
         shot = self._ask("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(shot["data"]))
 

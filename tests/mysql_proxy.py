@@ -21,7 +21,7 @@ class Cut:
     """Break the connection at a statement."""
 
     executed: bool
-    """The server gets the statement and answers, but the client hears nothing. Else the server never gets it."""
+    """True: the server gets the statement, and its answer is lost. False: the server never gets it."""
     then: Callable[[], None] = lambda: None
     """What else happens before the client sees the connection break."""
 
@@ -74,7 +74,7 @@ class MysqlProxy:
 
 
 class _Answers:
-    """What the server says, on its way to the client."""
+    """The server's answers on their way to the client."""
 
     def __init__(self, server: socket.socket, client: socket.socket) -> None:
         self._server = server
@@ -102,7 +102,7 @@ class _Answers:
 
 
 def _is_query(packet: bytes) -> bool:
-    """A command, which begins anew at sequence number 0 (the handshake does not), and the one that brings SQL."""
+    """A command, which begins again at sequence number 0 (the handshake does not), and the one that brings SQL."""
     return packet[3] == 0 and packet[4] == COM_QUERY
 
 

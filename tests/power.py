@@ -22,7 +22,7 @@ __all__ = ["STRACE", "Disk", "Sent", "Synced", "replay"]
 
 CALLS = "openat,mkdir,pwrite64,write,ftruncate,truncate,unlink,rename,fsync,fdatasync,sendto,close"
 STRACE = ("strace", "-f", "-y", "-xx", "-s", "10000000", "-e", f"trace={CALLS}", "-e", "signal=none")
-"""To be put before a command; `-o` and a file follow."""
+"""The words before a traced command, to which `-o` and a file are added."""
 
 _LINE = re.compile(r"(\d+) +(?:<\.\.\. (\w+) resumed>(.*)|(.*?) <unfinished \.\.\.>|(\w+)\((.*))$")
 _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
@@ -68,7 +68,7 @@ class Disk:
     safe_folders: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """What is there before the command starts is safe."""
+        """Take what is there before the command starts as safe."""
         for path in self.root.rglob("*"):
             if path.is_dir():
                 self.folders.add(str(path))

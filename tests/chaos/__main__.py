@@ -1,6 +1,6 @@
 """`python -m tests.chaos [--kills 200] [--seed S]`: stories on SQLite, the Doris double and MariaDB, two at a time,
-until so many kills are reached; prints what they took and what they cost. Exit code 1 when a row was lost or wrong, or
-bought in vain."""
+until there were that many kills. Prints what they took and what they cost. Exit code 1 when a row was lost or wrong,
+or a page was bought in vain."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _reckon(done: Future[Toll], seed: int, toll: Toll) -> bool:
     """Add up a story that ended; whether it ended well."""
     try:
         result = done.result()
-    except Exception as error:  # noqa: BLE001 - whatever it was, its seed is told
+    except Exception as error:  # noqa: BLE001 - whatever it was, its seed is printed
         print(f"seed {seed}: {error}", *getattr(error, "__notes__", ()), sep="\n", flush=True)
         return False
     toll.add(result)

@@ -54,7 +54,7 @@ class Toll:
     """Rows that differ from the clean run's, or that it does not have."""
 
     def add(self, other: Toll) -> None:
-        """Sum up."""
+        """Add another story's toll."""
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
@@ -70,7 +70,7 @@ class Story:
     loading: Mapping[str, str] = field(default_factory=dict)
     """Settings: how rows get into the database."""
     kills_each: int = 4
-    """So many in each of its four parts, if the part lives so long."""
+    """Kills in each of its four parts, if the part lives that long."""
     toll: Toll = field(default_factory=Toll)
 
     def tell(self) -> Toll:
@@ -151,7 +151,7 @@ class Story:
         assert not twice - lost, f"bought again without need: {twice - lost}"
 
     def _load_elsewhere(self, project: Project, kols: Mapping[str, int]) -> None:
-        """Another table is filled from the cache, without a call, killed in between."""
+        """Fill another table from the cache, without a call, and with kills in between."""
         full = project.target
         project.take_another_database()
         project.init(())
@@ -208,7 +208,7 @@ class Story:
             process.kill()
 
     def _finish(self, project: Project, words: tuple[str, ...]) -> None:
-        """The same command again, until nothing is left; a page that failed too often is one for the next run."""
+        """Run the same command until nothing is left; a page that failed too often is left to the next run."""
         for _ in range(3):
             result = project.crawl(*OFTEN, *words)
             assert "Traceback" not in result.text, result.text
@@ -229,7 +229,7 @@ class Story:
     def _assert_complete_means_complete(
         self, project: Project, kols: Mapping[str, int], revision: int, generation: int
     ) -> None:
-        """Whatever happened so far: who counts as complete has every row in the table, of this reading of the list."""
+        """Check that the table has every row of the KOLs that count as complete, of this reading of their lists."""
         done = {
             handle: kols[handle]
             for handle, record in project.records().items()

@@ -1,4 +1,4 @@
-"""Every point where a command can be told to die is there: a stale name would disarm the kill without a word."""
+"""Every point where a command can be made to die exists: a stale name would disarm the kill silently."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ BY_LINE = {**HEAD, "read_json_by_line": "true", "columns": "id, name, `following
 def put(base: str, headers: dict[str, str], body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
     """PUT as http.client does: the body at once, whatever was expected."""
     address = urlsplit(base)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=5)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
     try:
         connection.request("PUT", PATH, body, headers)
         answer = connection.getresponse()
@@ -81,7 +81,7 @@ def test_the_body_is_asked_for(doris: DorisDouble) -> None:
     head = {**HEAD, "read_json_by_line": "true", "Content-Length": str(len(body))}
     lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
     address = urlsplit(doris.be_http)
-    with socket.create_connection((address.hostname or "", address.port or 0), timeout=5) as client:
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=60) as client:
         client.sendall(f"PUT {PATH} HTTP/1.1\r\n{lines}\r\n".encode())
         assert client.recv(1000).startswith(b"HTTP/1.1 100 Continue")
         client.sendall(body)
@@ -101,7 +101,7 @@ def test_a_bad_row_fails_the_load_and_the_error_log_says_why(doris: DorisDouble)
     assert (answer["Status"], answer["NumberFilteredRows"]) == ("Fail", 1)
     assert "too many filtered rows" in answer["Message"]
     assert doris.count("t") == 0
-    with urllib.request.urlopen(answer["ErrorURL"], timeout=5) as log:  # noqa: S310 - the double's own address
+    with urllib.request.urlopen(answer["ErrorURL"], timeout=60) as log:  # noqa: S310 - the double's own address
         text = log.read().decode()
     assert text.startswith("Reason: column_name[name], the length of input is too long than schema.")
     assert "src line [];" in text

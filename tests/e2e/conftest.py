@@ -96,7 +96,7 @@ def db_url(request: pytest.FixtureRequest, chosen: Chosen) -> str:
 
 @pytest.fixture
 def server_url(request: pytest.FixtureRequest, chosen: Chosen) -> str:
-    """Of a database with a server: the one of KOL_TEST_DB, or MariaDB."""
+    """The URL of a database with a server: the one of KOL_TEST_DB, or MariaDB."""
     if chosen.url:
         return chosen.url
     server: MariaDB = request.getfixturevalue("mariadb")
@@ -105,7 +105,7 @@ def server_url(request: pytest.FixtureRequest, chosen: Chosen) -> str:
 
 @dataclass(frozen=True)
 class Doris:
-    """A real one where KOL_TEST_DORIS_URL and KOL_TEST_DORIS_HTTP name it, else the double."""
+    """A real Doris where KOL_TEST_DORIS_URL and KOL_TEST_DORIS_HTTP name it, else the double."""
 
     url: str
     http: str
@@ -118,7 +118,7 @@ def _real_doris() -> Doris | None:
 
 
 def _loading(doris: Doris) -> dict[str, str]:
-    """How rows get into it."""
+    """The settings by which rows get into a Doris."""
     if CHOSEN == "doris":
         return {"KOL_DORIS_LOAD": "insert"}
     if not doris.http:
@@ -140,7 +140,7 @@ def doris_double(request: pytest.FixtureRequest) -> Iterator[DorisDouble]:
 
 @pytest.fixture(autouse=True)
 def _nothing_undefined(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Whatever ran on the double, it did nothing that Doris leaves undefined."""
+    """Fail a test that did on the double what Doris leaves undefined."""
     yield
     if double := request.config.stash.get(DOUBLE, None):
         violations = double.violations
@@ -151,7 +151,7 @@ def _nothing_undefined(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def doris(request: pytest.FixtureRequest) -> Doris:
-    """For a test that runs against either."""
+    """A real Doris or the double, for a test that runs on either."""
     return _real_doris() or _doris_of(request.getfixturevalue("doris_double"))
 
 
@@ -171,7 +171,7 @@ def hold(request: pytest.FixtureRequest) -> Hold:
 
 @pytest.fixture(scope="session")
 def own_mariadb() -> Iterator[MariaDB]:
-    """A server for outages: those of other tests are not disturbed."""
+    """A MariaDB for outages, which disturb no other test."""
     if not installed():
         pytest.skip("MariaDB is not installed")
     with MariaDB() as server:
@@ -180,7 +180,7 @@ def own_mariadb() -> Iterator[MariaDB]:
 
 @pytest.fixture
 def fragile(own_mariadb: MariaDB) -> Iterator[MariaDB]:
-    """A server to kill; it is there again, with its own settings, for the next test."""
+    """A MariaDB to kill. It runs again, with its usual settings, for the next test."""
     yield own_mariadb
     own_mariadb.kill()
     own_mariadb.start()
@@ -188,7 +188,7 @@ def fragile(own_mariadb: MariaDB) -> Iterator[MariaDB]:
 
 @pytest.fixture(scope="session")
 def own_double() -> Iterator[DorisDouble]:
-    """The same of Doris."""
+    """A Doris double for outages, which disturb no other test."""
     with DorisDouble() as double:
         yield double
 
@@ -213,7 +213,7 @@ class _FragileDoris:
 
 @pytest.fixture
 def fragile_server(request: pytest.FixtureRequest, chosen: Chosen) -> Iterator[FragileServer]:
-    """MariaDB, or Doris's double where KOL_TEST_DB names Doris. It runs, with its usual settings."""
+    """MariaDB, or Doris's double where KOL_TEST_DB names Doris, running with its usual settings."""
     if not ON_DORIS:
         server: MariaDB = request.getfixturevalue("own_mariadb")
         yield server

@@ -1,5 +1,5 @@
-"""On which database the tests run that choose none themselves: KOL_TEST_DB, see CHOICES. Without it SQLite, and the
-tests of `db_url` on three."""
+"""KOL_TEST_DB (see CHOICES) names the database of the tests that choose none themselves. Without it they run on SQLite,
+and the tests of `db_url` on three."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if CHOSEN and CHOSEN not in CHOICES:
 
 
 def choice(*databases: str) -> list[str]:
-    """For a test that runs on several: these, or the one that KOL_TEST_DB names."""
+    """The databases of a test that runs on several: these, or the one that KOL_TEST_DB names."""
     return [CHOSEN] if CHOSEN else list(databases)
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What KOL_TEST_DB names."""
+    """The database that KOL_TEST_DB names."""
 
     url: str = ""
     """Empty: a SQLite file for each project."""
@@ -42,7 +42,7 @@ class Chosen:
     """URL of a database to settings: how rows get in."""
 
     def project(self, folder: Path, api: Sandbox, url: str = "") -> Project:
-        """A project here, or at this URL of another server; its tables are not there yet."""
+        """A project on this database, or at the URL of another; its tables do not exist yet."""
         url = url or self.url
         loading = self.loading.get(url, {})
         project = Project(folder=folder, api=api, db_url=url or f"sqlite:///{folder / 'kol.db'}", loading=loading)
@@ -52,7 +52,7 @@ class Chosen:
 
 
 def not_on_this(item: pytest.Item) -> str:
-    """Why a test says nothing of the database that is chosen; empty: it does."""
+    """Why a test does not apply to the chosen database; empty when it does."""
     about = item.get_closest_marker("sqlite_only")
     fixtures = set(getattr(item, "fixturenames", ()))
     if about and CHOSEN not in {"", "sqlite"}:

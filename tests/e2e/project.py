@@ -126,16 +126,21 @@ class Project(Tables, StoreProbe):
         before = len(self.api.calls)
         self.api.hold(after=before + answers)
         process = self.start_crawl(*words)
-        self.wait_for_calls(before + (calls or answers + 1))
+        try:
+            self.wait_for_calls(before + (calls or answers + 1))
+        except AssertionError as error:
+            error.add_note(kill(process).text)
+            raise
         return process
 
-    def start_logged(self, *words: str, answers: int) -> tuple[subprocess.Popen[str], Path]:
-        """As start_crawl_and_hold, for a crawl that writes in small batches, and its log to the file that is given."""
+    def start_logged(self, *words: str, answers: int, calls: int = 0) -> tuple[subprocess.Popen[str], Path]:
+        """Do as start_crawl_and_hold, in small batches and with the log in a file. Returns process and file."""
         log = self.folder / "log"
-        return self.start_crawl_and_hold(answers, *SMALL_BATCHES, "-s", f"LOG_FILE={log}", *words), log
+        words = (*SMALL_BATCHES, *settings(LOG_FILE=log), *words)
+        return self.start_crawl_and_hold(answers, *words, calls=calls), log
 
     def kill_crawl(self, answers: int, *words: str, calls: int = 0) -> Result:
-        """As start_crawl_and_hold; then `kill -9`."""
+        """Do as start_crawl_and_hold, then `kill -9`."""
         killed = kill(self.start_crawl_and_hold(answers, *words, calls=calls))
         self.api.release()
         return killed
@@ -155,7 +160,7 @@ class Project(Tables, StoreProbe):
         return Counter((call.handle, call.cursor) for call in self.api.calls)
 
     def in_flight(self, since: int = 0, generation: int = 0) -> list[tuple[str, str]]:
-        """Of a killed process: the pages it asked for, from the since-th call on, whose answers it did not keep."""
+        """The pages that a killed process asked for, from the since-th call on, and did not keep."""
         kept = self.cached(generation)
         asked = [(call.handle, call.cursor) for call in self.calls_of_the_dead()[since:]]
         return [page for page in asked if page not in kept]

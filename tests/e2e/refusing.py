@@ -15,7 +15,7 @@ __all__ = ["REFUSALS", "refuse_all", "refuse_one", "take_all"]
 LONGEST = 20
 """Digits of an id."""
 REFUSALS = {"sqlite": "not this one", "mysql": "`strict`", "doris": "(filtered|id is longer than 1 bytes)"}
-"""A pattern of what is said of a row that the table refuses."""
+"""A pattern of the error for a row that the table refuses."""
 
 
 def refuse_one(project: Project, ids: Iterable[str]) -> set[str]:
@@ -40,23 +40,23 @@ def _refuse(project: Project, condition: str, shorter_than: int) -> None:
             "BEGIN SELECT RAISE(ABORT, 'not this one'); END"
         )
     elif project.dialect == "doris":
-        _make_anew(project, shorter_than - 1)
+        _make_again(project, shorter_than - 1)
     else:
         project.sql(f"ALTER TABLE `{project.target}` ADD CONSTRAINT strict CHECK (NOT ({condition}))")
 
 
 def take_all(project: Project) -> None:
-    """Afterwards."""
+    """Let the target table take every row again."""
     if project.dialect == "sqlite":
         project.sql("DROP TRIGGER strict")
     elif project.dialect == "doris":
-        _make_anew(project, 32)
+        _make_again(project, 32)
     else:
         project.sql(f"ALTER TABLE `{project.target}` DROP CONSTRAINT strict")
 
 
-def _make_anew(project: Project, width: int) -> None:
-    """The target in Doris, empty, with an `id` of this width."""
+def _make_again(project: Project, width: int) -> None:
+    """Replace the target in Doris by an empty one whose `id` has this width."""
     ((_, ddl),) = project.sql(f"SHOW CREATE TABLE `{project.target}`")
     ddl, changed = re.subn(r"`id` varchar\(\d+\)", f"`id` varchar({width})", ddl.rstrip(";"))
     assert changed == 1

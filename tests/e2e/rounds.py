@@ -47,7 +47,7 @@ class Rounds:
     """KOL to the weeks of all its whole crawls."""
 
     def full(self, kols: Iterable[str]) -> None:
-        """These lists were read whole."""
+        """Note that these lists were read whole."""
         for kol in kols:
             ids = self.project.api.expected_ids(kol)
             self._see(kol, ids)
@@ -56,7 +56,7 @@ class Rounds:
                 self.weeks.setdefault(kol, []).append(self.week)
 
     def incremental(self, kols: Iterable[str], *, stop: int = 1) -> dict[str, int]:
-        """These were read up to where everybody is known. Returns in how many pages."""
+        """Note that these lists were read up to where everybody is known. Returns the number of pages of each."""
         pages: dict[str, int] = {}
         for kol in kols:
             ids, known = self.project.api.expected_ids(kol), {id_ for of, id_ in self.seen if of == kol}
@@ -86,7 +86,7 @@ class Rounds:
         return {key for key, (_, last) in self.seen.items() if key[0] in self.whole and last < self.whole[key[0]][1]}
 
     def missed_since(self) -> dict[tuple[str, str], int]:
-        """Of each lost follow, in which week a whole crawl did not see it for the first time."""
+        """The week in which a whole crawl first missed each lost follow."""
         return {key: min(week for week in self.weeks[key[0]] if week > self.seen[key][1]) for key in self.lost()}
 
     def shared(self) -> dict[str, int]:
@@ -95,7 +95,7 @@ class Rounds:
         return {id_: kols for id_, kols in count.items() if kols > 1}
 
     def assert_seen(self) -> None:
-        """The tables say the same, to the week."""
+        """Check that the tables agree, to the week."""
         project = self.project
         rows = project.sql(f"SELECT kol_user_name, user_id, first_seen, last_seen FROM `{project.follows}`")
         found = {(kol, id_): (self.week_of(first), self.week_of(last)) for kol, id_, first, last in rows}
@@ -105,12 +105,12 @@ class Rounds:
         assert {kol: (self.week_of(first), self.week_of(last)) for kol, first, last in rows} == self.whole
 
     def week_of(self, text: object) -> int:
-        """The week in which a moment of the tables is."""
+        """The week of a moment in the tables."""
         at = datetime.fromisoformat(str(text)).replace(tzinfo=UTC).timestamp()
         return self.week - round((time.time() - at) / WEEK)
 
     def pass_a_week(self) -> None:
-        """All that anything remembers is a week older; the API is a new process."""
+        """Make all that is remembered a week older, and start the API again."""
         project = self.project
         project.api.stop()
         project.api.start()

@@ -23,7 +23,7 @@ __all__ = ["StoreProbe"]
 
 
 class StoreProbe:
-    """Looks into a cache directory. Whoever has one says where it is and which target counts."""
+    """Reads a cache directory, seen from one target. A subclass says where it is."""
 
     target: str
     follows: str

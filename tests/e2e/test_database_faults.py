@@ -49,7 +49,7 @@ class Script:
         self._began = False
 
     def add(self, statement: str, cut: Cut) -> None:
-        """Another cut, the last one so far."""
+        """Add a cut behind the others."""
         self._cuts.append((statement, cut))
 
     def __call__(self, sql: str) -> Cut | None:
@@ -69,7 +69,7 @@ class Script:
 def test_a_commit_may_be_cut_off_at_any_point_and_the_server_or_the_run_killed_there(
     make_project: MakeProject, fragile: MariaDB, seed: int
 ) -> None:
-    """Killed and restarted in mid-batch, and with the last commit's answer lost; then the run as well."""
+    """The server is killed in mid-batch, and with a commit's answer lost; then the run is killed, too."""
 
     def crash() -> None:
         fragile.kill()
@@ -120,7 +120,7 @@ def test_one_run_rides_through_deadlock_lock_wait_read_only_full_house_and_resta
         root.begin()
         sql.execute("INSERT INTO heavy SELECT seq FROM seq_1_to_5000")
         sql.execute(row)
-        run, log = project.start_logged(answers=2)
+        run, log = project.start_logged(answers=2, calls=2)
         wait_until(lambda: _waits_for_a_lock(fragile))
 
         # When it wants the rows of the batch that waits for it
@@ -151,8 +151,7 @@ def test_one_run_rides_through_deadlock_lock_wait_read_only_full_house_and_resta
         # And others take all connections
         sql.execute("SET GLOBAL max_connections = 10")
         with ExitStack() as others:
-            _go_on(project)
-            _take_all_connections(fragile, others, log)
+            _take_all_connections(project, fragile, others, log)
 
         # And the server is shut down in good order, and started again
         fragile.stop()
@@ -176,24 +175,29 @@ def _go_on(project: Project) -> None:
 
 
 def _waits_for_a_lock(server: MariaDB) -> bool:
-    time.sleep(0.15)  # InnoDB shows a copy, made anew when nobody has looked at it for 0.1 s
+    time.sleep(0.15)  # InnoDB shows a copy, made again when nobody has looked at it for 0.1 s
     with closing(server.connect()) as root, root.cursor() as sql:
         return bool(sql.execute("SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"))
 
 
-def _take_all_connections(server: MariaDB, others: ExitStack, log: Path) -> None:
-    """The run's own too, until it says so."""
+def _take_all_connections(project: Project, server: MariaDB, others: ExitStack, log: Path) -> None:
+    """Take every connection, the run's own, too, until its log says so."""
     ours: set[int] = set()
-    until = time.monotonic() + PATIENCE
-    while "(1040)" not in log.read_text():
-        assert time.monotonic() < until
+
+    def take() -> bool:
         try:
             other = pymysql.connect(host="127.0.0.1", port=server.port, user=USER, password=PASSWORD.encode())
         except pymysql.err.OperationalError:
             server.kill_sessions(but=ours)
-        else:
-            others.callback(other.close)
-            ours.add(other.thread_id())  # type: ignore[no-untyped-call]
+            return False
+        others.callback(other.close)
+        ours.add(other.thread_id())  # type: ignore[no-untyped-call]
+        return True
+
+    for _ in range(2):  # at the end of the first round the run's own connection is killed
+        wait_until(lambda: not take())
+    _go_on(project)
+    wait_until(lambda: "(1040)" in log.read_text() or (take() and False))
 
 
 # --- what does not pass stops the run in one line ---------------------------------------------------------------
@@ -206,7 +210,7 @@ class Scene:
     project: Project
     server: MariaDB
     user: str
-    """The run's own, with no more rights than it needs."""
+    """The run's own user, with no more rights than it needs."""
     run: subprocess.Popen[str]
 
     @property
@@ -214,14 +218,14 @@ class Scene:
         return Path(self.project.db_url.removeprefix("sqlite:///"))
 
     def sql(self, *statements: str) -> None:
-        """As root. `t` is the target, `u` the run's user."""
+        """Run statements as root; `t` is the target, `u` the run's user."""
         with closing(self.server.connect()) as root, root.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement.replace("`t`", f"`{self.project.target}`").replace("`u`", f"`{self.user}`"))
 
 
 def sql(*statements: str) -> Callable[[Scene], None]:
-    """What an administrator does."""
+    """Statements of an administrator, to be run in a scene."""
     return lambda scene: scene.sql(*statements)
 
 
@@ -231,7 +235,7 @@ def _lock_out(scene: Scene) -> None:
 
 
 def _fill_disk(scene: Scene) -> None:
-    """No file of the run may grow past the size that its database has now; its other files are far smaller."""
+    """Let no file of the run grow past the size of its database; its other files are far smaller."""
     size = scene.sqlite_file.stat().st_size
     resource.prlimit(scene.run.pid, resource.RLIMIT_FSIZE, (size, size))
 
@@ -246,15 +250,15 @@ def _bring_file_back(scene: Scene) -> None:
 
 @dataclass(frozen=True)
 class Stop:
-    """A fault that no waiting mends."""
+    """A fault that waiting does not cure."""
 
     spoil: Callable[[Scene], None]
-    told: str
-    mend: Callable[[Scene], None]
+    error: str
+    repair: Callable[[Scene], None]
     dialect: str = "mariadb"
     retry_secs: int = 20
-    told_at_start: str = ""
-    """What a run says that begins before it is mended."""
+    error_at_start: str = ""
+    """What a run says that begins before the repair."""
     prepare: str = ""
     kept: Callable[[Row], Row] = lambda row: row
     """What the fault leaves of a row that was there before."""
@@ -263,52 +267,52 @@ class Stop:
 STOPS = {
     "a column made narrower": Stop(
         spoil=sql("ALTER IGNORE TABLE `t` MODIFY name VARCHAR(12)"),
-        told="were altered during the run",
-        mend=sql(),
+        error="were altered during the run",
+        repair=sql(),
         kept=lambda row: row._replace(name=row.name and row.name[:12]),
     ),
     "a column dropped": Stop(
         spoil=sql("ALTER TABLE `t` DROP COLUMN description"),
-        told="Unknown column 'description'",
-        mend=sql("ALTER TABLE `t` ADD COLUMN description TEXT"),
+        error="Unknown column 'description'",
+        repair=sql("ALTER TABLE `t` ADD COLUMN description TEXT"),
         kept=lambda row: row._replace(description=None),  # a replay would bring it back
     ),
     "a column added that needs a value": Stop(
         spoil=sql("ALTER TABLE `t` ADD COLUMN team INT NOT NULL"),
-        told="Field 'team' doesn't have a default value",
-        mend=sql("ALTER TABLE `t` ALTER team SET DEFAULT 7"),
+        error="Field 'team' doesn't have a default value",
+        repair=sql("ALTER TABLE `t` ALTER team SET DEFAULT 7"),
     ),
     "a user made read-only": Stop(
         spoil=sql("REVOKE INSERT, UPDATE ON `t` FROM `u`"),
-        told="INSERT, UPDATE command denied",
-        told_at_start="(1142); this user lacks a privilege: GRANT it",
-        mend=sql("GRANT INSERT, UPDATE ON `t` TO `u`"),
+        error="INSERT, UPDATE command denied",
+        error_at_start="(1142); this user lacks a privilege: GRANT it",
+        repair=sql("GRANT INSERT, UPDATE ON `t` TO `u`"),
     ),
     "another password": Stop(
         spoil=_lock_out,
-        told="Access denied",
-        mend=sql("SET PASSWORD FOR `u` = PASSWORD('pw')"),
+        error="Access denied",
+        repair=sql("SET PASSWORD FOR `u` = PASSWORD('pw')"),
     ),
     "a full table": Stop(
         prepare="ALTER TABLE `t` ENGINE = MyISAM MAX_ROWS = 100 AVG_ROW_LENGTH = 100",  # 64 KB
         spoil=sql(),
-        told="is full (1114)",
+        error="is full (1114)",
         retry_secs=0,
-        mend=sql("ALTER TABLE `t` MAX_ROWS = 1000000 AVG_ROW_LENGTH = 500"),
+        repair=sql("ALTER TABLE `t` MAX_ROWS = 1000000 AVG_ROW_LENGTH = 500"),
     ),
     "a full disk": Stop(
         dialect="sqlite",
         prepare="CREATE TABLE filler AS SELECT zeroblob(8000000)",
         spoil=_fill_disk,
-        told="disk",
+        error="disk",
         retry_secs=0,
-        mend=sql(),
+        repair=sql(),
     ),
     "a file taken away": Stop(
         dialect="sqlite",
         spoil=_take_file_away,
-        told="there is no such database file",
-        mend=_bring_file_back,
+        error="there is no such database file",
+        repair=_bring_file_back,
     ),
 }
 
@@ -331,7 +335,7 @@ def _tell(name: str, stop: Stop, project: Project, server: MariaDB) -> None:
     user = _user_with_few_rights(project, server) if stop.dialect == "mariadb" else ""
     if stop.prepare:
         project.sql(stop.prepare.replace("`t`", f"`{project.target}`"))
-    run, log = project.start_logged("-s", f"KOL_DB_RETRY_SECS={stop.retry_secs}", answers=2)
+    run, log = project.start_logged("-s", f"KOL_DB_RETRY_SECS={stop.retry_secs}", answers=2, calls=2)
     scene = Scene(project, server, user, run)
     stop.spoil(scene)
     project.api.hold(after=6)
@@ -341,21 +345,21 @@ def _tell(name: str, stop: Stop, project: Project, server: MariaDB) -> None:
     result = finish(run)
     text = result.text + log.read_text()
     assert result.code == 1, (name, text)
-    said = [line for line in log.read_text().splitlines() if " ERROR: " in line]
-    assert len(said) == 1, (name, said)
-    assert stop.told in said[0], name
+    errors = [line for line in log.read_text().splitlines() if " ERROR: " in line]
+    assert len(errors) == 1, (name, errors)
+    assert stop.error in errors[0], name
     assert "Traceback" not in text, name
     bought = project.bought()
     assert sum(bought.values()) < 9, name
 
-    if stop.told_at_start:
+    if stop.error_at_start:
         refused = project.crawl().expect(1)
         (line,) = (line for line in refused.err.splitlines() if line.startswith("kolspider: "))
-        assert stop.told_at_start in line, name
+        assert stop.error_at_start in line, name
         assert "Traceback" not in refused.text, name
         assert project.bought() == bought, name
 
-    stop.mend(scene)
+    stop.repair(scene)
     project.crawl().expect(0)
     assert _kept(stop, project.rows()) == _kept(stop, expected_rows(FEW)), name
     assert project.rejects() == [], name
@@ -368,7 +372,7 @@ def _kept(stop: Stop, rows: dict[str, Row]) -> dict[str, Row]:
 
 
 def _user_with_few_rights(project: Project, server: MariaDB) -> str:
-    """The project is this user's from now on."""
+    """Hand the project to a new user. Returns its name."""
     user = project.target.replace("all_", "user_")
     with closing(server.connect()) as root, root.cursor() as cursor:
         cursor.execute(f"CREATE USER `{user}` IDENTIFIED BY 'pw'")

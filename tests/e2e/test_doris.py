@@ -51,7 +51,7 @@ def loading(project: Project, way: str, http: str) -> Project:
 
 
 def clean(double: DorisDouble, text: str) -> None:
-    """Nothing that Doris leaves undefined was done, and no secret was told."""
+    """Check that nothing undefined in Doris was done, and that no secret is in the output."""
     assert double.violations == []
     assert "Traceback" not in text
     for secret in (PASSWORD, quote(PASSWORD, safe=""), "Basic "):
@@ -113,7 +113,7 @@ def test_kill_9_in_mid_run_loses_no_user(make_project: MakeProject, doris: Doris
         clean(doris.double, killed.text + log.read_text() + result.text)
 
 
-def test_who_may_only_read_is_told_before_the_first_call(
+def test_a_user_who_may_only_read_is_reported_before_the_first_call(
     make_project: MakeProject, double: DorisDouble, way: str
 ) -> None:
     project = loading(make_project({"BTC": 450}, db_url=double.url()), way, double.http)
@@ -150,7 +150,7 @@ def test_a_row_that_doris_refuses_is_set_aside_and_the_rest_is_in(
     assert f"'kol/rows/rejected/refused': {len(long)}" in result.text
 
 
-def test_a_front_end_that_is_not_there_is_told_before_the_first_call(
+def test_a_front_end_that_is_not_there_is_reported_before_the_first_call(
     make_project: MakeProject, double: DorisDouble, tmp_path: Path
 ) -> None:
     project = loading(make_project({"BTC": 3}, db_url=double.url()), "stream_load", "http://127.0.0.1:9")

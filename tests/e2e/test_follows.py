@@ -81,13 +81,13 @@ def test_a_follows_table_switched_on_later_is_filled_from_the_cache(make_project
     for name in (f"{project.target}_follows", f"{project.target}_another"):
         project.follows = name
         assert "run `scrapy initdb --follows`" in project.crawl().expect(1).err
-        project.scrapy(*initdb).expect(0)
+        project.look(*initdb).expect(0)
         assert "4 complete" in project.crawl().expect(0).out
         assert follows(project) == expected_follows(project)
         assert crawls(project) == expected_crawls(project)
     assert len(project.api.calls) == calls
 
-    # and one that is made anew is noticed, before a crawl that has nothing to do, and filled from the cache
+    # and one that was dropped and created again is noticed before a crawl without work, and filled from the cache
     project.sql(f"DROP TABLE {name}_crawls")
     missing = f"{name}_crawls is empty although 3 lists were loaded, so new and lost follows are wrong: "
     remedy = "`scrapy crawl followings -a replay=all` loads them again from the cache, without a call"
@@ -97,7 +97,7 @@ def test_a_follows_table_switched_on_later_is_filled_from_the_cache(make_project
     project.empty(name)
     warned = project.crawl().expect(0)
     assert f"WARNING: {name} and {name}_crawls are empty although 3 lists were loaded" in warned.err
-    assert remedy in project.crawl("-a", "test=1").expect(0).out
+    assert remedy in project.look("crawl", "followings", "-a", "test=1").expect(0).out
     with project.store() as store:
         pages = store.execute("SELECT * FROM page").fetchall()
         store.execute("DELETE FROM page")
@@ -117,10 +117,10 @@ def test_initdb_says_what_to_set_and_a_table_that_will_not_do_stops_the_run(
     project = make_project({"alpha": 5}, db_url=db_url)
     if project.dialect != "sqlite":
         project.follows = f"{project.target}_follows"
-        named = project.scrapy("initdb", "--follows", *ONE_NODE[project.dialect == "doris"]).expect(0).out
+        named = project.look("initdb", "--follows", *ONE_NODE[project.dialect == "doris"]).expect(0).out
         assert f"{project.follows}_crawls: created" in named
     else:
-        said = project.scrapy("initdb", "--follows").expect(0).out
+        said = project.look("initdb", "--follows").expect(0).out
         assert "twitter_kol_follows: created" in said
         assert "put KOL_FOLLOWS_TABLE=twitter_kol_follows into .env" in said
     other, project.source, project.follows = project.source, f"{project.source}_b", ""

@@ -116,7 +116,7 @@ def test_kols_by_name_are_known_or_there_is_an_error(project: Project) -> None:
     assert "not a Twitter handle" in refused(project.look("follows", "new", "--kol", "btc,%"), 2)
 
 
-def test_limit_cuts_what_is_told(project: Project) -> None:
+def test_limit_cuts_the_answer(project: Project) -> None:
     assert found(project, "new", "--limit", "1") == ["eth4"]
     assert found(project, "lost", "--limit", "1") == ["btc3"]
     assert found(project, "top", "--min", "1", "--limit", "1") == ["1"]
@@ -140,7 +140,7 @@ def test_the_table_of_top_says_that_there_is_more_and_programs_get_all(project: 
         assert (len(exactly.out.splitlines()), exactly.err) == (101, "")
 
 
-def test_nothing_is_told_for_what_it_is(project: Project, make_project: MakeProject) -> None:
+def test_an_empty_answer_says_why_it_is_empty(project: Project, make_project: MakeProject) -> None:
     assert project.look("follows", "top", "--min", "9").out == "no account is followed by at least 9 KOLs\n"
     top = project.look("follows", "top", "--new-in", "2026-11-09").out
     assert "2 KOLs that began to follow it since 2026-11-09 00:00:00" in top
@@ -157,7 +157,7 @@ def test_nothing_is_told_for_what_it_is(project: Project, make_project: MakeProj
     assert "put KOL_FOLLOWS_TABLE=twitter_kol_follows into .env" in refused(fresh.look("follows", "new"), 2)
 
 
-def test_tables_with_two_jobs_or_without_our_columns_are_told_in_a_line(project: Project) -> None:
+def test_tables_with_two_jobs_or_without_our_columns_are_refused_in_a_line(project: Project) -> None:
     right = project.follows, project.target
     if project.dialect == "sqlite":
         place = f"Main.{project.source.title()}"

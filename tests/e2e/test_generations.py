@@ -16,7 +16,7 @@ KOLS = {"alpha": 450, "beta": 201}
 PAGES = {"alpha": [1, 2, 3], "beta": [1, 2]}
 
 
-def test_a_refresh_buys_each_list_anew_once_and_goes_on_after_a_kill(make_project: MakeProject) -> None:
+def test_a_refresh_buys_each_list_again_once_and_goes_on_after_a_kill(make_project: MakeProject) -> None:
     kols = {"alpha": 1100, "beta": 700, "small": 20}
     project = make_project(kols)
     project.crawl().expect(0)

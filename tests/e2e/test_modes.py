@@ -52,7 +52,7 @@ def test_test_checks_everything_and_neither_calls_nor_writes(
     project = make_project(dict.fromkeys(names, 3))
     before = files(project.folder)
 
-    result = project.crawl("-a", "test=1", *limit).expect(0)
+    result = project.look("crawl", "followings", "-a", "test=1", *limit).expect(0)
 
     assert "FAIL" not in result.out
     for check in ("settings", "database", "source", "target", "mapping"):
@@ -68,7 +68,8 @@ def test_test_says_each_fault_and_exits_with_1(make_project: MakeProject) -> Non
     project.sql(f"ALTER TABLE `{project.target}` DROP COLUMN followers")
     before = files(project.folder)
 
-    result = project.crawl("-a", "test=1", env={"KOL_API_KEY": ""}).expect(1)
+    project.env = {"KOL_API_KEY": ""}
+    result = project.look("crawl", "followings", "-a", "test=1").expect(1)
 
     faults = [line for line in result.out.splitlines() if line.startswith("FAIL")]
     assert len(faults) == 2
@@ -103,7 +104,7 @@ def test_the_sandbox_needs_no_key_and_touches_nothing_of_the_users_own(make_proj
     assert project.api.calls == []
 
     # When it runs again, then there is nothing to do
-    assert "0 bought" in home.scrapy(*words).expect(0).out
+    assert "next      nothing to do" in home.scrapy(*words).expect(0).out
 
     # When its table is emptied, then a replay fills it
     own.empty()
@@ -148,7 +149,7 @@ def test_the_demo_takes_every_value_as_it_is_and_names_commands_that_work(make_p
     demo = run("make", "--silent", "demo")
     assert demo.returncode == 0, demo.stderr
     (users,) = re.findall("^users .*", demo.stdout, re.MULTILINE)
-    assert re.fullmatch(r"users +2,671 read, [\d,]+ rows written, [\d,]+ repeats of these", users)
+    assert re.fullmatch(r"users +2,671 read, [\d,]+ rows written, [\d,]+ unchanged duplicates skipped", users)
 
     # And each command that it names does what it says
     rows, report, own = re.findall(r"\.venv/bin/scrapy .*", demo.stdout)
@@ -168,7 +169,7 @@ def test_from_an_empty_folder_to_users_in_a_table(make_project: MakeProject) -> 
     one_node = ("--replicas", "1") if project.dialect == "doris" else ()
 
     first = project.scrapy("initdb", "--sample", *one_node).expect(0)
-    again = project.scrapy("initdb", "--sample", *one_node).expect(0)
+    again = project.look("initdb", "--sample", *one_node).expect(0)
 
     assert first.out.count("created") == 2
     assert again.out.count("already there") >= 2

@@ -67,7 +67,7 @@ class Crawls:
     def start(
         self, kols: Mapping[str, int], *words: str, env: Mapping[str, str] | None = None, hold: int = -1, **options: Any
     ) -> Crawl:
-        """The crawl command at work, in a project whose sandbox has these options; held after so many calls."""
+        """The crawl command at work, with these options of the sandbox. `hold`: the answers before its calls wait."""
         api = self._stack.enter_context(Sandbox(kols, key=KEY, **options))
         if hold >= 0:
             api.hold(after=hold)

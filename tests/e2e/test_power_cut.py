@@ -87,10 +87,10 @@ def was_kept(project: Project, page: tuple[str, str]) -> bool:
 
 
 def assert_nothing_reported_is_lost(left: Project, asked: dict[str, int]) -> None:
-    """The next page is asked for once the one before is stored; what the ledger says of the table is so."""
+    """Check that each page was stored before the next was asked for, and that the table is as the ledger says."""
     stored: Counter[str] = Counter()
     if (left.cache / "kolspider.sqlite3").exists():
-        with left.store() as store:  # opened to write, as a run does: it mends what the cut left
+        with left.store() as store:  # opened to write, as a run does: it repairs what the cut left
             assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
             if store.execute("PRAGMA user_version").fetchone()[0]:
                 stored.update(handle for (handle,) in store.execute("SELECT handle FROM page"))

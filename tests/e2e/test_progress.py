@@ -75,7 +75,7 @@ class Seen:
 
     @property
     def screen(self) -> list[str]:
-        """What stands there."""
+        """The rows of the terminal that are not blank."""
         screen = pyte.Screen(COLUMNS, ROWS)
         pyte.Stream(screen).feed(self.raw)
         return [row.rstrip() for row in screen.display if row.strip()]
@@ -146,13 +146,13 @@ def test_without_progress_or_a_terminal_that_can_there_is_only_the_log(make_proj
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """All but what SQLite itself puts beside a file in WAL mode for a reader."""
+    """All files but those that SQLite puts beside a file in WAL mode for a reader."""
     paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(("-shm", "-wal"))]
     return {str(path): path.read_bytes() for path in paths}
 
 
 def estimated(text: str) -> tuple[int, int]:
-    """Calls and credits."""
+    """The calls and credits of an estimate."""
     calls = re.search(r"^calls +about ([\d,]+)", text, re.MULTILINE)
     credits_ = re.search(r"^cost +about ([\d,]+) credits", text, re.MULTILINE)
     assert calls

@@ -125,7 +125,7 @@ def test_the_page_fetched_last_wins_when_it_is_evicted_before_the_older_one_is_l
     assert project.rows() == right
 
 
-def test_a_damaged_page_is_told_hides_no_other_and_is_bought_again(make_project: MakeProject) -> None:
+def test_a_damaged_page_is_reported_hides_no_other_and_is_bought_again(make_project: MakeProject) -> None:
     kols = {"alpha": 700, "beta": 450, "gamma": 201}
     project = make_project(kols)
     project.crawl("-a", "dry_run=1").expect(0)
@@ -167,7 +167,7 @@ def watch_network(folder: Path) -> tuple[dict[str, str], Path]:
 
 
 def assert_no_call(project: Project, log: Path) -> None:
-    """No connection but to the database, if that is reached by one."""
+    """Check that there was no connection, but to a database that is reached by one."""
     if project.dialect == "sqlite":
         assert not log.exists()
         return

@@ -23,7 +23,7 @@ def test_a_run_is_in_the_history_and_on_the_page(make_project: MakeProject) -> N
     project.crawl("-a", "limit=2", "-a", f"api_key={KEY}").expect(0)
     project.crawl("-a", "dry_run=1").expect(0)
     project.crawl("-a", "replay=all").expect(0)
-    project.crawl("-a", "test=1", "-a", "limit=1").expect(0)
+    project.look("crawl", "followings", "-a", "test=1", "-a", "limit=1").expect(0)
 
     told = history(project, "mode, exit_code, calls, pages, users, selected, unbegun, states")
     assert told == [

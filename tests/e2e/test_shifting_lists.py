@@ -69,13 +69,13 @@ def test_a_list_that_changes_between_two_pages_loses_nobody_who_was_in_it_throug
     twice = {page for page, times in project.bought().items() if times > 1}
     assert {(handle, cursor != "") for handle, cursor in twice} == {(kol, True) for kol in kols} | {("expired", False)}
     assert len([page for page in twice if page[0] != "expired"]) == len(kols) - 1
-    # the one whose cursor expired was read anew from page 1, once, in place of what there was, and that is told.
+    # the one whose cursor expired was read again from page 1, once, in place of what there was, and the log says so.
     pages = -(-len(after["expired"]) // 200)
     assert [call.page for call in project.calls_for("expired")] == [1, 2, 3, 4, 4, *range(1, pages + 1)]
     assert sum(handle == "expired" for handle, _ in project.cached(generation=0)) == 0
     assert sum(handle == "expired" for handle, _ in project.cached(generation=1)) == pages
-    (told,) = re.findall(r"KOL expired: the API no longer takes its cursor .*", result.err)
-    assert told.endswith("buying the list again from page 1, once")
+    (line,) = re.findall(r"KOL expired: the API no longer takes its cursor .*", result.err)
+    assert line.endswith("buying the list again from page 1, once")
     assert f"KOL expired: complete, {len(after['expired']):,} users in {pages} pages ({pages} bought)" in result.err
 
 
@@ -87,7 +87,7 @@ def change(project: Project) -> None:
 
 
 def let_days_pass(project: Project) -> None:
-    """As far as anything remembers: the API is a new process, and the ledger's times are days ago."""
+    """Start the API again, and put the ledger's times back by days."""
     project.api.stop()
     project.api.start()
     with project.store() as store:

@@ -1,4 +1,4 @@
-"""A soak: 300 KOLs whose API fails in every way at random, judged by an oracle of its own, which is told nothing but
+"""A soak: 300 KOLs whose API fails in every way at random, judged by an oracle of its own, which knows nothing but
 the API's log of calls and how API.md says that each answer is to be taken.
 
 KOL_TEST_SEEDS is how many seeds are run, 1 by default; a failure names its seed. One takes some ten seconds.
@@ -68,19 +68,19 @@ class Oracle:
     state: str = "new"
     next: str = ""
     failures: int = 0
-    """In a row, for the page at `next`, in this run."""
+    """Failures in a row, for the page at `next`, in this run."""
     restarted: bool = False
     asked: set[str] = field(default_factory=set)
     pages: int = 0
     stale: int = 0
     users: set[str] = field(default_factory=set)
-    """Of this reading of the list."""
+    """Ids that this reading of the list has met."""
     rows: set[str] = field(default_factory=set)
     """Ids of every page that ever came."""
     kept: set[str] = field(default_factory=set)
     """Cursors of the pages of this reading."""
     kept_before: int = 0
-    """How many of them an earlier run had read, and with new users: so many may come again if the list grew."""
+    """How many of them an earlier run had read, and with new users: this many may come again if the list grew."""
     new_pages: int = 0
 
     def new_run(self) -> None:
@@ -170,7 +170,7 @@ class Trial:
         self.oracles = {name: Oracle(name, world, lists) for name in names}
         self.possible = expected_rows(kols)
         self.calls: list[Call] = []
-        """Of the last run."""
+        """The calls of the last run."""
 
     def run(self, *words: str, code: int) -> None:
         """One run, every call of which must be one that the oracles expect."""
@@ -205,7 +205,7 @@ class Trial:
 def test_300_kols_end_as_the_answers_to_their_calls_say(make_project: MakeProject, seed: int) -> None:
     trial = Trial(make_project, seed)
 
-    # Given a run that may make so many calls: it makes exactly these, whatever they were answered with;
+    # Given a run whose calls are capped: it makes exactly that many, whatever they were answered with;
     trial.run("-a", f"max_calls={trial.cap}", code=1)
     assert len(trial.calls) == trial.cap
     assert_no_call_in_a_pause(trial.calls)
@@ -234,7 +234,7 @@ def test_300_kols_end_as_the_answers_to_their_calls_say(make_project: MakeProjec
 
 
 def assert_calls_a_page_are_bounded(calls: Sequence[Call]) -> None:
-    """No page was asked for more than 1 + RETRY_TIMES times; a 429 is no try, and a list begun anew is another one."""
+    """No page was asked for more than 1 + RETRY_TIMES times; a 429 is no try, a list begun again is another."""
     tries: Counter[tuple[str, str]] = Counter()
     for call in calls:
         if call.status == 400 and call.cursor:

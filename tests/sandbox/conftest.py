@@ -27,7 +27,7 @@ Walk = Callable[..., list[Reply]]
 
 
 def _get(sandbox: Sandbox, handle="BTC", *, key="sandbox-key", path="/twitter/user/followings", **query) -> Reply:
-    connection = http.client.HTTPConnection(urlsplit(sandbox.url).netloc, timeout=5)
+    connection = http.client.HTTPConnection(urlsplit(sandbox.url).netloc, timeout=60)
     try:
         query = {"userName": handle, **query} if handle else query
         connection.request("GET", f"{path}?{urlencode(query)}", headers={"X-API-Key": key} if key else {})

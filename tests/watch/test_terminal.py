@@ -157,6 +157,6 @@ def test_a_thread_that_logs_while_it_is_closed_does_not_hang(monkeypatch: pytest
         thread = threading.Thread(target=log_fifty_times)
         thread.start()
         block.close()
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         assert not thread.is_alive()
     assert set(terminal.shown) == {"x" * 30}

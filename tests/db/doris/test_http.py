@@ -31,7 +31,7 @@ class Request(BaseHTTPRequestHandler):
 
     server: Stub
     protocol_version = "HTTP/1.1"
-    timeout = 5
+    timeout = 60
 
     def handle_expect_100(self) -> bool:
         return True  # the answer decides whether the body is asked for
