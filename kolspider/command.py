@@ -1,4 +1,4 @@
-"""What the commands beside `crawl` share. Not in commands/, where Scrapy takes every class for a command."""
+"""The base of all commands but `crawl`. Not in commands/, where Scrapy takes every class for a command."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import argparse
 import sqlite3
 import sys
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
 
-from kolspider.console.output import standard_output, tell
+from kolspider.console.output import print_error, standard_output
 from kolspider.db.check import check_names
 from kolspider.db.url import open_database
 from kolspider.errors import UserError, WrongUsage
@@ -20,24 +20,26 @@ from kolspider.store.database import FILE_NAME, REPAIR
 from kolspider.store.handles import HandleError, normalise
 
 if TYPE_CHECKING:
+    from scrapy.settings import BaseSettings
+
     from kolspider.db.base import Database
 
 __all__ = ["OLD_FILES", "KeepLines", "ProjectCommand", "handle_of"]
 
 
 OLD_FILES = (
-    "{directory} holds files of the old script (progress.json and one JSON file for each KOL): they are neither "
-    "read nor changed, and the lists in them are bought again"
+    "{directory} has files of the old script (progress.json and one JSON file for each KOL): they are neither read nor "
+    "changed, so the lists in them are bought again"
 )
-"""What to say when progress.json is in the cache directory."""
+"""The message when progress.json is in the cache directory."""
 
 
 class KeepLines(ScrapyHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Examples under -h keep their lines."""
+    """Keeps the lines of examples under -h."""
 
 
 class ProjectCommand(ScrapyCommand):
-    """A command that needs the settings and names the database; its errors are one line and an exit code."""
+    """A command that needs the settings and the database. Its errors are one line and an exit code."""
 
     requires_project = True
     requires_crawler_process = False
@@ -49,21 +51,21 @@ class ProjectCommand(ScrapyCommand):
         return f"{self.short_desc()}.\n{self.examples}"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Keep the examples' lines."""
+        """Keep the lines of the examples, and add --sandbox."""
         super().add_options(parser)
         parser.formatter_class = KeepLines
-        parser.add_argument("--sandbox", action="store_true", help="of what -a sandbox=1 made, not of your own data")
+        parser.add_argument("--sandbox", action="store_true", help="use the data of -a sandbox=1 instead of your own")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Read the settings, then do the command's work."""
-        assert self.settings is not None  # noqa: S101 - set in scrapy.cmdline
+        settings = cast("BaseSettings", self.settings)  # scrapy.cmdline has set it
         try:
             unknown = [arg for arg in args if arg.startswith("-")]
             if unknown:
-                raise WrongUsage(f"unknown option {unknown[0]}; it takes {self.syntax()}")
+                raise WrongUsage(f"unknown option {unknown[0]}; the command takes {self.syntax()}")
             if opts.sandbox:
-                point_at_sandbox(self.settings)
-            config = Config.from_settings(self.settings)
+                point_at_sandbox(settings)
+            config = Config.from_settings(settings)
             database = open_database(config.db_url, base=PROJECT_DIR, stream_load=config.stream_load)
             try:
                 check_names(database, config.source_table, config.target_table, config.follows_table)
@@ -72,7 +74,7 @@ class ProjectCommand(ScrapyCommand):
             finally:
                 database.close()
         except UserError as error:
-            self.exitcode = tell(error)
+            self.exitcode = print_error(error)
         except sqlite3.Error as error:
             if is_damage(error):
                 mark_damaged(config.cache_dir / FILE_NAME)
@@ -85,11 +87,11 @@ class ProjectCommand(ScrapyCommand):
 
 
 def handle_of(name: str) -> str:
-    """The key of a KOL that a person named. Raises WrongUsage."""
+    """Return the handle of a KOL named on the command line. Raises WrongUsage."""
     try:
         kol = normalise(name)
     except HandleError:
         kol = None
     if kol is None:
-        raise WrongUsage(f"{name!r} is not a Twitter handle")
+        raise WrongUsage(f"{name!r} is not a Twitter handle such as BTC")
     return kol.handle

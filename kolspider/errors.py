@@ -1,4 +1,4 @@
-"""Errors that are told to the user in one line; anything else is a bug and keeps its traceback."""
+"""Errors shown to the user as one line. Anything else is a bug and keeps its traceback."""
 
 from scrapy.exceptions import IgnoreRequest
 
@@ -6,7 +6,7 @@ __all__ = ["NotAsked", "StopRun", "UserError", "WrongUsage"]
 
 
 _LONGEST = 2000
-"""Characters of a message: room for the DDL of every column."""
+"""Characters of a message: enough for the DDL of every column."""
 
 
 class UserError(Exception):
@@ -15,7 +15,7 @@ class UserError(Exception):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        # What was typed, or what a server says, may hold line breaks, a terminal's commands, and no end.
+        # A message quotes what was typed or what a server sent: line breaks, control characters, any length.
         visible = "".join(char if char.isprintable() else " " for char in message[: _LONGEST * 2])
         super().__init__(" ".join(visible.split())[:_LONGEST])
 
@@ -31,4 +31,4 @@ class WrongUsage(UserError):  # noqa: N818
 
 
 class NotAsked(IgnoreRequest):
-    """The request was never sent because the run is stopping: nothing is known of its KOL by it."""
+    """The request was not sent, because the run is stopping. It says nothing about its KOL."""

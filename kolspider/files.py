@@ -1,4 +1,4 @@
-"""Files and folders that are whole or not there, and on disk when a function here returns."""
+"""Files and folders that are written completely or not at all, and are on disk when a function returns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["make_directory", "sync_directory", "write_atomically"]
 
 
 def make_directory(directory: Path) -> None:
-    """Make it, and those above it, where missing. Raises OSError."""
+    """Make the directory and its parents, where they are missing. Raises OSError."""
     if not directory.is_dir():
         make_directory(directory.parent)
         directory.mkdir(exist_ok=True)
@@ -20,7 +20,7 @@ def make_directory(directory: Path) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace the file's content: all or nothing, and on disk when this returns. Raises OSError."""
+    """Replace the file's content, completely or not at all. Raises OSError."""
     make_directory(path.parent)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -35,7 +35,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """A new file's name is on disk only once its directory is. Raises OSError."""
+    """Write the directory to disk; until then a new file in it may have no name there. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What travels: the KOL, a page of its followings, a followed user in the API's terms, a row in the table's."""
+"""The data that passes through the project: KOLs, pages, followed users, rows, and their states."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ __all__ = [
     "FollowingsPage",
     "Kol",
     "MappedPage",
+    "Mode",
     "Reject",
     "Row",
     "State",
@@ -27,37 +28,45 @@ __all__ = [
 _Item = TypeVar("_Item")
 
 
+class Mode(StrEnum):
+    """What kind of run it is, as the history names it."""
+
+    BUY = "buy"
+    DRY_RUN = "dry run"
+    REPLAY = "replay"
+
+
 class State(StrEnum):
-    """Where a KOL stands: on the way (new, fetching, fetched) or ended (the other four)."""
+    """The state of a KOL: unfinished (new, fetching, fetched) or ended (the other four)."""
 
     NEW = "new"
-    """Chosen, nothing asked yet."""
+    """No page of the list was requested yet."""
     FETCHING = "fetching"
-    """Begun; the list is not whole in the cache."""
+    """Part of the list is in the cache."""
     FETCHED = "fetched"
-    """The list is whole in the cache, not yet in this target."""
+    """The whole list is in the cache, but not yet in this target."""
     COMPLETE = "complete"
-    """The whole list is committed in the target; 0 users is complete too."""
+    """The whole list is committed in the target; a list of 0 users can be complete, too."""
     PARTIAL = "partial"
-    """The API stopped making sense before the end of the list: what came is kept, the rest is unknown."""
+    """The list broke off, because the API no longer made sense. Its users so far are kept."""
     NOT_FOUND = "not_found"
-    """The API says that there is no such account, or that it is suspended."""
+    """The API says that the account does not exist or is suspended."""
     FAILED = "failed"
     """Network or server errors outlasted the retries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kol:
-    """A KOL to ask the API for."""
+    """A KOL whose list is bought."""
 
     handle: str
-    """Lower case: the key everywhere, because Twitter's handles ignore case."""
+    """The handle in lower case: the key everywhere, because Twitter ignores case."""
     user_name: str
-    """The handle as the source table spells it: what the API is asked for."""
+    """The handle as the source table spells it, and as it is sent to the API."""
 
 
 class FollowedUser(NamedTuple):
-    """A followed account in the API's terms. Values are what the API sent: of any JSON type, or None."""
+    """A followed account in the API's terms. Each value is what the API sent: of any JSON type, or None."""
 
     id: object
     name: object
@@ -74,15 +83,15 @@ class Row(NamedTuple):
     """A row of the target table; the fields are its columns, in order."""
 
     id: str
-    """1 to 20 digits, the unique key."""
+    """The unique key: 1 to 20 digits."""
     name: str | None
     user_name: str | None
     avatar: str | None
     description: str | None
     created_at: str | None
-    """As the API sent it."""
+    """The time as the API sent it."""
     created_at_time: str | None
-    """UTC, `YYYY-MM-DD HH:MM:SS`, without a zone."""
+    """The same in UTC, `YYYY-MM-DD HH:MM:SS`, without a zone."""
     followers: int | None
     following: int | None
     statuses_count: int | None
@@ -92,25 +101,25 @@ COLUMNS: tuple[str, ...] = Row._fields
 
 
 class Follow(NamedTuple):
-    """A row of the follows table. Its times are those of pages, so loading a page again changes nothing."""
+    """A row of the follows table. Its times are when pages were bought, so loading a page again changes nothing."""
 
     kol_user_name: str
-    """In lower case: one KOL, one spelling."""
+    """The KOL's handle in lower case."""
     user_id: str
     first_seen: str
-    """UTC, `YYYY-MM-DD HH:MM:SS`. The table keeps the least ..."""
+    """UTC, `YYYY-MM-DD HH:MM:SS`. The table keeps the earliest one."""
     last_seen: str
-    """... and of this one the greatest."""
+    """UTC, `YYYY-MM-DD HH:MM:SS`. The table keeps the latest one."""
 
 
 class WholeReading(NamedTuple):
-    """A row of the crawls table beside it: between which moments a KOL's list is known to have been read whole."""
+    """A row of the table of full readings, which stands beside the follows table."""
 
     kol_user_name: str
     first_whole: str
-    """When the first whole reading ended: who is seen later is new. The table keeps the least ..."""
+    """When the first full reading ended: an account first seen later is a new follow. The table keeps the earliest."""
     last_whole: str
-    """... and of this one the greatest: when the last whole reading began. Who was not seen since is lost."""
+    """When the last full reading began: an account not seen since then is lost. The table keeps the latest."""
 
 
 FOLLOWS: tuple[str, ...] = Follow._fields
@@ -119,35 +128,37 @@ CRAWLS: tuple[str, ...] = WholeReading._fields
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A user set aside, and why."""
+    """A user that is set aside, with the reason."""
 
     reason: str
     """A short fixed name, used in stats: `no_id`, `bad_id`, `not_an_object`, `refused`."""
     user: object
     """What the API sent (any JSON value), or the row that the database refused."""
     detail: str = ""
-    """What the database said of the row it refused."""
+    """Why the database refused the row."""
 
 
 @dataclass(frozen=True, slots=True)
 class FollowingsPage:
-    """A page that was paid for: what is cached, loaded and committed as one."""
+    """A page that was bought. It is cached, loaded and committed as a whole."""
 
     kol: Kol
     number: int
     """1 for the first page of a list."""
     cursor: str
-    """The cursor that was asked for; empty for the first page."""
+    """The cursor that the request had; empty for the first page."""
     users: list[object]
     """The users as the API sent them, each of any JSON type."""
     last: bool
     seq: int | None = None
-    """Where the page stands in the cache, in the order of fetching; None when it could not be stored."""
+    """The number of the page in the cache, in the order of buying; None if it could not be stored."""
     fetched_at: float = 0.0
-    """Unix seconds."""
+    """When the page was bought, in unix seconds."""
     whole_since: float | None = None
-    """On the last page of a list all of whose pages are in the cache: when the first of them was fetched. None for a
-    list without users, too: the API gives one for an account that went private."""
+    """When the first page of the list was bought; None except on the last page of a list that is whole in the cache.
+
+    It is also None for a list without users, because the API returns one for an account that went private.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,16 +166,16 @@ class MappedPage:
     """A page with its users turned into rows of the target table."""
 
     page: FollowingsPage
-    """Without its users."""
+    """The page without its users."""
     rows: list[Row] = field(default_factory=list)
-    """Not those that an earlier page of this run has brought already, with the same values."""
+    """The rows to write, without unchanged duplicates from earlier pages of this run."""
     rejects: list[Reject] = field(default_factory=list)
     follows: list[Follow] = field(default_factory=list)
-    """All that the page has, repeats too; empty when there is no table for them."""
+    """Every follow of the page, duplicates included; empty if no follows table is kept."""
     whole: WholeReading | None = None
-    """With the last page of a whole list."""
+    """Set on the last page of a whole list, if a follows table is kept."""
 
 
 def as_item(item_class: type[_Item], item: Any) -> _Item:
-    """Return the item as this class: a pipeline in between may pass on a dict, or a dataclass of its own."""
+    """Return the item as this class: a team's own pipeline may pass on a dict, or a dataclass of its own."""
     return item if isinstance(item, item_class) else item_class(**ItemAdapter(item))

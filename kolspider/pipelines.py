@@ -1,4 +1,4 @@
-"""A page's way into the table: its users become rows, and the rows are upserted in batches."""
+"""The item pipelines: users of a page become rows, and rows are upserted in batches."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class MapPipeline:
-    """Turns each user of a page into a row of the target, or sets it aside with a reason."""
+    """Turns each user of a page into a row of the target table, or sets the user aside with a reason."""
 
     def __init__(
         self, provider: Provider, table: Table, tally: Tally, repeats: Repeats | None, *, keeps_follows: bool
@@ -51,7 +51,7 @@ class MapPipeline:
         return cls(run.config.provider, run.table, run.tally, repeats, keeps_follows=bool(run.config.follows_table))
 
     def process_item(self, item: Any) -> MappedPage:
-        """Map one page, a FollowingsPage or any item with its fields; a user that can't be mapped holds up no other."""
+        """Map one page: a FollowingsPage, or any item with its fields. A user that can't be mapped is set aside."""
         page = as_item(FollowingsPage, item)
         mapped = MappedPage(replace(page, users=[]))  # later stages don't need raw users, and may hold many pages
         repeats = self._repeats
@@ -70,7 +70,7 @@ class MapPipeline:
         return mapped
 
     def _count(self, page: FollowingsPage, rejects: list[Reject], repeated: int) -> None:
-        """Count and log what was lost of the page's users, or set aside."""
+        """Count and log the users set aside, and the values cut or dropped."""
         tally, where = self._tally, f"KOL {page.kol.user_name}: page {page.number}"
         tally.users_read += len(page.users)
         tally.rows_repeated += repeated
@@ -86,7 +86,7 @@ class MapPipeline:
 
 
 class UpsertPipeline:
-    """Hands pages to the writer; a dry run has none."""
+    """Passes pages to the writer; a dry run has no writer."""
 
     def __init__(self, writer: Writer | None) -> None:
         self._writer = writer
@@ -102,13 +102,13 @@ class UpsertPipeline:
             self._writer.start()
 
     async def process_item(self, item: Any) -> Any:
-        """Hand the page to the writer at once, then hold its KOL back while the database is behind."""
+        """Pass the page to the writer at once, then hold up its KOL while the database is behind."""
         if self._writer is not None:
             self._writer.add(as_item(MappedPage, item))
             await self._writer.room()
         return item
 
     async def close_spider(self) -> None:
-        """Commit what has arrived."""
+        """Commit the pages that have arrived."""
         if self._writer is not None:
             await self._writer.close()

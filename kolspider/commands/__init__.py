@@ -1,1 +1,1 @@
-"""The project's own Scrapy commands, one a file."""
+"""The project's Scrapy commands, one in each file."""

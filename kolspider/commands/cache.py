@@ -1,4 +1,4 @@
-"""`scrapy cache status | show KOL | prune | clear`: what was paid for, and how to get rid of it on purpose."""
+"""`scrapy cache status | show KOL | prune | clear`: shows what was paid for, and deletes it on request."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
 
 
 class Command(ProjectCommand):
-    """status and show read beside a run; prune and clear take its lock."""
+    """status and show are safe during a run; prune and clear need its lock."""
 
     examples = """
-  scrapy cache status                  directory, pages, size, KOLs loaded, KOLs whose pages wait to be loaded
-  scrapy cache show BTC                one KOL's pages
+  scrapy cache status                  directory, pages, size, KOLs loaded, pages not in the table yet
+  scrapy cache show BTC                the pages of one KOL
   scrapy cache prune                   delete the pages of KOLs that are loaded
-  scrapy cache clear                   delete pages and progress; asks first
-  scrapy cache clear --keep-progress   delete pages alone: finished KOLs stay finished
+  scrapy cache clear                   delete all pages and the progress; asks first
+  scrapy cache clear --keep-progress   delete only pages: finished KOLs stay finished
 """
 
     def syntax(self) -> str:
         return "status | show KOL | prune | clear [--keep-progress] [--yes]"
 
     def short_desc(self) -> str:
-        return "Look into the response cache, or delete from it"
+        return "Show the response cache, or delete from it"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--keep-progress", action="store_true", help="clear: delete pages alone")
+        parser.add_argument("--keep-progress", action="store_true", help="clear: delete only pages")
         parser.add_argument("--yes", action="store_true", help="clear: do not ask")
 
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
         if args != ["clear"] and (opts.yes or opts.keep_progress):
-            raise WrongUsage("--yes and --keep-progress go with `scrapy cache clear` alone")
+            raise WrongUsage("--yes and --keep-progress only go with `scrapy cache clear`")
         match args:
             case ["status"]:
                 _status(config, database)
@@ -59,7 +59,7 @@ class Command(ProjectCommand):
             case ["clear"]:
                 _clear(config, database, keep_progress=opts.keep_progress, yes=opts.yes)
             case _:
-                raise WrongUsage(f"scrapy cache takes {self.syntax()}")
+                raise WrongUsage(f"the command is scrapy cache {self.syntax()}")
 
 
 def _status(config: Config, database: Database) -> None:
@@ -89,7 +89,7 @@ def _show(config: Config, database: Database, name: str) -> None:
     with read_ledger(config, database) as ledger:
         kol, found = ledger.kols.find(handle), ledger.pages.of_kol(handle)
     if kol is None and not found:
-        raise StopRun(f"KOL {name}: neither a page in the cache nor a line in the ledger")
+        raise StopRun(f"KOL {name}: not begun yet; `scrapy crawl followings -a kols={handle}` begins it")
     if kol is not None:
         print(f"{kol.user_name}: {kol.state}{f', {kol.reason}' if kol.reason else ''}")
     print(f"{'page':>5} {'gen.':>5} {'users':>6} {'bytes':>9}  {'fetched (UTC)':<19}  in table  cursor")
@@ -102,7 +102,7 @@ def _show(config: Config, database: Database, name: str) -> None:
 
 @contextmanager
 def _ledger(config: Config, database: Database) -> Iterator[Ledger]:
-    """Open the ledger for changes; no run can begin meanwhile."""
+    """Open the ledger for changes; no run can begin in the meantime."""
     label = target_label(config, database)
     with (
         DirectoryLock(config.cache_dir),
@@ -139,7 +139,7 @@ def _clear(config: Config, database: Database, *, keep_progress: bool, yes: bool
 
 def _confirmed() -> bool:
     if not sys.stdin.isatty():
-        raise WrongUsage("there is no terminal to ask; add --yes to delete without asking")
+        raise WrongUsage("there is no terminal to ask on; add --yes to delete without asking")
     try:
         return input("Go on? [y/N] ").strip().lower() in {"y", "yes"}
     except EOFError:

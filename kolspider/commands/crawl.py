@@ -15,7 +15,7 @@ from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 
 from kolspider.command import OLD_FILES, KeepLines
-from kolspider.console.output import standard_output, tell
+from kolspider.console.output import print_error, standard_output
 from kolspider.crawl.crawler import RunCrawler
 from kolspider.crawl.exporters import FORMATS
 from kolspider.db.check import check_names
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from scrapy.crawler import CrawlerProcessBase
     from scrapy.settings import BaseSettings, Settings
 
     from kolspider.db.base import Database
@@ -54,21 +55,20 @@ _OLD_FLAGS = {
     "--cache-status": "`scrapy cache status`",
     "--clear-cache": "`scrapy cache clear`",
 }
-"""Of the script that came before."""
+"""The options of the script before kolspider, and what replaces them."""
 _SETTINGS_HELP = """\
-  -s JOBDIR=jobs/a            a named job: the first run fixes its KOLs, later runs finish those
+  -s JOBDIR=jobs/a            a named job: its first run fixes the KOLs, later runs finish them
   -s HTTPCACHE_IGNORE_MISSING=True
-                              the same as -a replay=all: load all that the cache holds, no network, no key
+                              the same as -a replay=all: load all cached pages, no API call, no key
   -s DOWNLOAD_DELAY=2         seconds between API requests
   -s KOL_SUMMARY_FILE=s.json  the closing table as JSON"""
 
-
 _FILES = 128
-"""Open at once: connections, the database, modules that are loaded late."""
+"""Files open at once, at most: connections, the database, modules that are imported late."""
 
 
 class Command(CrawlCommand):
-    """Everything that can be wrong is found before the reactor starts, and told in one line."""
+    """Finds what is wrong before the reactor starts, and reports it in one line."""
 
     def syntax(self) -> str:
         """Shown by -h."""
@@ -108,12 +108,12 @@ class Command(CrawlCommand):
             self._database = open_database(self._config.db_url, base=PROJECT_DIR, stream_load=self._config.stream_load)
             check_names(self._database, config.source_table, config.target_table, config.follows_table)
             if not (self._config.api_key or self._arguments.needs_no_key):
-                raise WrongUsage("KOL_API_KEY is not set; put it into .env, or try -a sandbox=1, which needs none")
+                raise WrongUsage("KOL_API_KEY is not set; put it into .env, or try -a sandbox=1, which needs no key")
             if self._config.jobdir:
                 Job.load(self._config.jobdir, self._arguments.of_job())
-            # Scrapy's own JOBDIR files survive only a clean stop (scrapy/scrapy#7978): no part of it gets to see one.
+            # Scrapy's own JOBDIR files survive only a clean stop (scrapy/scrapy#7978), so Scrapy must not see JOBDIR.
             settings.set("JOBDIR", None, priority="cmdline")
-            # Without it every page would be bought again in every run.
+            # Without it, every run would buy every page again.
             settings.set("HTTPCACHE_ENABLED", True, priority="cmdline")
         except UserError as error:
             _refuse(error)
@@ -122,8 +122,7 @@ class Command(CrawlCommand):
 
     @property
     def _settings(self) -> BaseSettings:
-        assert self.settings is not None  # noqa: S101 - set by scrapy.cmdline before anything is called
-        return self.settings
+        return cast("BaseSettings", self.settings)  # scrapy.cmdline sets it before anything is called
 
     def _check_spider(self, args: list[str]) -> None:
         options = [arg for arg in args if arg.startswith("-")]
@@ -132,7 +131,7 @@ class Command(CrawlCommand):
             hint = f"{name} is now {_OLD_FLAGS[name]}; " if name in _OLD_FLAGS else f"unknown option {name}; "
             raise WrongUsage(f"{hint}see `scrapy crawl -h`")
         if args != [_SPIDER]:
-            raise WrongUsage(f"the spider is called {_SPIDER}: scrapy crawl {_SPIDER}")
+            raise WrongUsage(f"the only spider is {_SPIDER}: scrapy crawl {_SPIDER}")
 
     def _check_feeds(self) -> None:
         for uri, feed in self._settings.getdict("FEEDS").items():
@@ -160,7 +159,7 @@ class Command(CrawlCommand):
         except UserError as error:
             _refuse(error)
         except KeyboardInterrupt:  # the reactor, which handles it, does not run yet
-            print("kolspider: interrupted before the first call", file=sys.stderr)
+            print("kolspider: interrupted before the first API call; nothing was bought", file=sys.stderr)
             self.exitcode = 130
 
     def _crawl(self) -> None:
@@ -176,8 +175,7 @@ class Command(CrawlCommand):
                 self.exitcode = self._crawl_with(run)
 
     def _crawl_with(self, run: Run) -> int:
-        process = self.crawler_process
-        assert process is not None  # noqa: S101 - made by scrapy.cmdline
+        process = cast("CrawlerProcessBase", self.crawler_process)  # scrapy.cmdline has made it
         crawler = RunCrawler(FollowingsSpider, cast("Settings", self._settings), init_reactor=True)
         crawler.stop_with(run.stop)
         process.crawl(crawler, run=run)
@@ -202,7 +200,7 @@ class Command(CrawlCommand):
             with standard_output():
                 print("\n".join(summary.lines()), file=sys.stderr if feeds_stdout else sys.stdout)
         except UserError as error:
-            exit_code = exit_code or tell(error)  # how the run went comes first
+            exit_code = exit_code or print_error(error)  # the exit code of the run comes first
         self._write_summary(run.config.summary_file, summary)
         return exit_code
 
@@ -212,11 +210,11 @@ class Command(CrawlCommand):
         try:
             write_atomically(path, summary.as_json())
         except OSError as error:
-            raise StopRun(f"KOL_SUMMARY_FILE {path} can't be written: {error.strerror}") from None
+            raise StopRun(f"KOL_SUMMARY_FILE {path} can't be written: {error.strerror}; the run is done") from None
 
 
 def _allow_files() -> None:
-    """A process that may open too few files would fail in the middle of its work."""
+    """Raise the limit of open files if it is too low, so the run can't reach it halfway. Raises StopRun."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _FILES if hard == resource.RLIM_INFINITY else hard
     if soft != resource.RLIM_INFINITY and soft < _FILES:
@@ -226,14 +224,14 @@ def _allow_files() -> None:
 
 
 def _quiet_scrapy() -> None:
-    """Scrapy begins with lists of its middlewares and settings, which tell the user of a crawl nothing."""
+    """Silence the lists of middlewares and settings that Scrapy logs first."""
     for name in ("scrapy.addons", "scrapy.middleware"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("scrapy.crawler").addFilter(lambda record: not record.msg.startswith("Overridden settings"))
 
 
 def _typed(opts: argparse.Namespace, secrets: tuple[str, ...]) -> Iterator[str]:
-    """The arguments and settings as typed, without key and password."""
+    """Yield the arguments and settings as typed, without key and password."""
     for name, value in opts.spargs.items():
         if name != "api_key":
             yield from ("-a", f"{name}={value}")
@@ -245,7 +243,7 @@ def _typed(opts: argparse.Namespace, secrets: tuple[str, ...]) -> Iterator[str]:
 def _check_writable(path: Path, what: str) -> None:
     target = path if path.exists() else path.absolute().parent
     if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
-        raise WrongUsage(f"{what} {path} can't be written: is there such a folder, and is it yours?")
+        raise WrongUsage(f"{what} {path} can't be written; check that its folder exists and that you may write there")
 
 
 def _sandbox(key: str, week: int) -> Sandbox:
@@ -268,4 +266,4 @@ def _make_sample_tables(config: Config, database: Database) -> None:
 
 
 def _refuse(error: UserError) -> NoReturn:
-    sys.exit(tell(error))
+    sys.exit(print_error(error))

@@ -1,4 +1,4 @@
-"""`scrapy kols`: what the ledger knows of the KOLs, or of one."""
+"""`scrapy kols`: the states of all KOLs, or the history of one."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 
 _READINGS = 10
-"""How many of a KOL's latest readings its story shows."""
+"""The latest readings that the history of a KOL shows."""
 
 
 class Command(ProjectCommand):
-    """Reads beside a run; never waits for one and never writes."""
+    """Safe during a run: it never waits for one, and never writes."""
 
     examples = """
-  scrapy kols                    every KOL that was begun, with its state
-  scrapy kols BTC                the whole story of one KOL
-  scrapy kols --state failed     those that failed, and why; --state new reads the source table
+  scrapy kols                    every KOL that was begun, and its state
+  scrapy kols BTC                the history of one KOL
+  scrapy kols --state failed     the KOLs that failed, and why; --state new reads the source table
   scrapy kols --json             an array of {user_name, state, reason, pages, users, calls, started_at, finished_at}
 
-users is how many are in the list as it is known: those of its last whole reading, and whom incremental ones found new
-since; pages is how many pages it fills. Of a list on its way they are what is in the cache.
+users counts the accounts of a list: those of the last full reading, and the new ones that incremental readings have
+found since; pages counts the pages that they fill. For an unfinished list, both count what is in the cache.
 """
 
     def syntax(self) -> str:
@@ -49,7 +49,7 @@ since; pages is how many pages it fills. Of a list on its way they are what is i
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument("--state", metavar="STATE", help=f"only KOLs in this state: {', '.join(State)}")
-        parser.add_argument("--json", action="store_true", help="a JSON array; times are UTC")
+        parser.add_argument("--json", action="store_true", help="print a JSON array; times are UTC")
 
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
         state = _state(opts.state)
@@ -83,7 +83,7 @@ def _find(kols: Kols, handle: str) -> KolRecord:
 
 
 def _new(kols: Kols, database: Database, source_table: str) -> Iterator[KolRecord]:
-    """Those of the source table that the ledger does not know."""
+    """Yield the KOLs of the source table that are not begun."""
     seen: set[str] = set()
     try:
         for raw in database.handles(source_table):
@@ -107,7 +107,7 @@ def _story(kol: KolRecord, readings: Sequence[ReadingRecord], target: str) -> It
     yield f"  finished    {moment(kol.finished_at)}"
     yield f"  in table    {'not yet' if kol.loaded_at is None else moment(kol.loaded_at)} ({target})"
     if kol.generation:
-        yield f"  generation  {kol.generation}: fetched anew, retried, or begun again after a refused cursor"
+        yield f"  generation  {kol.generation}: read again by a refresh or retry, or after a refused cursor"
     for reading in readings[-_READINGS:] if len(readings) > 1 else ():
         state = kol.state if reading is readings[-1] else _as_people_know_it(reading.state)
         new = "" if reading.new is None else f"{reading.new:,} new of "
@@ -124,16 +124,16 @@ def _size(read: KolRecord | ReadingRecord) -> str:
 
 
 def _as_people_know_it(state: str) -> str:
-    """Of an earlier reading: it came to its end, whatever table it was loaded into."""
+    """Return the state of an earlier reading: one that reached its end is complete, in whatever table it was."""
     return State.COMPLETE if state == State.FETCHED else state
 
 
 _ADVICE = {
-    State.FETCHING: "scrapy crawl followings -a kols={kol}   (goes on with its list)",
+    State.FETCHING: "scrapy crawl followings -a kols={kol}   (continues its list)",
     State.FETCHED: "scrapy crawl followings -a kols={kol} -a replay=pending   (loads it, no API call)",
     State.PARTIAL: "scrapy crawl followings -a kols={kol} -a retry=partial   (buys only the page that broke the list)",
     State.NOT_FOUND: "scrapy crawl followings -a kols={kol} -a retry=not_found   (when the account is back)",
-    State.FAILED: "scrapy crawl followings -a kols={kol}   (goes on where it failed)",
+    State.FAILED: "scrapy crawl followings -a kols={kol}   (continues where it failed)",
 }
 
 

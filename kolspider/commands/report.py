@@ -1,4 +1,4 @@
-"""`scrapy report`: everything the store knows, on one HTML page."""
+"""`scrapy report`: everything that the store knows, on one HTML page."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ANSWER_SECS = 120
 
 
 class Command(ProjectCommand):
-    """Safe during a run. It never calls the API, and queries the database only for who follows whom."""
+    """Safe during a run: it never calls the API, and queries the database only for who follows whom."""
 
     examples = """
   scrapy report                     report.html in this folder: runs, states, spend, pace, failures, cache, rejects
@@ -47,10 +47,10 @@ class Command(ProjectCommand):
         from kolspider.report.page import page  # noqa: PLC0415 - every command would wait for jinja2
 
         if args:
-            raise WrongUsage(f"scrapy report takes {self.syntax()}")
+            raise WrongUsage(f"the command is scrapy report {self.syntax()}")
         path = Path(opts.output)
         if path.is_dir() or not opts.output:
-            raise WrongUsage(f"-o {opts.output} is a folder; name a file")
+            raise WrongUsage(f"-o {opts.output!r} is not the name of a file")
         follows = _follows(config, database)
         with read_ledger(config, database) as ledger:
             ledger.freeze()
@@ -63,7 +63,7 @@ class Command(ProjectCommand):
 
 
 def _follows(config: Config, database: Database) -> FollowFacts | None:
-    """Who follows whom; None when the database can't be queried, which the rest of the page does not need."""
+    """Return who follows whom; None if no such table is kept, or if the database can't be queried."""
     if not config.follows_table:
         return None
     database.answer_secs = _ANSWER_SECS

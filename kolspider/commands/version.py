@@ -17,9 +17,9 @@ class Command(version.Command):
 
     def short_desc(self) -> str:
         """Shown by `scrapy -h`."""
-        return "Print Scrapy's and kolspider's version"
+        return "Print the versions of Scrapy and kolspider"
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        """Print a line in the form of Scrapy's, which with -v is a column."""
+        """Print a line in the form of Scrapy's, which is a column with -v."""
         super().run(args, opts)
         print(f"{'kolspider':<12} : {__version__}" if opts.verbose else f"kolspider {__version__}")

@@ -1,1 +1,1 @@
-"""How commands print."""
+"""What all commands print with: standard output, columns, wording."""

@@ -1,4 +1,4 @@
-"""Text in columns, each as wide as what stands in its first rows."""
+"""Text in columns, each as wide as the cells of its first rows."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["in_columns", "labelled", "plain"]
 
 
 _LOOKED_AT = 1000
-"""Rows: what is wider further on pushes its own line."""
+"""Rows that set the widths; a wider cell below them only widens its own line."""
 
 
 def in_columns(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Collection[str]) -> Iterator[str]:
-    """The heads and the rows, two blanks apart. numbers: the heads of the columns that are flush right."""
+    """Yield the lines of a table, with two spaces between columns; `numbers` are the heads of right-aligned ones."""
     rest = iter(rows)
     first = list(islice(rest, _LOOKED_AT))
     widths = list(map(len, heads))
@@ -35,5 +35,5 @@ def labelled(label: str, text: str) -> str:
 
 
 def plain(text: str | None) -> str:
-    """On one line, and without what a terminal would take for a command."""
+    """Return the text on one line, without control characters."""
     return "".join(char if char.isprintable() else " " for char in text or "").strip()

@@ -1,4 +1,4 @@
-"""What a command says on stdout: to whom has heard enough, to a full disk, and to a terminal that knows ASCII only."""
+"""Standard output that survives a closed pipe, a full disk and an ASCII terminal."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import TextIO
 
-__all__ = ["as_json", "json_lines", "standard_output", "tell"]
+__all__ = ["as_json", "json_lines", "print_error", "standard_output"]
 
 
-class _NobodyListens(UserError):  # noqa: N818 - says what happens
-    """The other end of the pipe is closed, as `| head` does: no reason for a word."""
+class _ClosedPipe(UserError):  # noqa: N818 - says what happens
+    """The reader of the pipe has closed it, as `| head` does. This needs no message."""
 
-    exit_code = 141  # what a shell has for a tool that SIGPIPE ended
+    exit_code = 141  # as the shell reports a tool that SIGPIPE ended
 
 
 class _Output:
-    """Stands in front of stdout. Its errors are not the database's, which are OSError, too."""
+    """Stdout, with its errors as UserError: OSError could also come from the database."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -34,25 +34,25 @@ class _Output:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        with self._told():
+        with self._explained():
             return self._stream.write(text)
 
     def flush(self) -> None:
-        with self._told():
+        with self._explained():
             self._stream.flush()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _explained(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             self._give_up()
             if isinstance(error, BrokenPipeError):
-                raise _NobodyListens("") from None
+                raise _ClosedPipe("") from None
             raise StopRun(f"the output can't be written: {error.strerror}") from None
 
     def _give_up(self) -> None:
-        """What is left of it goes nowhere: Python would try once more at its end, and complain."""
+        """Send the rest to /dev/null: otherwise Python flushes it at exit, and complains."""
         with suppress(OSError, ValueError):  # not a file
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
@@ -61,9 +61,9 @@ class _Output:
 
 @contextmanager
 def standard_output() -> Iterator[None]:
-    """Within it print raises nothing but UserError, and when it is left all is written."""
+    """Let print raise only UserError in this block; at its end everything is written."""
     stream = sys.stdout
-    if stream is None:  # closed by who started us
+    if stream is None:  # the parent process closed it
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # noqa: PTH123 - no path
             yield
         return
@@ -74,20 +74,20 @@ def standard_output() -> Iterator[None]:
         try:
             yield
         except BaseException:
-            with suppress(UserError):  # what went wrong first is told
+            with suppress(UserError):  # the first error counts
                 output.flush()
             raise
         output.flush()
 
 
 def as_json(content: object) -> str:
-    """JSON for stdout: with escapes of its own where that can't take every character."""
+    """Return JSON for stdout, with escapes if its encoding lacks some characters."""
     encoding = str(getattr(sys.stdout, "encoding", None) or "utf-8")
     return json.dumps(content, indent=2, ensure_ascii=not encoding.lower().startswith("utf"))
 
 
 def json_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """The lines of `as_json` of them all, without having them all at once."""
+    """Yield the lines of `as_json(list(rows))`, one row in memory at a time."""
     before = ""
     for row in rows:
         yield before or "["
@@ -95,8 +95,8 @@ def json_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     yield f"{before.removesuffix(',')}\n]" if before else "[]"
 
 
-def tell(error: UserError) -> int:
-    """Say on stderr, in one line, why a command ends. Returns its exit code."""
+def print_error(error: UserError) -> int:
+    """Print to stderr, in one line, why a command ends. Returns its exit code."""
     if str(error):
         print(f"kolspider: {error}", file=sys.stderr)
     return error.exit_code

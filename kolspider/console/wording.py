@@ -1,4 +1,4 @@
-"""Numbers and times as people read them in messages, columns and the report. Times are UTC."""
+"""Numbers and times in the form for messages, columns and the report. Times are UTC."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What stands between the spider and the API: the network's edge, its answers, the response cache, feeds."""
+"""The Scrapy components between the spider and the API, the response cache, and feeds."""

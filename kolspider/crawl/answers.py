@@ -1,7 +1,7 @@
 """What each answer of the API means for the run.
 
-A page goes on to the spider, a passing failure is asked for again after a growing wait, a bad key stops everything.
-What an answer means for its KOL is decided in the spider.
+A page passes to the spider, a temporary failure is retried after a growing wait, and a refused key stops the run. What
+an answer means for its KOL is decided in the spider.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ __all__ = ["AnswerMiddleware", "UnpackMiddleware", "network_error"]
 
 logger = logging.getLogger(__name__)
 
-_A_LITTLE = 2
-"""How often a failure inside a 200 is repeated: the server is up and has charged for it."""
+_RETRIES_OF_200 = 2
+"""The most retries of a failure inside a 200: the server works, and charges for each."""
 _LONGEST_WAIT = 120.0
 
 _NEVER_ARRIVED = (DownloadConnectionRefusedError, CannotResolveHostError)
-"""Nothing reached the API, so nothing was charged."""
+"""Failures that nothing was charged for, because nothing reached the API."""
 
 _STOPS = {
     ApiErrorKind.AUTH: "the API refuses the key{said}; check KOL_API_KEY",
@@ -54,22 +54,19 @@ _STOPS = {
 
 
 def network_error(exception: BaseException | None, config: Config) -> str:
-    """Describe on one line what went wrong between us and the API."""
-    said: dict[type, str] = {
+    """Describe a network failure in one line."""
+    texts: dict[type, str] = {
         DownloadConnectionRefusedError: f"{config.api_url} refuses the connection (KOL_API_URL)",
         CannotResolveHostError: f"the host of {config.api_url} can't be found (KOL_API_URL)",
         DownloadTimeoutError: f"no answer within {config.timeout:g} s (DOWNLOAD_TIMEOUT)",
         ResponseDataLossError: "the answer was cut off",
     }
-    text = said.get(type(exception), "") or f"the connection failed: {type(exception).__name__}: {exception}"
+    text = texts.get(type(exception)) or f"the connection failed: {type(exception).__name__}: {exception}"
     return one_line(redacted(text, (config.api_key,)))
 
 
 class UnpackMiddleware(HttpCompressionMiddleware):
-    """Turns an answer that can't be unpacked into an empty one.
-
-    So it is asked for again like any broken answer, instead of failing where no middleware sees it.
-    """
+    """Turns an answer that can't be unpacked into an empty one, so that it is retried like any broken answer."""
 
     def process_response(  # type: ignore[override]  # Scrapy's old `spider` argument is gone in 2.19
         self, request: Request, response: Response
@@ -83,7 +80,7 @@ class UnpackMiddleware(HttpCompressionMiddleware):
 
 
 class AnswerMiddleware:
-    """Reads each response once, into the `answer` of its AskedPage, for all that come after."""
+    """Parses each response once, into the `answer` of its AskedPage, which the later stages use."""
 
     def __init__(self, config: Config, pages: Pages, disk: Disk, stop: Stop, tally: Tally, work: Work) -> None:
         self._config = config
@@ -101,7 +98,7 @@ class AnswerMiddleware:
         return cls(run.config, run.ledger.pages, run.disk, run.stop, run.tally, run.work)
 
     async def process_response(self, request: Request, response: Response) -> Response | Request:
-        """Pass on a page, or the last answer about a KOL; for everything else ask again, or stop the run."""
+        """Pass on a page, or the final answer about a KOL; otherwise retry the request, or stop the run."""
         asked = AskedPage.of(request)
         if asked is None:
             return response  # not from the API
@@ -124,7 +121,7 @@ class AnswerMiddleware:
         return await self._again(request, asked, answer) or response
 
     async def process_exception(self, request: Request, exception: Exception) -> Request | None:
-        """Ask again after a network failure, until the retries are used up: then the spider gets the failure."""
+        """Retry after a network failure. When no retry is left, the spider gets the failure."""
         asked = AskedPage.of(request)
         if isinstance(exception, NotAsked) or asked is None:
             return None
@@ -135,8 +132,8 @@ class AnswerMiddleware:
         return await self._again(request, asked, error)
 
     def _buy_again(self, request: Request, asked: AskedPage) -> Request:
-        """Drop a cached page that the adapter no longer reads as a page."""
-        logger.warning("KOL %s: a cached page can no longer be read as a page; asking again", asked.kol.user_name)
+        """Drop a cached page that the provider no longer reads as a page."""
+        logger.warning("KOL %s: page %d in the cache can't be read; buying it again", asked.kol.user_name, asked.number)
         seq, asked.seq = asked.seq, None
         if seq is not None:
             with self._disk.guard():
@@ -144,7 +141,7 @@ class AnswerMiddleware:
         return request.copy()
 
     async def _again(self, request: Request, asked: AskedPage, error: ApiError) -> Request | None:
-        """Return the request once more after a growing wait; None when its retries are used up."""
+        """Return a copy of the request after a growing wait; None if no retry is left."""
         retries = self._retries(error.kind)
         if asked.asked_again >= retries:
             return None
@@ -152,15 +149,15 @@ class AnswerMiddleware:
         asked.asked_again += 1
         name = asked.kol.user_name
         logger.warning(
-            "KOL %s: page %d: %s; asking again in %.3g s (%d of %d)",
+            "KOL %s: page %d: %s; retry %d of %d in %.3g s",
             name,
             asked.number,
             error.message,
-            wait,
             asked.asked_again,
             retries,
+            wait,
         )
-        self._work.wait(name, f"{name} asks for page {asked.number} again", wait, why=error.message)
+        self._work.wait(name, f"{name} retries page {asked.number}", wait, why=error.message)
         await self._stop.sleep(wait)
         return request.copy()
 
@@ -168,5 +165,5 @@ class AnswerMiddleware:
         if kind is ApiErrorKind.TRANSIENT:
             return self._config.retry_times
         if kind in {ApiErrorKind.ERROR_IN_200, ApiErrorKind.CONTRACT_DRIFT}:
-            return min(self._config.retry_times, _A_LITTLE)
+            return min(self._config.retry_times, _RETRIES_OF_200)
         return 0

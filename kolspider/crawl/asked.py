@@ -1,4 +1,4 @@
-"""What a request asks for, and what came of it: the one object that travels in `request.meta`."""
+"""The page that a request is for, and its answer: the one object of ours in `request.meta`."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class AskedPage:
     kol: Kol
     generation: int
     cursor: str
-    """Empty for the first page."""
+    """The cursor of the page; empty for the first one."""
     number: int
-    """1 for the first page."""
+    """The number of the page in its list, from 1."""
     asked_again: int = 0
-    """How often the request was repeated after a failure."""
+    """Retries of the request so far."""
     answer: Page | ApiError | None = None
-    """What the API, or the cache, answered last."""
+    """The last answer of the API or the cache."""
     seq: int | None = None
-    """Where the page stands in the cache; None before it is stored, or if it could not be."""
+    """The number of the page in the cache; None if it is not stored."""
     fetched_at: float = 0.0
     """When the page was bought, in unix seconds."""
 

@@ -1,4 +1,4 @@
-"""The crawler of a run: Scrapy's, tied to what stops the run."""
+"""Scrapy's crawler, connected to the stop of its run."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["RunCrawler"]
 class RunCrawler(Crawler):
     """Closes the spider when the run fails, and stops the run on Ctrl-C.
 
-    Scrapy has no signal for the moment of a Ctrl-C: `spider_closed` comes when all requests have ended.
+    Scrapy has no signal for Ctrl-C itself: `spider_closed` comes only when all requests have ended.
     """
 
     _stop: Stop
     _closing: asyncio.Task[None] | None = None
 
     def stop_with(self, stop: Stop) -> None:
-        """Tie this crawl to its run, before the crawl starts."""
+        """Connect this crawl to its run, before the crawl starts."""
         self._stop = stop
         stop.on_stop(self._close)
 

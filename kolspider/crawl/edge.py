@@ -1,6 +1,6 @@
 """The edge of the network: the last place before a request is sent.
 
-Requests that waited in the downloader's queue pass here too, so only here the key, the cap, the pause and the stop can
+Requests that waited in the downloader's queue pass here, too. So only here can the key, the cap, the pause and the stop
 be exact.
 """
 
@@ -30,8 +30,8 @@ __all__ = ["ApiDownloadHandler"]
 logger = logging.getLogger(__name__)
 
 _IDLE_SECS = 4
-"""A kept-alive connection idle for longer is not used again: servers drop theirs after 5 s or more, and a request on a
-dropped one may have been received and charged."""
+"""Seconds after which an idle connection is not used again: servers drop theirs after 5 s or more, and a request on a
+dropped connection may have been received and charged."""
 
 
 class ApiDownloadHandler(HTTP11DownloadHandler):
@@ -41,8 +41,8 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
-        # Twisted would send a GET again by itself when its connection dies before the answer: a second paid
-        # call that no cap sees (twisted.web.client.HTTPConnectionPool).
+        # When a connection dies before the answer, Twisted would send a GET again by itself: a second paid call
+        # that the cap does not see (twisted.web.client.HTTPConnectionPool).
         self._pool.retryAutomatically = False
         self._pool.cachedConnectionTimeout = _IDLE_SECS
         run = run_of(crawler)
@@ -53,9 +53,9 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         self._turn = asyncio.Lock()
 
     async def download_request(self, request: Request) -> Response:
-        """Send the request when its turn comes. A 429 is waited out here, and never leaves this handler.
+        """Send the request when its turn comes. Raises NotAsked if the run stops first.
 
-        Raises NotAsked when the run stops first.
+        429s never leave this handler: it pauses, then sends the request again.
         """
         while True:
             sent_at = await self._take_turn()
@@ -77,7 +77,7 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
             return now
 
     def _note_call(self, request: Request) -> None:
-        """Write a call into the ledger before it is made: if that fails, its page could not be stored either."""
+        """Count the call in the ledger before it is made: if that fails, its page could not be stored either."""
         if asked := AskedPage.of(request):
             with self._disk.guard():
                 self._kols.add_calls(asked.kol.handle, 1)
@@ -85,19 +85,22 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
     def _check_allowed(self) -> None:
         if self._cap is not None and self._tally.calls >= self._cap and not self._stop.is_set():
             self._stop.fail(
-                StopRun(f"the cap of {self._cap} API calls is reached and work is left; run again to go on")
+                StopRun(
+                    f"the cap of {self._cap} API calls is reached and work is left (-a max_calls); "
+                    "run the same command again to continue"
+                )
             )
         if self._stop.is_set():
             self._empty_queue()
             raise NotAsked("the run is stopping")
 
     def _empty_queue(self) -> None:
-        """Let all requests that wait in the downloader's queue be refused at once, not one by one at the usual pace."""
+        """Let every request in the downloader's queue be refused at once, not one by one at the usual pace."""
         for slot in self._crawler.engine.downloader.slots.values():
             slot.delay = 0
 
     def _with_key(self, request: Request) -> Request:
-        """Return a copy with the key: the request that others log, keep and retry never has it."""
+        """Return a copy with the key: the request that is logged, cached and retried never has it."""
         if not request.url.startswith(f"{self._config.api_url}/"):
             raise NotAsked(f"{request.url} is not at the API's address")
         keyed = request.copy()
@@ -118,9 +121,9 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
 
 
 def _retry_after(response: Response) -> float | None:
-    """Return the seconds that a Retry-After header asks for; it holds seconds or a date (RFC 9110, 10.2.3)."""
+    """Return the seconds to wait by the Retry-After header, which has seconds or a date (RFC 9110, 10.2.3)."""
     raw = (response.headers.get("Retry-After") or b"").decode("latin-1").strip()
-    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", raw, re.ASCII):  # RFC 9110 has no decimals; that is no reason to hurry
+    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", raw, re.ASCII):  # RFC 9110 has no decimals, but some servers send them
         return float(raw)
     try:
         return max(0.0, parsedate_to_datetime(raw).timestamp() - time.time())

@@ -1,4 +1,4 @@
-"""Feeds: an item is a page, a line is a row."""
+"""Feeds with one line for each row, although an item is a page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORMATS = ("jsonl", "jsonlines", "jl", "json", "csv")
 
 
 class _Rows(_Exporter):
-    """Unrolls a page."""
+    """Exports each row of a page."""
 
     def export_item(self, item: Any) -> None:
         for row in ItemAdapter(item)["rows"]:
@@ -28,12 +28,12 @@ class _Rows(_Exporter):
 
 
 class JsonLinesRows(_Rows, JsonLinesItemExporter):
-    """`-o users.jsonl`"""
+    """The format of `-o users.jsonl`."""
 
 
 class JsonRows(_Rows, JsonItemExporter):
-    """`-o users.json`"""
+    """The format of `-o users.json`."""
 
 
 class CsvRows(_Rows, CsvItemExporter):
-    """`-o users.csv`"""
+    """The format of `-o users.csv`."""

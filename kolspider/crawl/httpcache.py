@@ -22,9 +22,9 @@ __all__ = ["PageStorage", "WholePagePolicy"]
 
 
 class WholePagePolicy:
-    """Has whole good pages stored, never errors, whatever their HTTP status.
+    """Lets whole good pages be stored, and no errors, whatever their HTTP status.
 
-    What is found is always fresh: the storage does not find a page of another generation.
+    A stored page is always fresh, because the storage does not return pages of another generation.
     """
 
     def __init__(self, settings: BaseSettings) -> None:
@@ -35,12 +35,12 @@ class WholePagePolicy:
         return AskedPage.of(request) is not None
 
     def should_cache_response(self, response: Response, request: Request) -> bool:
-        """Store only what AnswerMiddleware read as a page."""
+        """Store only what AnswerMiddleware parsed as a page."""
         asked = AskedPage.of(request)
         return asked is not None and isinstance(asked.answer, Page)
 
     def is_cached_response_fresh(self, cachedresponse: Response, request: Request) -> bool:
-        """Use every stored page: otherwise the middleware would buy it and then might hand out the stored one."""
+        """Use every stored page; otherwise Scrapy would buy it again, and then might return the stored one."""
         return True
 
     def is_cached_response_valid(
@@ -79,11 +79,11 @@ class PageStorage:
             return None
         asked.seq, body = found
         if self._dry_run or not self._pages.is_coming(asked.seq):
-            self._tally.cache_hits += 1  # the others are counted when they are loaded
+            self._tally.cache_hits += 1  # pages to be loaded are counted then
         return TextResponse(request.url, body=body, encoding="utf-8")
 
     def store_response(self, spider: Spider, request: Request, response: Response) -> None:
-        """Store a page. If that fails the page still goes on to the target, and the run stops."""
+        """Store a page. If that fails, the page still goes to the target, and the run stops."""
         asked = AskedPage.of(request)
         if asked is None or not isinstance(asked.answer, Page):
             return

@@ -1,4 +1,4 @@
-"""How Scrapy logs our requests and items: a page is one short line, never its 200 users."""
+"""How Scrapy logs requests and items: a page takes one short line, not its 200 users."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["PageLogFormatter"]
 
 
 class PageLogFormatter(LogFormatter):
-    """Scrapy's log lines, with pages in place of their content."""
+    """Formats Scrapy's log lines, with the names of pages instead of their content."""
 
     def scraped(self, item: Any, response: Response | Failure | None, spider: Spider) -> LogFormatterResult:
-        """One DEBUG line a page."""
+        """Log one DEBUG line for each page."""
         if not isinstance(item, MappedPage):
             return super().scraped(item, response, spider)
         return {
@@ -33,7 +33,7 @@ class PageLogFormatter(LogFormatter):
     def item_error(
         self, item: Any, exception: BaseException, response: Response | Failure | None, spider: Spider
     ) -> LogFormatterResult:
-        """Name the page; its users stay out of the log."""
+        """Log which page failed, without its users."""
         page = getattr(item, "page", item)
         return {
             "level": logging.ERROR,

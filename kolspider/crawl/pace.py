@@ -8,16 +8,16 @@ __all__ = ["Pace"]
 
 _LONGEST_WAIT = 300.0
 _LONGEST_ASKED = 3600.0
-"""Seconds of Retry-After that a run waits; for longer it ends, and is run again later."""
+"""The longest Retry-After, in seconds, that a run waits; a longer one ends it."""
 _MOST_REFUSALS = 10
-"""The run stops after this many 429 in a row, each after a longer wait: every one may be charged."""
+"""The run stops after this many 429s in a row, each after a longer wait, because each may be charged."""
 
 
 class Pace:
     """Decides when the next request may be sent. Times are seconds on the monotonic clock.
 
-    A 429 pauses everything and doubles the interval between requests; each good answer afterwards takes a tenth of
-    the added interval off again.
+    A 429 pauses all requests and doubles the interval between them. Each good answer afterwards takes away a tenth of
+    the added interval.
     """
 
     def __init__(self, interval: float, first_wait: float) -> None:
@@ -38,16 +38,16 @@ class Pace:
         self._interval = self._usual + (self._interval - self._usual) * 0.9
 
     def refused(self, sent_at: float, now: float, retry_after: float | None) -> float:
-        """Record a 429 to a request sent at `sent_at`. Returns for how many seconds nothing may be sent.
+        """Record a 429 to a request sent at `sent_at`. Returns the seconds for which nothing may be sent.
 
-        `retry_after` is what the answer asks for, in seconds. Raises StopRun when refusals do not end.
+        `retry_after` is the wait that the answer asks for, in seconds. Raises StopRun after too many 429s in a row.
         """
         if retry_after is not None and retry_after > _LONGEST_ASKED:
             raise StopRun(
                 f"the API answered 429 and asks to wait {retry_after / 3600:.1f} h; "
                 "run the same command again after that"
             )
-        if sent_at >= self._paused_at:  # else it was under way when the pause began: the same refusal
+        if sent_at >= self._paused_at:  # otherwise it was sent before the pause began: the same refusal
             self._refusals += 1
             self._paused_at = now
             self._interval = min(max(self._interval * 2, 0.1), _LONGEST_WAIT)

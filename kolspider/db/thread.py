@@ -53,7 +53,7 @@ class DatabaseThread:
     @property
     def receipts(self) -> list[str]:
         """The database's own words about the last upsert, for the log."""
-        return [text for text in self._upserter.said if text]
+        return [text for text in self._upserter.receipts if text]
 
     def give_up(self) -> None:
         """From now on wait for no database that is away: it gets one more attempt."""

@@ -51,7 +51,7 @@ class Upserter:
         self._retry_secs = retry_secs
         self._give_up = give_up
         self._on_retry = on_retry
-        self.said: list[str] = []
+        self.receipts: list[str] = []
         """The database's receipts for the last batch."""
 
     def upsert(self, rows: Sequence[Row]) -> list[Refused]:
@@ -60,7 +60,7 @@ class Upserter:
         Raises StopRun when the database is away for longer than retry_secs, refuses every row, or refuses rows because
         the table was altered: the next run fits them to the new columns, so none is to blame.
         """
-        self.said = []
+        self.receipts = []
         refused = self._write(rows, partial(self._database.upsert, self._table), self._table, self._named)
         if refused and self._was_altered():
             raise StopRun(
@@ -93,7 +93,7 @@ class Upserter:
         table: str,
         named: Callable[[Exception, Sequence[_Row]], Mapping[_Row, str]],
     ) -> list[tuple[_Row, str]]:
-        error = self._keep_trying(lambda: self.said.append(write(rows)), table)
+        error = self._keep_trying(lambda: self.receipts.append(write(rows)), table)
         if error is None:
             return []
         if len(rows) == 1:
@@ -138,10 +138,10 @@ class Upserter:
             wait = min(wait * 2, _LONGEST_WAIT)
 
     def _message(self, error: Exception, kind: DbErrorKind, table: str) -> str:
-        said = self._database.explain(error)
+        reason = self._database.explain(error)
         if kind is DbErrorKind.FATAL:
-            return f"table {table} can't be used: {said}; fix that, then run the same command again"
+            return f"table {table} can't be used: {reason}; fix that, then run the same command again"
         return (
-            f"the database was away for {self._retry_secs:g} s (KOL_DB_RETRY_SECS): {said}; nothing is lost: "
+            f"the database was away for {self._retry_secs:g} s (KOL_DB_RETRY_SECS): {reason}; nothing is lost: "
             "run the same command again when it is back"
         )

@@ -1,1 +1,1 @@
-"""What watches a run from beside it."""
+"""Extensions that follow a run: its progress, its history, its outcome."""

@@ -1,55 +1,27 @@
-"""Notes in the store what the run has done so far, until the crawl is over."""
+"""Writes what the run has done so far into the history, every few seconds."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from itertools import chain, repeat
 
-from scrapy import signals
-
-from kolspider.errors import NotAsked
-from kolspider.run.run import run_of
-
-if TYPE_CHECKING:
-    from scrapy.crawler import Crawler
+from kolspider.extensions.periodic import Periodic, after_each
 
 __all__ = ["KeepHistory"]
 
-_FIRST, _LONGEST = 0.5, 10.0
-"""Seconds between two notes: each wait is twice the one before, up to the longest."""
+_WAITS = (0.5, 1, 2, 4, 8)
+_LONGEST_WAIT = 10.0
+"""Seconds between two notes, after the first waits."""
 
 
-class KeepHistory:
-    """Lets a killed run's row show what it did up to seconds before, and that it is dead."""
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> KeepHistory:
-        """Connect it to the beginning and the end of the crawl."""
-        extension = cls(crawler)
-        crawler.signals.connect(extension.spider_opened, signal=signals.spider_opened)
-        crawler.signals.connect(extension.spider_closed, signal=signals.spider_closed)
-        return extension
-
-    def __init__(self, crawler: Crawler) -> None:
-        self._crawler = crawler
-        self._task: asyncio.Task[None] | None = None
+class KeepHistory(Periodic):
+    """Lets the history show what a killed run did up to a few seconds before its end."""
 
     def spider_opened(self) -> None:
-        """Begin, in the crawl's event loop."""
-        self._task = asyncio.ensure_future(self._keep())
+        """Begin; the crawl command writes the last note."""
+        self.task = asyncio.ensure_future(after_each(chain(_WAITS, repeat(_LONGEST_WAIT)), self._note))
 
-    def spider_closed(self) -> None:
-        """End; the crawl command writes the last note."""
-        if self._task is not None:
-            self._task.cancel()
-
-    async def _keep(self) -> None:
-        run, wait = run_of(self._crawler), _FIRST
-        with suppress(NotAsked):  # the disk is unusable, and the run stops for that
-            while True:
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, _LONGEST)
-                run.tally.write_to(self._crawler.stats)
-                with run.disk.guard():
-                    run.history.note()
+    def _note(self) -> None:
+        self.run.tally.write_to(self.crawler.stats)
+        with self.run.disk.guard():
+            self.run.history.note()

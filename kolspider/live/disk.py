@@ -1,4 +1,4 @@
-"""What happens when the cache directory can't be used during a run: the run stops, with one line."""
+"""Ends the run with one line when its cache directory can't be used."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Disk:
 
 
 def unusable(directory: Path, error: sqlite3.Error | OSError) -> StopRun:
-    """Say why the run can't go on; a damaged store is marked for the next run to salvage."""
+    """Return the error that ends the run; a damaged store is marked for the next run to salvage."""
     path = directory / FILE_NAME
     if is_damage(error):
         mark_damaged(path)
         return StopRun(
-            f"{path} is damaged ({error}); run the same command again: it keeps what can be read of it, and buys the "
-            "rest again"
+            f"{path} is damaged ({error}); run the same command again: it keeps what can be read, and buys the rest "
+            "again"
         )
     return StopRun(
         f"the cache directory {directory} can't be written ({error}); free some disk space or fix its permissions, "

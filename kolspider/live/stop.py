@@ -1,4 +1,4 @@
-"""Whether the run is stopping, and why: set once, awaited by everything that waits."""
+"""The end of a run before its work is done: set once, awaited by everything that waits."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 
 
 class Stop:
-    """Ends a run early, after an error or a Ctrl-C: nothing more is sent, and what has arrived is loaded."""
+    """Ends a run early, after an error or a Ctrl-C: no more requests are sent, and what has arrived is loaded."""
 
     def __init__(self) -> None:
         self.error: StopRun | None = None
-        """Why the run ends; None for a Ctrl-C, or while it goes on."""
+        """Why the run ends; None after a Ctrl-C, or while it continues."""
         self._event = asyncio.Event()
         self._callbacks: list[Callable[[], object]] = []
 
@@ -33,14 +33,14 @@ class Stop:
         return self._event.is_set()
 
     def fail(self, error: StopRun) -> None:
-        """End the run because of an error. The first error counts."""
+        """End the run because of an error. Only the first error counts."""
         if self.error is None:
             self.error = error
             logger.error(str(error))
             self.set()
 
     def set(self) -> None:
-        """End the run: wake everybody who waits, once."""
+        """End the run, and wake whatever waits. Only the first call counts."""
         if not self._event.is_set():
             self._event.set()
             for callback in self._callbacks:
@@ -53,7 +53,7 @@ class Stop:
             callback()
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep; raises NotAsked as soon as the run stops."""
+        """Sleep. Raises NotAsked as soon as the run stops."""
         with suppress(TimeoutError):
             async with asyncio.timeout(max(seconds, 0)):
                 await self._event.wait()

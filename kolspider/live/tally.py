@@ -1,4 +1,4 @@
-"""What a run has counted so far. Each counter is declared once: its name here, its Scrapy stat, its meaning."""
+"""The counters of a run, each declared once: its name, its Scrapy stat and its meaning."""
 
 from __future__ import annotations
 

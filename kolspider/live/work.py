@@ -1,4 +1,4 @@
-"""What a run is at just now: lists being read, KOLs done, waits. Kept by those who do it, for who watches."""
+"""Live state of a run, read by the progress display: lists being read, KOLs done, waits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Reading", "Wait", "Work"]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A list on its way, page by page."""
+    """A list that is being read."""
 
     kol: Kol
     paging: Paging
@@ -26,41 +26,46 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What keeps the run, or a KOL, from going on. Times are seconds on the monotonic clock."""
+    """What holds up the run or a KOL. Times are seconds on the monotonic clock."""
 
     text: str
     why: str
     since: float
     until: float | None
-    """None when nobody knows."""
+    """None while the end is unknown."""
 
 
 @dataclass(slots=True)
 class Work:
-    """All but `wait` and `resume` is called in the event loop's thread."""
+    """What a run is doing. Any thread may call `wait` and `resume`; the rest belongs to the event loop."""
 
     reading: dict[str, Reading] = field(default_factory=dict)
-    """By handle."""
+    """The lists that are being read, by handle."""
     done: Counter[State] = field(default_factory=Counter)
-    begun_calls: dict[bool, float] = field(default_factory=lambda: {True: 0.0, False: 0.0})
-    """The calls that were expected of the lists begun: of those whose length was known (True), and of the others."""
+    begun_known: float = 0.0
+    """Calls expected for the lists begun whose length was known."""
+    begun_unknown: float = 0.0
+    """Calls expected for the lists begun whose length was not known."""
     new_lists: int = 0
-    """Lists of unknown length that were read to their end ..."""
+    """Lists of unknown length that were read to their end."""
     new_pages: int = 0
-    """... and how many pages they had."""
+    """Pages of the lists that `new_lists` counts."""
     waits: dict[str, Wait] = field(default_factory=dict)
 
     def begin(self, kol: Kol, paging: Paging, expected: Expected) -> None:
-        """The KOL's list is asked for now."""
-        self.begun_calls[expected.pages is not None] += expected.calls
+        """Record that the first page of the KOL's list is requested."""
+        if expected.pages is None:
+            self.begun_unknown += expected.calls
+        else:
+            self.begun_known += expected.calls
         self.reading[kol.handle] = Reading(kol, paging, expected)
 
     def begin_again(self, kol: Kol, paging: Paging) -> None:
-        """The same list once more, from page 1."""
+        """Record that the same list is read again from page 1."""
         self.reading[kol.handle] = Reading(kol, paging, self.reading[kol.handle].expected)
 
     def end(self, kol: Kol) -> None:
-        """Nothing more of the KOL's list is asked for in this run."""
+        """Record that this run requests no more pages of the KOL's list."""
         self.waits.pop(kol.user_name, None)
         reading = self.reading.pop(kol.handle, None)
         if reading is not None and reading.expected.pages is None:
@@ -68,12 +73,12 @@ class Work:
             self.new_pages += reading.paging.pages
 
     def wait(self, who: str, text: str, seconds: float | None = None, *, why: str = "") -> None:
-        """`who` waits; for an outage without an end that is known, until resume()."""
+        """Record that `who` waits this long, or until `resume` if `seconds` is None."""
         now = time.monotonic()
         known = self.waits.get(who)
         since = known.since if known and seconds is None else now
         self.waits[who] = Wait(text, why, since, None if seconds is None else now + seconds)
 
     def resume(self, who: str) -> None:
-        """It goes on."""
+        """Record that `who` waits no longer."""
         self.waits.pop(who, None)

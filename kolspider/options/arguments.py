@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from kolspider.errors import WrongUsage
-from kolspider.items import State
+from kolspider.items import Mode, State
 from kolspider.options.secrets import fits_a_header
 from kolspider.store.handles import normalise
 
@@ -191,9 +191,9 @@ class Arguments:
         return bool(self.replay) or self.test or self.estimate
 
     @property
-    def mode(self) -> str:
+    def mode(self) -> Mode:
         """Which kind of run it is, for the history."""
-        return "replay" if self.replay else "dry run" if self.dry_run else "buy"
+        return Mode.REPLAY if self.replay else Mode.DRY_RUN if self.dry_run else Mode.BUY
 
     def of_job(self) -> dict[str, Any]:
         """Return what each run of a named job must repeat: all but the key and the cap, which are a run's own."""

@@ -1,4 +1,4 @@
-"""`-a estimate=1`: what a run would cost, from what the ledger knows, without an API call or a write."""
+"""`-a estimate=1`: the cost of a run, estimated from the ledger without an API call or a write."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from kolspider.db.base import Database
     from kolspider.options.arguments import Arguments
     from kolspider.options.config import Config
-    from kolspider.store.forecast import Forecast, Total
+    from kolspider.store.forecast import Forecast
     from kolspider.store.selection import Selection
 
 __all__ = ["estimate"]
 
 _COLUMNS = 68
-"""Of a line's text: with its label it fits a terminal of 80."""
+"""The width of a long text: with its label it fits a terminal of 80."""
 
 
 def estimate(arguments: Arguments, config: Config, database: Database, command: Sequence[str]) -> None:
-    """Print what the same command without estimate=1 would cost. Reads beside a run; writes nothing."""
+    """Print what the command would cost without estimate=1. Safe during a run, because it only reads."""
     job = Job.load(config.jobdir, arguments.of_job()) if config.jobdir else None
     try:
         with read_ledger(config, database) as ledger:
@@ -42,16 +42,14 @@ def estimate(arguments: Arguments, config: Config, database: Database, command: 
                 lambda: _source(arguments, config, database),
                 follows=bool(config.follows_table),
             )
-            lines = _Estimate(arguments, config, ledger.selection, ledger.forecast).lines(
-                shlex.join(without(command, ["estimate"]))
-            )
-            print("\n".join(lines))
+            table = _Estimate(arguments, config, ledger.selection, ledger.forecast)
+            print("\n".join(table.lines(shlex.join(without(command, ["estimate"])))))
     finally:
         database.close()
 
 
 def _source(arguments: Arguments, config: Config, database: Database) -> Iterator[str | None]:
-    """The handles of the source table; the sandbox's may not be there yet."""
+    """Yield the handles of the source table; the sandbox's may not exist yet."""
     try:
         if not arguments.sandbox:
             database.connect()
@@ -67,95 +65,77 @@ def _source(arguments: Arguments, config: Config, database: Database) -> Iterato
 
 
 class _Estimate:
-    """The lines, in the style of the closing table."""
+    """The lines of an estimate, in the style of the closing table."""
 
     def __init__(self, arguments: Arguments, config: Config, selection: Selection, forecast: Forecast) -> None:
-        self._cap = arguments.max_calls
-        self._incremental = arguments.incremental
+        self._arguments = arguments
         self._config = config
-        self._by_why = selection.count_by_why()
-        self._left = selection.left
-        self._gone = selection.count_gone()
+        self._selection = selection
         self._average = forecast.average
         self._total = forecast.total()
+        cap, calls = arguments.max_calls, self._total.calls
+        self._part = 1.0 if cap is None or calls <= cap else cap / calls
+        """The share of the calls that max_calls allows."""
 
     def lines(self, command: str) -> Iterator[str]:
-        """The table; command is what it is about."""
-        total, config = self._total, self._config
-        due = sum(self._by_why.values())
-        whys = ", ".join(f"{count:,} {why}" for why, count in self._by_why.items())
-        beyond = f"; {counted(self._left, 'more KOL')} beyond the limit" if self._left else ""
+        """Yield the table of this command."""
+        total, config, part = self._total, self._config, self._part
+        by_why, left = self._selection.count_by_why(), self._selection.left
+        due, whys = sum(by_why.values()), ", ".join(f"{count:,} {why}" for why, count in by_why.items())
+        beyond = f"; {counted(left, 'more KOL')} beyond the limit" if left else ""
         yield labelled("KOLs", (f"{due:,} due ({whys})" if due else "none are due") + beyond)
-        if self._gone:
-            yield labelled("", f"{self._gone:,} complete in another database only, and not in the cache: -a refresh=0s")
-        yield labelled("cache", self._cached(total))
-        part = self._part
+        if gone := self._selection.count_gone():
+            yield labelled("", f"{gone:,} complete in another database only, and not cached: -a refresh=0s")
+        if not due:
+            yield labelled("next", "nothing to do")
+            return
+        yield labelled("cache", self._cached)
         calls, credits_ = round(total.calls * part), round(total.credits * part)
-        capped = f" (max_calls; all of it takes about {total.calls:,.0f})" if part < 1 else ""
-        yield labelled("calls", f"about {calls:,}{capped}, retries not counted" if calls else "none")
-        for text in self._grounds(total):
-            yield labelled("", text)
-        dollars = credits_ * config.credit_usd
-        yield labelled("cost", f"about {credits_:,} credits, ${dollars:,.2f}{self._range}" if calls else "nothing")
-        yield labelled("time", self._time(calls))
-        for nth, text in enumerate(wrap(f"the API takes {config.provider.allowed_rate}", _COLUMNS) if calls else ()):
-            yield labelled("" if nth else "rate", text)
-        yield labelled("next", command if due else "nothing to do")
+        if calls:
+            capped = f" (max_calls; all of it takes about {total.calls:,.0f})" if part < 1 else ""
+            yield labelled("calls", f"about {calls:,}{capped}, retries not counted")
+            for text in self._grounds():
+                yield labelled("", text)
+            dollars = credits_ * config.credit_usd
+            yield labelled("cost", f"about {credits_:,} credits, ${dollars:,.2f}{self._range}")
+            pace = f"at one call in {config.delay:g} s (DOWNLOAD_DELAY)"
+            time = f"about {rough(calls * config.delay)} {pace}" if config.delay else "no delay (DOWNLOAD_DELAY=0)"
+            yield labelled("time", time)
+            for nth, text in enumerate(wrap(f"the API takes {config.provider.allowed_rate}", _COLUMNS)):
+                yield labelled("" if nth else "rate", text)
+        else:
+            yield labelled("calls", "none, so nothing to pay")
+        yield labelled("next", command)
 
     @property
-    def _part(self) -> float:
-        """How much of the calls the cap lets through."""
-        calls = self._total.calls
-        return 1.0 if self._cap is None or calls <= self._cap else self._cap / calls
-
-    def _cached(self, total: Total) -> str:
-        whole = (
-            f"; {counted(total.kols_whole, 'KOL')} {_need(total.kols_whole)} nothing else" if total.kols_whole else ""
-        )
+    def _cached(self) -> str:
+        total = self._total
         if not total.cached:
-            return "no page of these readings is here yet"
-        return f"{counted(total.cached, 'page')} of these lists {_are(total.cached)} here and cost nothing{whole}"
+            return "no page of these lists is cached yet"
+        whole = f"; {counted(total.kols_whole, 'KOL')} with every page cached" if total.kols_whole else ""
+        return f"{counted(total.cached, 'page')} of these lists, at no cost{whole}"
 
-    def _grounds(self, total: Total) -> Iterator[str]:
-        average = self._average
+    def _grounds(self) -> Iterator[str]:
+        total, average = self._total, self._average
         if total.kols_known:
-            by = "what was read last time" if self._incremental else "the list read last time"
+            by = "what was read last time" if self._arguments.incremental else "the list read last time"
             yield f"{total.calls_known:,.0f} for {counted(total.kols_known, 'KOL')}, by {by}"
-        if not total.kols_average:
-            return
-        what = f"{total.calls_average:,.0f} for {counted(total.kols_average, 'KOL')}"
-        if average.lists:
-            yield f"{what}, by the {average.users:,.0f} users of {average.lists:,} lists on average"
-        else:
-            yield f"{what}, by the usual {average.users:,.0f} users (too few lists are known)"
+        if total.kols_average:
+            by = (
+                f"the {average.users:,.0f} users of {average.lists:,} lists on average"
+                if average.lists
+                else f"the usual {average.users:,.0f} users (too few lists are known)"
+            )
+            yield f"{total.calls_average:,.0f} for {counted(total.kols_average, 'KOL')}, by {by}"
 
     @property
     def _range(self) -> str:
-        """What 19 in 20 such runs cost, as far as chance goes: lists differ a lot, many together do not. The average
-        is the less sure the fewer lists it is of."""
-        total, average = self._total, self._average
+        """What 19 in 20 such runs cost, as far as lists differ by chance; an average of few lists is less certain."""
+        total, average, provider = self._total, self._average, self._config.provider
         if not total.kols_average or self._part < 1:
             return ""
         kols, lists = total.kols_average, average.lists
         spread = 2 * average.spread * sqrt(kols * (1 + kols / lists if lists else 1))
-        least = total.credits_known + total.kols_average * self._config.provider.price(
-            0, self._config.provider.page_size
-        )
+        least = total.credits_known + kols * provider.price(0, provider.page_size)
         low, high = max(total.credits - spread, least), total.credits + spread
         return f" (probably ${low * self._config.credit_usd:,.2f} to ${high * self._config.credit_usd:,.2f})"
-
-    def _time(self, calls: int) -> str:
-        delay = self._config.delay
-        if not calls:
-            return "no call, no wait"
-        if not delay:
-            return "as fast as the API answers (DOWNLOAD_DELAY=0)"
-        return f"about {rough(calls * delay)} at one call in {delay:g} s (DOWNLOAD_DELAY)"
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
-
-
-def _need(number: int) -> str:
-    return "needs" if number == 1 else "need"

@@ -19,7 +19,7 @@ __all__ = ["Job"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as its first run fixed it. began_at is unix seconds; kols are handles as spelled."""
+    """A named job: what its first run fixed. `began_at` is in unix seconds; `kols` are handles as spelled."""
 
     arguments: dict[str, Any]
     began_at: float
@@ -27,9 +27,9 @@ class Job:
 
     @classmethod
     def load(cls, directory: Path, arguments: dict[str, Any]) -> Job | None:
-        """The job of this directory; None when it is yet to begin.
+        """Return the job of this directory; None if it has not begun.
 
-        Raises WrongUsage when it was begun with other arguments or its file is damaged.
+        Raises WrongUsage if it was begun with other arguments or its file is damaged, StopRun if it can't be read.
         """
         path = _file(directory)
         try:
@@ -40,27 +40,29 @@ class Job:
         except NotADirectoryError:
             raise WrongUsage(f"JOBDIR {directory} is a file; name a folder") from None
         except OSError as error:
-            raise StopRun(f"{path} can't be read: {error.strerror}") from None
+            raise StopRun(f"{path} can't be read: {error.strerror}; fix that, or choose another JOBDIR") from None
         except (ValueError, KeyError, TypeError):
-            raise WrongUsage(f"{path} is damaged; choose another JOBDIR (what was paid for is in the cache)") from None
+            raise WrongUsage(
+                f"{path} is damaged; choose another JOBDIR (no page is lost, all are in the cache)"
+            ) from None
         if job.arguments != arguments:
             other = sorted(name for name in arguments if job.arguments.get(name) != arguments[name])
             raise WrongUsage(
-                f"JOBDIR {directory} was begun with other arguments ({', '.join(other) or 'of another version'}); "
-                "use those, or another JOBDIR"
+                f"JOBDIR {directory} was begun with other arguments ({', '.join(other) or 'by another version'}); "
+                "use the same ones, or another JOBDIR"
             )
         return job
 
     @classmethod
     def begin(cls, directory: Path, arguments: dict[str, Any], kols: Iterable[str]) -> Job:
-        """Fix the job's KOLs: all or nothing, and on disk when this returns."""
+        """Write the job's file, which is on disk when this returns. Raises StopRun."""
         job = cls(arguments, time.time(), tuple(kols))
         content = {"arguments": job.arguments, "began_at": job.began_at, "kols": job.kols}
         path = _file(directory)
         try:
             write_atomically(path, json.dumps(content, ensure_ascii=False))
         except OSError as error:
-            raise StopRun(f"{path} can't be written: {error.strerror}") from None
+            raise StopRun(f"{path} can't be written: {error.strerror}; fix that, or choose another JOBDIR") from None
         return job
 
 

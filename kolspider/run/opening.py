@@ -1,4 +1,4 @@
-"""Opens a run: whatever can't be used is found here, before anything is called or paid."""
+"""Opens a run, and finds whatever it can't use before the first API call."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from kolspider.live.work import Work
 from kolspider.load.commits import Commits
 from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
+from kolspider.options.arguments import Replay
 from kolspider.run.job import Job
 from kolspider.run.run import Run
 from kolspider.store.database import FILE_NAME
@@ -44,10 +45,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def open_run(arguments: Arguments, config: Config, database: Database, command: Sequence[str]) -> Iterator[Run]:
-    """Open a run, and close everything it holds afterwards. `command` is what was typed, for the history.
-
-    Raises UserError.
-    """
+    """Open a run, and close all its parts afterwards. `command` is what was typed. Raises UserError."""
     with ExitStack() as stack:
         try:
             run = _open(stack, arguments, config, database, command)
@@ -60,7 +58,7 @@ def open_run(arguments: Arguments, config: Config, database: Database, command: 
 
 
 def target_label(config: Config, database: Database) -> str:
-    """Name the tables that rows are loaded into, for people and for the ledger."""
+    """Name the tables that rows are loaded into; the ledger knows them by this name."""
     return database.target_label(config.target_table, config.follows_table)
 
 
@@ -98,16 +96,16 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
 
 
 def _warn_of_losses(config: Config, lock: DirectoryLock) -> None:
-    """Say what earlier runs have bought and this one will not find."""
+    """Warn of pages that earlier runs bought and this one will not find."""
     path, provider = config.cache_dir / FILE_NAME, config.provider
     page = provider.price(provider.page_size, provider.page_size) * config.credit_usd
     if salvaged := salvage_if_damaged(config.cache_dir):
         lost = f"an unknown number of pages, about ${page:.4f} each"
         if salvaged.lost_pages is not None:
             cost = f"about ${salvaged.lost_pages * page:.2f}"
-            lost = f"{counted(salvaged.lost_pages, 'page')} of whole lists, {cost}, and what unfinished lists had"
+            lost = f"{counted(salvaged.lost_pages, 'page')} of whole lists, {cost}, and pages of unfinished lists"
         logger.warning(
-            "%s was damaged: %s and %s could be read and are kept; the rest is bought again (%s); the damaged file is "
+            "%s was damaged: %s and %s could be read and are kept, the rest is bought again (%s); the damaged file is "
             "now %s",
             path,
             counted(salvaged.pages, "page"),
@@ -117,8 +115,8 @@ def _warn_of_losses(config: Config, lock: DirectoryLock) -> None:
         )
     elif not lock.is_new and not (path.exists() and path.stat().st_size):
         logger.warning(
-            "%s is missing, although there were runs in this directory: what they bought is bought again "
-            "(about $%.4f a page); put the file back to avoid that",
+            "%s is missing, although there were runs in this directory: what they bought is bought again (about $%.4f "
+            "a page); to avoid that, stop this run and put the file back",
             path,
             page,
         )
@@ -136,7 +134,7 @@ def _check_tables(arguments: Arguments, config: Config, database: Database, ledg
         raise StopRun(f"{database.explain(error)}; {database.advice(error)}") from None
     for warning in warnings(table):
         logger.warning(warning)
-    if arguments.replay != "all" and (warning := emptied(empty, ledger.kols, ledger.pages)):
+    if arguments.replay is not Replay.ALL and (warning := emptied(empty, ledger.kols, ledger.pages)):
         logger.warning(warning)
     return table
 
@@ -144,7 +142,7 @@ def _check_tables(arguments: Arguments, config: Config, database: Database, ledg
 def _select(arguments: Arguments, config: Config, database: Database, selection: Selection) -> None:
     job = Job.load(config.jobdir, arguments.of_job()) if config.jobdir else None
     if arguments.replay:
-        selection.read_cached(waiting_only=arguments.replay == "pending")
+        selection.read_cached(waiting_only=arguments.replay is Replay.PENDING)
         if job or arguments.kols:
             selection.keep_only((name.lower() for name in job.kols) if job else (kol.handle for kol in arguments.kols))
         selection.choose_all(None if job else arguments.limit)
@@ -193,14 +191,14 @@ def choose_due(
 
 
 def _announce(config: Config, selection: Selection, tally: Tally) -> None:
-    """Log what this run is about to work on."""
+    """Log which KOLs this run works on, and count the rows of the source table that name none."""
     by_why = selection.count_by_why()
     whys = ", ".join(f"{count:,} {why}" for why, count in by_why.items())
     left = f"; {counted(selection.left, 'more KOL')} left for the next run" if selection.left else ""
-    logger.info("%s to work on%s%s", counted(sum(by_why.values()), "KOL"), f" ({whys})" if whys else "", left)
+    logger.info("%s due%s%s", counted(sum(by_why.values()), "KOL"), f" ({whys})" if whys else "", left)
     if gone := selection.count_gone():
         logger.warning(
-            "%s complete only in another database or table, and no longer in the cache: "
+            "%s complete only in another database or table, and no longer in the cache; "
             "-a refresh=0s buys the lists again",
             "1 KOL is" if gone == 1 else f"{gone:,} KOLs are",
         )

@@ -6,8 +6,9 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from kolspider.console.wording import counted
 from kolspider.db.check import check_follows, check_source, check_target, warnings
-from kolspider.errors import StopRun, UserError
+from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.items import Row
 from kolspider.load.fitting import Fitter
@@ -15,9 +16,9 @@ from kolspider.load.mapping import Mapper
 from kolspider.run.opening import read_ledger
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
-    from kolspider.db.base import Database, Table
+    from kolspider.db.base import Column, Database
     from kolspider.options.arguments import Arguments
     from kolspider.options.config import Config
 
@@ -29,83 +30,99 @@ _KOLS_SHOWN = 3
 
 def preflight(arguments: Arguments, config: Config, database: Database) -> int:
     """Print what was checked and what is wrong. Returns the exit code: 1 when something is."""
-    faults = 0
-    what = "database"
-    table: Table | None = None
-    key = "set" if config.api_key else "NOT SET: put KOL_API_KEY into .env"
-    faults += not config.api_key
-    _say(bool(config.api_key), "settings", f"{config.provider.name} at {config.api_url}, KOL_API_KEY {key}")
-    faults += _check_cache(config.cache_dir)
+    checks = _Checks(arguments, config, database)
+    # A check of the database needs those before it.
+    of_database = (checks.database, checks.source, checks.target, checks.mapping, checks.follows, checks.kols)
     try:
+        passed = [checks.pass_(checks.settings), checks.pass_(checks.cache), all(map(checks.pass_, of_database))]
+    finally:
+        database.close()
+    if faults := passed.count(False):
+        print(f"{counted(faults, 'check')} failed: fix that, then run the same command again")
+        return 1
+    print("all checks passed")
+    print("next  scrapy crawl followings -a dry_run=1 -a limit=1   (buys one KOL's list, writes to no table)")
+    return 0
+
+
+class _Checks:
+    """Each check yields what it finds, and raises UserError or an error of the database when something is wrong."""
+
+    def __init__(self, arguments: Arguments, config: Config, database: Database) -> None:
+        self._arguments = arguments
+        self._config = config
+        self._database = database
+        self._columns: dict[str, Column] = {}
+        """The columns of the target."""
+
+    def pass_(self, check: Callable[[], Iterator[str]]) -> bool:
+        """Print what a check finds. Returns whether it passed."""
         try:
-            database.connect()
-            _say(True, "database", database.label)
-            what = "source"
-            source = check_source(database, config.source_table)
-            _say(True, "source", f"{source.name}: {database.count(source.name):,} rows")
-            what = "target"
-            table = check_target(database, config.target_table)
-            _say(True, "target", f"{table.name}: {database.count(table.name):,} rows")
-            for warning in warnings(table):
-                _say(True, "note", warning)
-            _say(True, "mapping", _map_samples(config, table))
-            if config.follows_table:
-                what = "follows"
-                check_follows(database, config.follows_table)
-                _say(True, "follows", f"{config.follows_table}: {database.count(config.follows_table):,} rows")
-                empty = empty_tables(database, config.follows_table)
-                what = "cache"
-                with read_ledger(config, database) as ledger:
-                    if warning := emptied(empty, ledger.kols, ledger.pages):
-                        _say(True, "note", warning)
-            what = "next"
-            for line in _next_kols(arguments, config, database):
-                _say(True, "next", line)
-        except database.errors as error:
-            raise StopRun(database.explain(error)) from None
-        finally:
-            database.close()
-    except UserError as error:
-        faults += 1
-        _say(False, what, str(error))
-    print("all is well: try -a dry_run=1 -a limit=1 next" if not faults else f"{faults} to mend")
-    return 1 if faults else 0
+            for text in check():
+                print(f"ok    {check.__name__:<9} {text}")
+        except UserError as error:
+            print(f"FAIL  {check.__name__:<9} {error}")
+        except self._database.errors as error:
+            print(f"FAIL  {check.__name__:<9} {self._database.explain(error)}")
+        else:
+            return True
+        return False
 
+    def settings(self) -> Iterator[str]:
+        config = self._config
+        if not config.api_key:
+            raise WrongUsage("KOL_API_KEY is not set; put it into .env")
+        yield f"{config.provider.name} at {config.api_url}, KOL_API_KEY is set"
 
-def _say(good: bool, what: str, text: str) -> None:
-    print(f"{'ok  ' if good else 'FAIL'}  {what:<9} {text}")
+    def cache(self) -> Iterator[str]:
+        directory = self._config.cache_dir
+        there = next(path for path in (directory, *directory.parents) if path.exists())
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            raise StopRun(f"{there} can't be written; fix its permissions, or set KOL_CACHE_DIR to another folder")
+        yield str(directory)
 
+    def database(self) -> Iterator[str]:
+        self._database.connect()
+        yield self._database.label
 
-def _check_cache(directory: Path) -> bool:
-    """Whether a run would find no room for its pages."""
-    there = next(path for path in (directory, *directory.parents) if path.exists())
-    good = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-    _say(good, "cache", str(directory) + ("" if good else f": {there} can't be written (KOL_CACHE_DIR)"))
-    return not good
+    def source(self) -> Iterator[str]:
+        yield self._size(check_source(self._database, self._config.source_table).name)
 
+    def target(self) -> Iterator[str]:
+        table = check_target(self._database, self._config.target_table)
+        yield self._size(table.name)
+        yield from (f"note: {warning}" for warning in warnings(table))
+        self._columns = table.columns
 
-def _map_samples(config: Config, table: Table) -> str:
-    """Map users as ugly as real profiles are, and fit them to the columns."""
-    from kolspider.sandbox import entry  # noqa: PLC0415 - its HTTP server takes a quarter of a second to import
+    def mapping(self) -> Iterator[str]:
+        """Map users as ugly as real profiles are, and fit them to the columns."""
+        from kolspider.sandbox import entry  # noqa: PLC0415 - its HTTP server takes a quarter of a second to import
 
-    mapper, fitter = Mapper(), Fitter(table.columns)
-    rows = 0
-    for index in range(_SAMPLE_USERS):
-        raw = entry(index, 0)
-        row = mapper.map_user(config.provider.followed_user(raw), raw)
-        if isinstance(row, Row):
-            fitter.fit(row)
-            rows += 1
-    clipped = ", ".join(f"{column} in {times} rows" for column, times in fitter.clipped.items())
-    return f"{rows} of {_SAMPLE_USERS} sample users give a row" + (f"; clipped: {clipped}" if clipped else "")
+        mapper, fitter = Mapper(), Fitter(self._columns)
+        raws = [entry(index, 0) for index in range(_SAMPLE_USERS)]
+        mapped = (mapper.map_user(self._config.provider.followed_user(raw), raw) for raw in raws)
+        rows = [fitter.fit(row) for row in mapped if isinstance(row, Row)]
+        cut = ", ".join(f"{column} in {times} rows" for column, times in fitter.clipped.items())
+        yield f"{len(rows)} of {_SAMPLE_USERS} sample users give a row" + (f"; cut to fit: {cut}" if cut else "")
 
+    def follows(self) -> Iterator[str]:
+        database, table = self._database, self._config.follows_table
+        if table:
+            check_follows(database, table)
+            yield self._size(table)
+            empty = empty_tables(database, table)
+            with read_ledger(self._config, database) as ledger:
+                if warning := emptied(empty, ledger.kols, ledger.pages):
+                    yield f"note: {warning}"
 
-def _next_kols(arguments: Arguments, config: Config, database: Database) -> list[str]:
-    """The KOLs that a run would begin with, by the ledger as it is."""
-    with read_ledger(config, database) as ledger:
-        selection = ledger.selection
-        selection.read(database.handles(config.source_table))
-        limit = arguments.limit or _KOLS_SHOWN
-        selection.choose_due(now=time.time(), refresh=None, retry=(), limit=limit, keep_done=False)
-        lines = [f"{due.kol.user_name} ({due.why})" for due in selection.due()]
-    return lines or [f"no KOL is due: all of {config.source_table} are done, or it names none"]
+    def kols(self) -> Iterator[str]:
+        """Find the KOLs that a run would begin with, by the ledger as it is."""
+        with read_ledger(self._config, self._database) as ledger:
+            selection, limit = ledger.selection, self._arguments.limit or _KOLS_SHOWN
+            selection.read(self._database.handles(self._config.source_table))
+            selection.choose_due(now=time.time(), refresh=None, retry=(), limit=limit, keep_done=False)
+            found = [f"{due.kol.user_name} ({due.why})" for due in selection.due()]
+        yield from found or [f"none is due: all KOLs of {self._config.source_table} are done, or it has none"]
+
+    def _size(self, table: str) -> str:
+        return f"{table}: {counted(self._database.count(table), 'row')}"

@@ -1,4 +1,4 @@
-"""What a run of the crawl command is made of."""
+"""The parts of a run of the crawl command."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ __all__ = ["Run", "run_of"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The parts of one run. Scrapy builds its components itself: each takes the parts it needs from here."""
+    """Holds the parts of one run. Scrapy builds its components itself; each takes the parts it needs from here."""
 
     arguments: Arguments
     config: Config
     table: Table
-    """The target."""
+    """The target table."""
     ledger: Ledger
     database: DatabaseThread
     stop: Stop
@@ -50,5 +50,5 @@ def run_of(crawler: Crawler) -> Run:
     """Return the run that this crawl belongs to."""
     run = getattr(crawler.spider, "run", None)
     if not isinstance(run, Run):
-        raise TypeError("the followings spider is started by `scrapy crawl followings`, which opens its run")
+        raise TypeError("start the followings spider with `scrapy crawl followings`, which opens its run")
     return run

@@ -1,1 +1,1 @@
-"""The spiders of the project: one."""
+"""The project's only spider."""

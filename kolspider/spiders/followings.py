@@ -1,4 +1,4 @@
-"""Decides which list is read, and which page is next."""
+"""The spider: decides which lists are read, and which page is next."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from kolspider.follows.queries import known_ids
 from kolspider.items import FollowingsPage, Kol, State
 from kolspider.load.cached import CachedPages
 from kolspider.load.mapping import usable_id
+from kolspider.options.arguments import Replay
 from kolspider.providers.base import ApiError, ApiErrorKind, Page
 from kolspider.providers.paging import Next, Paging
 from kolspider.store.selection import Due, Why
@@ -51,7 +52,7 @@ class _List:
 
 
 class FollowingsSpider(Spider):
-    """Buys the followings of each selected KOL, after handing over what the cache already holds."""
+    """Loads the cached pages of the selected KOLs, then buys the rest of their lists."""
 
     name = "followings"
     run: Run
@@ -83,8 +84,8 @@ class FollowingsSpider(Spider):
         CONCURRENT_REQUESTS bounds the lists that are open at once.
         """
         if not self.run.arguments.dry_run:
-            # Not as items of start(): Scrapy 2.19 never closes a spider while one of those is in a pipeline
-            # (Scraper looks whether it may close when a response is done, not when such an item is).
+            # The pages are not items of start(): Scrapy 2.19 never closes a spider while one of those is in a pipeline
+            # (Scraper checks whether it can close when a response is done, not when such an item is).
             yield Request("data:,", callback=self.load_cached_pages)
             await self._cache_is_read.wait()
         if self.run.arguments.replay:
@@ -94,16 +95,16 @@ class FollowingsSpider(Spider):
                 yield request
 
     async def load_cached_pages(self, response: Response) -> AsyncIterator[FollowingsPage]:
-        """Yield the cached pages, and end once all of them are through the pipelines.
+        """Yield the cached pages, and end when all of them have left the pipelines.
 
-        Scrapy takes pages from here ahead of the pipelines, and no page bought now may overtake them.
+        Scrapy reads ahead of the pipelines here, and no page bought in this run may overtake a cached one.
         """
         self._stop.on_stop(self._none_on_their_way.set)
         for signal in _ITEM_DONE:
             self.crawler.signals.connect(self._page_is_through, signal=signal)
         try:
             with suppress(NotAsked), self.run.disk.guard():
-                for page in self._cached.read(everything=self.run.arguments.replay == "all"):
+                for page in self._cached.read(everything=self.run.arguments.replay is Replay.ALL):
                     if self._stop.is_set():
                         return
                     self._pages_on_their_way += 1
@@ -114,7 +115,7 @@ class FollowingsSpider(Spider):
         finally:
             for signal in _ITEM_DONE:
                 self.crawler.signals.disconnect(self._page_is_through, signal=signal)
-            self._cache_is_read.set()  # after a bug, too: start() would wait for ever
+            self._cache_is_read.set()  # after a bug, too; otherwise start() would wait for ever
 
     def _page_is_through(self) -> None:
         self._pages_on_their_way -= 1
@@ -137,15 +138,15 @@ class FollowingsSpider(Spider):
             yield self._request(followings, "")
 
     def _needs_nothing(self, due: Due) -> bool:
-        """Tell whether the list had ended already, and only its cached pages had to be loaded."""
+        """Tell whether the list had ended in an earlier run, so that only its cached pages had to be loaded."""
         handle = due.kol.handle
         ended = due.why is Why.BEGUN and due.state != State.FETCHING
         return ended and handle not in self._cached.damaged and not self._ledger.kols.lacks_base(handle)
 
     async def _known(self, kol: Kol) -> frozenset[int]:
-        """Return the accounts that the KOL was known to follow before this reading: by the cache, or the follows table.
+        """Return the accounts that the KOL was known to follow before this reading.
 
-        What is missing here costs calls, and loses nobody.
+        They come from the cache, or from the follows table. A missing account costs calls; no user is lost.
         """
         kols, account_id, table = self._ledger.kols, self._provider.account_id, self._config.follows_table
         if (pages := kols.known_pages(kol.handle)) is not None:
@@ -168,8 +169,7 @@ class FollowingsSpider(Spider):
             return kols.begin_anew(kol, keep_good_pages=False, incremental=due.incremental)
         if due.why is not Why.NEW and kols.lacks_base(kol.handle):
             logger.warning(
-                "KOL %s: the full list that its last reading adds to is neither in this table nor in the cache: "
-                "reading it in full",
+                "KOL %s: its last full list is neither in this table nor in the cache; reading it in full again",
                 kol.user_name,
             )
             return kols.begin_anew(kol, keep_good_pages=False)
@@ -182,7 +182,7 @@ class FollowingsSpider(Spider):
     def _request(self, followings: _List, cursor: str) -> Request:
         api_url = self._config.api_url
         asked = AskedPage(followings.kol, followings.generation, cursor, followings.paging.pages + 1)
-        # The key must not pass through an HTTP proxy in clear; to https:// a proxy sees only a tunnel.
+        # An HTTP proxy would see the key; of https:// it sees only a tunnel.
         no_proxy = {"proxy": None} if api_url.startswith("http:") else {}
         return Request(
             self._provider.url(api_url, followings.kol.user_name, cursor),
@@ -193,7 +193,7 @@ class FollowingsSpider(Spider):
         )
 
     def parse_page(self, response: Response, followings: _List, asked: AskedPage) -> Iterator[Any]:
-        """Hand over the page, then ask for the next one or record how the list ended."""
+        """Yield the page, then the request for the next one, or record how the list ended."""
         more = None
         try:
             if isinstance(asked.answer, Page):
@@ -201,7 +201,7 @@ class FollowingsSpider(Spider):
             elif asked.answer is not None:
                 more = self._after_error(asked.answer, followings)
         except NotAsked:
-            return  # the cache directory can't be used, and the run stops
+            return  # the cache directory can't be used, so the run stops
         finally:
             if more is None:
                 self._give_back(followings)
@@ -228,7 +228,7 @@ class FollowingsSpider(Spider):
         if isinstance(outcome, Next):
             return self._request(followings, outcome.cursor)
         if asked.seq is None:
-            return None  # the page could not be stored, so the list is not whole in the cache; the run stops
+            return None  # the page could not be stored, so the run stops, and the list is not whole
         state = State.FETCHED if outcome.state is State.COMPLETE else outcome.state
         self._end(followings, state, outcome.reason, known=not outcome.whole)
         return None
@@ -255,7 +255,7 @@ class FollowingsSpider(Spider):
         return None
 
     def no_answer(self, failure: Failure) -> None:
-        """End the list when the network failed for good; do nothing for a request that was never sent."""
+        """End the list after a network failure that outlasted the retries; ignore a request that was never sent."""
         followings: _List = failure.request.cb_kwargs["followings"]  # type: ignore[attr-defined]
         self._give_back(followings)
         if isinstance(failure.value, NotAsked):
@@ -264,12 +264,12 @@ class FollowingsSpider(Spider):
         self._end(followings, State.FAILED, reason)
 
     def _give_back(self, followings: _List) -> None:
-        """Let another list begin: nothing more is asked of this one."""
+        """Let another list begin, because no more pages of this one are requested."""
         self.run.work.end(followings.kol)
         self._places.release()
 
     def _end(self, followings: _List, state: State, reason: str, *, known: bool = False) -> None:
-        """Record the end of a list; `known` if it ended where everybody behind its last page is known."""
+        """Record the end of a list; `known` means that it ended at a page of known accounts."""
         self.run.commits.list_ended(
             followings.kol,
             state,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Iterator
 
     from kolspider.items import Kol
@@ -82,10 +82,14 @@ class Pages:
 
     def get(self, handle: str, generation: int, cursor: str) -> tuple[int, bytes] | None:
         """A page's place in the order of fetching and its body; None when it is missing or damaged."""
+        key = (handle, generation, cursor)
         row = self._db.execute(
-            "SELECT seq, body FROM page WHERE provider = ? AND handle = ? AND generation = ? AND cursor = ?",
-            (self._provider, handle, generation, cursor),
+            "SELECT p.seq, p.body, p.handle, p.generation, p.cursor FROM page i JOIN page p NOT INDEXED USING (seq) "
+            "WHERE i.provider = ? AND i.handle = ? AND i.generation = ? AND i.cursor = ?",
+            (self._provider, *key),
         ).fetchone()
+        if row and row[2:] != key:
+            raise sqlite3.DatabaseError(f"the index of pages leads from {handle!r} to another page")
         body = unpack(row[1]) if row else None
         return None if body is None else (row[0], body)
 
@@ -137,6 +141,11 @@ class Pages:
                     "     (SELECT 1 FROM page_load l WHERE l.seq = p.seq AND l.target = ?))",
                     (first, self._provider, self._target),
                 )
+                if self._db.execute(
+                    "SELECT 1 FROM temp.waiting_page w "
+                    "WHERE NOT EXISTS (SELECT 1 FROM page p NOT INDEXED WHERE p.seq = w.seq)"
+                ).fetchone():
+                    raise sqlite3.DatabaseError("the index of pages leads to a page that is not there")
                 self._db.execute(
                     "UPDATE page_load SET again = 1 WHERE target = ? AND seq IN (SELECT seq FROM temp.coming)",
                     (self._target,),

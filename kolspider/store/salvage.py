@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kolspider.files import sync_directory
-from kolspider.store.damage import looks_damaged, marked_damaged, unmark_damaged
+from kolspider.store.damage import UNREADABLE, WRONG, looks_damaged, marked_damaged, unmark_damaged
 from kolspider.store.database import FILE_NAME, create, transaction
 from kolspider.store.pages import unpack
 
@@ -24,10 +24,17 @@ if TYPE_CHECKING:
 __all__ = ["Salvaged", "salvage_if_damaged"]
 
 _KEYS = {
-    "target": ("id",), "kol": ("provider", "handle"), "page": ("seq",), "page_load": ("seq", "target"),
-    "kol_load": ("target", "provider", "handle"), "note": ("key",), "run": ("id",), "sample": ("run", "at"),
-    "crawl": ("provider", "handle", "generation"), "increment": ("provider", "handle", "generation"),
-}  # fmt: skip
+    "target": ("id",),
+    "kol": ("provider", "handle"),
+    "page": ("seq",),
+    "page_load": ("seq", "target"),
+    "kol_load": ("target", "provider", "handle"),
+    "note": ("key",),
+    "run": ("id",),
+    "sample": ("run", "at"),
+    "crawl": ("provider", "handle", "generation"),
+    "increment": ("provider", "handle", "generation"),
+}
 _COUNTED_BY = {"page": "page", "page_load": "page", "run": "run", "sample": "run"}
 """Tables whose first key is a number that SQLite gave out, and of which table."""
 _TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,), "BLOB": (bytes,)}
@@ -76,6 +83,9 @@ def _copy_all(path: Path, to: Path) -> int | None:
         with closing(sqlite3.connect(path, isolation_level=None)) as old, transaction(new):
             old.text_factory = _text_or_nothing
             torn = {table for table, key in _KEYS.items() if not _copy(old, new, table, key)}
+            torn |= {
+                table for table, wrong in WRONG.items() if new.execute(f"DELETE FROM {table} WHERE {wrong}").rowcount
+            }
             return _mend(new, torn)
 
 
@@ -115,7 +125,7 @@ def _readable(
             for row in old.execute(f"{select} ORDER BY {order}"):
                 last = row[at]
                 yield row
-        except sqlite3.Error:
+        except UNREADABLE:
             yield None
             ends.append(last)
         else:
@@ -126,17 +136,17 @@ def _readable(
         low = first if isinstance(first, int) and first > 0 else 1
         high = last if isinstance(last, int) and last <= most else most
         for number in range(low, high + 1):
-            with suppress(sqlite3.Error):
+            with suppress(*UNREADABLE):
                 yield from old.execute(f"{select} WHERE {key[0]} = ?", (number,)).fetchall()
 
 
 def _largest_number(old: sqlite3.Connection, table: str) -> int:
     """The largest key that was given out; where that is lost, a guess by the size of the file."""
-    with suppress(sqlite3.Error):
+    with suppress(*UNREADABLE):
         found = old.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
         if found and isinstance(found[0], int) and 0 <= found[0] <= _MOST_NUMBERS:
             return found[0]
-    with suppress(sqlite3.Error):
+    with suppress(*UNREADABLE):
         (pages,) = old.execute("PRAGMA page_count").fetchone()
         return min(int(pages) * 20 + 10_000, _MOST_NUMBERS)
     return 10_000
@@ -151,6 +161,11 @@ def _mend(new: sqlite3.Connection, torn: set[str]) -> int | None:
     # What is loaded where counts only for a target whose name is left: another one may get its number.
     for table in ("page_load", "kol_load"):
         new.execute(f"DELETE FROM {table} WHERE target NOT IN (SELECT id FROM target)")
+    # Every KOL is in `kol` and `crawl` from its first call on: a name that is in neither was damaged.
+    if not {"kol", "crawl"} <= torn:
+        known = "SELECT provider, handle FROM kol UNION ALL SELECT provider, handle FROM crawl"
+        for table in ("page", "kol_load"):
+            new.execute(f"DELETE FROM {table} WHERE (provider, handle) NOT IN ({known})")
     new.execute("DELETE FROM page_load WHERE seq NOT IN (SELECT seq FROM page)")
     new.execute(
         "INSERT INTO kol (provider, handle, user_name, generation, state, started_at) "

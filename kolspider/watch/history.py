@@ -1,4 +1,4 @@
-"""Writes a run into the history while it goes on, so that a killed run shows what it did."""
+"""Writes a run into the history as it goes, so that the history shows what a killed run did."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from kolspider.store.runs import Counters
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kolspider.items import Mode
     from kolspider.live.tally import Tally
     from kolspider.store.ledger import Ledger
     from kolspider.watch.summary import Summary
@@ -22,14 +23,14 @@ __all__ = ["History"]
 logger = logging.getLogger(__name__)
 
 _STATES_EVERY = 60.0
-"""Seconds between two counts of the selected KOLs by state, which takes a moment among 100,000 of them."""
+"""Seconds between two counts of the selected KOLs by state: with 100,000 KOLs, one takes a moment."""
 
 
 class History:
     """One run's row and samples. All methods but `end` raise sqlite3.Error if the file can't be written."""
 
-    def __init__(self, ledger: Ledger, tally: Tally, credit_usd: float, mode: str, command: Sequence[str]) -> None:
-        """Begin the run's row; its KOLs are selected, and the API is not asked yet."""
+    def __init__(self, ledger: Ledger, tally: Tally, credit_usd: float, mode: Mode, command: Sequence[str]) -> None:
+        """Begin the run's row, once its KOLs are selected."""
         self._ledger = ledger
         self._tally = tally
         self._credit_usd = credit_usd
@@ -39,7 +40,7 @@ class History:
         self._note_states()
 
     def note(self) -> None:
-        """Write down what the run has done so far."""
+        """Write what the run has done so far."""
         runs, done = self._ledger.runs, self._counters()
         runs.note(self._id, done)
         self._notes += 1
@@ -49,7 +50,7 @@ class History:
             self._note_states()
 
     def end(self, summary: Summary) -> None:
-        """Write down how the run ended. A full disk costs this note alone: the run's work is done."""
+        """Write how the run ended. On a full disk only this is lost: the run's work is done."""
         try:
             self._ledger.runs.end(
                 self._id,
@@ -60,7 +61,7 @@ class History:
                 summary.stopped,
             )
         except sqlite3.Error as error:
-            logger.warning("the end of this run could not be written into its history: %s", error)
+            logger.warning("this run is done, but its end could not be written into the history: %s", error)
 
     def _note_states(self) -> None:
         ledger = self._ledger

@@ -1,4 +1,4 @@
-"""What a run came to: the closing table for people, the same as JSON for schedulers, and the exit code."""
+"""The result of a run: the closing table for people, the same as JSON for schedulers, and the exit code."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ _STOPPED, _UNFINISHED, _INTERRUPTED = 1, 3, 130
 _ONCE = ("retry", "refresh", "incremental", "full_every")
 """Arguments whose work is done by one run."""
 _SHOWN = 20
-"""Failed and partial KOLs in the table; the rest is a `scrapy kols` away."""
+"""Failed and partial KOLs that the table lists; `scrapy kols` lists all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the closing table says, taken when the crawl is over."""
+    """The state of a run when its crawl is over."""
 
     command: Sequence[str]
     """What was typed, without the key."""
+    arguments: Arguments
     states: Mapping[State, int]
-    """How many of the selected KOLs are in which state."""
+    """Number of selected KOLs in each state."""
     troubled: Sequence[KolRecord]
     """The first few of the selected KOLs that failed or are partial."""
     tally: Tally
@@ -49,15 +50,13 @@ class Summary:
     """Scrapy's: `shutdown` after one Ctrl-C, None after a second one."""
     bugs: int
     error: str
-    """Why the run was stopped early; empty if it was not."""
+    """Why the run stopped early; empty if it did not."""
     target: str
     credit_usd: float
-    replay: bool
-    dry_run: bool
     waiting: int
     """Selected KOLs with cached pages that are not in the target."""
     left: int
-    """KOLs that are due beyond the limit."""
+    """KOLs that are due and beyond the limit."""
 
     @classmethod
     def of(
@@ -71,9 +70,10 @@ class Summary:
         stop: Stop,
         stats: Mapping[str, Any],
     ) -> Summary:
-        """Take stock of a run; `stats` are Scrapy's."""
+        """Summarise a run; `stats` are Scrapy's."""
         return cls(
             command=command,
+            arguments=arguments,
             states=ledger.kols.states_of_selected(),
             troubled=ledger.kols.selected_in((State.FAILED, State.PARTIAL), _SHOWN),
             tally=tally,
@@ -84,8 +84,6 @@ class Summary:
             error=str(stop.error or ""),
             target=target,
             credit_usd=credit_usd,
-            replay=bool(arguments.replay),
-            dry_run=arguments.dry_run,
             waiting=ledger.selection.count_waiting(),
             left=ledger.selection.left,
         )
@@ -99,40 +97,40 @@ class Summary:
             return _INTERRUPTED
         if self.finish_reason != "finished" or self.bugs:
             return _STOPPED
-        if self.replay:
+        if self.arguments.replay:
             return _UNFINISHED if self.tally.cache_damaged else _STOPPED if self.waiting else 0
         if self._troubled:
             return _UNFINISHED
-        done = {State.COMPLETE, State.NOT_FOUND} | ({State.FETCHED} if self.dry_run else set())
+        done = {State.COMPLETE, State.NOT_FOUND} | ({State.FETCHED} if self.arguments.dry_run else set())
         return 0 if set(self.states) <= done else _STOPPED
 
     @property
     def stopped(self) -> str:
-        """Why it ended before its work was done; empty when it did not."""
+        """Why the run ended before its work was done, for the history; empty if it did not."""
         if self.bugs:
-            return "a bug was met: see ERROR in the log"
+            return "a bug, see ERROR in the log"
         return self.error or ("interrupted" if self._interrupted else "")
 
     def lines(self) -> Iterator[str]:
-        """The closing table."""
+        """Return the lines of the closing table."""
+        tally = self.tally
         yield labelled("KOLs", ", ".join(f"{n:,} {state}" for state, n in self._in_order()) or "none were due")
-        yield labelled("pages", f"{self.tally.pages:,} bought, {self.tally.cache_hits:,} from the cache")
-        yield labelled("users", ", ".join(self._users()))
-        dollars = self.tally.credits * self.credit_usd
-        yield labelled(
-            "API", f"{counted(self.tally.calls, 'call')}, about {self.tally.credits:,} credits (${dollars:.2f})"
-        )
+        if self.states or tally.calls or tally.cache_hits:
+            yield labelled("pages", f"{tally.pages:,} bought, {tally.cache_hits:,} from the cache")
+            yield labelled("users", ", ".join(self._users()))
+            dollars = tally.credits * self.credit_usd
+            yield labelled("API", f"{counted(tally.calls, 'call')}, about {tally.credits:,} credits (${dollars:.2f})")
         if self.tally.calls_saved:
             yield labelled("saved", self._saved)
         yield labelled("time", duration(self.seconds))
-        yield labelled("table", self.target + (" (not written: dry run)" if self.dry_run else ""))
+        yield labelled("table", self.target + (" (not written: dry run)" if self.arguments.dry_run else ""))
         for kol in self.troubled:
             yield labelled(kol.state, f"{kol.user_name}: {kol.reason}")
         if self._troubled > len(self.troubled):
             yield labelled("", f"and {self._troubled - len(self.troubled):,} more: scrapy kols --state failed")
         if damaged := self.tally.cache_damaged:
             yield labelled("damaged", f"{counted(damaged, 'cached page')}, which a normal run buys again")
-        if self.replay:
+        if self.arguments.replay:
             yield labelled("lists", f"{self._whole:,} whole, {self._unfinished:,} unfinished")
         if self.error:
             yield labelled("stopped", self.error)
@@ -141,35 +139,32 @@ class Summary:
         yield labelled("next", self.next)
 
     @property
-    def next(self) -> str:  # noqa: C901, PLR0911 - one case a line
-        """What to run next."""
-        command = shlex.join(self.command)
+    def next(self) -> str:  # noqa: PLR0911 - one case a line
+        """Return the command to run next, with a remark behind it."""
+        command, states = shlex.join(self.command), self.states
         if self.bugs:
-            return "a bug was met: see ERROR in the log, and report it; then run the same command again"
-        if self.error:
-            return f"{command}   (when that is mended: it goes on where it stopped)"
-        if self._interrupted:
-            return f"{command}   (goes on where it stopped)"
-        if self.replay and not self.states:
-            return "nothing to do: the cache holds no page that could be loaded"
-        if self.replay:
-            return (
-                "scrapy crawl followings   (goes on with the unfinished lists)" if self._unfinished else "nothing to do"
-            )
-        if self.dry_run:
-            return "the same without dry_run=1: it loads these pages without a call"
+            return f"{command}   (report the bug first: see ERROR in the log)"
+        if self.error or self._interrupted:
+            fix = "fix that first; " if self.error and not self._capped else ""
+            return f"{command}   ({fix}the run continues where it stopped)"
+        if self.arguments.replay and self._unfinished:
+            return "scrapy crawl followings   (continues the unfinished lists)"
+        if self.arguments.replay:
+            return "nothing to do" if states else "nothing to do: the cache holds no page to load"
+        if self.arguments.dry_run:
+            return f"{shlex.join(without(self.command, ['dry_run']))}   (loads these pages, they are not bought again)"
         if self.left:
             return f"{command}   ({counted(self.left, 'more KOL')} {'is' if self.left == 1 else 'are'} due)"
-        if self.states.get(State.FAILED):
-            return f"{shlex.join(without(self.command, _ONCE))}   (tries the failed ones again)"
+        if states.get(State.FAILED):
+            return f"{shlex.join(without(self.command, _ONCE))}   (tries the failed KOLs again)"
         if self._on_the_way:
-            return f"{command}   (goes on with {counted(self._on_the_way, 'unfinished KOL')})"
-        if self.states.get(State.PARTIAL):
+            return f"{command}   (continues with {counted(self._on_the_way, 'unfinished KOL')})"
+        if states.get(State.PARTIAL):
             return "scrapy crawl followings -a retry=partial   (buys only the page that broke each list)"
         return "nothing to do"
 
     def as_json(self) -> str:
-        """The same for programs."""
+        """Return the same as JSON, for programs."""
         users = {
             "read": self.tally.users_read,
             "written": self.tally.rows_upserted,
@@ -206,34 +201,37 @@ class Summary:
 
     @property
     def _saved(self) -> str:
-        """What the incremental lists would have cost more in full, as they are known now."""
-        calls, lists = self.tally.calls_saved, self.tally.incremental_lists
-        credits_ = self.tally.credits_saved
-        dollars = credits_ * self.credit_usd
+        """What full readings of the incremental lists would have cost on top."""
+        tally, dollars = self.tally, self.tally.credits_saved * self.credit_usd
         return (
-            f"about {counted(calls, 'call')}, {credits_:,} credits (${dollars:.2f}) by {counted(lists, 'list')} "
-            f"read only as far as {'it' if lists == 1 else 'they'} changed"
+            f"about {counted(tally.calls_saved, 'call')}, {tally.credits_saved:,} credits (${dollars:.2f}): "
+            f"only the changes of {counted(tally.incremental_lists, 'list')} were read"
         )
 
     def _users(self) -> Iterator[str]:
         yield f"{self.tally.users_read:,} read"
         yield f"{self.tally.rows_upserted:,} rows written"
         if repeated := self.tally.rows_repeated:
-            yield f"{counted(repeated, 'repeat')} of these"
+            yield f"{counted(repeated, 'unchanged duplicate')} skipped"
         if set_aside := _sorted(self.tally.rows_rejected):
             yield f"{sum(set_aside.values()):,} set aside ({', '.join(set_aside)})"
         if out_of_range := _sorted(self.tally.rows_out_of_range):
-            yield f"{sum(out_of_range.values()):,} counts made NULL (negative or too large)"
+            yield f"{sum(out_of_range.values()):,} counts set to NULL (negative or too large)"
         if clipped := _sorted(self.tally.rows_clipped):
-            yield f"{sum(clipped.values()):,} values cut ({', '.join(clipped)})"
+            yield f"{sum(clipped.values()):,} values cut to fit ({', '.join(clipped)})"
 
     def _in_order(self) -> list[tuple[State, int]]:
         return [(state, self.states[state]) for state in State if state in self.states]
 
     @property
     def _interrupted(self) -> bool:
-        """Scrapy says `shutdown` after one Ctrl-C, and nothing when it was stopped for good."""
+        """Whether Ctrl-C ended the crawl: Scrapy gives no reason at all after a second one."""
         return self.finish_reason in {None, "shutdown"}
+
+    @property
+    def _capped(self) -> bool:
+        """Whether `-a max_calls` ended the run, so nothing needs to be fixed."""
+        return self.arguments.max_calls is not None and self.tally.calls >= self.arguments.max_calls
 
     @property
     def _troubled(self) -> int:
@@ -253,7 +251,7 @@ class Summary:
 
 
 def _seconds(stats: Mapping[str, Any]) -> float:
-    """What the crawl took. Scrapy does not say it of one that was stopped for good."""
+    """Return how long the crawl took. Scrapy sets no elapsed time after a second Ctrl-C."""
     if (elapsed := stats.get("elapsed_time_seconds")) is not None:
         return float(elapsed)
     begun = stats.get("start_time")

@@ -1,8 +1,7 @@
-"""A block of lines at the bottom of a terminal that is drawn again and again, with the log above it.
+"""A block of lines at the bottom of a terminal, with the log above it.
 
-Between two writes the cursor stands at the block's first line. So whatever is written next, by us or by anybody,
-begins there; a terminal that changes its size takes the cursor along with that line; and after a `kill -9` nothing
-is left to be restored.
+Between two writes the cursor stands at the start of the block. So the next output, whoever writes it, begins there; a
+terminal that changes its size moves the cursor with that line; and after a `kill -9` nothing has to be restored.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["LiveBlock", "is_live"]
 
 _ERASE = "\r\x1b[J"
-"""What is below the cursor: the block."""
+"""Erases everything below the cursor, which is the block."""
 _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
-"""A line that is too long, because the terminal has just become narrower, must not become two."""
+"""Without wrapping, a line that is too long in a terminal that has become narrower does not become two."""
 
 
 def is_live(stream: TextIO) -> bool:
-    """Whether a block can be drawn there."""
+    """Tell whether a block can be drawn on this stream."""
     try:
         return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     except ValueError:  # it is closed
@@ -34,7 +33,7 @@ def is_live(stream: TextIO) -> bool:
 
 
 class LiveBlock:
-    """Stands in front of the terminal, as a stream, for everybody who writes to it. Any thread may."""
+    """A stream in front of the terminal: it puts the block below whatever is written to it, by any thread."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -47,7 +46,7 @@ class LiveBlock:
         return getattr(self._stream, name)
 
     def open(self) -> None:
-        """Take the place of stderr, and of the terminal in the log's handlers."""
+        """Replace stderr, and the terminal in the handlers of the log."""
         for handler in logging.root.handlers:
             if isinstance(handler, logging.StreamHandler) and handler.stream is self._stream:
                 handler.setStream(self)
@@ -56,11 +55,11 @@ class LiveBlock:
             sys.stderr = self
 
     def close(self) -> None:
-        """Erase the block, and give the terminal back. More than once does no harm."""
+        """Erase the block and restore stderr and the handlers. A second call does nothing."""
         with self._lock:
             self.show(())
             self._closed = True
-        for handler in self._handlers:  # without our lock: a thread that logs has the handler's, and may wait for ours
+        for handler in self._handlers:  # outside our lock: a thread that logs may hold the handler's and wait for ours
             handler.setStream(self._stream)
         self._handlers.clear()
         if sys.stderr is self:
@@ -68,7 +67,7 @@ class LiveBlock:
 
     @property
     def size(self) -> os.terminal_size:
-        """Columns and rows of the terminal."""
+        """The columns and rows of the terminal."""
         try:
             found = os.get_terminal_size(self._stream.fileno())
         except (OSError, ValueError):
@@ -76,7 +75,7 @@ class LiveBlock:
         return found if found.columns and found.lines else os.terminal_size((80, 24))
 
     def show(self, lines: Sequence[str]) -> None:
-        """Draw the block with these lines, in place of those before."""
+        """Draw these lines as the block."""
         with self._lock:
             if self._closed or lines == self._lines:
                 return
@@ -85,7 +84,7 @@ class LiveBlock:
             self._put(erased + self._block())
 
     def write(self, text: str) -> int:
-        """Put whole lines above the block."""
+        """Write whole lines above the block."""
         with self._lock:
             if not self._lines:
                 self._stream.write(text)
@@ -101,13 +100,13 @@ class LiveBlock:
         return _NO_WRAP + "\n".join(lines) + f"\r{up}" + _WRAP
 
     def _put(self, text: str) -> None:
-        self._stream.write(text)  # in one piece: neither flickers nor tears
+        self._stream.write(text)  # one write, so nothing flickers or tears
         self._stream.flush()
 
 
 def _in_foreground(stream: TextIO) -> bool:
-    """Whether the terminal is ours: after Ctrl-Z and `bg` it is the shell's."""
+    """Tell whether this process may draw: after Ctrl-Z and `bg` the terminal belongs to the shell."""
     try:
         return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
-    except (OSError, ValueError):  # not the terminal that controls us
+    except (OSError, ValueError):  # not our controlling terminal
         return True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.console.output import as_json, standard_output, tell
+from kolspider.console.output import as_json, print_error, standard_output
 from kolspider.errors import StopRun, UserError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def test_who_has_heard_enough_is_told_no_more(
         monkeypatch.setattr(sys, "stdout", stream)
         with pytest.raises(UserError) as caught, standard_output():
             print("a line\n" * 3)
-        assert tell(caught.value) == 141  # as a shell has it for a tool that SIGPIPE ended
+        assert print_error(caught.value) == 141  # as a shell has it for a tool that SIGPIPE ended
         assert sys.stdout is stream
     assert capsys.readouterr().err == ""
 
@@ -39,7 +39,7 @@ def test_a_full_disk_is_told_in_a_line(
         monkeypatch.setattr(sys, "stdout", stream)
         with pytest.raises(StopRun) as caught, standard_output():
             print("a line\n" * 3)
-        assert tell(caught.value) == 1
+        assert print_error(caught.value) == 1
     assert capsys.readouterr().err == "kolspider: the output can't be written: No space left on device\n"
 
 

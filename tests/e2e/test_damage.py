@@ -53,12 +53,16 @@ def test_a_damaged_store_costs_at_worst_the_pages_that_were_in_it(
 
     assert project.rows() == expected_rows(KOLS)
     assert project.ended() == dict.fromkeys(KOLS, "complete")
+    replay = ("-s", "HTTPCACHE_IGNORE_MISSING=True")
+    if project.crawl(*replay).code:  # it is the first to read the pages of lists that were complete
+        text += crawl_until_all_is_well(project)
+        project.crawl(*replay).expect(0)
+    assert project.rows() == expected_rows(KOLS)
+    assert project.ended() == dict.fromkeys(KOLS, "complete")
     bought_again = sum(times - 1 for times in project.bought().values())
     assert bought_again <= 14, text
     if bought_again:
         assert "is damaged" in text or "was damaged" in text
-    project.crawl("-s", "HTTPCACHE_IGNORE_MISSING=True").expect(0)
-    assert project.rows() == expected_rows(KOLS)
 
 
 def test_marks_of_what_is_loaded_count_for_no_target_whose_name_was_lost(half_done: Project) -> None:
@@ -123,6 +127,8 @@ def half_done(make_project: MakeProject, tmp_path_factory: pytest.TempPathFactor
     else:
         shutil.rmtree(project.folder)
         shutil.copytree(original, project.folder)
+        with project.store() as store:  # what the original loaded is in this copy's table
+            store.execute("UPDATE target SET label = ?", (f"{project.db_url} {project.target}",))
     return project
 
 

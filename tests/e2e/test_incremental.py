@@ -98,7 +98,7 @@ def test_a_replay_gives_the_whole_list_with_the_increments_on_top(make_project: 
         closing = project.crawl(*AGAIN, "-s", f"KOL_SUMMARY_FILE={summary}").expect(0).out
         # By the list as it is now: 5 pages, of which 2 are read; then 6 of 1,180 accounts, of which 3 are read.
         saved = f"about {calls_saved} calls, {credits_saved} credits ($0.01)"
-        assert f"saved     {saved} by 1 list read only as far as it changed" in closing
+        assert f"saved     {saved}: only the changes of 1 list were read" in closing
         cost = {"credits_estimated": credits_saved, "dollars_estimated": credits_saved / 100_000}
         assert json.loads(summary.read_text())["saved"] == {"lists": 1, "calls": calls_saved} | cost
         rounds.incremental(["big"])

@@ -104,7 +104,7 @@ def test_the_sandbox_needs_no_key_and_touches_nothing_of_the_users_own(make_proj
     assert project.api.calls == []
 
     # When it runs again, then there is nothing to do
-    assert "0 bought" in home.scrapy(*words).expect(0).out
+    assert "next      nothing to do" in home.scrapy(*words).expect(0).out
 
     # When its table is emptied, then a replay fills it
     own.empty()
@@ -149,7 +149,7 @@ def test_the_demo_takes_every_value_as_it_is_and_names_commands_that_work(make_p
     demo = run("make", "--silent", "demo")
     assert demo.returncode == 0, demo.stderr
     (users,) = re.findall("^users .*", demo.stdout, re.MULTILINE)
-    assert re.fullmatch(r"users +2,671 read, [\d,]+ rows written, [\d,]+ repeats of these", users)
+    assert re.fullmatch(r"users +2,671 read, [\d,]+ rows written, [\d,]+ unchanged duplicates skipped", users)
 
     # And each command that it names does what it says
     rows, report, own = re.findall(r"\.venv/bin/scrapy .*", demo.stdout)

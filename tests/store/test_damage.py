@@ -1,8 +1,10 @@
-"""A store that was cut off is known for one, wherever the cut is, and a good one is not taken for it."""
+"""Damage is noticed wherever it is, a good store is not taken for a damaged one, and no KOL is left without work."""
 
 from __future__ import annotations
 
 import shutil
+import sqlite3
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -11,16 +13,17 @@ import pytest
 from kolspider.errors import StopRun
 from kolspider.items import Kol, State
 from kolspider.providers import provider
-from kolspider.store.damage import looks_damaged, mark_damaged
+from kolspider.store.damage import is_damage, looks_damaged, mark_damaged
 from kolspider.store.database import FILE_NAME, connect
 from kolspider.store.ledger import Ledger
 from kolspider.store.salvage import salvage_if_damaged
 
 if TYPE_CHECKING:
-    import sqlite3
+    from collections.abc import Callable
     from pathlib import Path
 
 PAGES = 50
+KOLS = [Kol(f"kol{number:02}", f"KOL{number:02}") for number in range(12)]
 
 
 def add_pages(store: sqlite3.Connection) -> None:
@@ -95,3 +98,125 @@ def test_a_lost_page_of_an_increment_does_not_cost_the_whole_list_below_it(tmp_p
         kols = Ledger(connection, tmp_path, provider("twitterapi_io"), 1).kols
         assert [reading.state for reading in kols.readings("btc")] == ["fetched", "fetching"]
         assert not kols.lacks_base("btc")
+
+
+@pytest.mark.parametrize("table", ["kol", "kol_load", "crawl", "page"])
+@pytest.mark.parametrize("name", ["zol05", "k.l05", "kol0Z", "\x00ol05", "kol07"])
+def test_a_handle_with_a_wrong_byte_leaves_no_kol_without_work(loaded: Path, table: str, name: str) -> None:
+    overwrite(loaded, table, b"iokol05", b"io" + name.encode())
+    if table == "page":
+        mark_damaged(loaded)  # the run that meets it does
+
+    salvage_if_damaged(loaded.parent)
+
+    assert states(loaded.parent).keys() <= {kol.handle for kol in KOLS}
+    assert left_alone(loaded.parent) == set()
+
+
+@pytest.mark.parametrize(("complete", "number"), [(5, 0), (7, 3), (8, 5), (9, 6)])
+def test_a_list_that_is_complete_stays_complete_while_others_are_loaded(
+    tmp_path: Path, complete: int, number: int
+) -> None:
+    """SQLite's binary search passes a row that is out of order on one side or the other, depending on how many
+    rows there are."""
+    load(tmp_path, KOLS[:complete])
+    overwrite(tmp_path / FILE_NAME, "kol_load", b"kol%02d" % number, b"zol%02d" % number)
+
+    salvage_if_damaged(tmp_path)
+    load(tmp_path, KOLS)
+
+    assert states(tmp_path) == {kol.handle: State.COMPLETE for kol in KOLS}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: overwrite(path, "kol", b"fetched", b"fetcheD"),
+        lambda path: overwrite(path, "crawl", b"full", b"fulL"),
+        lambda path: overwrite(path, "kol", b"iokol05KOL05", b"iokol05K\xd6L05"),
+        lambda path: overwrite(path, "", b"label TEXT NOT NULL", b"label TEXT NOT NU\xb1L"),
+    ],
+)
+def test_one_salvage_is_enough(loaded: Path, damage: Callable[[Path], None]) -> None:
+    damage(loaded)
+
+    assert looks_damaged(loaded)
+    assert salvage_if_damaged(loaded.parent)
+
+    assert not looks_damaged(loaded)
+    assert left_alone(loaded.parent) == set()
+
+
+def test_an_index_that_leads_to_another_lists_page_is_damage(loaded: Path) -> None:
+    overwrite(loaded, "sqlite_autoindex_page_1", b"iokol05c\x06", b"iokol05c\x07")
+
+    with opened(loaded.parent) as ledger, pytest.raises(sqlite3.DatabaseError) as met:
+        ledger.pages.get("kol05", 0, "c")
+
+    assert is_damage(met.value)
+
+
+def test_an_index_that_leads_to_no_page_does_not_keep_a_list_waiting_for_ever(loaded: Path) -> None:
+    overwrite(loaded, "sqlite_autoindex_page_1", b"iokol05c\x06", b"iokol05c\x7f")
+
+    with opened(loaded.parent) as ledger:
+        ledger.selection.read(["kol05"])
+        ledger.selection.choose_all(None)
+        with pytest.raises(sqlite3.DatabaseError) as met:
+            list(ledger.pages.waiting())
+
+    assert is_damage(met.value)
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Path:
+    """The file of a store whose lists are all in the table; each table fits into one of SQLite's pages."""
+    load(tmp_path, KOLS)
+    assert not looks_damaged(tmp_path / FILE_NAME)
+    return tmp_path / FILE_NAME
+
+
+def opened(directory: Path) -> closing[Ledger]:
+    return closing(Ledger.open(directory, provider("twitterapi_io"), "here"))
+
+
+def load(directory: Path, wanted: list[Kol]) -> None:
+    """What a run does for the KOLs that are due, of one page each."""
+    with opened(directory) as ledger:
+        kols, pages = ledger.kols, ledger.pages
+        for kol in due(ledger, wanted):
+            generation = kols.begin(kol)
+            found = pages.get(kol.handle, generation, "c")
+            seq = found[0] if found else pages.put(kol, generation, "c", 1, 200, b"page", fetched_at=1.0)
+            kols.end(kol.handle, State.FETCHED, "", 1, 200, bought=not found, page_size=200)
+            ledger.note_loaded([seq], None)
+            kols.settle(kol.handle, evict=False)
+
+
+def due(ledger: Ledger, wanted: list[Kol]) -> list[Kol]:
+    ledger.selection.read(kol.user_name for kol in wanted)
+    ledger.selection.choose_due(now=time.time(), refresh=None, retry=(), limit=None, keep_done=False)
+    return [due.kol for due in ledger.selection.due()]
+
+
+def overwrite(path: Path, table: str, old: bytes, new: bytes) -> None:
+    """Within the part of the file that holds a table or index; everywhere when it is empty."""
+    content, start, end = path.read_bytes(), 0, path.stat().st_size
+    if table:
+        with closing(sqlite3.connect(path)) as connection:
+            (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        start, end = (root - 1) * 4096, root * 4096
+    at = content.index(old, start, end)
+    path.write_bytes(content[:at] + new + content[at + len(new) :])
+
+
+def states(directory: Path) -> dict[str, State]:
+    with opened(directory) as ledger:
+        return {kol.handle: kol.state for kol in ledger.kols}
+
+
+def left_alone(directory: Path) -> set[str]:
+    """The KOLs that are not complete, and that the next run would not work on."""
+    complete = {handle for handle, state in states(directory).items() if state is State.COMPLETE}
+    with opened(directory) as ledger:
+        return {kol.handle for kol in KOLS} - complete - {kol.handle for kol in due(ledger, KOLS)}

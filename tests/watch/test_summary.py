@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from kolspider.errors import StopRun
 from kolspider.items import State
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
@@ -16,50 +17,121 @@ from kolspider.options.arguments import Arguments
 from kolspider.watch.summary import Summary
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kolspider.store.ledger import Ledger
 
+COMMAND = ["scrapy", "crawl", "followings"]
+DONE = {State.COMPLETE: 2}
 
-def summary(tally: Tally | None = None, **stats: Any) -> Summary:
-    """The summary of a run with these counters, and these stats of Scrapy."""
+
+def summary(
+    tally: Tally | None = None,
+    *typed: str,
+    states: Mapping[State, int] = DONE,
+    left: int = 0,
+    error: str = "",
+    **stats: Any,
+) -> Summary:
+    """The summary of a run with these arguments, counters, states and stats of Scrapy."""
     ledger = SimpleNamespace(
-        kols=SimpleNamespace(states_of_selected=lambda: {State.COMPLETE: 2}, selected_in=lambda *_: []),
-        selection=SimpleNamespace(count_waiting=lambda: 0, left=0),
+        kols=SimpleNamespace(states_of_selected=lambda: states, selected_in=lambda *_: []),
+        selection=SimpleNamespace(count_waiting=lambda: 0, left=left),
     )
-    command = ["scrapy", "crawl", "followings"]
-    stats = {"finish_reason": "finished"} | stats
+    command = [*COMMAND, *(word for argument in typed for word in ("-a", argument))]
+    arguments = Arguments.parse(dict(argument.split("=") for argument in typed))
+    stop, stats = Stop(), {"finish_reason": "finished"} | stats
+    if error:
+        stop.fail(StopRun(error))
     target = "sqlite:///kol.db twitter_kol_all"
-    return Summary.of(command, Arguments(), target, 0.00001, cast("Ledger", ledger), tally or Tally(), Stop(), stats)
+    return Summary.of(command, arguments, target, 0.00001, cast("Ledger", ledger), tally or Tally(), stop, stats)
 
 
-def saving(calls: int, credits_: int) -> Summary:
-    return summary(Tally(incremental_lists=100, calls_saved=calls, credits_saved=credits_))
+def labels(told: Summary) -> list[str]:
+    return [text[:9].strip() for text in told.lines()]
 
 
-def test_what_was_saved_is_told_in_calls_credits_and_dollars() -> None:
-    told = saving(800, 152_000)
-    expected = "saved     about 800 calls, 152,000 credits ($1.52) by 100 lists read only as far as they changed"
+def test_the_closing_table_has_the_numbers_of_the_run() -> None:
+    tally = Tally(calls=8, pages=8, cache_hits=5, credits=1319, users_read=2269, rows_upserted=1432, rows_repeated=837)
+    tally.rows_rejected["no_id"] += 2
+    told = summary(tally, elapsed_time_seconds=14.2)
+    assert list(told.lines()) == [
+        "KOLs      2 complete",
+        "pages     8 bought, 5 from the cache",
+        "users     2,269 read, 1,432 rows written, 837 unchanged duplicates skipped, 2 set aside (no_id)",
+        "API       8 calls, about 1,319 credits ($0.01)",
+        "time      14 s",
+        "table     sqlite:///kol.db twitter_kol_all",
+        "next      nothing to do",
+    ]
+    assert json.loads(told.as_json())["users"]["repeated"] == 837
+
+
+def test_a_run_with_nothing_due_does_not_speak_of_pages() -> None:
+    told = summary(states={})
+    assert labels(told) == ["KOLs", "time", "table", "next"]
+    assert (told.exit_code, told.next) == (0, "nothing to do")
+
+
+def test_what_was_saved_is_in_calls_credits_and_dollars() -> None:
+    told = summary(Tally(incremental_lists=100, calls_saved=800, credits_saved=152_000))
+    expected = "saved     about 800 calls, 152,000 credits ($1.52): only the changes of 100 lists were read"
     assert expected in list(told.lines())
-    assert json.loads(told.as_json())["saved"] == {
-        "lists": 100, "calls": 800, "credits_estimated": 152_000, "dollars_estimated": 1.52,
-    }  # fmt: skip
+    saved = {"lists": 100, "calls": 800, "credits_estimated": 152_000, "dollars_estimated": 1.52}
+    assert json.loads(told.as_json())["saved"] == saved
 
 
-@pytest.mark.parametrize("told", [summary(), saving(0, 0)])
-def test_nothing_saved_is_nothing_to_tell(told: Summary) -> None:
-    assert not [text for text in told.lines() if text.startswith("saved")]
+def test_nothing_saved_takes_no_line() -> None:
+    told = summary(Tally(incremental_lists=100))
+    assert "saved" not in labels(told)
     assert json.loads(told.as_json())["saved"]["calls"] == 0
 
 
-def test_a_run_that_was_stopped_for_good_took_time_too() -> None:
-    told = summary(start_time=datetime.now(tz=UTC) - timedelta(hours=1), finish_reason=None)
-    assert "time      1 h 0 min" in list(told.lines())
-    assert 3600 <= json.loads(told.as_json())["seconds"] < 3660
+@pytest.mark.parametrize(
+    ("told", "exit_code", "expected"),
+    [
+        (summary(states={State.FAILED: 1}), 3, "{command}   (tries the failed KOLs again)"),
+        (summary(None, "refresh=7d", states={State.FAILED: 1}), 3, "{command}   (tries the failed KOLs again)"),
+        (summary(None, "limit=2", left=3), 0, "{command} -a limit=2   (3 more KOLs are due)"),
+        (
+            summary(states={State.PARTIAL: 1}),
+            3,
+            "{command} -a retry=partial   (buys only the page that broke each list)",
+        ),
+        (
+            summary(None, "dry_run=1", states={State.FETCHED: 2}),
+            0,
+            "{command}   (loads these pages, they are not bought again)",
+        ),
+        (summary(error="no credit"), 1, "{command}   (fix that first; the run continues where it stopped)"),
+        (
+            summary(Tally(calls=5), "max_calls=5", error="the cap of 5 API calls is reached"),
+            1,
+            "{command} -a max_calls=5   (the run continues where it stopped)",
+        ),
+        (summary(finish_reason="shutdown"), 130, "{command}   (the run continues where it stopped)"),
+        (summary(Tally(bugs=1)), 1, "{command}   (report the bug first: see ERROR in the log)"),
+        (
+            summary(None, "replay=all", states={State.FETCHING: 1}),
+            0,
+            "{command}   (continues the unfinished lists)",
+        ),
+        (summary(None, "replay=all", states={}), 0, "nothing to do: the cache holds no page to load"),
+    ],
+)
+def test_next_is_a_command_to_paste_with_a_remark_behind_it(told: Summary, exit_code: int, expected: str) -> None:
+    assert told.next == expected.format(command=" ".join(COMMAND))
+    assert told.exit_code == exit_code
 
 
-def test_what_scrapy_says_that_a_run_took_counts() -> None:
-    told = summary(start_time=datetime.now(tz=UTC) - timedelta(days=1), elapsed_time_seconds=1.25)
-    assert json.loads(told.as_json())["seconds"] == 1.25
-
-
-def test_a_run_that_never_began_took_none() -> None:
-    assert "time      0.0 s" in list(summary().lines())
+@pytest.mark.parametrize(
+    ("stats", "seconds"),
+    [
+        ({"start_time": datetime.now(tz=UTC) - timedelta(days=1), "elapsed_time_seconds": 1.25}, (1.25, 1.25)),
+        ({"start_time": datetime.now(tz=UTC) - timedelta(days=1), "finish_reason": None}, (86_400, 90_000)),
+        ({}, (0, 0)),
+    ],
+    ids=["Scrapy's own time", "after a second Ctrl-C", "never begun"],
+)
+def test_a_run_takes_from_its_start_to_its_end(stats: dict[str, Any], seconds: tuple[float, float]) -> None:
+    assert seconds[0] <= json.loads(summary(None, **stats).as_json())["seconds"] <= seconds[1]

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolspider.extensions.progress import every
 from kolspider.items import State
-from kolspider.watch.words import List, Meter, Now, block, cut, line, width
+from kolspider.live.tally import Tally
+from kolspider.watch.words import ListProgress, Snapshot, block, cut, line, width
 
-NOW = Now(
+TALLY = Tally(pages=116, cache_hits=5, calls=118, credits=21480, users_read=21700, rows_upserted=21300)
+NOW = Snapshot(
+    tally=TALLY,
     due=50,
     done={State.COMPLETE: 11, State.FAILED: 1},
-    lists=[List("vitalik", 7, None, 1400), List("BTC", 3, 5, 600), List("ethereum", 0, None, 0)],
-    bought=116,
-    loaded=5,
+    lists=[
+        ListProgress("vitalik", 7, None, 1400),
+        ListProgress("BTC", 3, 5, 600),
+        ListProgress("ethereum", 0, None, 0),
+    ],
     to_load=5,
-    calls=118,
-    credits=21480,
-    dollars=0.2148,
-    users=21700,
-    written=21300,
     waiting=400,
+    dollars=0.2148,
     seconds=252.4,
     pace=28 / 60,
     left=4800.0,
@@ -34,7 +32,26 @@ NOW = Now(
     replay=False,
 )
 REST = ", 118 calls, 21,300 users written, 400 waiting, about $0.21, 28 calls/min, about 1 h 20 min left"
-REPLAY = replace(NOW, replay=True, due=8, done={}, lists=[], bought=0, loaded=69, to_load=151, calls=0, left=None)
+REPLAY = replace(
+    NOW,
+    tally=replace(TALLY, pages=0, cache_hits=69, calls=0),
+    replay=True,
+    due=8,
+    done={},
+    lists=[],
+    to_load=151,
+    left=None,
+)
+BEGUN = replace(
+    NOW, tally=Tally(), done={}, lists=[], to_load=0, dollars=0.0, waiting=0, seconds=0.5, pace=None, left=None
+)
+any_list = st.builds(
+    ListProgress,
+    st.text(max_size=60),
+    st.integers(0, 10**6),
+    st.none() | st.integers(0, 10**6),
+    st.integers(0, 10**9),
+)
 
 
 def test_a_block_says_all_there_is_to_know() -> None:
@@ -51,11 +68,7 @@ def test_a_block_says_all_there_is_to_know() -> None:
 
 
 def test_a_block_of_a_run_that_has_just_begun_claims_nothing() -> None:
-    first = replace(
-        NOW, done={}, lists=[], bought=0, loaded=0, to_load=0, calls=0, credits=0, dollars=0.0, users=0, written=0,
-        waiting=0, seconds=0.5, pace=None, left=None,
-    )  # fmt: skip
-    assert block(first, 80, 24, colour=False)[1:] == [
+    assert block(BEGUN, 80, 24, colour=False)[1:] == [
         "KOLs      [--------------------] 0 of 50 done",
         "pages     0 bought, 0 from the cache",
         "users     0 written, 0 waiting to be written",
@@ -80,25 +93,25 @@ def test_a_dry_run_writes_nothing() -> None:
     assert "waiting" not in line(dry)
 
 
-def test_cached_pages_that_are_loaded_first_are_told_of_all_of_them() -> None:
-    loading = replace(NOW, bought=0, loaded=40, to_load=120, pace=None)
+def test_cached_pages_that_are_loaded_first_have_their_total() -> None:
+    loading = replace(NOW, tally=replace(TALLY, pages=0, cache_hits=40), to_load=120, pace=None)
     assert "pages     0 bought, 40 of 120 from the cache" in block(loading, 80, 24, colour=False)
 
 
 @pytest.mark.parametrize(
-    ("waits", "told"),
+    ("waits", "shown"),
     [
         (["429 (too fast): next request in 12 s"], ["waiting   429 (too fast): next request in 12 s"]),
         (["one", "two"], ["waiting   one", "          two"]),
         (["one", "two", "three", "four"], ["waiting   one", "          two (and 2 more)"]),
     ],
 )
-def test_waits_are_the_last_lines(waits: list[str], told: list[str]) -> None:
-    assert block(replace(NOW, waits=waits), 80, 24, colour=False)[-len(told) :] == told
+def test_waits_are_the_last_lines(waits: list[str], shown: list[str]) -> None:
+    assert block(replace(NOW, waits=waits), 80, 24, colour=False)[-len(shown) :] == shown
 
 
 def test_many_lists_are_a_table_that_fits() -> None:
-    lists = [List(f"somebody_{n:06}", 100 + n, 230, 20000 + n) for n in range(30)]
+    lists = [ListProgress(f"somebody_{n:06}", 100 + n, 230, 20000 + n) for n in range(30)]
     shown = block(replace(NOW, lists=lists), 120, 40, colour=False)[6:]
     assert shown[0] == (
         "reading   somebody_000000 page 100, 20,000    somebody_000001 page 101, 20,001    "
@@ -110,18 +123,19 @@ def test_many_lists_are_a_table_that_fits() -> None:
 
 
 def test_a_long_name_gives_up_its_end() -> None:
-    (shown,) = (text for text in block(replace(NOW, lists=[List("x" * 50, 7, None, 1400)]), 40, 24, colour=False)[6:])
+    (shown,) = (
+        text for text in block(replace(NOW, lists=[ListProgress("x" * 50, 7, None, 1400)]), 40, 24, colour=False)[6:]
+    )
     assert shown == "reading   xxxxxxxxxxx... page 7, 1,400"
 
 
 @given(
     st.integers(1, 250),
     st.integers(1, 60),
-    st.lists(st.builds(List, st.text(max_size=60), st.integers(0, 10**6), st.none() | st.integers(0, 10**6),
-                       st.integers(0, 10**9)), max_size=40),
+    st.lists(any_list, max_size=40),
     st.lists(st.text(max_size=300), max_size=5),
-)  # fmt: skip
-def test_a_block_always_fits_its_terminal(columns: int, rows: int, lists: list[List], waits: list[str]) -> None:
+)
+def test_a_block_always_fits_its_terminal(columns: int, rows: int, lists: list[ListProgress], waits: list[str]) -> None:
     lines = block(replace(NOW, lists=lists, waits=waits), columns, rows, colour=False)
     assert 0 < len(lines) <= max(rows - 1, 1)
     assert all(width(text) <= max(columns - 1, 0) and (text.isprintable()) for text in lines)
@@ -159,12 +173,9 @@ def test_text_is_cut_by_the_columns_it_takes(text: str, columns: int, expected: 
 @pytest.mark.parametrize(
     ("now", "expected"),
     [
+        (NOW, "12 of 50 KOLs, 1 failed" + REST),
         (
-            NOW,
-            "12 of 50 KOLs, 1 failed" + REST,
-        ),
-        (
-            replace(NOW, done={}, calls=1, due=1, written=0, waiting=0, dollars=0.002, pace=None, left=None),
+            replace(BEGUN, tally=Tally(calls=1), due=1, dollars=0.002),
             "0 of 1 KOL, 1 call, 0 users written, 0 waiting, about $0.00",
         ),
         (
@@ -174,41 +185,5 @@ def test_text_is_cut_by_the_columns_it_takes(text: str, columns: int, expected: 
         (REPLAY, "69 of 151 pages from the cache, 21,300 users written, 400 waiting, 28 pages/min"),
     ],
 )
-def test_one_line_for_a_log(now: Now, expected: str) -> None:
+def test_one_line_for_a_log(now: Snapshot, expected: str) -> None:
     assert line(now) == expected
-
-
-def test_the_pace_is_that_of_the_last_minutes() -> None:
-    meter = Meter()
-    assert meter.a_second is None
-    for second in range(4):
-        meter.note(float(second), second)
-    assert meter.a_second is None  # too early
-    for second in range(4, 1000):
-        meter.note(float(second), second)
-    assert meter.a_second == pytest.approx(1)
-    for half in range(1200):  # nothing happens for ten minutes
-        meter.note(1000 + half / 2, 999)
-    assert meter.a_second is None
-    assert len(meter._seen) < 400
-
-
-def test_a_line_is_told_again_and_again_until_it_is_over() -> None:
-    told: list[int] = []
-
-    async def three_times() -> None:
-        enough = asyncio.Event()
-
-        def tell() -> None:
-            told.append(1)
-            if len(told) == 3:
-                enough.set()
-
-        task = asyncio.ensure_future(every(0.01, tell))
-        await enough.wait()
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    asyncio.run(three_times())
-    assert len(told) >= 3
