@@ -182,17 +182,9 @@ class Command(CrawlCommand):
         process.start()
         if process.bootstrap_failed:
             return 1
-        target = target_label(run.config, self._database)
-        summary = Summary.of(
-            self._typed,
-            run.arguments,
-            target,
-            run.config.credit_usd,
-            run.ledger,
-            run.tally,
-            run.stop,
-            crawler.stats.get_stats(),
-        )
+        target, stats = target_label(run.config, self._database), crawler.stats.get_stats()
+        credit_usd = run.config.credit_usd
+        summary = Summary(self._typed, run.arguments, target, credit_usd, run.ledger, run.tally, run.stop, stats)
         run.history.end(summary)
         feeds_stdout = any(str(feed).startswith(("stdout:", "-")) for feed in crawler.settings.getdict("FEEDS"))
         exit_code = summary.exit_code

@@ -1,4 +1,4 @@
-"""Opening a run finds whatever can't be used, and closing it gives everything back."""
+"""Opening a run finds whatever can't be used, and closing it releases everything."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_only_one_run_at_a_time_holds_the_cache_directory(config: Config, databa
 
 
 @pytest.mark.parametrize("table", ["twitter_kol", "twitter_kol_all"])
-def test_a_missing_table_is_found_and_everything_given_back(
+def test_a_missing_table_is_found_and_everything_released(
     config: Config, database: Database, tmp_path: Path, table: str
 ) -> None:
     with closing(sqlite3.connect(tmp_path / "kol.db")) as connection:
