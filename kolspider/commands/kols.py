@@ -85,7 +85,7 @@ def _find(kols: Kols, handle: str) -> KolRecord:
 def _new(kols: Kols, database: Database, source_table: str) -> Iterator[KolRecord]:
     """Yield the KOLs of the source table that are not begun."""
     seen: set[str] = set()
-    try:
+    with database.explained_errors():
         for raw in database.handles(source_table):
             try:
                 kol = normalise(raw)
@@ -94,8 +94,6 @@ def _new(kols: Kols, database: Database, source_table: str) -> Iterator[KolRecor
             if kol and kol.handle not in seen and kols.find(kol.handle) is None:
                 seen.add(kol.handle)
                 yield KolRecord(kol.handle, kol.user_name, State.NEW, "", 0, 0, 0, 0, None, None, None)
-    except database.errors as error:
-        raise StopRun(database.explain(error)) from None
 
 
 def _story(kol: KolRecord, readings: Sequence[ReadingRecord], target: str) -> Iterator[str]:

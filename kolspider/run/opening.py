@@ -148,10 +148,8 @@ def _select(arguments: Arguments, config: Config, database: Database, selection:
     else:
 
         def source() -> Iterator[str | None]:
-            try:
+            with database.explained_errors():
                 yield from database.handles(config.source_table)
-            except database.errors as error:
-                raise StopRun(database.explain(error)) from None
 
         choose_due(selection, arguments, job, source, follows=bool(config.follows_table))
     if config.jobdir and not job:
