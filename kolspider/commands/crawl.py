@@ -249,12 +249,10 @@ def _sandbox(key: str, week: int) -> Sandbox:
 def _make_sample_tables(config: Config, database: Database) -> None:
     from kolspider.sandbox import SAMPLE_KOLS  # noqa: PLC0415 - as above
 
-    try:
+    with database.explained_errors():
         make_directory(config.cache_dir)
         database.create_tables(config.source_table, config.target_table, config.follows_table)
         database.insert_handles(config.source_table, list(SAMPLE_KOLS))
-    except database.errors as error:
-        raise StopRun(database.explain(error)) from None
 
 
 def _refuse(error: UserError) -> NoReturn:
