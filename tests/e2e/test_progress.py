@@ -55,7 +55,13 @@ class Seen:
 
     def wait_for(self, *texts: str) -> Seen:
         """Read until each of these was written."""
-        wait_until(lambda: self._read() and all(text in self.raw for text in texts))
+        try:
+            wait_until(lambda: self._read() and all(text in self.raw for text in texts))
+        except AssertionError as error:
+            self.process.kill()
+            self.process.wait()
+            error.add_note(self.raw)
+            raise
         return self
 
     def end(self) -> int:
@@ -115,7 +121,7 @@ def test_ctrl_c_leaves_a_clean_terminal_and_log_file(make_project: MakeProject) 
 
     project.api.hold(after=3)
     words = ("-s", f"LOG_FILE={log}", "-s", "KOL_RETRY_SECS=3000")
-    seen = Seen(project, *words, NO_COLOR="1").wait_for(BLOCK, "slow asks for page 1 again in")
+    seen = Seen(project, *words, NO_COLOR="1").wait_for(BLOCK, "slow retries page 1")
     seen.process.send_signal(signal.SIGINT)
     wait_for_text(log, "SIGINT")
     project.api.release()
