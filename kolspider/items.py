@@ -154,7 +154,7 @@ class FollowingsPage:
     """The number of the page in the cache, in the order of buying; None if it could not be stored."""
     fetched_at: float = 0.0
     """When the page was bought, in unix seconds."""
-    whole_since: float | None = None
+    full_reading_began: float | None = None
     """When the first page of the list was bought; None except on the last page of a list that is whole in the cache.
 
     It is also None for a list without users, because the API returns one for an account that went private.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 USERS = [{"id": "1", "name": "A", "followers_count": -1}, {"id": "2", "name": "B"}, {"name": "without an id"}, "junk"]
-PAGE = FollowingsPage(Kol("btc", "BTC"), 1, "", USERS, last=True, seq=7, fetched_at=1.0, whole_since=1.0)
+PAGE = FollowingsPage(Kol("btc", "BTC"), 1, "", USERS, last=True, seq=7, fetched_at=1.0, full_reading_began=1.0)
 
 
 @dataclass
@@ -34,7 +34,7 @@ class OfATeam:
     last: bool
     seq: int | None
     fetched_at: float
-    whole_since: float | None
+    full_reading_began: float | None
 
 
 def mapping(tally: Tally, repeats: Repeats | None = None, *, keeps_follows: bool = False) -> MapPipeline:

@@ -182,17 +182,9 @@ class Command(CrawlCommand):
         process.start()
         if process.bootstrap_failed:
             return 1
-        target = target_label(run.config, self._database)
-        summary = Summary.of(
-            self._typed,
-            run.arguments,
-            target,
-            run.config.credit_usd,
-            run.ledger,
-            run.tally,
-            run.stop,
-            crawler.stats.get_stats(),
-        )
+        target, stats = target_label(run.config, self._database), crawler.stats.get_stats()
+        credit_usd = run.config.credit_usd
+        summary = Summary(self._typed, run.arguments, target, credit_usd, run.ledger, run.tally, run.stop, stats)
         run.history.end(summary)
         feeds_stdout = any(str(feed).startswith(("stdout:", "-")) for feed in crawler.settings.getdict("FEEDS"))
         exit_code = summary.exit_code
@@ -257,12 +249,10 @@ def _sandbox(key: str, week: int) -> Sandbox:
 def _make_sample_tables(config: Config, database: Database) -> None:
     from kolspider.sandbox import SAMPLE_KOLS  # noqa: PLC0415 - as above
 
-    try:
+    with database.explained_errors():
         make_directory(config.cache_dir)
         database.create_tables(config.source_table, config.target_table, config.follows_table)
         database.insert_handles(config.source_table, list(SAMPLE_KOLS))
-    except database.errors as error:
-        raise StopRun(database.explain(error)) from None
 
 
 def _refuse(error: UserError) -> NoReturn:

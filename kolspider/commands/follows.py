@@ -172,7 +172,7 @@ def _found(
         seen = [row for row in answer.rows if isinstance(row, FollowSeen)]
         last_whole = answer.follows.last_whole() if question.what == "lost" else {}
     if question.what == "lost":
-        return losses(seen, last_whole, ledger.kols.readings if ledger else lambda _: (), question.since)
+        return losses(seen, last_whole, ledger.readings.of_kol if ledger else lambda _: (), question.since)
     seen.sort(key=lambda row: (row.kol, row.user_id))
     seen.sort(key=lambda row: row.first_seen, reverse=True)
     return seen

@@ -56,7 +56,7 @@ found since; pages counts the pages that they fill. For an unfinished list, both
         handles = [handle_of(name) for name in args]
         with read_ledger(config, database) as ledger:
             kols = ledger.kols
-            readings = {handle: kols.readings(handle) for handle in handles}
+            readings = {handle: ledger.readings.of_kol(handle) for handle in handles}
             if state is State.NEW:
                 found = list(_new(kols, database, config.source_table))
             elif handles:
@@ -85,7 +85,7 @@ def _find(kols: Kols, handle: str) -> KolRecord:
 def _new(kols: Kols, database: Database, source_table: str) -> Iterator[KolRecord]:
     """Yield the KOLs of the source table that are not begun."""
     seen: set[str] = set()
-    try:
+    with database.explained_errors():
         for raw in database.handles(source_table):
             try:
                 kol = normalise(raw)
@@ -94,8 +94,6 @@ def _new(kols: Kols, database: Database, source_table: str) -> Iterator[KolRecor
             if kol and kol.handle not in seen and kols.find(kol.handle) is None:
                 seen.add(kol.handle)
                 yield KolRecord(kol.handle, kol.user_name, State.NEW, "", 0, 0, 0, 0, None, None, None)
-    except database.errors as error:
-        raise StopRun(database.explain(error)) from None
 
 
 def _story(kol: KolRecord, readings: Sequence[ReadingRecord], target: str) -> Iterator[str]:

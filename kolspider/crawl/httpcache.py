@@ -78,7 +78,7 @@ class PageStorage:
         if asked is None or found is None:
             return None
         asked.seq, body = found
-        if self._dry_run or not self._pages.is_coming(asked.seq):
+        if self._dry_run or not self._pages.will_load(asked.seq):
             self._tally.cache_hits += 1  # pages to be loaded are counted then
         return TextResponse(request.url, body=body, encoding="utf-8")
 

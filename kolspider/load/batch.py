@@ -1,26 +1,28 @@
-"""Pages that are committed together, and what each table gets of them. Pure."""
+"""Collects pages that are committed together, and the rows that each table gets of them. Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from kolspider.items import Follow, WholeReading
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from kolspider.items import FollowingsPage, MappedPage, Row
+    from collections.abc import Iterable
+
+    from kolspider.items import Follow, FollowingsPage, MappedPage, Row, WholeReading
 
 __all__ = ["Batch", "size_of", "weight_of"]
 
+_Span = TypeVar("_Span", "Follow", "WholeReading")
+
 
 class Batch:
-    """Whole pages, in order. Of an account that occurs more than once, the row that came last counts."""
+    """Whole pages, in order. The last row of an account counts."""
 
     def __init__(self) -> None:
         self.pages: list[MappedPage] = []
         self.weight = 0
-        """Rows or follows, whichever are more."""
+        """Number of rows or follows, whichever are more."""
         self.size = 0
-        """Bytes, about."""
+        """Size of the rows, in bytes, roughly."""
         self._rows: dict[str, tuple[FollowingsPage, Row]] = {}
 
     def add(self, page: MappedPage, size: int) -> None:
@@ -40,31 +42,25 @@ class Batch:
         """Return the page that a row came with."""
         return self._rows[row.id][0]
 
-    def follows(self) -> dict[tuple[str, str], tuple[FollowingsPage, Follow]]:
-        """Return the follows by their key (KOL, account), each with the page that it came with last."""
-        merged: dict[tuple[str, str], tuple[FollowingsPage, Follow]] = {}
-        for page in self.pages:
-            for follow in page.follows:
-                key = follow[:2]
-                if known := merged.get(key):
-                    first, last = known[1].first_seen, known[1].last_seen
-                    merged[key] = page.page, Follow(*key, min(first, follow.first_seen), max(last, follow.last_seen))
-                else:
-                    merged[key] = page.page, follow
-        return merged
+    def follows(self) -> list[tuple[FollowingsPage, Follow]]:
+        """Return the follows, one for each KOL and account, with the page that it came with last."""
+        return _merged((page.page, follow) for page in self.pages for follow in page.follows)
 
-    def whole_readings(self) -> dict[str, tuple[FollowingsPage, WholeReading]]:
-        """Return the full readings that ended with one of the pages, by KOL, each with its last page."""
-        merged: dict[str, tuple[FollowingsPage, WholeReading]] = {}
-        for page in self.pages:
-            if (whole := page.whole) is None:
-                continue
-            kol = whole.kol_user_name
-            if known := merged.get(kol):
-                first, last = known[1].first_whole, known[1].last_whole
-                whole = WholeReading(kol, min(first, whole.first_whole), max(last, whole.last_whole))
-            merged[kol] = page.page, whole
-        return merged
+    def whole_readings(self) -> list[tuple[FollowingsPage, WholeReading]]:
+        """Return the full readings that ended with one of the pages, one for each KOL, with its last page."""
+        return _merged((page.page, page.whole) for page in self.pages if page.whole)
+
+
+def _merged(rows: Iterable[tuple[FollowingsPage, _Span]]) -> list[tuple[FollowingsPage, _Span]]:
+    """Merge the rows of each key into one that spans both of their times, the last two columns."""
+    merged: dict[tuple[str, ...], tuple[FollowingsPage, _Span]] = {}
+    for page, row in rows:
+        key: tuple[str, ...] = row[:-2]
+        if known := merged.get(key):
+            first, last = known[1][-2:]
+            row = type(row)(*(*key, min(first, row[-2]), max(last, row[-1])))  # noqa: PLW2901
+        merged[key] = page, row
+    return list(merged.values())
 
 
 def weight_of(page: MappedPage) -> int:

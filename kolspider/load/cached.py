@@ -1,4 +1,4 @@
-"""Pages of the cache on their way to the table."""
+"""Reads pages back from the cache, to load them into the table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class CachedPages:
-    """Reads pages back from the store, and keeps track of the damaged ones."""
+    """Reads pages back from the store, and keeps track of damaged ones."""
 
     def __init__(self, ledger: Ledger, provider: Provider, disk: Disk, tally: Tally) -> None:
         self._ledger = ledger
@@ -33,15 +33,15 @@ class CachedPages:
         self._disk = disk
         self._tally = tally
         self.damaged: set[str] = set()
-        """Handles of the KOLs that need a page again: it is bought when their turn comes."""
+        """Handles of the KOLs with a damaged page, which is bought again when their turn comes."""
         self._with_gaps: set[tuple[str, int]] = set()
-        """Lists, by handle and generation, with a damaged page: their end does not show who is lost."""
+        """Handle and generation of each list with a damaged page: such a list does not show who is lost."""
 
     def read(self, *, everything: bool) -> Iterator[FollowingsPage]:
         """Yield the pages to load, in the order of fetching, so that no older profile overwrites a newer one.
 
-        `everything` yields all pages of the selected KOLs, else those that wait and what was fetched after them.
-        Raises sqlite3.Error.
+        These are all pages of the selected KOLs if `everything` is set, else those that wait and the loaded ones that
+        were fetched after them. Raises sqlite3.Error.
         """
         pages = self._ledger.pages
         for cached in pages.of_selected() if everything else pages.waiting():
@@ -60,21 +60,21 @@ class CachedPages:
                 not answer.more,
                 cached.seq,
                 cached.fetched_at,
-                None if answer.more else self.whole_since(cached.handle, cached.generation),
+                None if answer.more else self.full_reading_began(cached.handle, cached.generation),
             )
         self._with_gaps.add((cached.handle, cached.generation))
         self._tally.cache_damaged += 1
         logger.warning("KOL %s: page %d in the cache is damaged", cached.user_name, cached.number)
-        if self._ledger.kols.will_ask_again(cached.handle, cached.generation):
+        if self._ledger.kols.will_buy_again(cached.handle, cached.generation):
             self.damaged.add(cached.handle)
         else:
             self._ledger.pages.drop(cached.seq)
         return None
 
-    def whole_since(self, handle: str, generation: int) -> float | None:
+    def full_reading_began(self, handle: str, generation: int) -> float | None:
         """Return when the reading that ends with this page began, in unix seconds; None if a page of it is missing."""
         if (handle, generation) in self._with_gaps:
             return None
         with suppress(NotAsked), self._disk.guard():
-            return self._ledger.pages.whole_since(handle, generation)
+            return self._ledger.pages.full_reading_began(handle, generation)
         return None

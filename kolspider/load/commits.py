@@ -1,7 +1,8 @@
-"""The commit protocol: which pages are handed to the database, which are committed, and so which KOLs are done.
+"""The commit protocol: tracks which pages are committed, and thereby which KOLs are done.
 
-At the end of a batch: rows committed, then rejects on disk, then pages marked in the ledger. At the end of a KOL: the
-end of its list in the ledger, then all of its pages marked, then complete, then its pages deleted if asked.
+The order for a batch: its rows are committed, its rejects are on disk, its pages are marked in the ledger. The order
+for a KOL: the end of its list is in the ledger, all its pages are marked, it is complete, its pages are deleted if
+asked.
 """
 
 from __future__ import annotations
@@ -35,22 +36,19 @@ _WHAT_NEXT = {
 
 
 class Commits:
-    """Stands between the spider, which knows where a list ends, and the writer, which knows what is committed."""
+    """Connects the spider, which knows where a list ends, with the writer, which knows what is committed."""
 
-    def __init__(
-        self, ledger: Ledger, disk: Disk, tally: Tally, work: Work, *, dry_run: bool, evict: bool, page_size: int
-    ) -> None:
+    def __init__(self, ledger: Ledger, disk: Disk, tally: Tally, work: Work, *, dry_run: bool, evict: bool) -> None:
         self._ledger = ledger
         self._disk = disk
         self._tally = tally
         self._work = work
         self._dry_run = dry_run
         self._evict = evict
-        self._page_size = page_size
         self._waiting: dict[str, int] = {}
-        """Pages handed over and not committed, by handle."""
-        self._whole: dict[str, str] = {}
-        """The log line of each whole list that is not in the target yet, by handle."""
+        """Number of pages that are handed over and not committed, by handle."""
+        self._fetched: dict[str, str] = {}
+        """Log line of each fetched list that is not in the target yet, by handle."""
 
     def handed_over(self, page: FollowingsPage) -> None:
         """Record that a page's rows are in the writer's buffer."""
@@ -80,7 +78,7 @@ class Commits:
         if new is not None:
             size = f"{new:,} new of {size}, the rest is known"
         if state is State.FETCHED and not self._dry_run:
-            self._whole[kol.handle] = f"KOL {kol.user_name}: complete, {size}"
+            self._fetched[kol.handle] = f"KOL {kol.user_name}: complete, {size}"
         else:
             self._work.done[state] += 1
             if state is State.FETCHED:
@@ -88,20 +86,18 @@ class Commits:
             else:
                 logger.warning("KOL %s: %s, %s: %s", kol.user_name, state, reason, _WHAT_NEXT[state])
         with suppress(NotAsked), self._disk.guard():
-            self._ledger.kols.end(
-                kol.handle, state, reason, pages, users, bought=bought > 0, page_size=self._page_size, new=new
-            )
+            self._ledger.kols.end(kol.handle, state, reason, pages, users, bought=bought > 0, new=new)
             if new is not None:
                 self._note_savings(kol, pages, users)
             self._settle(kol.handle)
 
     def _note_savings(self, kol: Kol, pages: int, users: int) -> None:
-        """Count what a full reading of the list, as long as it is known to be now, would have cost more."""
+        """Count how much more a full reading of the list would have cost."""
         cost = self._ledger.forecast.cost
-        whole_pages, whole_users = self._ledger.kols.size(kol.handle)
+        all_pages, all_users = self._ledger.kols.size(kol.handle)
         self._tally.incremental_lists += 1
-        self._tally.calls_saved += max(whole_pages - pages, 0)
-        self._tally.credits_saved += max(cost(whole_pages, whole_users) - cost(pages, users), 0)
+        self._tally.calls_saved += max(all_pages - pages, 0)
+        self._tally.credits_saved += max(cost(all_pages, all_users) - cost(pages, users), 0)
 
     def list_had_ended(self, kol: Kol) -> None:
         """Record that only cached pages of the list had to be loaded: it is done once they are committed."""
@@ -114,6 +110,6 @@ class Commits:
         if self._dry_run or handle in self._waiting:
             return
         state = self._ledger.kols.settle(handle, evict=self._evict)
-        if state is State.COMPLETE and handle in self._whole:
-            logger.info(self._whole.pop(handle))
+        if state is State.COMPLETE and handle in self._fetched:
+            logger.info(self._fetched.pop(handle))
             self._work.done[state] += 1

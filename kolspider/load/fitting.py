@@ -1,4 +1,4 @@
-"""Makes a row fit a table whose columns are narrower than ours: cut and counted rather than refused. Pure."""
+"""Makes a row fit a table whose columns are too narrow: values are cut and counted rather than refused. Pure."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _ABOVE_BMP = re.compile("[\U00010000-\U0010ffff]")
 
 
 class Limits(Protocol):
-    """What a column of the target can hold; None is no limit."""
+    """What a column of the target can hold; None means no limit."""
 
     @property
     def max_chars(self) -> int | None:
-        """Code points of a text."""
+        """Longest text in code points."""
 
     @property
     def max_bytes(self) -> int | None:
-        """Bytes of a text in UTF-8, as Doris counts its VARCHAR."""
+        """Longest text in bytes of UTF-8, as Doris counts its VARCHAR."""
 
     @property
     def int_min(self) -> int | None: ...
@@ -37,24 +37,24 @@ class Limits(Protocol):
 
     @property
     def bmp_only(self) -> bool:
-        """No characters above U+FFFF, as in MySQL's utf8mb3."""
+        """Whether characters above U+FFFF are refused, as by MySQL's utf8mb3."""
 
 
 class Fitter:
     """Fits rows to the columns of one target.
 
-    The id is never cut: a cut id is another account's. Texts are those of `mapping`: encodable as UTF-8.
+    The id is never cut: a cut id is another account's. Texts come from `mapping` and can be encoded as UTF-8.
     """
 
     def __init__(self, columns: Mapping[str, Limits]) -> None:
         self.clipped: Counter[str] = Counter()
-        """How many values of each column were cut, or made NULL as numbers that the column can't hold."""
+        """How many values of each column were cut, or set to NULL because they are numbers that it can't hold."""
         self._columns = [
             (name, columns[name]) for name in COLUMNS if name in columns and name != "id" and _limited(columns[name])
         ]
 
     def fit(self, row: Row) -> Row:
-        """`row` itself when it fits, else one that does."""
+        """Return `row` itself if it fits, else a row that does."""
         changes: dict[str, str | int | None] = {}
         for name, limits in self._columns:
             value: str | int | None = getattr(row, name)
@@ -79,7 +79,7 @@ def _fit_text(text: str, limits: Limits) -> str:
         text = _ABOVE_BMP.sub("", text)
     if limits.max_chars is not None:
         text = text[: limits.max_chars]
-    # A character takes at most 4 bytes: most texts are not encoded to be measured.
+    # A character takes at most 4 bytes, so most texts need not be encoded to be measured.
     if limits.max_bytes is not None and len(text) * 4 > limits.max_bytes:
         text = text.encode()[: limits.max_bytes].decode(errors="ignore")
     return text

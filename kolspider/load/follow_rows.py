@@ -1,4 +1,4 @@
-"""Who follows whom, as a page tells it. Pure: a page gives the same rows whenever it is loaded."""
+"""Turns a page into rows of who follows whom. Pure: a page gives the same rows whenever it is loaded."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["mapped_follows", "whole_reading"]
 
 
 def mapped_follows(page: FollowingsPage, account_id: Callable[[object], object]) -> list[Follow]:
-    """One for each account of the page that has a usable id."""
+    """Return a follow for each account of the page that has a usable id."""
     seen = moment(page.fetched_at)
     ids = dict.fromkeys(filter(None, (usable_id(account_id(user)) for user in page.users)))
     return [Follow(page.kol.handle, id_, seen, seen) for id_ in ids]
 
 
 def whole_reading(page: FollowingsPage) -> WholeReading | None:
-    """With this page a KOL's list has been read whole."""
-    if page.whole_since is None:
+    """Return the full reading that ends with this page; None if none does."""
+    if page.full_reading_began is None:
         return None
-    return WholeReading(page.kol.handle, moment(page.fetched_at), moment(page.whole_since))
+    return WholeReading(page.kol.handle, moment(page.fetched_at), moment(page.full_reading_began))

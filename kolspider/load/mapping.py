@@ -1,6 +1,7 @@
 """Turns a followed user, whatever the API sent, into a row of the target table. Pure; never raises.
 
-What no database can hold is removed or NULL and the row stays; only a user without a usable id is set aside.
+Values that no database can hold are removed or set to NULL, and the row stays; only a user without a usable id is set
+aside.
 """
 
 from __future__ import annotations
@@ -21,34 +22,33 @@ __all__ = ["Mapper", "usable_id", "utc_time"]
 _MAX_ID = 10**20 - 1
 _MAX_COUNT = 2**63 - 1
 
-# Valid in JSON, but no text that a database takes. (json has already joined the pairs of surrogates.)
+# Characters that are valid in JSON and that no database takes. (json has already joined the pairs of surrogates.)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
-# Thu Dec 13 08:41:26 +0000 2007: read by hand, because strptime wants the names in the process's language.
+# Thu Dec 13 08:41:26 +0000 2007. Read by hand, because strptime expects the names in the process's language.
 _TWITTER_TIME = re.compile(
     r"[a-z]{3} ([a-z]{3}) (\d{1,2}) (\d\d:\d\d:\d\d) ([+-]\d{4}) (\d{4})", re.ASCII | re.IGNORECASE
 )
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH_NUMBERS = {name: f"{number:02}" for number, name in enumerate(_MONTHS, 1)}
 
-# ISO 8601 with its dashes: without them a text of digits, a Unix time say, would pass for a date.
+# ISO 8601 with its dashes: without them a text of digits, such as a Unix time, would pass for a date.
 _ISO_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?:(:\d\d)(?:[.,]\d+)?)? ?(Z|[+-]\d\d(?::?\d\d)?)?)?",
-    re.ASCII | re.IGNORECASE,
+    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?:(:\d\d)(?:[.,]\d+)?)? ?(Z|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII | re.IGNORECASE
 )
 
 _UTC = frozenset({None, "Z", "z", "+0000", "+00:00"})
 
 
 class Mapper:
-    """Maps users to rows, and counts the numbers that it could not keep."""
+    """Maps users to rows, and counts the numbers that are out of range."""
 
     def __init__(self) -> None:
         self.out_of_range: Counter[str] = Counter()
-        """How many counts of each column were made NULL because they are negative or above 64 bits."""
+        """How many numbers of each column were set to NULL because they are negative or do not fit 64 bits."""
 
     def map_user(self, user: FollowedUser | None, raw: object) -> Row | Reject:
-        """The row for `user`; a reject with `raw`, what the API sent, when there is no usable id."""
+        """Return the row for `user`, or a reject with `raw` (what the API sent) if it has no usable id."""
         if user is None:
             return Reject("not_an_object", raw)
         id_ = usable_id(user.id)
@@ -78,7 +78,7 @@ class Mapper:
 
 
 def usable_id(value: object) -> str | None:
-    """An account's id as text of 1 to 20 digits, as it came; None when `value` can't be one."""
+    """Return an account's id as a text of 1 to 20 digits, as it came; None if `value` can't be one."""
     if isinstance(value, str):
         text = value.strip()
         is_id = len(text) <= 20 and text.isascii() and text.isdigit() and text.strip("0") != ""
@@ -89,12 +89,12 @@ def usable_id(value: object) -> str | None:
 
 
 def utc_time(text: str) -> str | None:
-    """The time that `text` names, in UTC as `YYYY-MM-DD HH:MM:SS`, or None.
+    """Return the time that `text` names in UTC, as `YYYY-MM-DD HH:MM:SS`; None if it names none.
 
-    Reads Twitter's own format and ISO 8601 (without a zone: UTC). Years 1000 to 9999, what DATETIME holds.
+    Reads Twitter's own format and ISO 8601 (UTC if it names no zone), in the years 1000 to 9999 that DATETIME holds.
     """
     text = text.strip()
-    if text[19:26] == " +0000 " and (number := _MONTH_NUMBERS.get(text[4:7].lower())):  # as nearly all are
+    if text[19:26] == " +0000 " and (number := _MONTH_NUMBERS.get(text[4:7].lower())):  # as nearly all texts have it
         try:
             time = datetime.fromisoformat(f"{text[26:]}-{number}-{text[8:10]} {text[11:19]}")
         except ValueError:
@@ -111,7 +111,7 @@ def utc_time(text: str) -> str | None:
     else:
         return None
     try:
-        time = datetime.fromisoformat(local)  # checks it, too
+        time = datetime.fromisoformat(local)  # raises for an impossible time
         utc = time - _offset(zone) if zone not in _UTC else time
     except (ValueError, OverflowError):  # no such month, day or hour; before year 1 or after 9999 in UTC
         return None
@@ -119,7 +119,7 @@ def utc_time(text: str) -> str | None:
 
 
 def _offset(zone: str) -> timedelta:
-    """What `+0530`, `+05:30` or `+05` is ahead of UTC."""
+    """Return how far `+0530`, `+05:30` or `+05` is ahead of UTC."""
     digits = zone[1:].replace(":", "").ljust(4, "0")
     hours, minutes = int(digits[:2]), int(digits[2:])
     if hours > 23 or minutes > 59:
@@ -129,7 +129,7 @@ def _offset(zone: str) -> timedelta:
 
 
 def _text(value: object) -> str | None:
-    """A text without NUL and lone surrogates; numbers as text; None for what is neither."""
+    """Return a text without NUL and lone surrogates, or a number as text; None for anything else."""
     if isinstance(value, str):
         return value if value.isascii() and "\0" not in value else _UNSTORABLE.sub("", value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not _finite(value):
@@ -138,7 +138,7 @@ def _text(value: object) -> str | None:
 
 
 def _finite(number: float) -> bool:
-    """False for infinity (JSON's 1e999), and for ints so long that even str() refuses them."""
+    """Tell whether str() gives digits: not for infinity (JSON's 1e999), nor for ints so long that it refuses them."""
     try:
         return math.isfinite(number)
     except OverflowError:
@@ -146,7 +146,7 @@ def _finite(number: float) -> bool:
 
 
 def _whole_number(value: object) -> int | None:
-    """The whole number that a float (1e3) or a text of digits stands for; None for anything else."""
+    """Return the whole number that a float (1e3) or a text of digits stands for; None for anything else."""
     if isinstance(value, float):
         return int(value) if value.is_integer() else None
     if not isinstance(value, str):
@@ -155,6 +155,6 @@ def _whole_number(value: object) -> int | None:
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit()):
         return None
-    # Past 20 digits it is out of range anyhow, and int() raises at 4,300.
+    # A number of more than 20 digits is out of range anyway, and int() raises at 4,300.
     number = int(digits.lstrip("0")[:20] or "0")
     return -number if text.startswith("-") else number

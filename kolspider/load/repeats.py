@@ -1,5 +1,6 @@
-"""Which users this run has committed already, as they are: more than half of the users that pages bring follow from
-several KOLs. Remembers so many, not all: memory is bounded."""
+"""Remembers which users this run has committed, to skip unchanged duplicates: several KOLs follow the same accounts,
+and more than half of the users on the pages are repeats. Memory is bounded, so not every user is remembered.
+"""
 
 from __future__ import annotations
 
@@ -12,33 +13,36 @@ if TYPE_CHECKING:
 __all__ = ["Repeats"]
 
 _MOST = 200_000
-"""Accounts remembered at most, about 30 MB; it forgets the older half when it is full."""
+"""Number of accounts that are remembered, about 30 MB; when it is full, the older half is forgotten."""
 
 
 class Repeats:
-    """Told of each user in order, and of each row that is committed. A row on its way counts for nothing yet: it may
-    be refused, or lost by a bug, and each KOL's user must be in the table or set aside."""
+    """Knows the users whose rows are in the table. It is given each user in order, and each row that is committed.
+
+    A row that is not committed does not count: it may be refused, or lost by a bug, and each user must be in the table
+    or set aside.
+    """
 
     def __init__(self, most: int = _MOST) -> None:
         self._half = most // 2
         self._newer: dict[str, int] = {}
         self._older: dict[str, int] = {}
-        self._on_their_way: dict[str, int] = {}
-        """How many rows of an id are told of and not committed."""
+        self._uncommitted: dict[str, int] = {}
+        """Number of rows of each id that are on their way to the table."""
 
     def is_one(self, id_: str, user: FollowedUser) -> bool:
-        """Whether the table has the user with these very values. If not, a row is on its way from now on."""
+        """Tell whether the table has the user with exactly these values. If not, its row counts as on its way."""
         try:
-            # Not hash(user): True equals 1, and is no count. 64 bits of a keyed hash: chance alone does not matter.
+            # Not hash(user): True equals 1, and is no count. Chance does not matter in 64 bits of a keyed hash.
             seen = hash(marshal.dumps(tuple(user), 2))  # type: ignore[arg-type]
         except ValueError:  # nested too deeply
             seen = None
         known = self._newer.get(id_)
         if known is None:
             known = self._older.get(id_)
-        if seen is not None and seen == known and id_ not in self._on_their_way:
+        if seen is not None and seen == known and id_ not in self._uncommitted:
             return True
-        self._on_their_way[id_] = self._on_their_way.get(id_, 0) + 1
+        self._uncommitted[id_] = self._uncommitted.get(id_, 0) + 1
         if seen is None:
             self._newer.pop(id_, None)
             self._older.pop(id_, None)
@@ -49,6 +53,6 @@ class Repeats:
         return False
 
     def committed(self, id_: str) -> None:
-        """A row of this id is in the table."""
-        if left := self._on_their_way.pop(id_, 1) - 1:
-            self._on_their_way[id_] = left
+        """Record that a row of this id is in the table."""
+        if left := self._uncommitted.pop(id_, 1) - 1:
+            self._uncommitted[id_] = left

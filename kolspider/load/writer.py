@@ -16,7 +16,7 @@ from kolspider.items import Reject
 from kolspider.load.batch import Batch, size_of, weight_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
     from typing import Any
 
     from kolspider.db.thread import DatabaseThread
@@ -36,10 +36,10 @@ logger = logging.getLogger(__name__)
 _Rejects = list[tuple["FollowingsPage", Reject]]
 
 _FLUSH_BYTES = 4_000_000
-"""A batch is also due at about this size: MySQL's smallest usual max_allowed_packet is 16 MB, and Doris prefers
-1 to 8 MB an INSERT."""
+"""Size in bytes at which a batch is due: MySQL's smallest usual max_allowed_packet is 16 MB, and Doris prefers 1 to
+8 MB an INSERT."""
 _FLUSH_PAGES = 200
-"""A batch is also due at this many pages, which may bring next to no rows: those that repeat what is in the table."""
+"""Number of pages at which a batch is due: pages that repeat what is in the table bring few rows."""
 _BATCHES_WAITING = 2
 """Pages are held back while this many batches wait, so memory stays flat while the database is slow."""
 
@@ -70,14 +70,14 @@ class Writer:
         self._tally = tally
         self._work = work
         self._waiting: deque[tuple[MappedPage, int, float]] = deque()
-        """Each page with its size in bytes, and its time of arrival on the monotonic clock."""
+        """Each waiting page with its size in bytes, and its time of arrival on the monotonic clock."""
         self._rows = 0
         self._rows_in_batch = 0
         self._weight = 0
         self._bytes = 0
         self._closing = False
         self._news = asyncio.Event()
-        """Set when a batch may be due."""
+        """Is set when a batch may be due."""
         self._has_room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         stop.on_stop(self._has_room.set)
@@ -98,7 +98,7 @@ class Writer:
 
     @property
     def rows_waiting(self) -> int:
-        """How many rows are not in the table yet."""
+        """Number of rows that are not in the table yet."""
         return self._rows + self._rows_in_batch
 
     async def room(self) -> None:
@@ -133,7 +133,7 @@ class Writer:
             self._has_room.set()
 
     async def _next_batch_is_due(self) -> bool:
-        """Wait for enough rows, or for old enough ones. False when everything is written and no more will come."""
+        """Wait until a batch is large or old enough. False if everything is written and no more will come."""
         while not self._closing and not self._is_full(1):
             wait = None
             if self._waiting:
@@ -180,7 +180,7 @@ class Writer:
         ]
 
     async def _write_rows(self, batch: Batch) -> _Rejects:
-        """Commit the accounts. Returns those that the database refuses and rejects.jsonl does not have."""
+        """Commit the rows. Returns those that the database refuses and rejects.jsonl does not have."""
         rows = batch.rows
         if not rows:
             return []
@@ -215,25 +215,25 @@ class Writer:
                     self._repeats.committed(row.id)
 
     async def _write_follows(self, batch: Batch) -> _Rejects:
-        """Commit the follows behind the accounts, and the ends of full readings behind the follows.
+        """Commit the follows after their accounts, and the ends of full readings after their follows.
 
-        So a follow's account is in its table, and a reading that is there as whole has all of its follows. Returns the
-        follows that the database refuses and rejects.jsonl does not have.
+        So the account of each follow is in its table, and a full reading has all of its follows. Returns the rows that
+        the database refuses and rejects.jsonl does not have.
         """
         rejects: _Rejects = []
-        contents: tuple[Mapping[Any, tuple[FollowingsPage, tuple[str, ...]]], ...] = (
+        contents: tuple[Sequence[tuple[FollowingsPage, tuple[str, ...]]], ...] = (
             batch.follows(),
             batch.whole_readings(),
         )
         for (table, span), rows in zip(spans(self._config.follows_table), contents, strict=True):
             if not rows:
                 continue
-            refused = await self._database.widen(table, span, [row for _, row in rows.values()])
+            refused = await self._database.widen(table, span, [row for _, row in rows])
             if span is SPAN_FOLLOWS:
                 self._tally.follows_upserted += len(rows) - len(refused)
             else:
                 self._tally.follows_whole += len(rows) - len(refused)
-            owners = {row: page for page, row in rows.values()}
+            owners = {row: page for page, row in rows}
             for row, reason in refused:
                 logger.warning("KOL %s: the database refuses %s in %s: %s", row[0], row, table, reason)
                 fields = dict(zip(span.columns, row, strict=True))

@@ -16,7 +16,7 @@ _PROVIDERS: dict[str, Provider] = {adapter.name: adapter for adapter in (Twitter
 
 
 def provider(name: str) -> Provider:
-    """The adapter called `name`; `WrongUsage` when there is none."""
+    """Return the adapter of this name. Raises WrongUsage if there is none."""
     try:
         return _PROVIDERS[name]
     except KeyError:

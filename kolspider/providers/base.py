@@ -1,7 +1,7 @@
-"""What an adapter for a followings API is: it builds URLs, reads answers and prices calls. Pure, no I/O.
+"""The interface of an adapter for a followings API: it builds URLs, reads answers and prices calls. Pure, no I/O.
 
-Loop guards, retries, counting, states and the key live elsewhere. An answer may repeat whatever was sent to
-the API, so whoever knows the key removes it from an `ApiError.message` before showing it.
+Loop guards, retries, counters, states and the key are elsewhere. An answer may repeat anything that was sent to the
+API, so code that knows the key removes it from an `ApiError.message` before showing it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class ApiErrorKind(StrEnum):
     NO_CREDIT = "no_credit"
     """The balance is empty: the run stops."""
     WRONG_PATH = "wrong_path"
-    """Nothing there, or a redirect: the base URL is wrong, the run stops."""
+    """There is nothing at the URL, or a redirect: the base URL is wrong, the run stops."""
     RATE_LIMIT = "rate_limit"
-    """Too fast: no request at all until the wait is over."""
+    """Calls come too fast: no request is sent until the wait is over."""
     NOT_FOUND = "not_found"
     """The KOL is gone or suspended."""
     BAD_REQUEST = "bad_request"
@@ -36,31 +36,31 @@ class ApiErrorKind(StrEnum):
     BAD_CURSOR = "bad_cursor"
     """The API no longer takes the cursor that was sent."""
     TRANSIENT = "transient"
-    """The server or the network failed, or the answer arrived broken: worth another try."""
+    """The server or the network failed, or the answer arrived broken: another try may work."""
     ERROR_IN_200 = "error_in_200"
-    """A failure in the body of a 200."""
+    """The body of a 200 reports a failure."""
     CONTRACT_DRIFT = "contract_drift"
-    """A success whose fields are not those that the API documents."""
+    """The answer is a success, but its fields are not those that the API documents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a good answer says, taken at its word: the guards against its nonsense are in `paging`."""
+    """A good answer, unchecked: the guards against an API that contradicts itself are in `paging`."""
 
     users: list[object]
     """The users as the API sent them, each of any JSON type."""
     next_cursor: str | None
-    """None when the answer names none that could be asked for."""
+    """Cursor of the next page; None if the answer names none that can be asked for."""
     more: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ApiError:
-    """What an answer that is no page says."""
+    """An answer that is not a page."""
 
     kind: ApiErrorKind
     message: str
-    """One line for a person, whatever was passed: see `one_line`."""
+    """One line for a person; `one_line` is applied to what was passed."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", one_line(self.message))
@@ -70,35 +70,35 @@ class Provider(Protocol):
     """An adapter: one file in this package, one class without state."""
 
     name: ClassVar[str]
-    """What KOL_API_PROVIDER calls it."""
+    """Name of the adapter in KOL_API_PROVIDER."""
     default_url: ClassVar[str]
     key_header: ClassVar[str]
     page_size: ClassVar[int]
-    """How many users are asked for at a time."""
+    """Number of users that a request asks for."""
     credit_usd: ClassVar[float]
-    """What one credit costs, in US dollars, when KOL_CREDIT_PRICE does not say otherwise."""
+    """Price of a credit in US dollars, unless KOL_CREDIT_PRICE is set."""
     usual_users: ClassVar[int]
-    """How many accounts a KOL follows on average: for an estimate before enough lists are known."""
+    """Number of accounts that a KOL follows on average, for estimates while few lists are known."""
     allowed_rate: ClassVar[str]
-    """How many calls the API takes, in words."""
+    """Rate of calls that the API accepts, in words."""
 
     def url(self, base: str, user_name: str, cursor: str) -> str:
-        """The URL of the page at `cursor` (empty for the first one)."""
+        """Return the URL of the page at `cursor` (empty for the first page)."""
 
     def parse(self, status: int, body: bytes, cursor: str) -> Page | ApiError:
-        """What the answer to the request for `cursor` says. Never raises."""
+        """Read the answer to the request for `cursor`. Never raises."""
 
     def price(self, users_returned: int, page_size: int) -> int:
-        """The credits that a call cost, for 0 users when it failed."""
+        """Return the credits that a call cost; a failed call returned 0 users."""
 
     def account_id(self, raw: object) -> object:
-        """The id of a user of a page, as `followed_user` has it; None when it has none."""
+        """Return the id of a user of a page, the same as in `followed_user`; None if it has none."""
 
     def followed_user(self, raw: object) -> FollowedUser | None:
-        """A user of a page in the API's terms; None when `raw` is not a JSON object."""
+        """Return a user of a page in the API's terms; None if `raw` is not a JSON object."""
 
 
 def one_line(text: str) -> str:
-    """`text` in one line of at most 200 characters, without control and other invisible characters."""
+    """Return `text` in one line of at most 200 characters, without control and other invisible characters."""
     visible = "".join(char if char.isprintable() else " " for char in text[: _MESSAGE_CHARS * 4])
     return " ".join(visible.split())[:_MESSAGE_CHARS].rstrip()

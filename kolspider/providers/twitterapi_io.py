@@ -1,6 +1,6 @@
-"""twitterapi.io's list of followings: GET /twitter/user/followings, newest follow first.
+"""The adapter for twitterapi.io: GET /twitter/user/followings, newest follow first.
 
-Facts from twitterapi.io's documentation and SDK, and from the answers of the live service, which differ from
+Its facts are from twitterapi.io's documentation and SDK, and from the answers of the live service. Those differ from
 the documentation in the spelling of some fields: both spellings are read.
 """
 
@@ -21,14 +21,14 @@ __all__ = ["TwitterApiIo"]
 
 _STATUS_KINDS = {
     401: ApiErrorKind.AUTH,
-    402: ApiErrorKind.NO_CREDIT,  # its text says "Unauthorized" all the same
+    402: ApiErrorKind.NO_CREDIT,  # although its text says "Unauthorized"
     403: ApiErrorKind.AUTH,
     404: ApiErrorKind.WRONG_PATH,
     408: ApiErrorKind.TRANSIENT,
     429: ApiErrorKind.RATE_LIMIT,
 }
 
-# not_found is final for a KOL, so a suspension counts only when it isn't that of the caller's own account.
+# not_found is final for a KOL, so a suspension counts only if it isn't that of the caller's own account.
 _NOT_FOUND = re.compile(
     r"\buser\b.{0,60}?(?:\bnot (?:be )?found|(?:\bnot|n['’]t) exist|\bsuspended)"
     r"|\bno such user|^(?!.*\b(?:your|api|key)\b).*\bsuspended",
@@ -51,14 +51,14 @@ class TwitterApiIo:
     )
 
     def url(self, base: str, user_name: str, cursor: str) -> str:
-        """The URL of the page at `cursor`; the first page is asked for without one."""
+        """Return the URL of the page at `cursor`; the first page is asked for without one."""
         query = {"userName": user_name, "pageSize": str(self.page_size)}
         if cursor:
             query["cursor"] = cursor
         return f"{base.rstrip('/')}/twitter/user/followings?{urlencode(query, quote_via=quote, safe='')}"
 
     def parse(self, status: int, body: bytes, cursor: str) -> Page | ApiError:
-        """What the answer to the request for `cursor` says. Never raises."""
+        """Read the answer to the request for `cursor`. Never raises."""
         if status == 200:
             return _page(body)
         if 300 <= status < 400:
@@ -70,23 +70,18 @@ class TwitterApiIo:
         return ApiError(_kind(status, cursor), f"HTTP {status}: {text}" if text else f"HTTP {status}")
 
     def price(self, users_returned: int, page_size: int) -> int:
-        """Credits: larger pages are cheaper by the user; a call costs at least 60, a failed one too.
+        """Return the credits of a call: a user costs less on larger pages; a call, even a failed one, at least 60.
 
-        The minimum was 15 by one measurement of the live service: the documented one is the safe side.
+        One measurement of the live service found a minimum of 15: the documented one is on the safe side.
         """
-        if page_size >= 200:
-            a_user = 1
-        elif page_size >= 100:
-            a_user = 2
-        else:
-            a_user = 3
+        a_user = 1 if page_size >= 200 else 2 if page_size >= 100 else 3
         return max(60, users_returned * a_user)
 
     def followed_user(self, raw: object) -> FollowedUser | None:
-        """A user in the API's terms, by the first spelling of each field that is present and not null."""
+        """Return a user in the API's terms, by the first spelling of each field that is present and not null."""
         if not isinstance(raw, dict):
             return None
-        # Most users have the first spelling of each: the others are looked for when it is not there.
+        # Most users have the first spelling of each field: the others are looked up only if it is missing.
         get = raw.get
         screen_name, avatar, created_at = get("screen_name"), get("profile_image_url_https"), get("created_at")
         description, followers, following = get("description"), get("followers_count"), get("following_count")
@@ -105,13 +100,11 @@ class TwitterApiIo:
             following = _following_count(raw)
         if statuses is None:
             statuses = get("statusesCount")
-        return FollowedUser(
-            self.account_id(raw), get("name"), screen_name, avatar, description, created_at,
-            followers, following, statuses,
-        )  # fmt: skip
+        id_, name = self.account_id(raw), get("name")
+        return FollowedUser(id_, name, screen_name, avatar, description, created_at, followers, following, statuses)
 
     def account_id(self, raw: object) -> object:
-        """What a user of a page has for an id, of any JSON type."""
+        """Return the id of a user of a page, of any JSON type."""
         if not isinstance(raw, dict):
             return None
         id_ = raw.get("id")
@@ -139,7 +132,7 @@ def _following_count(user: dict[str, object]) -> object:
 
 
 def _page(body: bytes) -> Page | ApiError:
-    """The page in the body of a 200, or what is wrong with it."""
+    """Return the page in the body of a 200, or an error that says what is wrong with it."""
     try:
         answer = _json(body)
     except ValueError:
@@ -178,7 +171,7 @@ def _kind(status: int, cursor: str) -> ApiErrorKind:
 
 
 def _cursor(value: object) -> str | None:
-    """The cursor to ask for next; what only looks like one ("", "0", "0|…", what no URL can hold) is None."""
+    """Return the cursor to ask for next; None for one that leads nowhere ("", "0", "0|…", or not fit for a URL)."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     cursor = str(value)
@@ -192,7 +185,7 @@ def _cursor(value: object) -> str | None:
 
 
 def _error_texts(answer: object) -> Iterator[str]:
-    """The texts of an error, the most telling one first."""
+    """Yield the texts of an error, the most specific one first."""
     if not isinstance(answer, dict):
         return
     for key in ("detail", "msg", "message", "error"):
@@ -203,14 +196,14 @@ def _error_texts(answer: object) -> Iterator[str]:
 
 
 def _error_text(part: object) -> str:
-    """A part of an error: a text, or an object that has one, as in a list of faulty parameters."""
+    """Return the text of a part of an error: it is a text, or an object with one, as for a faulty parameter."""
     if isinstance(part, dict):
         part = _first(part, "msg", "message")
     return part.strip() if isinstance(part, str) else ""
 
 
 def _json(body: bytes) -> object:
-    """The JSON in `body`; ValueError for anything else, NaN and bottomless nesting too."""
+    """Return the JSON in `body`. Raises ValueError for anything else, also for NaN and bottomless nesting."""
     try:
         value: object = json.loads(body, parse_constant=_no_constant)
     except RecursionError:

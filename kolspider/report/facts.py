@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from kolspider.report.failures import Failed
     from kolspider.report.follows import FollowFacts
     from kolspider.report.set_aside import SetAside
+    from kolspider.store.kols import KolRecord
     from kolspider.store.ledger import Ledger
-    from kolspider.store.overview import LargeKol
     from kolspider.store.pages import PageCount
     from kolspider.store.runs import Counters, RunRecord, Runs
 
@@ -81,7 +81,7 @@ class Facts:
     failures: list[Failed]
     failures_beyond: int
     """KOLs in groups too small to be shown."""
-    largest: list[LargeKol]
+    largest: list[KolRecord]
     cache: PageCount
     cache_dollars: float
     """What buying these pages again would cost."""
@@ -98,8 +98,8 @@ class Facts:
         latest = runs.latest(_RUNS)
         before = _bought_before(store, config)
         period, periods = by_period([*before, *(Spent(*one) for one in runs.spending())], latest)
-        groups, beyond = failures.group(store.overview)
-        began = [time for time in (runs.began_at(), store.overview.began_at()) if time is not None]
+        groups, beyond = failures.group(store.kols)
+        began = [time for time in (runs.began_at(), store.kols.began_at(), store.pages.began_at()) if time is not None]
         return cls(
             now=now,
             target=target,
@@ -107,7 +107,7 @@ class Facts:
             cache_dir=str(config.cache_dir),
             began_at=min(began, default=None),
             states=_states(store),
-            users=store.overview.users(),
+            users=store.kols.count_users(),
             total=runs.total(),
             pages_before=sum(one.pages for one in before),
             dollars_before=sum(one.dollars for one in before),
@@ -118,7 +118,7 @@ class Facts:
             paces=_paces(runs, latest),
             failures=groups,
             failures_beyond=beyond,
-            largest=store.overview.largest(_LARGEST),
+            largest=store.kols.largest(_LARGEST),
             cache=store.pages.count(),
             cache_dollars=sum(n * _dollars(config, users) for users, n in store.pages.sizes()),
             set_aside=set_aside.read(config.cache_dir / "rejects.jsonl"),
@@ -181,7 +181,7 @@ def _states(store: Ledger) -> dict[State, int]:
 
 def _bought_before(store: Ledger, config: Config) -> list[Spent]:
     began = store.runs.began_at()
-    found = store.overview.bought_before(float("inf") if began is None else began)
+    found = store.pages.bought_before(float("inf") if began is None else began)
     return [Spent(day, n * _dollars(config, users), n) for day, users, n in found]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kolspider.items import State
 
 if TYPE_CHECKING:
-    from kolspider.store.overview import Overview, Reason
+    from kolspider.store.kols import Kols, Reason
 
 __all__ = ["Advice", "Failed", "Group", "group"]
 
@@ -62,10 +62,10 @@ class Failed:
         return sum(group.kols for group in self.groups)
 
 
-def group(overview: Overview) -> tuple[list[Failed], int]:
+def group(kols: Kols) -> tuple[list[Failed], int]:
     """The largest groups, failed ones first, and the number of KOLs in groups that are not shown."""
     folded: dict[tuple[State, str], list[Reason]] = {}
-    for reason in overview.reasons():
+    for reason in kols.reasons():
         folded.setdefault((reason.state, _WHERE.sub("", reason.reason)), []).append(reason)
     sizes = {key: sum(reason.kols for reason in reasons) for key, reasons in folded.items()}
     shown = sorted(folded, key=lambda key: -sizes[key])[:_SHOWN]
@@ -75,15 +75,15 @@ def group(overview: Overview) -> tuple[list[Failed], int]:
         state, text = key
         advice = _REFUSED_CURSOR if "cursor refused again" in text else _ADVICE[state]
         failed = found.setdefault((state, advice), Failed(state, advice, []))
-        failed.groups.append(_group(overview, state, text, folded[key]))
+        failed.groups.append(_group(kols, state, text, folded[key]))
     return list(found.values()), sum(sizes.values()) - sum(failed.kols for failed in found.values())
 
 
-def _group(overview: Overview, state: State, text: str, reasons: list[Reason]) -> Group:
+def _group(kols: Kols, state: State, text: str, reasons: list[Reason]) -> Group:
     examples: list[str] = []
     for reason in reasons:
         if len(examples) < _EXAMPLES:
-            examples += overview.examples(state, reason.reason, _EXAMPLES - len(examples))
+            examples += kols.examples(state, reason.reason, _EXAMPLES - len(examples))
     return Group(
         state,
         text,

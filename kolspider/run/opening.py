@@ -88,8 +88,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     )
     stop.on_stop(thread.give_up)  # a run that stops does not wait until the database is back
     disk = Disk(config.cache_dir, stop)
-    page_size, evict = config.provider.page_size, config.cache_evict
-    commits = Commits(ledger, disk, tally, work, dry_run=arguments.dry_run, evict=evict, page_size=page_size)
+    commits = Commits(ledger, disk, tally, work, dry_run=arguments.dry_run, evict=config.cache_evict)
     writer = None if arguments.dry_run else Writer(config, thread, commits, repeats, ledger.pages, stop, tally, work)
     history = History(ledger, tally, config.credit_usd, arguments.mode, command)
     return Run(arguments, config, table, ledger, thread, stop, disk, tally, work, repeats, commits, writer, history)
@@ -149,10 +148,8 @@ def _select(arguments: Arguments, config: Config, database: Database, selection:
     else:
 
         def source() -> Iterator[str | None]:
-            try:
+            with database.explained_errors():
                 yield from database.handles(config.source_table)
-            except database.errors as error:
-                raise StopRun(database.explain(error)) from None
 
         choose_due(selection, arguments, job, source, follows=bool(config.follows_table))
     if config.jobdir and not job:
@@ -203,12 +200,10 @@ def _announce(config: Config, selection: Selection, tally: Tally) -> None:
             "1 KOL is" if gone == 1 else f"{gone:,} KOLs are",
         )
     skipped = selection.skipped
-    for why in ("blank", "repeated", "invalid"):
-        if number := getattr(skipped, why):
-            tally.skipped[why] = number
-    if tally.skipped:
-        texts = [f"{number:,} {why}" for why, number in tally.skipped.items()]
-        if skipped.invalid:
-            texts.append(f"such as {skipped.invalid_example!r}")
-        level = logging.WARNING if skipped.invalid else logging.INFO
+    tally.skipped.update(skipped)
+    if skipped:
+        texts = [f"{skipped[why]:,} {why}" for why in ("blank", "repeated", "invalid") if why in skipped]
+        if "invalid" in skipped:
+            texts.append(f"such as {selection.invalid_example!r}")
+        level = logging.WARNING if "invalid" in skipped else logging.INFO
         logger.log(level, "rows of %s skipped: %s", config.source_table, ", ".join(texts))

@@ -34,7 +34,7 @@ def preflight(arguments: Arguments, config: Config, database: Database) -> int:
     # A check of the database needs those before it.
     of_database = (checks.database, checks.source, checks.target, checks.mapping, checks.follows, checks.kols)
     try:
-        passed = [checks.pass_(checks.settings), checks.pass_(checks.cache), all(map(checks.pass_, of_database))]
+        passed = [checks.passes(checks.settings), checks.passes(checks.cache), all(map(checks.passes, of_database))]
     finally:
         database.close()
     if faults := passed.count(False):
@@ -55,7 +55,7 @@ class _Checks:
         self._columns: dict[str, Column] = {}
         """The columns of the target."""
 
-    def pass_(self, check: Callable[[], Iterator[str]]) -> bool:
+    def passes(self, check: Callable[[], Iterator[str]]) -> bool:
         """Print what a check finds. Returns whether it passed."""
         try:
             for text in check():

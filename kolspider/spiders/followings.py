@@ -21,6 +21,7 @@ from kolspider.load.mapping import usable_id
 from kolspider.options.arguments import Replay
 from kolspider.providers.base import ApiError, ApiErrorKind, Page
 from kolspider.providers.paging import Next, Paging
+from kolspider.store.readings import Kind
 from kolspider.store.selection import Due, Why
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class FollowingsSpider(Spider):
                 return
             expected = self._ledger.forecast.of(due.kol.handle)
             followings = _List(due.kol, self._begin(due))
-            if self._ledger.kols.is_incremental(due.kol.handle):
+            if self._ledger.readings.kind(due.kol.handle) is Kind.INCREMENTAL:
                 followings.paging = Paging(await self._known(due.kol), self._config.known_stop)
             self.run.work.begin(due.kol, followings.paging, expected)
             yield self._request(followings, "")
@@ -140,22 +141,22 @@ class FollowingsSpider(Spider):
     def _needs_nothing(self, due: Due) -> bool:
         """Tell whether the list had ended in an earlier run, so that only its cached pages had to be loaded."""
         handle = due.kol.handle
-        ended = due.why is Why.BEGUN and due.state != State.FETCHING
-        return ended and handle not in self._cached.damaged and not self._ledger.kols.lacks_base(handle)
+        ended = due.why is Why.BEGUN and due.state is not State.FETCHING
+        return ended and handle not in self._cached.damaged and not self._ledger.readings.base_is_missing(handle)
 
     async def _known(self, kol: Kol) -> frozenset[int]:
         """Return the accounts that the KOL was known to follow before this reading.
 
         They come from the cache, or from the follows table. A missing account costs calls; no user is lost.
         """
-        kols, account_id, table = self._ledger.kols, self._provider.account_id, self._config.follows_table
-        if (pages := kols.known_pages(kol.handle)) is not None:
+        readings, account_id, table = self._ledger.readings, self._provider.account_id, self._config.follows_table
+        if (pages := readings.known_pages(kol.handle)) is not None:
             answers = (self._provider.parse(200, body, cursor) for cursor, body in pages)
             users = (user for page in answers if isinstance(page, Page) for user in page.users)
             return frozenset(int(id_) for user in users if (id_ := usable_id(account_id(user))))
         if not table:
             return frozenset()
-        before = moment(kols.known_before(kol.handle))
+        before = moment(readings.known_until(kol.handle))
         try:
             return await self.run.database.ask(lambda database: known_ids(database, table, kol.handle, before))
         except StopRun as error:
@@ -166,17 +167,17 @@ class FollowingsSpider(Spider):
         """Begin or continue a list. Returns the generation of its pages."""
         kols, kol = self._ledger.kols, due.kol
         if due.why is Why.REFRESH:
-            return kols.begin_anew(kol, keep_good_pages=False, incremental=due.incremental)
-        if due.why is not Why.NEW and kols.lacks_base(kol.handle):
+            return kols.begin_generation(kol.handle, incremental=due.incremental)
+        if due.why is not Why.NEW and self._ledger.readings.base_is_missing(kol.handle):
             logger.warning(
                 "KOL %s: its last full list is neither in this table nor in the cache; reading it in full again",
                 kol.user_name,
             )
-            return kols.begin_anew(kol, keep_good_pages=False)
-        if due.why is Why.RETRY and due.state == State.PARTIAL:
-            return kols.begin_anew(kol, keep_good_pages=True)
-        if due.why is Why.RETRY and due.state == State.FAILED and kols.cursor_refused_twice(kol.handle):
-            return kols.begin_anew(kol, keep_good_pages=False)
+            return kols.begin_generation(kol.handle)
+        if due.why is Why.RETRY and due.state is State.PARTIAL:
+            return kols.begin_generation(kol.handle, keep_good_pages=True)
+        if due.why is Why.RETRY and due.state is State.FAILED and kols.cursor_refused_twice(kol.handle):
+            return kols.begin_generation(kol.handle)
         return kols.begin(kol)
 
     def _request(self, followings: _List, cursor: str) -> Request:
@@ -223,14 +224,14 @@ class FollowingsSpider(Spider):
                 not page.more,
                 asked.seq,
                 asked.fetched_at,
-                None if page.more else self._cached.whole_since(followings.kol.handle, followings.generation),
+                None if page.more else self._cached.full_reading_began(followings.kol.handle, followings.generation),
             )
         if isinstance(outcome, Next):
             return self._request(followings, outcome.cursor)
         if asked.seq is None:
             return None  # the page could not be stored, so the run stops, and the list is not whole
         state = State.FETCHED if outcome.state is State.COMPLETE else outcome.state
-        self._end(followings, state, outcome.reason, known=not outcome.whole)
+        self._end(followings, state, outcome.reason, known=not outcome.full)
         return None
 
     def _after_error(self, error: ApiError, followings: _List) -> Request | None:

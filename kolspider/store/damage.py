@@ -1,4 +1,7 @@
-"""Whether a store's content is not what was written. SQLite notices damage only where it reads, and not all of it."""
+"""Tells whether a store's content differs from what was written.
+
+SQLite notices damage only where it reads, and not all of it.
+"""
 
 from __future__ import annotations
 
@@ -7,47 +10,47 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from kolspider.items import State
-from kolspider.store.readings import Kind
+from kolspider.store.schema import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["UNREADABLE", "WRONG", "is_damage", "looks_damaged", "mark_damaged", "marked_damaged", "unmark_damaged"]
+__all__ = ["UNREADABLE", "WRONG", "is_damage", "looks_damaged", "mark", "mark_damaged"]
 
 _OF_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
-"""SQLITE_ERROR: our own statements are right, so a table or column that is missing was lost."""
+"""Error codes of SQLite that mean damage. SQLITE_ERROR is one: our own statements are right, so a missing table or
+column was lost."""
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
-"""What reading a damaged file raises: Python can't always decode the message in which SQLite quotes what it found."""
+"""Errors of reading a damaged file: Python can't always decode the message in which SQLite quotes what it found."""
 _STATES = ", ".join(f"'{state}'" for state in State)
 _KINDS = ", ".join(f"'{kind}'" for kind in Kind)
 WRONG = {
     "kol": (
-        f"handle <> lower(user_name) OR state NOT IN ({_STATES}) OR typeof(generation) <> 'integer' "
-        "OR typeof(pages) <> 'integer' OR typeof(users) <> 'integer' OR typeof(calls) <> 'integer' "
-        "OR typeof(restarts) <> 'integer' OR typeof(started_at) NOT IN ('real', 'integer', 'null') "
-        "OR typeof(finished_at) NOT IN ('real', 'integer', 'null')"
+        f"handle <> lower(user_name) OR state NOT IN ({_STATES}) OR "
+        + " OR ".join(f"typeof({name}) <> 'integer'" for name in ("generation", "pages", "users", "calls", "restarts"))
+        + "".join(f" OR typeof({name}) NOT IN ('real', 'integer', 'null')" for name in ("started_at", "finished_at"))
     ),
     "crawl": f"kind NOT IN ({_KINDS}) OR state NOT IN ({_STATES})",
     "note": "typeof(value) <> 'integer'",
 }
-"""SQL, by table: whether a row holds what nobody wrote."""
+"""SQL, by table: whether a row holds values that no run writes."""
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether this is what went wrong: not a disk that is full or away."""
+    """Tell whether the error means that the store is damaged, rather than that its disk is full or gone."""
     if isinstance(error, UnicodeDecodeError):
         return True
     if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError):
         return False
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # Python's own: text that is no UTF-8
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # Python's own error: text that is not UTF-8
     return code & 0xFF in _OF_DAMAGE or isinstance(error, sqlite3.IntegrityError)
 
 
 def looks_damaged(path: Path) -> bool:
-    """Whether a table, or a value of the ledger, is not what was written. Pages have checksums of their own.
+    """Tell whether a table, or a value of the ledger, is not what was written. Pages have checksums of their own.
 
-    A row that is out of order raises nothing: one query finds it and the next does not, and a list that was complete
-    is so no more.
+    A row that is out of order raises no error: one query finds it and the next does not, and a list that was complete
+    no longer is.
     """
     if _is_cut_off(path):
         return True
@@ -59,7 +62,7 @@ def looks_damaged(path: Path) -> bool:
             for table in ("target", "page", "page_load", "kol_load", "note"):
                 connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()
             for _ in connection.execute("SELECT handle, user_name, reason FROM kol"):
-                pass  # raises where text is no UTF-8
+                pass  # raises for a text that is not UTF-8
             return any(
                 connection.execute(f'PRAGMA integrity_check("{table}")').fetchone() != ("ok",)
                 for table in tables - {"page"}
@@ -73,9 +76,9 @@ def looks_damaged(path: Path) -> bool:
 
 
 def _is_cut_off(path: Path) -> bool:
-    """Does the file end within one of SQLite's pages? SQLite would read zeros there, and miss rows without a word.
+    """Tell whether the file ends within one of SQLite's pages: SQLite would read zeros there and silently miss rows.
 
-    Not where the journal has something: then the file may be in the middle of being written, and made whole by it.
+    A file whose journal is not empty is not cut off: it may be half written, and the journal completes it.
     """
     try:
         size = path.stat().st_size
@@ -83,26 +86,17 @@ def _is_cut_off(path: Path) -> bool:
             page_size = int.from_bytes(file.read(18)[16:], "big")
         journal = path.with_name(f"{path.name}-wal")
         waiting = journal.stat().st_size if journal.exists() else 0
-    except OSError:  # SQLite will say what keeps it from reading
+    except OSError:  # SQLite reports why it can't be read
         return False
     return not waiting and size % (page_size if page_size > 1 else 65_536) > 0
 
 
-def _mark(path: Path) -> Path:
+def mark(path: Path) -> Path:
+    """Return the file that marks this store as damaged; a salvage removes it."""
     return path.with_name(f"{path.name}.is-damaged")
 
 
 def mark_damaged(path: Path) -> None:
-    """Have the next run begin with a salvage."""
+    """Mark the store as damaged: the next run begins with a salvage."""
     with suppress(OSError):
-        _mark(path).touch()
-
-
-def marked_damaged(path: Path) -> bool:
-    """Whether a run met damage."""
-    return _mark(path).exists()
-
-
-def unmark_damaged(path: Path) -> None:
-    """The store is good again."""
-    _mark(path).unlink(missing_ok=True)
+        mark(path).touch()

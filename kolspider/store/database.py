@@ -1,4 +1,4 @@
-"""Opens the SQLite file of the cache directory, with commits that survive a power cut."""
+"""The SQLite file of the cache directory, opened so that commits survive a power cut."""
 
 from __future__ import annotations
 
@@ -15,11 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["FILE_NAME", "REPAIR", "connect", "connect_to_read", "create", "empty_in_memory", "shrink", "transaction"]
+__all__ = [
+    "FILE_NAME",
+    "REPAIR",
+    "closed_on_error",
+    "connect",
+    "connect_to_read",
+    "create",
+    "empty_in_memory",
+    "shrink",
+    "transaction",
+]
 
 FILE_NAME = "kolspider.sqlite3"
 REPAIR = "if it is damaged, `scrapy crawl followings` keeps what can be read of it and buys the rest again"
-"""What to do about a file that a command could not read."""
+"""Advice for a user whose file a command could not read."""
 
 
 def connect(directory: Path) -> sqlite3.Connection:
@@ -29,26 +39,19 @@ def connect(directory: Path) -> sqlite3.Connection:
     """
     path = _undamaged(directory)
     try:
-        connection = sqlite3.connect(path, isolation_level=None)
-    except sqlite3.Error as error:
-        raise StopRun(f"{path} can't be opened: {error}") from None
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk before it is reported
-        if _version(connection) == 0:
-            create(connection)
-            sync_directory(directory)
-        _check_version(connection, path)
+        with closed_on_error(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk before it is reported
+            if _version(connection) == 0:
+                create(connection)
+                sync_directory(directory)
+            _check_version(connection, path)
+            return connection
     except (sqlite3.Error, OSError) as error:
-        connection.close()
         raise StopRun(
             f"{path} can't be used: {error}; free some disk space or fix its permissions, or move the file away "
             "(then its pages are bought again)"
         ) from None
-    except WrongUsage:
-        connection.close()
-        raise
-    return connection
 
 
 def create(connection: sqlite3.Connection) -> None:
@@ -74,14 +77,20 @@ def connect_to_read(directory: Path) -> sqlite3.Connection | None:
 
 
 def _connect_to_read(path: Path, how: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)
-    try:
+    with closed_on_error(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)) as connection:
         connection.execute("SELECT count(*) FROM target").fetchone()
         _check_version(connection, path)
-    except (sqlite3.Error, WrongUsage):
+        return connection
+
+
+@contextmanager
+def closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Close the connection if the block raises."""
+    try:
+        yield connection
+    except BaseException:
         connection.close()
         raise
-    return connection
 
 
 def _undamaged(directory: Path) -> Path:
@@ -118,11 +127,15 @@ def shrink(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, *, synced: bool = True) -> Iterator[None]:
-    """Commit all changes of the block or none; on disk when the block ends.
+    """Commit all changes of the block or none; they are on disk when the block ends.
 
-    Not synced: on disk with the next synced transaction, as the journal is written in order. That is enough for
-    what a power cut may take back, such as a count of calls; a sync takes some milliseconds.
+    A block within another one is part of it. Without `synced` the changes are on disk with the next synced
+    transaction, because the journal is written in order: enough for what a power cut may take back, such as a count
+    of calls. A sync takes some milliseconds.
     """
+    if connection.in_transaction:
+        yield
+        return
     if not synced:
         connection.execute("PRAGMA synchronous = NORMAL")
     try:

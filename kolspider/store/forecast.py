@@ -1,7 +1,6 @@
-"""What the ledger and the cache tell of the lists to come: how many calls they will take, and what for.
+"""Estimates how many calls the selected lists will take, from the ledger and the cache.
 
-A list that was read before is as long as it was then, with what increments have found since; one that was not is as
-long as lists are on average.
+A list that was read before is expected to be as long as it is known to be; any other, as long as lists are on average.
 """
 
 from __future__ import annotations
@@ -11,59 +10,53 @@ from functools import cached_property
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from kolspider.store.readings import added, grown
+from kolspider.store.part import Part
+from kolspider.store.readings import size_with_new
+from kolspider.store.views import JOIN_BASE, NEW_SINCE_BASE
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
-
-    from kolspider.providers.base import Provider
 
 __all__ = ["Average", "Expected", "Forecast", "Total", "rest_of_list"]
 
 _ENOUGH = 20
-"""Whole lists in the ledger, or increments, whose average is better than the usual one."""
+"""With this many full lists, or incremental readings, in the ledger, their average is better than the usual one."""
 _USUAL_INCREMENT = 2
-"""Pages, of a list that changed: the one with the new ones, and one without."""
+"""Pages of an incremental reading: one with the new users, and one without any."""
 _USUAL_SPREAD = 2.0
 """Standard deviation of the users of a list, in averages: an average of 1,900 with one list in ten above 6,000."""
 
 _LISTS = f"""
 SELECT handle,
-  why = 'begun' AND state <> 'fetching' AND NOT lacks_base AS whole,   -- its cached pages are loaded, nothing is bought
+  why = 'begun' AND state <> 'fetching' AND NOT base_is_missing AS whole,   -- loads its cached pages, buys none
   CASE
-    WHEN state = 'not_found' THEN 1                         -- asked for once more
+    WHEN state = 'not_found' THEN 1                         -- asked for again
     WHEN incremental THEN min(:increment, pages)
     WHEN why = 'refresh' THEN pages
-    WHEN older_pages > kept THEN older_pages
+    WHEN base_pages > kept THEN base_pages
   END AS pages,
   CASE
     WHEN state = 'not_found' THEN 0
     WHEN incremental OR why = 'refresh' THEN users
-    ELSE older_users
+    ELSE base_users
   END AS users,
   new,
   CASE
     WHEN why = 'refresh' OR state = 'not_found' THEN 0
-    WHEN why = 'retry' AND state = 'failed' AND restarts = 2 THEN 0     -- begun anew
+    WHEN why = 'retry' AND state = 'failed' AND restarts = 2 THEN 0     -- begun again from page 1
     WHEN why = 'retry' AND state = 'partial' THEN max(kept - 1, 0)      -- all but the page that broke it
     ELSE kept
   END AS cached
 FROM (
-  SELECT s.handle, s.why, s.incremental, s.lacks_base, coalesce(k.state, 'new') AS state, k.pages, k.users, k.restarts,
-    b.pages AS older_pages, b.users AS older_users, {added("b", "k.generation + 1")} AS new,
-    CASE WHEN s.lacks_base THEN 0 ELSE
+  SELECT s.handle, s.why, s.incremental, s.base_is_missing, coalesce(k.state, 'new') AS state, k.pages, k.users,
+    k.restarts, b.pages AS base_pages, b.users AS base_users, {NEW_SINCE_BASE} AS new,
+    CASE WHEN s.base_is_missing THEN 0 ELSE
       (SELECT count(*) FROM page p WHERE p.provider = k.provider AND p.handle = k.handle
        AND p.generation = k.generation)
     END AS kept
   FROM temp.selected s LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle
-  LEFT JOIN crawl b ON b.provider = k.provider AND b.handle = k.handle AND b.generation =
-    CASE
-    WHEN s.why = 'refresh' OR k.state = 'not_found' THEN NULL
-    WHEN s.lacks_base OR (k.state IN ('fetching', 'failed') AND NOT s.incremental) THEN     -- perhaps a refresh
-      (SELECT max(generation) FROM crawl c WHERE c.provider = k.provider AND c.handle = k.handle
-       AND c.generation < k.generation AND c.kind = 'full' AND c.state = 'fetched')
-    END
+  {JOIN_BASE} AND s.why <> 'refresh' AND k.state <> 'not_found'
+    AND (s.base_is_missing OR (k.state IN ('fetching', 'failed') AND NOT s.incremental))    -- perhaps a refresh
   WHERE s.why IS NOT NULL
 ) list
 """
@@ -71,9 +64,10 @@ FROM (
 
 @dataclass(frozen=True, slots=True)
 class Average:
-    """Of whole lists. lists: how many are known; 0 when these are the provider's usual numbers."""
+    """A full list on average."""
 
     lists: int
+    """How many lists it is the average of; 0 for the provider's usual numbers."""
     users: float
     pages: float
     credits: float
@@ -87,7 +81,7 @@ class Expected:
 
     calls: float
     pages: int | None
-    """Of the whole list, when it was read before."""
+    """Pages of the full list if it was read before, else None."""
 
 
 @dataclass(slots=True)
@@ -95,7 +89,7 @@ class Total:
     """What the selected KOLs will take."""
 
     kols_known: int = 0
-    """KOLs whose list was read before, and what they take."""
+    """KOLs whose list was read before."""
     calls_known: float = 0.0
     credits_known: float = 0.0
     kols_average: int = 0
@@ -103,42 +97,38 @@ class Total:
     calls_average: float = 0.0
     credits_average: float = 0.0
     kols_whole: int = 0
-    """KOLs whose list is whole in the cache."""
+    """KOLs with all pages of their list in the cache."""
     cached: int = 0
     """Pages in the cache that need not be bought."""
 
     @property
     def calls(self) -> float:
-        """Retries not counted."""
+        """Calls for all lists, without retries."""
         return self.calls_known + self.calls_average
 
     @property
     def credits(self) -> float:
-        """Retries not counted."""
+        """Credits for all lists, without retries."""
         return self.credits_known + self.credits_average
 
 
 def rest_of_list(average: float, read: int) -> float:
-    """How many pages a list of unknown length still has: one that is long already is likely to be longer still."""
+    """Estimate the pages that a list of unknown length still has: one that is long already is likely to be longer."""
     return max(average - read, average / 2, 1)
 
 
-class Forecast:
-    """For one provider and the KOLs that were selected; writes nothing."""
-
-    def __init__(self, connection: sqlite3.Connection, provider: Provider) -> None:
-        self._db = connection
-        self._provider = provider
+class Forecast(Part):
+    """Estimates for the selected KOLs; writes nothing."""
 
     def of(self, handle: str) -> Expected:
-        """A selected KOL's list, which is yet to begin."""
+        """Estimate one selected KOL's list, before it begins."""
         ((whole, pages, _, cached, _),) = self._groups("WHERE handle = :handle", handle=handle)
         if whole:
             return Expected(0.0, cached)
         return Expected(self._calls(pages, cached), pages)
 
     def total(self) -> Total:
-        """All of them."""
+        """Estimate all selected lists together."""
         total = Total()
         for whole, pages, users, cached, kols in self._groups():
             total.cached += cached * kols
@@ -151,49 +141,51 @@ class Forecast:
                 total.calls_average += calls * kols
                 total.credits_average += self.average.credits * calls / self.average.pages * kols
             else:
-                left = max(users - cached * self._provider.page_size, 0)
+                left = max(users - cached * self._api.page_size, 0)
                 total.kols_known += kols
                 total.calls_known += calls * kols
                 total.credits_known += self.cost(int(calls), left) * kols
         return total
 
     def _groups(self, which: str = "", **values: object) -> Iterator[tuple[bool, int | None, int, int, int]]:
-        """Whether it is whole in the cache, pages, users and cached pages, and how many lists are like that."""
+        """Yield groups of like lists: if all pages are cached, pages, users, cached pages, and the number of lists."""
         rows = self._db.execute(
             "SELECT whole, pages, coalesce(users, 0), new, cached, count(*) "
             f"FROM ({_LISTS}) {which} GROUP BY 1, 2, 3, 4, 5",
             self._values | values,
         )
         for whole, pages, users, new, cached, kols in rows:
-            size = (pages, users) if pages is None else grown(pages, users, new, self._provider.page_size)
+            size = (pages, users) if pages is None else size_with_new(pages, users, new, self._api.page_size)
             yield whole, *size, cached, kols
 
     @cached_property
     def _values(self) -> dict[str, object]:
-        """Of the statement: an incremental crawl is expected to be as long as they are on average, but never longer
-        than the list."""
-        crawls, pages = self._db.execute(
+        """Return the parameters of the SQL.
+
+        An incremental reading is expected to be as long as they are on average, but never longer than the list.
+        """
+        readings, pages = self._db.execute(
             "SELECT count(*), avg(pages) FROM crawl WHERE provider = ? AND kind = 'incremental' AND state = 'fetched'",
-            (self._provider.name,),
+            (self._api.name,),
         ).fetchone()
-        increment = max(round(pages), 1) if crawls >= _ENOUGH else _USUAL_INCREMENT
-        return {"provider": self._provider.name, "increment": increment}
+        increment = max(round(pages), 1) if readings >= _ENOUGH else _USUAL_INCREMENT
+        return {"provider": self._api.name, "increment": increment}
 
     def _calls(self, pages: int | None, cached: int) -> float:
-        """At least one: a list is only known to have ended when a page says so."""
+        """Estimate the calls for a list; at least one, because only a page can say that the list has ended."""
         return rest_of_list(self.average.pages, cached) if pages is None else max(pages - cached, 1)
 
     @cached_property
     def average(self) -> Average:
-        """Of the whole lists that the ledger knows, if they are enough; else the provider's usual one."""
+        """Return the average of the full lists in the ledger, or the provider's usual one if they are too few."""
         known = self._db.execute(
             "SELECT pages, users, count(*) FROM kol WHERE provider = ? AND state = 'fetched' AND pages > 0 "
             "GROUP BY pages, users",
-            (self._provider.name,),
+            (self._api.name,),
         ).fetchall()
         lists = sum(count for _, _, count in known)
         if lists < _ENOUGH:
-            users, size = self._provider.usual_users, self._provider.page_size
+            users, size = self._api.usual_users, self._api.page_size
             pages = users / size + 0.5  # the last page is half full, on average
             return Average(0, users, pages, self.cost(round(pages), users), _USUAL_SPREAD * users)
         costs = [(self.cost(pages, users), count) for pages, users, count in known]
@@ -207,8 +199,8 @@ class Forecast:
         )
 
     def cost(self, pages: int, users: int) -> int:
-        """What a list of so many pages costs: full ones, one with the rest, empty ones."""
-        size, price = self._provider.page_size, self._provider.price
+        """Return the credits that a list costs: its full pages, one with the rest of the users, and empty ones."""
+        size, price = self._api.page_size, self._api.price
         full = min(users // size, pages)
         rest = min(users - full * size, size) if full < pages else 0
         return full * price(size, size) + max(pages - full, 0) * price(0, size) + (price(rest, size) - price(0, size))

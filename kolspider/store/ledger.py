@@ -1,4 +1,4 @@
-"""Everything that the store knows, as seen by one provider and one target: the way into this room."""
+"""The way into the store: everything it knows, as seen by one provider and one target."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kolspider.errors import StopRun
-from kolspider.store.database import connect, connect_to_read, empty_in_memory, shrink, transaction
+from kolspider.store.database import closed_on_error, connect, connect_to_read, empty_in_memory, shrink, transaction
 from kolspider.store.forecast import Forecast
 from kolspider.store.kols import Kols
-from kolspider.store.overview import Overview
 from kolspider.store.pages import Pages
+from kolspider.store.readings import Readings
 from kolspider.store.rejects import RejectsFile
 from kolspider.store.runs import Runs
 from kolspider.store.selection import Selection
+from kolspider.store.views import create_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Ledger"]
 
 _REJECTS_SIZE = "rejects_size"
+"""Key of the note that holds the size of the rejects file."""
 
 
 class Ledger:
@@ -36,18 +38,14 @@ class Ledger:
 
     def __init__(self, connection: sqlite3.Connection, directory: Path, provider: Provider, target: int) -> None:
         self._db = connection
-        name = provider.name
-        connection.execute(
-            "CREATE TEMP VIEW waiting_page AS SELECT seq, handle, generation FROM page p "
-            f"WHERE provider = '{name}' AND NOT EXISTS "
-            f"(SELECT 1 FROM page_load l WHERE l.seq = p.seq AND l.target = {int(target)} AND NOT l.again)"
-        )
-        self.pages = Pages(connection, name, target)
-        self.kols = Kols(connection, name, target, self.pages)
-        self.selection = Selection(connection, name, target)
-        self.forecast = Forecast(connection, provider)
-        self.runs = Runs(connection, name, target)
-        self.overview = Overview(connection, name, target)
+        part = (connection, provider, target)
+        create_views(connection, provider.name, target)
+        self.pages = Pages(*part)
+        self.readings = Readings(*part)
+        self.kols = Kols(*part, self.pages, self.readings)
+        self.selection = Selection(*part)
+        self.forecast = Forecast(*part)
+        self.runs = Runs(*part)
         self.rejects = RejectsFile(directory / "rejects.jsonl")
 
     @classmethod
@@ -56,16 +54,12 @@ class Ledger:
 
         Raises StopRun, WrongUsage, sqlite3.Error or OSError.
         """
-        connection = connect(directory)
-        try:
+        with closed_on_error(connect(directory)) as connection:
             with transaction(connection):
                 connection.execute("INSERT INTO target (label) VALUES (?) ON CONFLICT (label) DO NOTHING", (target,))
             ledger = cls(connection, directory, provider, _target_id(connection, target))
             ledger._drop_unnoted_rejects()
-        except BaseException:
-            connection.close()
-            raise
-        return ledger
+            return ledger
 
     @classmethod
     @contextmanager
@@ -107,7 +101,7 @@ class Ledger:
                 )
 
     def prune(self) -> int:
-        """Delete the pages of KOLs whose whole list is in the target. Returns how many pages."""
+        """Delete the pages of KOLs whose full list is in the target. Returns how many pages."""
         with transaction(self._db):
             deleted = self.pages.delete_loaded()
         shrink(self._db)
@@ -116,7 +110,7 @@ class Ledger:
     def clear(self, *, keep_progress: bool) -> None:
         """Delete all pages and, unless kept, everything known of the KOLs; the history of runs stays.
 
-        Progress is kept only for lists that are in a target: the others have lost what they consisted of.
+        Progress is kept only for lists that are in a target: the others have lost the pages they consisted of.
         """
         with transaction(self._db):
             progress = () if keep_progress else ("kol_load", "kol", "crawl", "increment")
@@ -124,13 +118,13 @@ class Ledger:
                 self._db.execute(f"DELETE FROM {table}")
             self._db.execute(
                 "UPDATE kol SET state = 'fetching', reason = '', pages = 0, users = 0, finished_at = NULL "
-                "WHERE state IN ('fetched', 'partial') AND NOT EXISTS (SELECT 1 FROM kol_load l "
-                "WHERE l.provider = kol.provider AND l.handle = kol.handle AND l.generation = kol.generation)"
+                "WHERE state IN ('fetched', 'partial') "
+                "AND (provider, handle, generation) NOT IN (SELECT provider, handle, generation FROM kol_load)"
             )
             self._db.execute(
                 "UPDATE crawl SET state = 'fetching', kind = 'full', ended_at = NULL WHERE state = 'fetched' "
-                "AND EXISTS (SELECT 1 FROM kol k WHERE k.provider = crawl.provider AND k.handle = crawl.handle "
-                "            AND k.generation = crawl.generation AND k.state = 'fetching')"
+                "AND (provider, handle, generation) IN "
+                "(SELECT provider, handle, generation FROM kol WHERE state = 'fetching')"
             )
         shrink(self._db)
 

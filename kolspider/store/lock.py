@@ -1,4 +1,4 @@
-"""One run at a time on a cache directory: an OS lock, which dies with its process however that dies."""
+"""Allows one run at a time on a cache directory, by an OS lock: it ends with its process, however that ends."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from kolspider.files import make_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 __all__ = ["DirectoryLock"]
 
 
 class DirectoryLock:
-    """Holds `<directory>/lock`. Raises WrongUsage when another process does, StopRun when it can't be made."""
+    """Holds `<directory>/lock`. Raises WrongUsage if another process holds it, StopRun if it can't be made."""
 
     def __init__(self, directory: Path) -> None:
         path = directory / "lock"
@@ -39,20 +38,15 @@ class DirectoryLock:
         except OSError as error:
             self._file.close()
             raise StopRun(f"{path} can't be locked: {error.strerror}; put KOL_CACHE_DIR on a local disk") from None
-        with suppress(OSError):  # a full disk: the number only tells the next one who holds the lock
+        with suppress(OSError):  # a full disk: the number only tells the next process which one holds the lock
             self._file.truncate(0)
             self._file.write(f"{os.getpid()}\n")
             self._file.flush()
 
-    def release(self) -> None:
-        """Let the next run in."""
-        with suppress(OSError):  # the number that a full disk did not take
-            self._file.close()
-
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
+    def __exit__(self, *error: object) -> None:
+        """Release the lock: the next run can begin."""
+        with suppress(OSError):  # the number that did not fit on a full disk
+            self._file.close()

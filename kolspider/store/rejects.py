@@ -1,4 +1,4 @@
-"""`rejects.jsonl`: users set aside, one JSON line each, written once and before their page counts as loaded."""
+"""The file `rejects.jsonl`: users set aside, one JSON line each, written before their page counts as loaded."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["RejectsFile"]
 
 
 class RejectsFile:
-    """Appends to the file and syncs it; knows how to drop lines of a commit that never happened."""
+    """Appends lines to the file and syncs it; drops the lines of a commit that never happened."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, rejects: Iterable[tuple[FollowingsPage, Reject]]) -> int:
-        """Write and sync. Returns the size of the file in bytes, to be noted with the pages' commit."""
+        """Write and sync these rejects. Returns the size of the file in bytes, to be noted with the pages' commit."""
         lines = "".join(_line(page, reject) for page, reject in rejects)
         is_new = not self.path.exists()
         with self.path.open("ab") as file:
@@ -37,12 +37,11 @@ class RejectsFile:
         return size
 
     def size(self) -> int:
-        """Bytes; 0 when there is no file."""
+        """Return the size of the file in bytes; 0 if there is none."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def cut_to(self, size: int) -> None:
-        """Drop what was written behind a size that was noted: its pages do not count as loaded, so its
-        lines are about to be written again."""
+        """Drop the lines beyond a noted size: their pages do not count as loaded, so they will be written again."""
         if self.size() > size:
             os.truncate(self.path, size)
 
@@ -58,7 +57,7 @@ def _line(page: FollowingsPage, reject: Reject) -> str:
     }
     try:
         text = json.dumps(line, allow_nan=False)  # ASCII, so that a lone surrogate in a user can be written
-    except (ValueError, RecursionError):  # an infinity (1e999 in the answer), or too deep a nest
+    except (ValueError, RecursionError):  # an infinity (1e999 in the answer), or nested too deeply
         text = json.dumps(line | {"user": _in_words(reject.user)})
     return text + "\n"
 

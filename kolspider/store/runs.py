@@ -1,28 +1,28 @@
-"""The history of runs: what each was asked, what it did and cost, and how it ended.
+"""The history of runs: the command of each, what it did and cost, and how it ended.
 
-It decides nothing: a run that was killed leaves what it noted last, and no exit code.
+It decides nothing. A run that was killed leaves what it noted last, and no exit code.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from kolspider.items import State
 from kolspider.store.database import transaction
+from kolspider.store.part import Part
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator, Mapping
 
 __all__ = ["Counters", "RunRecord", "Runs", "Sample"]
 
 _SAMPLES = 240
-"""A run's samples: with one more, every second one goes."""
+"""Most samples of a run: with one more, every second one is deleted."""
 _RUNS_SAMPLED = 100
-"""Older runs keep their row and lose their samples."""
+"""Number of the latest runs whose samples are kept; older runs keep only their row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +31,25 @@ class Counters:
 
     calls: int = 0
     pages: int = 0
-    """Bought."""
+    """Bought pages."""
     cache_hits: int = 0
     users: int = 0
     rows: int = 0
-    """Sent to the table; an account that several KOLs follow is sent more than once."""
+    """Rows upserted; an account that several KOLs follow is upserted more than once."""
     rejects: int = 0
     credits: int = 0
     dollars: float = 0.0
     db_retries: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)
-    """How many of the API's answers were which kind of error."""
+    """How many of the API's answers were each kind of error."""
+
+
+_COUNTERS = tuple(one.name for one in fields(Counters) if one.name != "errors")
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run as the history tells it. Times are unix seconds."""
+    """A run as the history has it. Times are unix seconds."""
 
     id: int
     provider: str
@@ -55,13 +58,13 @@ class RunRecord:
     asked: str
     started_at: float
     updated_at: float
-    """When it last gave a sign of life."""
+    """When it last wrote into the history."""
     finished_at: float | None
     exit_code: int | None
-    """None while it runs, and for ever when it was killed."""
+    """None while it runs, and forever if it was killed."""
     stopped: str
     unbegun: int | None
-    """KOLs of the source table that no run had begun; None when that was not read."""
+    """Number of KOLs of the source table that no run had begun; None if the table was not read."""
     selected: int
     states: Mapping[State, int]
     done: Counters
@@ -80,26 +83,14 @@ class Sample:
     credits: int
 
 
-_TOLD = (
-    "id", "provider", "target", "mode", "asked", "started_at", "updated_at", "finished_at", "exit_code", "stopped",
-    "unbegun", "selected",
-)  # fmt: skip
-_COUNTERS = ("calls", "pages", "cache_hits", "users", "rows", "rejects", "credits", "dollars", "db_retries")
-
-
-class Runs:
-    """Tables run and sample. New runs are of one provider and one target; all runs are read."""
-
-    def __init__(self, connection: sqlite3.Connection, provider: str, target: int) -> None:
-        self._db = connection
-        self._provider = provider
-        self._target = target
+class Runs(Part):
+    """Tables run and sample. A new run is of this provider and target; those of all are read."""
 
     def __len__(self) -> int:
-        return int(self._db.execute("SELECT count(*) FROM run").fetchone()[0])
+        return self._count("SELECT count(*) FROM run")
 
     def begin(self, mode: str, asked: str) -> int:
-        """A run begins now. Returns its number."""
+        """Record that a run begins now. Returns its number."""
         now = time.time()
         with transaction(self._db):
             done = self._db.execute(
@@ -111,21 +102,31 @@ class Runs:
         return run
 
     def note(self, run: int, done: Counters) -> None:
-        """The run is alive, and has done this so far."""
+        """Record that the run is alive and what it has done so far."""
         with transaction(self._db):
-            self._note(run, done)
+            self._db.execute(
+                f"UPDATE run SET updated_at = ?, errors = ?, {', '.join(f'{name} = ?' for name in _COUNTERS)} "
+                "WHERE id = ?",
+                (time.time(), json.dumps(done.errors), *(getattr(done, name) for name in _COUNTERS), run),
+            )
 
     def note_states(self, run: int, states: Mapping[State, int], unbegun: int | None) -> None:
-        """Where the run's KOLs stand now."""
+        """Record the states of the run's KOLs."""
         with transaction(self._db):
-            self._note_states(run, states, unbegun)
+            self._db.execute(
+                "UPDATE run SET selected = ?, states = ?, unbegun = ? WHERE id = ?",
+                (sum(states.values()), json.dumps(states), unbegun, run),
+            )
 
     def sample(self, run: int, done: Counters) -> bool:
-        """Keep the counters of this moment. True when there were so many that half of them were dropped."""
+        """Keep the counters of this moment. Returns whether half of the run's samples were deleted to make room."""
         with transaction(self._db):
-            self._sample(run, done)
-            (kept,) = self._db.execute("SELECT count(*) FROM sample WHERE run = ?", (run,)).fetchone()
-            if kept <= _SAMPLES:
+            self._db.execute(
+                "INSERT OR REPLACE INTO sample (run, at, calls, pages, users, rows, credits) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (run, time.time(), done.calls, done.pages, done.users, done.rows, done.credits),
+            )
+            if self._count("SELECT count(*) FROM sample WHERE run = ?", run) <= _SAMPLES:
                 return False
             self._db.execute(
                 "DELETE FROM sample WHERE run = ? AND at IN (SELECT at FROM "
@@ -137,36 +138,18 @@ class Runs:
     def end(
         self, run: int, done: Counters, states: Mapping[State, int], unbegun: int | None, exit_code: int, stopped: str
     ) -> None:
-        """The run is over."""
+        """Record that the run is over."""
         with transaction(self._db):
-            self._note(run, done)
-            self._note_states(run, states, unbegun)
-            self._sample(run, done)
+            self.note(run, done)
+            self.note_states(run, states, unbegun)
+            self.sample(run, done)
             self._db.execute(
                 "UPDATE run SET finished_at = updated_at, exit_code = ?, stopped = ? WHERE id = ?",
                 (exit_code, stopped, run),
             )
 
-    def _note(self, run: int, done: Counters) -> None:
-        self._db.execute(
-            f"UPDATE run SET updated_at = ?, errors = ?, {', '.join(f'{name} = ?' for name in _COUNTERS)} WHERE id = ?",
-            (time.time(), json.dumps(done.errors), *(getattr(done, name) for name in _COUNTERS), run),
-        )
-
-    def _note_states(self, run: int, states: Mapping[State, int], unbegun: int | None) -> None:
-        self._db.execute(
-            "UPDATE run SET selected = ?, states = ?, unbegun = ? WHERE id = ?",
-            (sum(states.values()), json.dumps(states), unbegun, run),
-        )
-
-    def _sample(self, run: int, done: Counters) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO sample (run, at, calls, pages, users, rows, credits) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (run, time.time(), done.calls, done.pages, done.users, done.rows, done.credits),
-        )
-
     def latest(self, limit: int) -> list[RunRecord]:
-        """The latest runs, the last one first."""
+        """Return the latest runs, the last one first."""
         rows = self._db.execute(
             "SELECT r.id, r.provider, coalesce(t.label, '?'), mode, asked, started_at, updated_at, finished_at, "
             f"exit_code, stopped, unbegun, selected, states, errors, {', '.join(_COUNTERS)} "
@@ -176,37 +159,35 @@ class Runs:
         return [_record(row) for row in rows]
 
     def total(self) -> Counters:
-        """What all runs have done."""
-        sums = self._db.execute(
-            f"SELECT {', '.join(f'coalesce(sum({name}), 0)' for name in _COUNTERS)} FROM run"
-        ).fetchone()
+        """Return what all runs together have done."""
+        sums = self._db.execute(f"SELECT {', '.join(f'coalesce(sum({name}), 0)' for name in _COUNTERS)} FROM run")
         errors = self._db.execute(
             "SELECT e.key, sum(e.value) AS times FROM run, json_each(errors) e GROUP BY e.key ORDER BY times DESC"
         )
-        return Counters(**dict(zip(_COUNTERS, sums, strict=True)), errors=dict(errors.fetchall()))
+        return Counters(*(*sums.fetchone(), dict(errors.fetchall())))
 
     def began_at(self) -> float | None:
-        """When the first run of the history began."""
-        found = self._db.execute("SELECT min(started_at) FROM run").fetchone()
-        return None if found[0] is None else float(found[0])
+        """Return when the first run of the history began."""
+        at: float | None = self._value("SELECT min(started_at) FROM run")
+        return at
 
     def unbegun(self) -> int | None:
-        """KOLs of the source table that no run had begun when a run last read it; None when none did."""
-        found = self._db.execute(
+        """Return how many KOLs of the source table no run had begun when a run last read it; None if none did."""
+        kols: int | None = self._value(
             "SELECT unbegun FROM run WHERE unbegun IS NOT NULL AND provider = ? ORDER BY id DESC LIMIT 1",
-            (self._provider,),
-        ).fetchone()
-        return None if found is None else int(found[0])
+            self._provider,
+        )
+        return kols
 
     def samples(self, run: int) -> list[Sample]:
-        """A run's samples, in the order of time."""
+        """Return a run's samples, in the order of time."""
         rows = self._db.execute(
             "SELECT run, at, calls, pages, users, rows, credits FROM sample WHERE run = ? ORDER BY at", (run,)
         )
         return [Sample(*row) for row in rows]
 
     def spending(self) -> Iterator[tuple[float, float, int]]:
-        """When how many dollars were spent on how many bought pages: between two samples, or in a whole run."""
+        """Yield (time, dollars, pages): what was spent on bought pages between two samples, or in a whole run."""
         yield from self._db.execute(
             """
             WITH point AS (
@@ -221,9 +202,7 @@ class Runs:
 
 
 def _record(row: tuple[Any, ...]) -> RunRecord:
-    told, states, errors = dict(zip(_TOLD, row, strict=False)), json.loads(row[12]), json.loads(row[13])
-    return RunRecord(
-        **told,
-        states={state: states[state] for state in State if state in states},
-        done=Counters(**dict(zip(_COUNTERS, row[14:], strict=True)), errors=errors),
-    )
+    *columns, states, errors = row[: -len(_COUNTERS)]
+    counted = json.loads(states)
+    known = {state: counted[state] for state in State if state in counted}
+    return RunRecord(*(*columns, known, Counters(*(*row[-len(_COUNTERS) :], json.loads(errors)))))

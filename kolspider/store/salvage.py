@@ -1,6 +1,6 @@
-"""A store whose file is damaged: what can still be read of it goes into a new one, and the rest is bought again.
+"""Saves what can still be read of a damaged store into a new one; the rest is bought again.
 
-A run that meets damage leaves a mark and stops; the next one begins here. The new file replaces the damaged one,
+A run that meets damage leaves a mark and stops; the next run begins here. The new file replaces the damaged one,
 which is kept beside it.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kolspider.files import sync_directory
-from kolspider.store.damage import UNREADABLE, WRONG, looks_damaged, marked_damaged, unmark_damaged
+from kolspider.store.damage import UNREADABLE, WRONG, looks_damaged, mark
 from kolspider.store.database import FILE_NAME, create, transaction
 from kolspider.store.pages import unpack
 
@@ -23,23 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Salvaged", "salvage_if_damaged"]
 
-_KEYS = {
-    "target": ("id",),
-    "kol": ("provider", "handle"),
-    "page": ("seq",),
-    "page_load": ("seq", "target"),
-    "kol_load": ("target", "provider", "handle"),
-    "note": ("key",),
-    "run": ("id",),
-    "sample": ("run", "at"),
-    "crawl": ("provider", "handle", "generation"),
-    "increment": ("provider", "handle", "generation"),
-}
 _COUNTED_BY = {"page": "page", "page_load": "page", "run": "run", "sample": "run"}
-"""Tables whose first key is a number that SQLite gave out, and of which table."""
+"""Tables whose first key is a number that SQLite assigned, each with the table that it numbers the rows of."""
 _TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,), "BLOB": (bytes,)}
 _MOST_NUMBERS = 20_000_000
-"""Pages of some 300 GB: a larger number is damage itself."""
+"""Largest number of a page that is believed, of a store of some 300 GB: a larger one is damage itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +37,28 @@ class Salvaged:
     pages: int
     kols: int
     lost_pages: int | None
-    """Of lists that were whole: their pages that could not be read. None: nobody can tell."""
+    """Number of unreadable pages of lists that had ended; None if it can't be known."""
     aside: Path
     """The damaged file."""
 
 
 def salvage_if_damaged(directory: Path) -> Salvaged | None:
-    """Make a good store of a damaged one; None when it is good, as far as can be seen, or not there.
+    """Replace a damaged store by a good one; None if there is none or it looks good.
 
-    The caller holds the directory's lock. Raises sqlite3.Error or OSError when the disk does not let it.
+    The caller holds the directory's lock. Raises sqlite3.Error or OSError if the disk can't be used.
     """
     path = directory / FILE_NAME
     salvaged = path.with_name(f"{FILE_NAME}.salvaged")
-    if salvaged.exists():  # a salvage died when it had all but done its work
+    if salvaged.exists():  # an earlier salvage died when only the swap was left
         return _swap(path, salvaged, None)
-    if not path.exists() or not (marked_damaged(path) or looks_damaged(path)):
+    if not path.exists() or not (mark(path).exists() or looks_damaged(path)):
         return None
     unfinished = path.with_name(f"{FILE_NAME}.new")
     _delete(unfinished)
     try:
         lost = _copy_all(path, unfinished)
     except BaseException:
-        _delete(unfinished)  # a full disk has better use for the room
+        _delete(unfinished)  # the disk may be full
         raise
     unfinished.rename(salvaged)
     sync_directory(directory)
@@ -82,25 +70,27 @@ def _copy_all(path: Path, to: Path) -> int | None:
         create(new)
         with closing(sqlite3.connect(path, isolation_level=None)) as old, transaction(new):
             old.text_factory = _text_or_nothing
-            torn = {table for table, key in _KEYS.items() if not _copy(old, new, table, key)}
+            tables = new.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
+            torn = {table for (table,) in tables.fetchall() if not _copy(old, new, table)}
             torn |= {
                 table for table, wrong in WRONG.items() if new.execute(f"DELETE FROM {table} WHERE {wrong}").rowcount
             }
-            return _mend(new, torn)
+            return _reconcile(new, torn)
 
 
 def _text_or_nothing(raw: bytes) -> str | None:
-    """Text that is no UTF-8 must not end the reading of its table."""
+    """Decode a text, or return None for one that is not UTF-8, which must not end the reading of its table."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
         return None
 
 
-def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, key: tuple[str, ...]) -> bool:
-    """Copy the rows that make sense. Returns whether all could be read."""
+def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> bool:
+    """Copy the rows whose values have the right types. Returns whether all rows could be read."""
     facts = new.execute(f"PRAGMA table_info({table})").fetchall()
     names = [name for _, name, *_ in facts]
+    key = [name for is_key, name in sorted((is_key, name) for _, name, *_, is_key in facts) if is_key]
     types = [_TYPES[kind] if must or is_key else (*_TYPES[kind], type(None)) for _, _, kind, must, _, is_key in facts]
     insert = f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
     whole = True
@@ -113,9 +103,12 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, key: tup
 
 
 def _readable(
-    old: sqlite3.Connection, table: str, names: list[str], key: tuple[str, ...]
+    old: sqlite3.Connection, table: str, names: list[str], key: list[str]
 ) -> Iterator[tuple[Any, ...] | None]:
-    """From both ends to the damage between them, and then, where keys are numbers, each by itself. None: damage."""
+    """Yield the rows from both ends up to the damage, then, where keys are numbers, each row by itself.
+
+    Yields None where it meets damage.
+    """
     select, at = f"SELECT {', '.join(names)} FROM {table}", names.index(key[0])
     ends: list[Any] = []
     for direction in ("ASC", "DESC"):
@@ -141,7 +134,7 @@ def _readable(
 
 
 def _largest_number(old: sqlite3.Connection, table: str) -> int:
-    """The largest key that was given out; where that is lost, a guess by the size of the file."""
+    """Return the largest key that was assigned; if that is lost, a guess by the size of the file."""
     with suppress(*UNREADABLE):
         found = old.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
         if found and isinstance(found[0], int) and 0 <= found[0] <= _MOST_NUMBERS:
@@ -152,13 +145,13 @@ def _largest_number(old: sqlite3.Connection, table: str) -> int:
     return 10_000
 
 
-def _mend(new: sqlite3.Connection, torn: set[str]) -> int | None:
-    """Let the ledger say no more than the pages bear out. Returns how many pages of whole lists are lost."""
+def _reconcile(new: sqlite3.Connection, torn: set[str]) -> int | None:
+    """Make the ledger claim no more than the pages prove. Returns how many pages of ended lists are lost."""
     for (seq,) in new.execute("SELECT seq FROM page").fetchall():
         (body,) = new.execute("SELECT body FROM page WHERE seq = ?", (seq,)).fetchone()
         if unpack(body) is None:
             new.execute("DELETE FROM page WHERE seq = ?", (seq,))
-    # What is loaded where counts only for a target whose name is left: another one may get its number.
+    # What is loaded counts only for a target whose name is left: another target may get its number.
     for table in ("page_load", "kol_load"):
         new.execute(f"DELETE FROM {table} WHERE target NOT IN (SELECT id FROM target)")
     # Every KOL is in `kol` and `crawl` from its first call on: a name that is in neither was damaged.
@@ -168,32 +161,29 @@ def _mend(new: sqlite3.Connection, torn: set[str]) -> int | None:
             new.execute(f"DELETE FROM {table} WHERE (provider, handle) NOT IN ({known})")
     new.execute("DELETE FROM page_load WHERE seq NOT IN (SELECT seq FROM page)")
     new.execute(
-        "INSERT INTO kol (provider, handle, user_name, generation, state, started_at) "
-        "SELECT provider, handle, handle, max(generation), 'fetching', min(fetched_at) FROM page p "
-        "WHERE NOT EXISTS (SELECT 1 FROM kol k WHERE k.provider = p.provider AND k.handle = p.handle) "
+        "INSERT OR IGNORE INTO kol (provider, handle, user_name, generation, state, started_at) "
+        "SELECT provider, handle, handle, max(generation), 'fetching', min(fetched_at) FROM page "
         "GROUP BY provider, handle"
     )
-    if "page" not in torn:  # then a list that is in a table and has no page was whole, and its pages were evicted
+    if "page" not in torn:  # then a list that is in a table and has no page had ended, and its pages were evicted
         new.execute(
-            "INSERT INTO kol (provider, handle, user_name, generation, state, started_at, finished_at) "
+            "INSERT OR IGNORE INTO kol (provider, handle, user_name, generation, state, started_at, finished_at) "
             "SELECT provider, handle, handle, max(generation), 'fetched', max(loaded_at), max(loaded_at) "
-            "FROM kol_load l WHERE NOT EXISTS "
-            "(SELECT 1 FROM kol k WHERE k.provider = l.provider AND k.handle = l.handle) GROUP BY provider, handle"
+            "FROM kol_load GROUP BY provider, handle"
         )
     new.execute(
         "CREATE TEMP TABLE short AS SELECT provider, handle, coalesce(c.pages, k.pages) - count(p.seq) AS lost "
         "FROM kol k LEFT JOIN crawl c USING (provider, handle, generation) "
         "LEFT JOIN page p USING (provider, handle, generation) WHERE k.state IN ('fetched', 'partial') "
         "GROUP BY provider, handle HAVING count(p.seq) < coalesce(c.pages, k.pages) "
-        "AND (count(p.seq) > 0 OR NOT EXISTS "
-        "(SELECT 1 FROM kol_load l WHERE l.provider = k.provider AND l.handle = k.handle "
-        " AND l.generation = k.generation))"
+        "AND (count(p.seq) > 0 "
+        "OR (provider, handle, k.generation) NOT IN (SELECT provider, handle, generation FROM kol_load))"
     )
     which = "(provider, handle) IN (SELECT provider, handle FROM temp.short)"
     new.execute(f"UPDATE kol SET state = 'fetching', reason = '', finished_at = NULL WHERE {which}")
     new.execute(
-        f"UPDATE crawl SET state = 'fetching', ended_at = NULL WHERE state = 'fetched' AND {which} AND generation = "
-        "(SELECT generation FROM kol k WHERE k.provider = crawl.provider AND k.handle = crawl.handle)"
+        f"UPDATE crawl SET state = 'fetching', ended_at = NULL WHERE state = 'fetched' AND {which} "
+        "AND (provider, handle, generation) IN (SELECT provider, handle, generation FROM kol)"
     )
     new.execute(f"DELETE FROM kol_load WHERE {which}")
     (lost,) = new.execute("SELECT coalesce(sum(lost), 0) FROM temp.short").fetchone()
@@ -201,7 +191,7 @@ def _mend(new: sqlite3.Connection, torn: set[str]) -> int | None:
 
 
 def _swap(path: Path, salvaged: Path, lost: int | None) -> Salvaged:
-    """Put the new file in the place of the damaged one. Dying in between is no harm: `salvaged` is looked for first."""
+    """Put the new file in the place of the damaged one. A death in between does no harm: `salvaged` is found first."""
     with closing(sqlite3.connect(salvaged)) as connection:
         (pages,) = connection.execute("SELECT count(*) FROM page").fetchone()
         (kols,) = connection.execute("SELECT count(*) FROM kol").fetchone()
@@ -209,9 +199,9 @@ def _swap(path: Path, salvaged: Path, lost: int | None) -> Salvaged:
     with suppress(FileNotFoundError):
         path.rename(aside)
     for name in _journals(path):
-        name.unlink(missing_ok=True)  # a journal of the damaged file must not be played into the new one
+        name.unlink(missing_ok=True)  # the journal of the damaged file must not be applied to the new one
     salvaged.replace(path)
-    unmark_damaged(path)
+    mark(path).unlink(missing_ok=True)
     sync_directory(path.parent)
     return Salvaged(pages, kols, lost, aside)
 

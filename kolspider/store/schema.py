@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["SCHEMA", "VERSION"]
+from enum import StrEnum
+
+__all__ = ["SCHEMA", "VERSION", "Kind"]
 
 VERSION = 4
-"""The format of the file, in its user_version. It is that of the first release; each later one upgrades it."""
+"""Format of the file, in its user_version: that of the first release. Each later release upgrades it."""
 
 SCHEMA = """
 CREATE TABLE kol (                  -- the ledger: what is known of each KOL's list
@@ -13,7 +15,7 @@ CREATE TABLE kol (                  -- the ledger: what is known of each KOL's l
   generation INTEGER NOT NULL DEFAULT 0,    -- raised by a refresh, a retry, a refused cursor
   state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
   pages INTEGER NOT NULL DEFAULT 0, users INTEGER NOT NULL DEFAULT 0, calls INTEGER NOT NULL DEFAULT 0,
-  restarts INTEGER NOT NULL DEFAULT 0,      -- after a refused cursor: 1 is allowed, 2 is one refused again
+  restarts INTEGER NOT NULL DEFAULT 0,      -- 1 after a refused cursor, 2 after another one: then no more
   started_at REAL, finished_at REAL,        -- unix seconds
   PRIMARY KEY (provider, handle)
 ) WITHOUT ROWID;
@@ -28,28 +30,28 @@ CREATE TABLE page (                 -- the response cache: whole good pages only
 CREATE TABLE target (id INTEGER PRIMARY KEY, label TEXT NOT NULL UNIQUE);
 CREATE TABLE page_load (            -- pages whose rows are committed in a target
   seq INTEGER NOT NULL, target INTEGER NOT NULL,
-  again INTEGER NOT NULL DEFAULT 0,         -- to be written once more, behind an older page that came late
+  again INTEGER NOT NULL DEFAULT 0,         -- to be written again, after an older page that came late
   PRIMARY KEY (seq, target)
 ) WITHOUT ROWID;
-CREATE TABLE kol_load (             -- lists that are wholly in a target
+CREATE TABLE kol_load (             -- lists that are completely in a target
   target INTEGER NOT NULL, provider TEXT NOT NULL, handle TEXT NOT NULL,
   generation INTEGER NOT NULL, loaded_at REAL NOT NULL,
   PRIMARY KEY (target, provider, handle)
 ) WITHOUT ROWID;
 CREATE TABLE note (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE run (                  -- the history: one row a run; it decides nothing, and outlives pages and progress
+CREATE TABLE run (                  -- the history, one row a run; it decides nothing, and outlives pages and progress
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   provider TEXT NOT NULL, target INTEGER NOT NULL,
   mode TEXT NOT NULL,                       -- buy, dry run, replay
   asked TEXT NOT NULL,                      -- the command as typed, without secrets
   started_at REAL NOT NULL, updated_at REAL NOT NULL, finished_at REAL,     -- unix seconds
-  exit_code INTEGER, stopped TEXT NOT NULL DEFAULT '',      -- NULL while it runs, and for ever when it was killed
-  unbegun INTEGER,                          -- KOLs of the source table that no run has begun; NULL when it is not read
-  selected INTEGER NOT NULL DEFAULT 0, states TEXT NOT NULL DEFAULT '{}',   -- JSON: how many of those in which state
+  exit_code INTEGER, stopped TEXT NOT NULL DEFAULT '',      -- NULL while it runs, and forever if it was killed
+  unbegun INTEGER,                          -- KOLs of the source table that no run has begun; NULL if it was not read
+  selected INTEGER NOT NULL DEFAULT 0, states TEXT NOT NULL DEFAULT '{}',   -- JSON: how many of them are in each state
   calls INTEGER NOT NULL DEFAULT 0, pages INTEGER NOT NULL DEFAULT 0, cache_hits INTEGER NOT NULL DEFAULT 0,
   users INTEGER NOT NULL DEFAULT 0, rows INTEGER NOT NULL DEFAULT 0, rejects INTEGER NOT NULL DEFAULT 0,
   credits INTEGER NOT NULL DEFAULT 0, dollars REAL NOT NULL DEFAULT 0, db_retries INTEGER NOT NULL DEFAULT 0,
-  errors TEXT NOT NULL DEFAULT '{}'         -- JSON: how many of the API's answers were which kind of error
+  errors TEXT NOT NULL DEFAULT '{}'         -- JSON: how many of the API's answers were each kind of error
 );
 CREATE TABLE sample (               -- a run's counters over time, for plots
   run INTEGER NOT NULL, at REAL NOT NULL, calls INTEGER NOT NULL, pages INTEGER NOT NULL, users INTEGER NOT NULL,
@@ -58,14 +60,21 @@ CREATE TABLE sample (               -- a run's counters over time, for plots
 ) WITHOUT ROWID;
 CREATE TABLE crawl (                -- every reading of a KOL's list
   provider TEXT NOT NULL, handle TEXT NOT NULL, generation INTEGER NOT NULL,
-  kind TEXT NOT NULL,                       -- full, or incremental: it ends where everybody is known
+  kind TEXT NOT NULL,                       -- full, or incremental: ends where every account is known
   state TEXT NOT NULL DEFAULT 'fetching',
   started_at REAL NOT NULL, ended_at REAL,  -- unix seconds
   pages INTEGER NOT NULL DEFAULT 0, users INTEGER NOT NULL DEFAULT 0, calls INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (provider, handle, generation)
 ) WITHOUT ROWID;
-CREATE TABLE increment (            -- what an incremental crawl found that its KOL was not known to follow
+CREATE TABLE increment (            -- how many accounts an incremental reading found that were not known
   provider TEXT NOT NULL, handle TEXT NOT NULL, generation INTEGER NOT NULL, new INTEGER NOT NULL,
   PRIMARY KEY (provider, handle, generation)
 ) WITHOUT ROWID;
 """
+
+
+class Kind(StrEnum):
+    """What a reading is meant to be; one that reaches the end of the list is full, whatever it was meant to be."""
+
+    FULL = "full"
+    INCREMENTAL = "incremental"

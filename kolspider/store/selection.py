@@ -1,26 +1,31 @@
-"""Which KOLs a run works on, and in which order: those begun first, then new ones, then failed ones.
+"""Chooses the KOLs that a run works on, and their order: those begun first, then new ones, then failed ones.
 
-The source table is read once, as a stream, into a temporary table of the ledger's SQLite file, so that
-100,000 KOLs never sit in memory and blanks, repeats and done ones are sorted out in SQL.
+The source table is read once, as a stream, into a temporary table of the ledger's connection, so that 100,000 KOLs
+are never in memory, and SQL sorts out blanks, repeats and done ones.
 """
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from kolspider.items import Kol
 from kolspider.store.handles import HandleError, normalise
-from kolspider.store.readings import LACKS_BASE, MAY_BE_INCREMENTAL
+from kolspider.store.part import Part
+from kolspider.store.readings import state_of
+from kolspider.store.views import BASE_IS_CACHED, BASE_IS_MISSING, JOIN_BASE, JOIN_CURRENT
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator
 
     from kolspider.items import State
+    from kolspider.providers.base import Provider
 
-__all__ = ["Due", "Selection", "Skipped", "Why"]
+__all__ = ["Due", "Selection", "Why"]
 
 _AT_ONCE = 500
 """KOLs read from the selection in one query."""
@@ -42,85 +47,72 @@ class Due:
 
     kol: Kol
     why: Why
-    state: str
-    """What the ledger held of its list when it was selected; empty for a new KOL."""
+    state: State
+    """State of its list in the ledger when it was selected."""
     incremental: bool
-    """Of a refresh: only up to where everybody is known."""
-
-
-@dataclass(slots=True)
-class Skipped:
-    """Rows of the source table that name no KOL, or one that was named before."""
-
-    blank: int = 0
-    repeated: int = 0
-    invalid: int = 0
-    invalid_example: str = ""
+    """Whether its list is read only up to where every account is known."""
 
 
 _WHY = """
 CASE
   WHEN k.handle IS NULL OR k.state = 'new' THEN 'new'
-  WHEN k.state = 'failed' AND 'failed' IN (SELECT state FROM temp.retry) AND k.finished_at < :now THEN 'retry'
+  WHEN k.state = 'failed' AND 'failed' IN (SELECT value FROM json_each(:retry)) AND k.finished_at < :now THEN 'retry'
   WHEN k.state = 'failed' THEN 'failed'
   WHEN k.state = 'fetching' THEN 'begun'
-  WHEN k.state IN (SELECT state FROM temp.retry) AND k.finished_at < :now THEN 'retry'
+  WHEN k.state IN (SELECT value FROM json_each(:retry)) AND k.finished_at < :now THEN 'retry'
   WHEN k.finished_at < :refresh_before THEN 'refresh'
   WHEN EXISTS (SELECT 1 FROM temp.waiting_page w WHERE w.handle = k.handle) THEN 'begun'
   WHEN k.state IN ('fetched', 'partial') AND l.generation IS NOT k.generation AND EXISTS
        (SELECT 1 FROM page p WHERE p.provider = k.provider AND p.handle = k.handle) THEN 'begun'
 END
 """
-_INCREMENTAL = """
-CASE WHEN why = 'refresh' THEN may_be_incremental
-  ELSE kind = 'incremental' AND NOT lacks_base AND NOT (why = 'retry' AND state = 'failed' AND restarts = 2)
-END
+_MAY_BE_INCREMENTAL = f"""
+(:incremental AND ((:follows AND l.generation >= b.generation) OR {BASE_IS_CACHED})
+  AND (:full_before IS NULL OR b.ended_at >= :full_before))
 """
+"""SQL: whether the cache or the follows table tells whom a KOL follows, by a full reading that is recent enough."""
 
 
-class Selection:
+class Selection(Part):
     """The KOLs of a run, in the temporary table `selected` of the ledger's connection."""
 
-    def __init__(self, connection: sqlite3.Connection, provider: str, target: int) -> None:
-        self._db = connection
-        self._provider = provider
-        self._target = target
-        self.skipped = Skipped()
+    def __init__(self, connection: sqlite3.Connection, provider: Provider, target: int) -> None:
+        super().__init__(connection, provider, target)
+        self.skipped: Counter[str] = Counter()
+        """How many rows of the source table name no KOL, or one named before: `blank`, `repeated`, `invalid`."""
+        self.invalid_example = ""
         self.left = 0
-        """KOLs that are due, too, but beyond the limit: for the next run."""
+        """Number of KOLs that are due but beyond the limit: the next run takes them."""
         self.is_the_source = False
-        """Whether what was taken in is the whole source table."""
+        """Whether all of the source table was taken in."""
         connection.execute("CREATE TEMP TABLE source (handle TEXT PRIMARY KEY, user_name TEXT, position INTEGER)")
         connection.execute(
             "CREATE TEMP TABLE selected (place INTEGER PRIMARY KEY, handle TEXT UNIQUE, user_name TEXT, "
-            "why TEXT, state TEXT, incremental INTEGER NOT NULL DEFAULT 0, lacks_base INTEGER NOT NULL DEFAULT 0)"
+            "why TEXT, state TEXT, incremental INTEGER NOT NULL DEFAULT 0, base_is_missing INTEGER NOT NULL DEFAULT 0)"
         )
-        connection.execute("CREATE TEMP TABLE retry (state TEXT)")
-
-    def __len__(self) -> int:
-        return int(self._db.execute("SELECT count(*) FROM temp.selected").fetchone()[0])
 
     def read(self, user_names: Iterable[str | None]) -> None:
         """Take in the handles of the source table."""
-        self._db.execute("SAVEPOINT source")  # as a transaction a hundred times as fast, also within another
+        self._db.execute("SAVEPOINT source")  # a hundred times as fast as row by row, and works within a transaction
         for position, raw in enumerate(user_names):
             try:
                 kol = normalise(raw)
             except HandleError:
-                self.skipped.invalid += 1
-                self.skipped.invalid_example = self.skipped.invalid_example or str(raw)[:60]
+                self.skipped["invalid"] += 1
+                self.invalid_example = self.invalid_example or str(raw)[:60]
                 continue
             if kol is None:
-                self.skipped.blank += 1
+                self.skipped["blank"] += 1
                 continue
             added = self._db.execute(
                 "INSERT OR IGNORE INTO temp.source VALUES (?, ?, ?)", (kol.handle, kol.user_name, position)
             )
-            self.skipped.repeated += 1 - added.rowcount
+            if not added.rowcount:
+                self.skipped["repeated"] += 1
         self._db.execute("RELEASE source")
 
     def read_cached(self, *, waiting_only: bool) -> None:
-        """Take in the KOLs that the cache holds pages of; waiting_only: pages that are not in the target."""
+        """Take in the KOLs that have pages in the cache; with `waiting_only`, pages that are not in the target."""
         self._db.execute(
             "INSERT INTO temp.source SELECT p.handle, coalesce(k.user_name, p.handle), min(p.seq) FROM page p "
             "LEFT JOIN kol k ON k.provider = p.provider AND k.handle = p.handle "
@@ -129,16 +121,15 @@ class Selection:
         )
 
     def keep_only(self, handles: Iterable[str]) -> None:
-        """Forget all KOLs but these."""
-        self._db.execute("CREATE TEMP TABLE wanted (handle TEXT PRIMARY KEY)")
-        self._db.executemany("INSERT OR IGNORE INTO temp.wanted VALUES (?)", [(handle,) for handle in handles])
-        self._db.execute("DELETE FROM temp.source WHERE handle NOT IN (SELECT handle FROM temp.wanted)")
+        """Drop all KOLs that were taken in, except these."""
+        wanted = json.dumps(list(handles))
+        self._db.execute("DELETE FROM temp.source WHERE handle NOT IN (SELECT value FROM json_each(?))", (wanted,))
 
     def choose_all(self, limit: int | None) -> None:
-        """Select every KOL taken in, in order: for a replay."""
+        """Select every KOL that was taken in, in order: for a replay."""
         self._db.execute(
             "INSERT INTO temp.selected (handle, user_name, why, state) "
-            "SELECT handle, user_name, 'begun', '' FROM temp.source ORDER BY position LIMIT ?",
+            "SELECT handle, user_name, 'begun', 'fetching' FROM temp.source ORDER BY position LIMIT ?",
             (-1 if limit is None else limit,),
         )
 
@@ -154,37 +145,38 @@ class Selection:
         full_every: int | None = None,
         follows: bool = False,
     ) -> None:
-        """Select the KOLs that are due. now: when the job (or run) began, unix seconds; refresh: age in seconds.
+        """Select the KOLs that are due.
 
-        keep_done keeps the others too, as KOLs without work: those of a job count in its outcome. incremental: read
-        lists of which it is known who is in them only as far as they changed, unless they were last read whole longer
-        than full_every seconds ago; follows: whether the target has a table that tells who is in them.
+        `now` is when the job (or run) began, in unix seconds; `refresh` is an age in seconds. `keep_done` selects the
+        others too, as KOLs without work: those of a job count in its outcome. `incremental` reads a list whose users
+        are known only as far as it changed, unless its last full reading is more than `full_every` seconds ago;
+        `follows` tells whether the target has a follows table, which knows the users.
         """
-        self._db.executemany("INSERT INTO temp.retry VALUES (?)", [(state,) for state in retry])
-        incremental_sql = _INCREMENTAL.replace("why", "j.why")
         order = ", ".join(f"('{why}', {rank})" for rank, why in enumerate(Why))
         self._db.execute(
             f"""
             WITH rank(why, rank) AS (VALUES {order}), judged AS (
-              SELECT s.handle, s.user_name, s.position, k.state, k.started_at, k.finished_at, k.restarts, {_WHY} AS why,
-                :incremental AND {MAY_BE_INCREMENTAL} AS may_be_incremental, {LACKS_BASE} AS lacks_base,
-                (SELECT kind FROM crawl c WHERE c.provider = k.provider AND c.handle = k.handle
-                 AND c.generation = k.generation) AS kind
+              SELECT s.handle, s.user_name, s.position, k.state, k.started_at, k.finished_at, k.restarts, c.kind,
+                {_WHY} AS why, {_MAY_BE_INCREMENTAL} AS may_be_incremental, {BASE_IS_MISSING} AS base_is_missing
               FROM temp.source s
-              LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle
+              LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle {JOIN_CURRENT} {JOIN_BASE}
               LEFT JOIN kol_load l ON l.target = :target AND l.provider = k.provider AND l.handle = k.handle
             )
-            INSERT INTO temp.selected (handle, user_name, why, state, incremental, lacks_base)
-            SELECT handle, user_name, j.why, coalesce(state, ''), coalesce({incremental_sql}, 0), lacks_base
-            FROM judged j LEFT JOIN rank r ON r.why = j.why
-            WHERE j.why IS NOT NULL OR :keep_done
-            ORDER BY coalesce(r.rank, 99),
-              CASE j.why WHEN 'begun' THEN started_at WHEN 'new' THEN position ELSE finished_at END, position
+            INSERT INTO temp.selected (handle, user_name, why, state, incremental, base_is_missing)
+            SELECT handle, user_name, why, coalesce(state, 'new'), coalesce(
+                CASE WHEN why = 'refresh' THEN may_be_incremental
+                ELSE kind = 'incremental' AND NOT base_is_missing
+                  AND NOT (why = 'retry' AND state = 'failed' AND restarts = 2) END, 0), base_is_missing
+            FROM judged LEFT JOIN rank USING (why)
+            WHERE why IS NOT NULL OR :keep_done
+            ORDER BY coalesce(rank, 99),
+              CASE why WHEN 'begun' THEN started_at WHEN 'new' THEN position ELSE finished_at END, position
             """,
             {
                 "provider": self._provider,
                 "target": self._target,
                 "now": now,
+                "retry": json.dumps(list(retry)),
                 "refresh_before": None if refresh is None else now - refresh,
                 "keep_done": keep_done,
                 "incremental": incremental,
@@ -197,48 +189,41 @@ class Selection:
             self.left = cut.rowcount
 
     def count_unbegun(self) -> int | None:
-        """How many KOLs of the source table were never begun; None when it was not read."""
+        """Count the KOLs of the source table that were never begun; None if it was not read."""
         if not self.is_the_source:
             return None
-        counted = self._db.execute(
-            "SELECT count(*) FROM temp.source s WHERE NOT EXISTS "
-            "(SELECT 1 FROM kol k WHERE k.provider = ? AND k.handle = s.handle)",
-            (self._provider,),
-        ).fetchone()
-        return int(counted[0])
+        return self._count(
+            "SELECT count(*) FROM temp.source WHERE handle NOT IN (SELECT handle FROM kol WHERE provider = ?)",
+            self._provider,
+        )
 
     def count_gone(self) -> int:
-        """How many KOLs of the source have a whole list that is in another table only, and its pages deleted."""
-        counted = self._db.execute(
-            "SELECT count(*) FROM temp.source s JOIN kol k ON k.provider = ? AND k.handle = s.handle "
-            "WHERE k.state IN ('fetched', 'partial') "
-            "AND NOT EXISTS (SELECT 1 FROM kol_load l WHERE l.target = ? AND l.provider = k.provider "
-            "                AND l.handle = k.handle AND l.generation = k.generation) "
-            "AND NOT EXISTS (SELECT 1 FROM page p WHERE p.provider = k.provider AND p.handle = k.handle)",
-            (self._provider, self._target),
-        ).fetchone()
-        return int(counted[0])
+        """Count the KOLs taken in whose list was read for another target only, and has no page in the cache."""
+        return self._count(
+            "SELECT count(*) FROM temp.source s WHERE EXISTS (SELECT 1 FROM temp.kol_here k "
+            "WHERE k.handle = s.handle AND state IN ('fetched', 'partial') AND loaded IS NOT generation) "
+            "AND NOT EXISTS (SELECT 1 FROM page p WHERE p.provider = ? AND p.handle = s.handle)",
+            self._provider,
+        )
 
     def count_by_why(self) -> dict[Why, int]:
-        """How many of the selected KOLs are due for which reason."""
-        rows = self._db.execute("SELECT why, count(*) FROM temp.selected WHERE why IS NOT NULL GROUP BY why")
-        counts = dict(rows)
+        """Count the selected KOLs by the reason why they are due."""
+        counts = dict(self._db.execute("SELECT why, count(*) FROM temp.selected GROUP BY why"))
         return {why: counts[why] for why in Why if why in counts}
 
     def count_waiting(self) -> int:
-        """How many selected KOLs have cached pages that are not in the target."""
-        counted = self._db.execute(
+        """Count the selected KOLs with cached pages that are not in the target."""
+        return self._count(
             "SELECT count(DISTINCT handle) FROM temp.waiting_page WHERE handle IN (SELECT handle FROM temp.selected)"
-        ).fetchone()
-        return int(counted[0])
+        )
 
     def handles(self) -> Iterator[str]:
-        """The spelled handles of all selected KOLs, in order."""
+        """Yield the handles of all selected KOLs as the source spells them, in order."""
         for due in self._read("1"):
             yield due.kol.user_name
 
     def due(self) -> Iterator[Due]:
-        """The selected KOLs that have work, in order; read as they are asked for."""
+        """Yield the selected KOLs that have work, in order; they are read a few hundred at a time."""
         yield from self._read("why IS NOT NULL")
 
     def _read(self, which: str) -> Iterator[Due]:
@@ -248,5 +233,5 @@ class Selection:
             "ORDER BY place LIMIT ?",
             (place, _AT_ONCE),
         ).fetchall():
-            for place, handle, user_name, why, state, incremental in rows:  # noqa: B007 - the next query starts behind the last
-                yield Due(Kol(handle, user_name), Why(why or Why.BEGUN), state, bool(incremental))
+            for place, handle, user_name, why, state, incremental in rows:  # noqa: B007 - the next query starts after the last
+                yield Due(Kol(handle, user_name), Why(why or Why.BEGUN), state_of(state), bool(incremental))

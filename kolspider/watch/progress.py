@@ -80,7 +80,7 @@ class RunProgress:
 
     def now(self) -> Snapshot:
         """Return the run as it is at this moment."""
-        tally, to_load, replay = self._tally, self._ledger.pages.coming, bool(self._arguments.replay)
+        tally, to_load, replay = self._tally, self._ledger.pages.to_load, bool(self._arguments.replay)
         now = time.monotonic()
         self._pace.note(now, tally.cache_hits if replay else tally.calls)
         left = max(to_load - tally.cache_hits, 0) if replay else self._calls_left()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from kolspider.live.stop import Stop
     from kolspider.live.tally import Tally
     from kolspider.options.arguments import Arguments
-    from kolspider.store.kols import KolRecord
     from kolspider.store.ledger import Ledger
 
 __all__ = ["Summary"]
@@ -32,35 +30,11 @@ _SHOWN = 20
 """Failed and partial KOLs that the table lists; `scrapy kols` lists all."""
 
 
-@dataclass(frozen=True, slots=True)
 class Summary:
-    """The state of a run when its crawl is over."""
+    """The numbers of a run when its crawl is over."""
 
-    command: Sequence[str]
-    """What was typed, without the key."""
-    arguments: Arguments
-    states: Mapping[State, int]
-    """Number of selected KOLs in each state."""
-    troubled: Sequence[KolRecord]
-    """The first few of the selected KOLs that failed or are partial."""
-    tally: Tally
-    started_at: datetime | None
-    seconds: float
-    finish_reason: str | None
-    """Scrapy's: `shutdown` after one Ctrl-C, None after a second one."""
-    bugs: int
-    error: str
-    """Why the run stopped early; empty if it did not."""
-    target: str
-    credit_usd: float
-    waiting: int
-    """Selected KOLs with cached pages that are not in the target."""
-    left: int
-    """KOLs that are due and beyond the limit."""
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         command: Sequence[str],
         arguments: Arguments,
         target: str,
@@ -69,71 +43,69 @@ class Summary:
         tally: Tally,
         stop: Stop,
         stats: Mapping[str, Any],
-    ) -> Summary:
-        """Summarise a run; `stats` are Scrapy's."""
-        return cls(
-            command=command,
-            arguments=arguments,
-            states=ledger.kols.states_of_selected(),
-            troubled=ledger.kols.selected_in((State.FAILED, State.PARTIAL), _SHOWN),
-            tally=tally,
-            started_at=stats.get("start_time"),
-            seconds=_seconds(stats),
-            finish_reason=stats.get("finish_reason"),
-            bugs=tally.bugs + stats.get("spider_exceptions/count", 0),
-            error=str(stop.error or ""),
-            target=target,
-            credit_usd=credit_usd,
-            waiting=ledger.selection.count_waiting(),
-            left=ledger.selection.left,
-        )
+    ) -> None:
+        """Take stock of a run. `command` is what was typed, without the key; `stats` are Scrapy's."""
+        self._command, self._arguments, self._target, self._credit_usd = command, arguments, target, credit_usd
+        self._tally = tally
+        self.states: Mapping[State, int] = ledger.kols.states_of_selected()
+        """Number of selected KOLs in each state."""
+        self._troubled = ledger.kols.selected_in((State.FAILED, State.PARTIAL), _SHOWN)
+        self._waiting = ledger.selection.count_waiting()
+        """Selected KOLs with cached pages that are not in the target."""
+        self._left = ledger.selection.left
+        """KOLs that are due and beyond the limit."""
+        self._started_at: datetime | None = stats.get("start_time")
+        self._seconds = _seconds(stats)
+        self._finish_reason: str | None = stats.get("finish_reason")
+        self._bugs = tally.bugs + stats.get("spider_exceptions/count", 0)
+        self._error = str(stop.error or "")
 
     @property
     def exit_code(self) -> int:
         """0 done, 3 some KOLs failed or partial, 1 stopped early, 130 interrupted."""
-        if self.error:
+        if self._error:
             return _STOPPED
         if self._interrupted:
             return _INTERRUPTED
-        if self.finish_reason != "finished" or self.bugs:
+        if self._finish_reason != "finished" or self._bugs:
             return _STOPPED
-        if self.arguments.replay:
-            return _UNFINISHED if self.tally.cache_damaged else _STOPPED if self.waiting else 0
-        if self._troubled:
+        if self._arguments.replay:
+            return _UNFINISHED if self._tally.cache_damaged else _STOPPED if self._waiting else 0
+        if self._count_troubled:
             return _UNFINISHED
-        done = {State.COMPLETE, State.NOT_FOUND} | ({State.FETCHED} if self.arguments.dry_run else set())
+        done = {State.COMPLETE, State.NOT_FOUND} | ({State.FETCHED} if self._arguments.dry_run else set())
         return 0 if set(self.states) <= done else _STOPPED
 
     @property
     def stopped(self) -> str:
         """Why the run ended before its work was done, for the history; empty if it did not."""
-        if self.bugs:
+        if self._bugs:
             return "a bug, see ERROR in the log"
-        return self.error or ("interrupted" if self._interrupted else "")
+        return self._error or ("interrupted" if self._interrupted else "")
 
     def lines(self) -> Iterator[str]:
         """Return the lines of the closing table."""
-        tally = self.tally
+        tally = self._tally
         yield labelled("KOLs", ", ".join(f"{n:,} {state}" for state, n in self._in_order()) or "none were due")
         if self.states or tally.calls or tally.cache_hits:
             yield labelled("pages", f"{tally.pages:,} bought, {tally.cache_hits:,} from the cache")
             yield labelled("users", ", ".join(self._users()))
-            dollars = tally.credits * self.credit_usd
+            dollars = tally.credits * self._credit_usd
             yield labelled("API", f"{counted(tally.calls, 'call')}, about {tally.credits:,} credits (${dollars:.2f})")
-        if self.tally.calls_saved:
+        if self._tally.calls_saved:
             yield labelled("saved", self._saved)
-        yield labelled("time", duration(self.seconds))
-        yield labelled("table", self.target + (" (not written: dry run)" if self.arguments.dry_run else ""))
-        for kol in self.troubled:
+        yield labelled("time", duration(self._seconds))
+        yield labelled("table", self._target + (" (not written: dry run)" if self._arguments.dry_run else ""))
+        for kol in self._troubled:
             yield labelled(kol.state, f"{kol.user_name}: {kol.reason}")
-        if self._troubled > len(self.troubled):
-            yield labelled("", f"and {self._troubled - len(self.troubled):,} more: scrapy kols --state failed")
-        if damaged := self.tally.cache_damaged:
+        if self._count_troubled > len(self._troubled):
+            yield labelled("", f"and {self._count_troubled - len(self._troubled):,} more: scrapy kols --state failed")
+        if damaged := self._tally.cache_damaged:
             yield labelled("damaged", f"{counted(damaged, 'cached page')}, which a normal run buys again")
-        if self.arguments.replay:
+        if self._arguments.replay:
             yield labelled("lists", f"{self._whole:,} whole, {self._unfinished:,} unfinished")
-        if self.error:
-            yield labelled("stopped", self.error)
+        if self._error:
+            yield labelled("stopped", self._error)
         elif self._interrupted:
             yield labelled("stopped", "interrupted; nothing is lost")
         yield labelled("next", self.next)
@@ -141,22 +113,22 @@ class Summary:
     @property
     def next(self) -> str:  # noqa: PLR0911 - one case a line
         """Return the command to run next, with a remark behind it."""
-        command, states = shlex.join(self.command), self.states
-        if self.bugs:
+        command, states = shlex.join(self._command), self.states
+        if self._bugs:
             return f"{command}   (report the bug first: see ERROR in the log)"
-        if self.error or self._interrupted:
-            fix = "fix that first; " if self.error and not self._capped else ""
+        if self._error or self._interrupted:
+            fix = "fix that first; " if self._error and not self._capped else ""
             return f"{command}   ({fix}the run continues where it stopped)"
-        if self.arguments.replay and self._unfinished:
+        if self._arguments.replay and self._unfinished:
             return "scrapy crawl followings   (continues the unfinished lists)"
-        if self.arguments.replay:
+        if self._arguments.replay:
             return "nothing to do" if states else "nothing to do: the cache holds no page to load"
-        if self.arguments.dry_run:
-            return f"{shlex.join(without(self.command, ['dry_run']))}   (loads these pages, they are not bought again)"
-        if self.left:
-            return f"{command}   ({counted(self.left, 'more KOL')} {'is' if self.left == 1 else 'are'} due)"
+        if self._arguments.dry_run:
+            return f"{shlex.join(without(self._command, ['dry_run']))}   (loads these pages, they are not bought again)"
+        if self._left:
+            return f"{command}   ({counted(self._left, 'more KOL')} {'is' if self._left == 1 else 'are'} due)"
         if states.get(State.FAILED):
-            return f"{shlex.join(without(self.command, _ONCE))}   (tries the failed KOLs again)"
+            return f"{shlex.join(without(self._command, _ONCE))}   (tries the failed KOLs again)"
         if self._on_the_way:
             return f"{command}   (continues with {counted(self._on_the_way, 'unfinished KOL')})"
         if states.get(State.PARTIAL):
@@ -166,34 +138,34 @@ class Summary:
     def as_json(self) -> str:
         """Return the same as JSON, for programs."""
         users = {
-            "read": self.tally.users_read,
-            "written": self.tally.rows_upserted,
-            "repeated": self.tally.rows_repeated,
-            "set_aside": _sorted(self.tally.rows_rejected),
-            "clipped": _sorted(self.tally.rows_clipped),
-            "out_of_range": _sorted(self.tally.rows_out_of_range),
+            "read": self._tally.users_read,
+            "written": self._tally.rows_upserted,
+            "repeated": self._tally.rows_repeated,
+            "set_aside": _sorted(self._tally.rows_rejected),
+            "clipped": _sorted(self._tally.rows_clipped),
+            "out_of_range": _sorted(self._tally.rows_out_of_range),
         }
         content = {
             "exit_code": self.exit_code,
-            "error": self.error,
+            "error": self._error,
             "interrupted": self._interrupted,
-            "started_at": iso(self.started_at.timestamp()) if self.started_at else None,
-            "seconds": round(self.seconds, 3),
+            "started_at": iso(self._started_at.timestamp()) if self._started_at else None,
+            "seconds": round(self._seconds, 3),
             "kols": dict(self._in_order()),
-            "pages": {"bought": self.tally.pages, "from_cache": self.tally.cache_hits},
+            "pages": {"bought": self._tally.pages, "from_cache": self._tally.cache_hits},
             "users": users,
-            "calls": self.tally.calls,
-            "credits_estimated": self.tally.credits,
-            "dollars_estimated": round(self.tally.credits * self.credit_usd, 4),
+            "calls": self._tally.calls,
+            "credits_estimated": self._tally.credits,
+            "dollars_estimated": round(self._tally.credits * self._credit_usd, 4),
             "saved": {
-                "lists": self.tally.incremental_lists,
-                "calls": self.tally.calls_saved,
-                "credits_estimated": self.tally.credits_saved,
-                "dollars_estimated": round(self.tally.credits_saved * self.credit_usd, 4),
+                "lists": self._tally.incremental_lists,
+                "calls": self._tally.calls_saved,
+                "credits_estimated": self._tally.credits_saved,
+                "dollars_estimated": round(self._tally.credits_saved * self._credit_usd, 4),
             },
-            "target": self.target,
+            "target": self._target,
             "troubled": [
-                {"user_name": kol.user_name, "state": kol.state, "reason": kol.reason} for kol in self.troubled
+                {"user_name": kol.user_name, "state": kol.state, "reason": kol.reason} for kol in self._troubled
             ],
             "next": self.next,
         }
@@ -202,22 +174,22 @@ class Summary:
     @property
     def _saved(self) -> str:
         """What full readings of the incremental lists would have cost on top."""
-        tally, dollars = self.tally, self.tally.credits_saved * self.credit_usd
+        tally, dollars = self._tally, self._tally.credits_saved * self._credit_usd
         return (
             f"about {counted(tally.calls_saved, 'call')}, {tally.credits_saved:,} credits (${dollars:.2f}): "
             f"only the changes of {counted(tally.incremental_lists, 'list')} were read"
         )
 
     def _users(self) -> Iterator[str]:
-        yield f"{self.tally.users_read:,} read"
-        yield f"{self.tally.rows_upserted:,} rows written"
-        if repeated := self.tally.rows_repeated:
+        yield f"{self._tally.users_read:,} read"
+        yield f"{self._tally.rows_upserted:,} rows written"
+        if repeated := self._tally.rows_repeated:
             yield f"{counted(repeated, 'unchanged duplicate')} skipped"
-        if set_aside := _sorted(self.tally.rows_rejected):
+        if set_aside := _sorted(self._tally.rows_rejected):
             yield f"{sum(set_aside.values()):,} set aside ({', '.join(set_aside)})"
-        if out_of_range := _sorted(self.tally.rows_out_of_range):
+        if out_of_range := _sorted(self._tally.rows_out_of_range):
             yield f"{sum(out_of_range.values()):,} counts set to NULL (negative or too large)"
-        if clipped := _sorted(self.tally.rows_clipped):
+        if clipped := _sorted(self._tally.rows_clipped):
             yield f"{sum(clipped.values()):,} values cut to fit ({', '.join(clipped)})"
 
     def _in_order(self) -> list[tuple[State, int]]:
@@ -226,15 +198,15 @@ class Summary:
     @property
     def _interrupted(self) -> bool:
         """Whether Ctrl-C ended the crawl: Scrapy gives no reason at all after a second one."""
-        return self.finish_reason in {None, "shutdown"}
+        return self._finish_reason in {None, "shutdown"}
 
     @property
     def _capped(self) -> bool:
         """Whether `-a max_calls` ended the run, so nothing needs to be fixed."""
-        return self.arguments.max_calls is not None and self.tally.calls >= self.arguments.max_calls
+        return self._arguments.max_calls is not None and self._tally.calls >= self._arguments.max_calls
 
     @property
-    def _troubled(self) -> int:
+    def _count_troubled(self) -> int:
         return self.states.get(State.FAILED, 0) + self.states.get(State.PARTIAL, 0)
 
     @property

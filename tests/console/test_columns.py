@@ -1,4 +1,4 @@
-"""Columns are as wide as what is in them, for a thousand rows; the rest is told as it comes."""
+"""Columns are as wide as what is in them, for a thousand rows; longer tables are printed as they come."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def test_a_column_is_as_wide_as_its_widest_cell() -> None:
     assert list(in_columns(("K", "n"), [], numbers=("n",))) == ["K  n"]
 
 
-def test_a_long_table_is_told_before_its_end_is_known() -> None:
-    told: list[int] = []
+def test_a_long_table_is_printed_before_its_end_is_known() -> None:
+    printed: list[int] = []
 
-    def tell(number: int) -> tuple[str, str]:
-        told.append(number)
+    def row(number: int) -> tuple[str, str]:
+        printed.append(number)
         return str(number % 10), "x" * (number // 1500)
 
-    rows = map(tell, range(3000))
+    rows = map(row, range(3000))
     lines = in_columns(("K", "name"), rows, numbers=())
     assert next(lines) == "K  name"
-    assert len(told) == 1000
+    assert len(printed) == 1000
     assert list(lines)[-1] == "9  x"
-    assert len(told) == 3000
+    assert len(printed) == 3000
 
 
 def test_nothing_reaches_a_terminal_as_a_command() -> None:

@@ -1,4 +1,4 @@
-"""What stdout does to a command: one that nobody listens to ends quietly, a full disk is told in a line."""
+"""Standard output: a closed pipe ends a command quietly, a full disk is one line, ASCII gets escapes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("buffering", [1, -1], ids=["at once", "at the end"])
-def test_who_has_heard_enough_is_told_no_more(
+def test_a_closed_pipe_ends_a_command_without_a_message(
     buffering: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reads, writes = os.pipe()
@@ -32,7 +32,7 @@ def test_who_has_heard_enough_is_told_no_more(
 
 
 @pytest.mark.parametrize("buffering", [1, -1], ids=["at once", "at the end"])
-def test_a_full_disk_is_told_in_a_line(
+def test_a_full_disk_is_one_line(
     buffering: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with open("/dev/full", "w", buffering) as stream:  # noqa: PTH123 - a device
@@ -52,7 +52,7 @@ def test_a_full_disk_is_told_in_a_line(
         ("utf-8", "strict", "Vélo 😀".encode()),
     ],
 )
-def test_no_character_is_too_much(
+def test_every_character_can_be_printed(
     encoding: str, errors: str, name: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (tmp_path / "out").open("w", encoding=encoding, errors=errors) as stream:

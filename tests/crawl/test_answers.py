@@ -90,7 +90,7 @@ def test_a_page_goes_on_and_is_counted(parts: Parts) -> None:
     assert (parts.tally.pages, parts.tally.credits > 0, parts.tally.errors) == (1, True, {})
 
 
-def test_a_passing_failure_is_asked_for_again_until_the_retries_are_used_up(parts: Parts) -> None:
+def test_a_temporary_failure_is_retried_until_no_retry_is_left(parts: Parts) -> None:
     sent, repeats = request(), 0
     while isinstance(again := parts.answer(sent, 502, b"bad gateway"), Request):
         sent, repeats = again, repeats + 1
@@ -125,7 +125,7 @@ def test_a_cached_page_costs_nothing(parts: Parts) -> None:
     assert (parts.tally.pages, parts.tally.credits) == (0, 0)
 
 
-def test_a_cached_page_that_is_none_any_more_is_dropped_and_asked_for_again(parts: Parts) -> None:
+def test_a_cached_page_that_cannot_be_read_is_dropped_and_bought_again(parts: Parts) -> None:
     seq = parts.ledger.pages.put(Kol("btc", "BTC"), 0, "", 1, 1, b"{}", fetched_at=1.0)
     sent = request(seq=seq)
     again = parts.answer(sent, 200, b"{}", "cached")

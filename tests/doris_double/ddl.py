@@ -13,13 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["added_columns", "created_table"]
 
-TYPES = (
-    "BOOLEAN TINYINT SMALLINT INT INTEGER BIGINT LARGEINT FLOAT DOUBLE DECIMAL DATE DATETIME VARCHAR CHAR STRING TEXT "
-    "JSON JSONB"
-)
-ALIASES = {"INTEGER": "INT", "TEXT": "STRING", "JSONB": "JSON"}
-AGGREGATES = ("MIN", "MAX", "SUM", "REPLACE", "REPLACE_IF_NOT_NULL")
-NO_KEY = {"STRING", "FLOAT", "DOUBLE", "JSON"}
+TYPES = "TINYINT SMALLINT INT INTEGER BIGINT LARGEINT DATETIME VARCHAR CHAR STRING TEXT"
+ALIASES = {"INTEGER": "INT", "TEXT": "STRING"}
+AGGREGATES = ("MIN", "MAX")
 MAX_VARCHAR = 65533
 PROPERTIES = (
     "replication_num replication_allocation enable_unique_key_merge_on_write light_schema_change store_row_column "
@@ -111,7 +107,7 @@ def _model(tokens: Tokens, columns: list[Column]) -> tuple[str, tuple[str, ...]]
     model = tokens.accept("UNIQUE", "DUPLICATE", "AGGREGATE")
     if not model:
         # Without a model: DUPLICATE, sorted by the first columns.
-        keys = [column.name for column in columns if column.type not in NO_KEY][:3]
+        keys = [column.name for column in columns if column.type != "STRING"][:3]
         return "DUPLICATE", tuple(keys[:1] if len(columns) == 1 else keys)
     tokens.expect("KEY")
     return model, tuple(tokens.identifiers())
@@ -163,10 +159,8 @@ def _check_columns(columns: list[Column], model: str, keys: tuple[str, ...]) -> 
 
 def _check_types(keys: list[Column], values: list[Column], model: str) -> None:
     for column in keys:
-        if column.type in {"STRING", "JSON"}:
+        if column.type == "STRING":
             refuse(f"String Type should not be used in key column[{column.name}].")
-        if column.type in {"FLOAT", "DOUBLE"}:
-            refuse("Float or double can not used as a key, use decimal instead.")
     for column in values:
         if model == "AGGREGATE" and column.aggregate is None:
             refuse(f"should set aggregation type to non-key column when in aggregate key: {column.name}")

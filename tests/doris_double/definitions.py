@@ -20,11 +20,8 @@ __all__ = ["alter", "create", "drop", "truncate"]
 def create(session: DorisSession, tokens: Tokens) -> Ok:
     tokens.next()
     storage = session.state.storage
-    if tokens.accept("DATABASE", "SCHEMA"):
-        return _create_database(session, tokens)
     if tokens.phrase("MATERIALIZED", "VIEW"):
         return _create_materialized_view(session, tokens)
-    tokens.accept("TEMPORARY", "EXTERNAL")
     tokens.expect("TABLE")
     lenient = tokens.phrase("IF", "NOT", "EXISTS")
     name = tokens.name()
@@ -93,26 +90,18 @@ def _swap(session: DorisSession, tokens: Tokens, table: Table) -> Ok:
 def drop(session: DorisSession, tokens: Tokens) -> Ok:
     tokens.next()
     storage = session.state.storage
-    kind = tokens.expect("TABLE", "DATABASE")
+    tokens.expect("TABLE")
     lenient = tokens.phrase("IF", "EXISTS")
-    if kind == "DATABASE":
-        name = tokens.identifier()
-        session.need("DROP", name)
-        if name in storage.databases:
-            storage.drop_database(name)
-        elif not lenient:
-            refuse(f"Can't drop database '{name}'; database doesn't exist", 1008)
-        return Ok()
-    dropped = tokens.name()
+    name = tokens.name()
     tokens.accept("FORCE")
     tokens.expect_end()
-    database = storage.database_of(dropped, session.database)
+    database = storage.database_of(name, session.database)
     session.need("DROP", database)
-    table = storage.databases[database].get(dropped.table)
+    table = storage.databases[database].get(name.table)
     if table:
         storage.drop(table)
     elif not lenient:
-        refuse(f"Unknown table '{dropped.table}'", 1051)
+        refuse(f"Unknown table '{name.table}'", 1051)
     return Ok()
 
 
@@ -123,17 +112,4 @@ def truncate(session: DorisSession, tokens: Tokens) -> Ok:
     session.need("LOAD", table.database)
     with session.state.storage.lock:
         session.state.storage.execute(f"DELETE FROM {session.state.storage.where(table)}")
-    return Ok()
-
-
-def _create_database(session: DorisSession, tokens: Tokens) -> Ok:
-    storage = session.state.storage
-    lenient = tokens.phrase("IF", "NOT", "EXISTS")
-    name = tokens.identifier()
-    session.need("CREATE", name)
-    if name in storage.databases:
-        if not lenient:
-            refuse(f"Can't create database '{name}'; database exists", 1007)
-        return Ok()
-    storage.create_database(name)
     return Ok()

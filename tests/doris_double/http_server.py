@@ -37,10 +37,6 @@ class Request:
         return self.headers.get("expect", "").lower() == "100-continue"
 
     @property
-    def chunked(self) -> bool:
-        return "chunked" in self.headers.get("transfer-encoding", "").lower()
-
-    @property
     def length(self) -> int:
         return int(self.headers.get("content-length", 0))
 
@@ -49,19 +45,11 @@ class Request:
         if self.expects_continue:
             self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             await self.writer.drain()
-        if not self.chunked:
-            return await self.reader.readexactly(self.length)
-        parts = []
-        while True:
-            size = int((await self.reader.readline()).split(b";")[0], 16)
-            parts.append(await self.reader.readexactly(size))
-            await self.reader.readexactly(2)
-            if not size:
-                return b"".join(parts)
+        return await self.reader.readexactly(self.length)
 
     async def sends_body(self, seconds: float) -> bool:
         """Does the body come unasked?"""
-        if not (self.chunked or self.length):
+        if not self.length:
             return False
         try:
             return bool(await asyncio.wait_for(self.reader.read(1), seconds))

@@ -246,16 +246,8 @@ def _default(column: Column) -> Any:
 
 
 def _aggregated(column: Column) -> str:
-    """How a row of the AGGREGATE model takes another one in; NULL counts for nothing in MIN, MAX and SUM."""
+    """How a row of the AGGREGATE model takes another one in; NULL counts for nothing in MIN and MAX."""
     name = quoted(column.name)
     new = f"excluded.{name}"
-    match column.aggregate:
-        case "REPLACE":
-            return f"{name} = {new}"
-        case "REPLACE_IF_NOT_NULL":
-            return f"{name} = ifnull({new}, {name})"
-        case "SUM":
-            return f"{name} = CASE WHEN {name} IS NULL THEN {new} ELSE {name} + ifnull({new}, 0) END"
-        case _:
-            both = f"{column.aggregate}({name}, {new})"
-            return f"{name} = CASE WHEN {name} IS NULL THEN {new} WHEN {new} IS NULL THEN {name} ELSE {both} END"
+    both = f"{column.aggregate}({name}, {new})"
+    return f"{name} = CASE WHEN {name} IS NULL THEN {new} WHEN {new} IS NULL THEN {name} ELSE {both} END"

@@ -132,14 +132,6 @@ class _DorisConnection(Connection):
             else:
                 await self.stream.write(_ok_packet(answer))
 
-    async def handle_init_db(self, data: bytes) -> None:
-        try:
-            await self.session.use(packets.parse_com_init_db(self.client_charset, data))
-        except DorisError as error:
-            await self.stream.write(_error_packet(error))
-        else:
-            await self.stream.write(_ok_packet(Ok()))
-
     def _hang_up(self) -> None:
         """A reset, as of a process that died."""
         self.stream.writer.transport.abort()

@@ -28,16 +28,10 @@ __all__ = ["Query", "run_query"]
 
 _WIRE_TYPES = {
     "DATETIME": ColumnType.DATETIME,
-    "DATE": ColumnType.DATE,
-    "DECIMAL": ColumnType.NEWDECIMAL,
     "LARGEINT": ColumnType.STRING,
-    "FLOAT": ColumnType.FLOAT,
-    "DOUBLE": ColumnType.DOUBLE,
-    "BOOLEAN": ColumnType.TINY,
     **dict.fromkeys(("TINYINT", "SMALLINT", "INT", "BIGINT"), ColumnType.LONGLONG),
-    **dict.fromkeys(("VARCHAR", "CHAR", "STRING", "JSON"), ColumnType.STRING),
+    **dict.fromkeys(("VARCHAR", "CHAR", "STRING"), ColumnType.STRING),
 }
-_TIME_UNITS = (exp.DateAdd, exp.DateSub, exp.TimestampAdd, exp.TimestampSub, exp.TsOrDsAdd)
 
 
 class _BackQuoted(SQLite):
@@ -122,10 +116,6 @@ def _as_sqlite(node: exp.Expr, query: Query) -> exp.Expr:
     if isinstance(node, exp.SessionParameter | exp.Parameter):
         value = query.variable(node.name)
         return exp.alias_(exp.convert(int(value) if isinstance(value, bool) else value), f"@@{node.name}", quoted=True)
-    if isinstance(node, _TIME_UNITS):
-        sign = -1 if isinstance(node, exp.DateSub | exp.TimestampSub) else 1
-        count = exp.Mul(this=exp.convert(sign), expression=exp.Paren(this=node.expression))
-        return exp.Anonymous(this="DORIS_ADD", expressions=[node.this, count, exp.convert(node.text("unit") or "DAY")])
     name = node.name if isinstance(node, exp.Anonymous) else type(node).__name__
     if isinstance(node, exp.Func) and name.upper() in query.constants:
         value = query.constants[name.upper()]

@@ -9,12 +9,11 @@ from mysql_mimic.session import BaseSession
 
 from tests.doris_double.answers import Ok, Rows
 from tests.doris_double.definitions import alter, create, drop, truncate
-from tests.doris_double.errors import BAD_DATABASE, Hangup, denied, refuse
+from tests.doris_double.errors import Hangup, denied, refuse
 from tests.doris_double.faults import Fault, Where
 from tests.doris_double.inserting import insert
 from tests.doris_double.queries import Query, run_query
-from tests.doris_double.show import describe, show
-from tests.doris_double.storage import INFORMATION_SCHEMA
+from tests.doris_double.show import show
 from tests.doris_double.tokens import Tokens
 from tests.doris_double.variables import MYSQL_VERSION, SessionVariables
 
@@ -45,28 +44,16 @@ class DorisSession(BaseSession):
             "DELETE": self._change,
             "SET": self._set,
             "SHOW": partial(show, self),
-            "DESC": partial(describe, self),
-            "DESCRIBE": partial(describe, self),
-            "USE": self._use,
             "CREATE": partial(create, self),
             "ALTER": partial(alter, self),
             "DROP": partial(drop, self),
             "TRUNCATE": partial(truncate, self),
-            "BEGIN": self._begin,
             "COMMIT": self._nothing,
             "ROLLBACK": self._nothing,
         }
 
     async def init(self, connection: Any) -> None:
         self.connection_id = connection.connection_id
-
-    async def use(self, database: str) -> None:
-        self._use_database(database)
-
-    def _use_database(self, database: str) -> None:
-        if database not in {*self.state.storage.databases, INFORMATION_SCHEMA}:
-            refuse(f"Unknown database '{database}'", BAD_DATABASE)
-        self.database = database
 
     async def answer(self, sql: str) -> Rows | Ok:
         """Do it. Raises DorisError or Hangup."""
@@ -145,6 +132,12 @@ class DorisSession(BaseSession):
         }
         return Query(sql, self.database, constants, self.variables.get, self.may_read)
 
+    def _nothing(self, tokens: Tokens) -> Ok:
+        """COMMIT and ROLLBACK: every INSERT has committed itself."""
+        tokens.next()
+        tokens.expect_end()
+        return Ok()
+
     def _set(self, tokens: Tokens) -> Ok:
         tokens.next()
         while True:
@@ -155,49 +148,17 @@ class DorisSession(BaseSession):
         return Ok()
 
     def _set_one(self, tokens: Tokens) -> None:
-        if tokens.accept("NAMES") or tokens.phrase("CHARACTER", "SET") or tokens.accept("CHARSET"):
-            charset = tokens.string() if tokens.peek().kind == "string" else tokens.identifier()
+        if tokens.accept("NAMES"):
+            charset = tokens.identifier()
             if charset.lower() not in {"utf8", "utf8mb4"}:
                 refuse(f"Unknown character set: '{charset}'", 1115)
-            if tokens.accept("COLLATE"):
-                tokens.next()
             return
-        scope = tokens.accept("SESSION", "LOCAL", "GLOBAL")
-        if tokens.accept("TRANSACTION"):
-            while tokens.peek().kind == "word":
-                tokens.next()
-            return
-        if tokens.accept("@@"):
-            scope = tokens.accept("SESSION", "LOCAL", "GLOBAL")
-            if scope:
-                tokens.expect(".")
-        elif tokens.peek().text == "@":
-            refuse("the double has no user variables")
+        tokens.accept("SESSION")
         name = tokens.identifier()
         tokens.expect("=")
-        if scope == "GLOBAL":
-            self.need("ADMIN", "")
         value = tokens.accept("TRUE", "FALSE", "ON", "OFF") or self._set_value(tokens)
         self.variables.set(name, value)
 
     @staticmethod
     def _set_value(tokens: Tokens) -> str:
         return tokens.identifier() if tokens.peek().kind == "word" else tokens.literal()
-
-    def _use(self, tokens: Tokens) -> Ok:
-        tokens.next()
-        database = tokens.identifier()
-        tokens.expect_end()
-        self._use_database(database)
-        return Ok()
-
-    def _begin(self, tokens: Tokens) -> Ok:
-        del tokens
-        refuse("the double has no transactions of several INSERTs")
-
-    def _nothing(self, tokens: Tokens) -> Ok:
-        """COMMIT and ROLLBACK: every INSERT has committed itself."""
-        tokens.next()
-        tokens.accept("WORK")
-        tokens.expect_end()
-        return Ok()

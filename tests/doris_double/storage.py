@@ -6,12 +6,10 @@ time.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.doris_double.errors import BAD_DATABASE, NO_DATABASE, refuse
@@ -32,18 +30,12 @@ DEFAULTS_SINCE = (3, 0, 4)
 """Before, COLUMN_DEFAULT is NULL for every column (apache/doris#44849)."""
 
 _SCHEMA_TABLES = {
-    "schemata": "CATALOG_NAME, SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME",
     "tables": "TABLE_CATALOG, TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE, TABLE_ROWS, TABLE_COMMENT",
     "columns": (
         "TABLE_CATALOG, TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, ORDINAL_POSITION, COLUMN_DEFAULT, IS_NULLABLE, "
         "DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, "
         "DATETIME_PRECISION, CHARACTER_SET_NAME, COLLATION_NAME, COLUMN_TYPE, COLUMN_KEY, EXTRA, PRIVILEGES, "
         "COLUMN_COMMENT"
-    ),
-    # Doris has this table for MySQL's tools and leaves it empty.
-    "statistics": (
-        "TABLE_CATALOG, TABLE_SCHEMA, TABLE_NAME, NON_UNIQUE, INDEX_SCHEMA, INDEX_NAME, SEQ_IN_INDEX, COLUMN_NAME, "
-        "COLLATION, CARDINALITY, SUB_PART, PACKED, NULLABLE, INDEX_TYPE, COMMENT"
     ),
 }
 
@@ -58,11 +50,9 @@ class Storage:
         # Autocommit: transactions are begun by hand.
         self._sqlite = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         self._sqlite.execute("PRAGMA case_sensitive_like = ON")
-        _add_functions(self._sqlite)
         self._sqlite.execute(f"ATTACH ':memory:' AS {INFORMATION_SCHEMA}")
         for table, columns in _SCHEMA_TABLES.items():
             self._sqlite.execute(f"CREATE TABLE {INFORMATION_SCHEMA}.{table} ({columns})")
-        self._describe_database(INFORMATION_SCHEMA)
 
     def close(self) -> None:
         with self.lock:
@@ -93,15 +83,6 @@ class Storage:
                 refuse(f"the double holds {MAX_DATABASES} databases at most")
             self._sqlite.execute(f"ATTACH ':memory:' AS {quoted(name)}")
             self.databases[name] = {}
-            self._describe_database(name)
-
-    def drop_database(self, name: str) -> None:
-        with self.lock:
-            for table in list(self.databases[name].values()):
-                self.drop(table)
-            self._sqlite.execute(f"DETACH {quoted(name)}")
-            del self.databases[name]
-            self._sqlite.execute(f"DELETE FROM {INFORMATION_SCHEMA}.schemata WHERE SCHEMA_NAME = ?", (name,))
 
     def find(self, name: Name, current: str | None) -> Table:
         """The table, or Nereids' refusal. Names of tables have case."""
@@ -193,10 +174,6 @@ class Storage:
         """The table's name for SQLite."""
         return f"{quoted(table.database)}.{quoted(table.name)}"
 
-    def _describe_database(self, name: str) -> None:
-        values = ("internal", name, "utf8mb4", "utf8mb4_0900_bin")
-        self._sqlite.execute(f"INSERT INTO {INFORMATION_SCHEMA}.schemata VALUES (?, ?, ?, ?)", values)
-
     def _forget_table(self, table: Table) -> None:
         for name in ("tables", "columns"):
             self._sqlite.execute(
@@ -238,19 +215,15 @@ def conflict_key(table: Table) -> str:
 
 
 def _affinity(column: Column) -> str:
-    if column.type in {"BOOLEAN", *INTEGER_BITS} - {"LARGEINT"}:
-        return "INTEGER"
-    return "REAL" if column.type in {"FLOAT", "DOUBLE"} else "TEXT"
+    return "INTEGER" if column.type in INTEGER_BITS.keys() - {"LARGEINT"} else "TEXT"
 
 
 def _column_facts(table: Table, column: Column) -> tuple[Any, ...]:
     """The rest of a row of information_schema.columns, as be/src/…/schema_columns_scanner.cpp makes it."""
     length = column.max_bytes or (2147483643 if column.type == "STRING" else None)
     digits = {"TINYINT": 3, "SMALLINT": 5, "INT": 10, "BIGINT": 19}.get(column.type)
-    data_type = {"BOOLEAN": "tinyint", "LARGEINT": "bigint unsigned", "STRING": "varchar"}.get(
-        column.type, column.type.lower()
-    )
-    column_type = {"BOOLEAN": "tinyint(1)", "STRING": "string"}.get(column.type, column.sql_type)
+    data_type = {"LARGEINT": "bigint unsigned", "STRING": "varchar"}.get(column.type, column.type.lower())
+    column_type = "string" if column.type == "STRING" else column.sql_type
     return (
         "YES" if column.nullable else "NO",
         data_type,
@@ -267,35 +240,3 @@ def _column_facts(table: Table, column: Column) -> tuple[Any, ...]:
         "",
         column.comment,
     )
-
-
-def _add_functions(sqlite: sqlite3.Connection) -> None:
-    """Those of Doris's functions that queries here may use and SQLite lacks. Time is UTC."""
-    sqlite.create_function("NOW", 0, lambda: _now().isoformat(" ", "seconds"))
-    sqlite.create_function("DORIS_ADD", 3, _add_time, deterministic=True)
-    sqlite.create_function("FROM_UNIXTIME", 1, _from_unixtime, deterministic=True)
-    sqlite.create_function("UNIX_TIMESTAMP", 0, lambda: int(_now().timestamp()))
-    sqlite.create_function("UNIX_TIMESTAMP", 1, lambda text: text and int(_moment(text).timestamp()))
-    sqlite.create_function("LEFT", 2, lambda text, count: None if text is None else str(text)[:count])
-    sqlite.create_function("REGEXP", 2, lambda pattern, text: text is not None and re.search(pattern, text) is not None)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def _from_unixtime(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat(" ", "seconds")
-
-
-def _add_time(text: str | None, count: int, unit: str) -> str | None:
-    if text is None:
-        return None
-    seconds = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86400, "WEEK": 604800}[unit.upper()]
-    return (datetime.fromisoformat(text) + timedelta(seconds=int(count) * seconds)).isoformat(" ", "seconds")

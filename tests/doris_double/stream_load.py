@@ -150,9 +150,7 @@ class BackEnd:
         headers = request.headers
         strict = headers.get("strict_mode", "false").lower() == "true"
         ratio = float(headers.get("max_filter_ratio", 0))
-        update_mode = headers.get("unique_key_update_mode", "UPSERT").upper()
-        partial = headers.get("partial_columns", "false").lower() == "true" or update_mode == "UPDATE_FIXED_COLUMNS"
-        if not partial:
+        if headers.get("partial_columns", "false").lower() != "true":
             return Mode(strict=strict, max_filter_ratio=ratio)
         if not table.merge_on_write:
             raise DorisError("errCode = 2, detailMessage = Only unique key merge on write support partial update")
@@ -187,17 +185,11 @@ def _columns(request: Request, table: Table) -> list[str]:
 
 
 def _records(request: Request, body: bytes) -> list[dict[str, Any]]:
-    """The objects in the body: one a line, an array, or one."""
-    by_line = request.headers.get("read_json_by_line", "false").lower() == "true"
-    array = request.headers.get("strip_outer_array", "false").lower() == "true"
+    """The objects in the body, one a line."""
+    if request.headers.get("read_json_by_line", "false").lower() != "true":
+        raise DorisError("the double takes `read_json_by_line: true` only")
     try:
-        if by_line and not array:
-            found = [json.loads(line) for line in body.splitlines() if line.strip()]
-        else:
-            whole = json.loads(body)
-            if isinstance(whole, list) != array:
-                raise DorisError("[DATA_QUALITY_ERROR]JSON data is array-object, `strip_outer_array` must be TRUE.")
-            found = whole if array else [whole]
+        found = [json.loads(line) for line in body.splitlines() if line.strip()]
     except ValueError as error:
         raise DorisError(f"[DATA_QUALITY_ERROR]Parse json data failed: {error}") from None
     if not all(isinstance(record, dict) for record in found):

@@ -77,8 +77,8 @@ def test_rows_are_loaded(doris: DorisDouble) -> None:
 
 
 def test_the_body_is_asked_for(doris: DorisDouble) -> None:
-    body = b'[{"id": "1", "name": "a"}]'
-    head = {**HEAD, "strip_outer_array": "true", "Content-Length": str(len(body))}
+    body = b'{"id": "1", "name": "a"}'
+    head = {**HEAD, "read_json_by_line": "true", "Content-Length": str(len(body))}
     lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
     address = urlsplit(doris.be_http)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=60) as client:

@@ -37,7 +37,7 @@ class BadValue(Exception):  # noqa: N818 - it is the value that is bad
 
 def converter(column: Column, *, strict: bool) -> Callable[[Any], Any]:
     """What turns a literal into the column's value; raises BadValue."""
-    convert = _CONVERTERS.get(column.type, _as_it_is)(column)
+    convert = _CONVERTERS[column.type](column)
     not_null = f"column_name[{column.name}], null value for not null column, type={column.type}"
 
     def checked(value: Any) -> Any:
@@ -109,51 +109,6 @@ def _datetime(column: Column) -> Callable[[Any], Any]:
     return convert
 
 
-def _date(column: Column) -> Callable[[Any], Any]:
-    convert = _datetime(column)
-    return lambda value: convert(value)[:10]
-
-
-def _number(column: Column) -> Callable[[Any], Any]:
-    def convert(value: Any) -> float:
-        try:
-            return float(value)
-        except ValueError:
-            raise _bad_cast(column, value) from None
-
-    return convert
-
-
-def _boolean(column: Column) -> Callable[[Any], Any]:
-    known = {"true": 1, "1": 1, "false": 0, "0": 0}
-
-    def convert(value: Any) -> int:
-        try:
-            return known[str(value).lower()]
-        except KeyError:
-            raise _bad_cast(column, value) from None
-
-    return convert
-
-
-def _json(column: Column) -> Callable[[Any], Any]:
-    def convert(value: Any) -> str:
-        if not isinstance(value, str):
-            return json.dumps(value, ensure_ascii=False)
-        try:
-            json.loads(value)
-        except ValueError:
-            raise _bad_cast(column, value) from None
-        return value
-
-    return convert
-
-
-def _as_it_is(column: Column) -> Callable[[Any], Any]:
-    del column
-    return lambda value: value
-
-
 def _bad_cast(column: Column, value: object) -> BadValue:
     reason = f"column({column.name}) value is incorrect while strict mode is true, src value is {value}"
     return BadValue(reason, is_cast=True)
@@ -164,10 +119,5 @@ _CONVERTERS: dict[str, Callable[[Column], Callable[[Any], Any]]] = {
     "CHAR": _text,
     "STRING": _text,
     "DATETIME": _datetime,
-    "DATE": _date,
-    "FLOAT": _number,
-    "DOUBLE": _number,
-    "BOOLEAN": _boolean,
-    "JSON": _json,
     **dict.fromkeys(INTEGER_BITS, _integer),
 }

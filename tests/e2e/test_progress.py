@@ -121,7 +121,7 @@ def test_ctrl_c_leaves_a_clean_terminal_and_log_file(make_project: MakeProject) 
 
     project.api.hold(after=3)
     words = ("-s", f"LOG_FILE={log}", "-s", "KOL_RETRY_SECS=3000")
-    seen = Seen(project, *words, NO_COLOR="1").wait_for(BLOCK, "slow retries page 1")
+    seen = Seen(project, *words, NO_COLOR="1").wait_for(BLOCK, "slow retries page 1 in")
     seen.process.send_signal(signal.SIGINT)
     wait_for_text(log, "SIGINT")
     project.api.release()

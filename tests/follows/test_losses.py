@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.follows.losses import losses
 from kolspider.follows.queries import FollowSeen
+from kolspider.items import State
 from kolspider.store.readings import Kind, ReadingRecord
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def day(number: int, seconds: int = 0) -> str:
 
 
 def crawl(
-    number: int, state: str = "fetched", kind: Kind = Kind.FULL, *, users: int = 300, calls: int = 2
+    number: int, state: State = State.FETCHED, kind: Kind = Kind.FULL, *, users: int = 300, calls: int = 2
 ) -> ReadingRecord:
     began = 1_793_520_000.9 + (number - 1) * 86_400  # day(1), and a part of a second
     return ReadingRecord(kind, state, began, began + 60, 2, users, calls, None)
@@ -54,7 +55,7 @@ def test_it_is_the_first_whole_reading_after_the_follow_was_last_seen() -> None:
 
 
 def test_who_was_not_looked_for_or_not_yet_in_the_table_is_not_missed() -> None:
-    for state in ("partial", "failed", "fetching", "not_found"):
+    for state in (State.PARTIAL, State.FAILED, State.FETCHING, State.NOT_FOUND):
         assert told([lost("1", day(1, 9))], {"a": [crawl(1), crawl(8, state), crawl(22)]}) == [("a1", day(22))]
     # a protected account's list is empty, and loses nobody
     assert told([lost("1", day(1, 9))], {"a": [crawl(1), crawl(8, users=0), crawl(22)]}) == [("a1", day(22))]
@@ -64,8 +65,8 @@ def test_who_was_not_looked_for_or_not_yet_in_the_table_is_not_missed() -> None:
 
 def test_a_retried_list_began_with_the_pages_that_it_keeps() -> None:
     # Given a list whose first page is of day 1 and its second of day 3, and one read anew on day 3
-    kept = [crawl(1, "partial"), crawl(2, "partial", calls=1), crawl(3, calls=1), crawl(22)]
-    anew = [crawl(1, "partial"), crawl(3, calls=2), crawl(22)]
+    kept = [crawl(1, State.PARTIAL), crawl(2, State.PARTIAL, calls=1), crawl(3, calls=1), crawl(22)]
+    anew = [crawl(1, State.PARTIAL), crawl(3, calls=2), crawl(22)]
 
     # then an account of the first page was still there in the one, and is missed in the other
     assert told([lost("1", day(1))], {"a": kept}) == [("a1", day(22))]

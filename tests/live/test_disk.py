@@ -10,7 +10,7 @@ import pytest
 from kolspider.errors import NotAsked
 from kolspider.live.disk import Disk
 from kolspider.live.stop import Stop
-from kolspider.store.damage import marked_damaged
+from kolspider.store.damage import mark
 from kolspider.store.database import FILE_NAME
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def test_a_full_disk_stops_the_run(tmp_path: Path) -> None:
     stop = after(tmp_path, OSError(28, "No space left on device"))
     assert f"the cache directory {tmp_path} can't be written" in str(stop.error)
     assert "free some disk space" in str(stop.error)
-    assert not marked_damaged(tmp_path / FILE_NAME)
+    assert not mark(tmp_path / FILE_NAME).exists()
 
 
 def test_a_damaged_store_is_marked_for_the_next_run(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_damaged_store_is_marked_for_the_next_run(tmp_path: Path) -> None:
         sqlite3.connect(path).execute("SELECT * FROM kol")
     stop = after(tmp_path, error.value)
     assert "is damaged" in str(stop.error)
-    assert marked_damaged(path)
+    assert mark(path).exists()
 
 
 def test_a_bug_passes_through(tmp_path: Path) -> None:

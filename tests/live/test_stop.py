@@ -1,4 +1,4 @@
-"""A run stops once, for one reason, and everybody who waits hears of it."""
+"""A run stops once, for one reason, and wakes whatever waits."""
 
 from __future__ import annotations
 

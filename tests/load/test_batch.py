@@ -1,4 +1,4 @@
-"""What a batch of pages gives each table."""
+"""The rows that a batch of pages gives each table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def batch_of(*pages: MappedPage) -> Batch:
     return batch
 
 
-def test_of_an_account_on_two_pages_the_last_row_counts() -> None:
+def test_the_last_row_of_an_account_on_two_pages_counts() -> None:
     first, second = page(1, row("1", "old"), row("2")), page(2, row("1", "new"))
     batch = batch_of(first, second)
     assert batch.rows == [row("1", "new"), row("2")]
@@ -32,20 +32,20 @@ def test_of_an_account_on_two_pages_the_last_row_counts() -> None:
 def test_a_follow_on_two_pages_spans_both_moments() -> None:
     first = page(1, follows=[Follow("btc", "1", "2026-01-02", "2026-01-02")])
     second = page(2, follows=[Follow("btc", "1", "2026-01-01", "2026-01-03"), Follow("btc", "2", "2026-01-03", "x")])
-    follows = batch_of(first, second).follows()
-    assert follows["btc", "1"] == (second.page, Follow("btc", "1", "2026-01-01", "2026-01-03"))
-    assert list(follows) == [("btc", "1"), ("btc", "2")]
+    assert batch_of(first, second).follows() == [
+        (second.page, Follow("btc", "1", "2026-01-01", "2026-01-03")),
+        (second.page, Follow("btc", "2", "2026-01-03", "x")),
+    ]
 
 
 def test_two_full_readings_of_a_kol_span_both() -> None:
     first = page(9, whole=WholeReading("btc", "2026-01-02", "2026-01-01"))
     second = page(9, whole=WholeReading("btc", "2026-02-02", "2026-02-01"))
     other = page(1, kol="eth", whole=WholeReading("eth", "2026-03-02", "2026-03-01"))
-    found = {kol: whole for kol, (_, whole) in batch_of(first, page(1), second, other).whole_readings().items()}
-    assert found == {
-        "btc": WholeReading("btc", "2026-01-02", "2026-02-01"),
-        "eth": WholeReading("eth", "2026-03-02", "2026-03-01"),
-    }
+    assert batch_of(first, page(1), second, other).whole_readings() == [
+        (second.page, WholeReading("btc", "2026-01-02", "2026-02-01")),
+        (other.page, WholeReading("eth", "2026-03-02", "2026-03-01")),
+    ]
 
 
 def test_follows_weigh_as_much_as_rows() -> None:

@@ -1,4 +1,4 @@
-"""Repeats: a row is left out only when the very same one is on its way to the table already."""
+"""A row is left out only if the table has exactly the same one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ USER = FollowedUser("7", "Ann", "ann", None, "text", None, 1, 2, 3)
 
 
 def is_one(repeats: Repeats, user: FollowedUser = USER, id_: str = "7") -> bool:
-    """Told of a user whose row, if there is one, is committed at once."""
+    """Give it a user, and commit the row at once if there is one."""
     found = repeats.is_one(id_, user)
     if not found:
         repeats.committed(id_)
@@ -55,6 +55,6 @@ def test_memory_is_bounded_and_who_came_last_is_remembered() -> None:
     repeats = Repeats(most=100)
     for number in range(1000):
         is_one(repeats, id_=str(number))
-    assert len(repeats._newer) + len(repeats._older) + len(repeats._on_their_way) <= 100
+    assert len(repeats._newer) + len(repeats._older) + len(repeats._uncommitted) <= 100
     assert is_one(repeats, id_="999")
     assert not is_one(repeats, id_="0")

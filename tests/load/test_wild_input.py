@@ -67,7 +67,7 @@ def not_json(name: str) -> NoReturn:
     raise AssertionError(f"{name} is not JSON")
 
 
-@given(st.just(200) | st.sampled_from([200, 301, 400, 402, 429, 503]), answers, st.sampled_from(["", "1|2"]))
+@given(st.just(200) | st.integers(0, 999), answers, st.sampled_from(["", "1|2"]))
 @wildly
 def test_any_bytes_are_a_page_or_an_error_told_in_one_line(status: int, body: bytes, cursor: str) -> None:
     answer = api.parse(status, body, cursor)

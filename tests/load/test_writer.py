@@ -51,7 +51,7 @@ class Parts:
         table = check_target(database, "all_accounts")
         self.thread = DatabaseThread(database, table, retry_secs=0, on_retry=lambda: None)
         disk = Disk(self.folder, self.stop)
-        self.commits = Commits(self.ledger, disk, self.tally, self.work, dry_run=False, evict=False, page_size=200)
+        self.commits = Commits(self.ledger, disk, self.tally, self.work, dry_run=False, evict=False)
         self.writer = Writer(
             self.config, self.thread, self.commits, Repeats(), self.ledger.pages, self.stop, self.tally, self.work
         )

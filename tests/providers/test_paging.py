@@ -131,7 +131,7 @@ def test_an_endless_list_over_finite_accounts_ends(script: list[tuple[Page, list
         assert number <= kept + max(3, min(kept, 10) + 1) * (10 + 1), "so many stale pages before each new account"
 
 
-KNOWN = End(State.COMPLETE, "", whole=False)
+KNOWN = End(State.COMPLETE, "", full=False)
 
 
 @pytest.mark.parametrize(

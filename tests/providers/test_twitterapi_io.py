@@ -1,16 +1,13 @@
-"""What twitterapi.io's answers mean, and that no answer at all can raise."""
+"""What twitterapi.io's answers mean. (No answer can raise: tests/load/test_wild_input.py.)"""
 
 import json
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kolspider.errors import WrongUsage
 from kolspider.providers import provider
 from kolspider.providers.base import ApiError, ApiErrorKind, Page, Provider
-from tests.wild import wildly
 
 USER = {
     "id": "1323730225067339784",
@@ -325,31 +322,3 @@ def test_the_first_present_spelling_wins(field: str, changes: dict[str, object],
 @pytest.mark.parametrize("raw", [None, "user", 1, True, [USER]])
 def test_only_an_object_is_a_user(raw: object) -> None:
     assert api.followed_user(raw) is None
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=5,
-)
-texts = st.sampled_from(["error", "success", "user not found", "0", "0|1", "\ud83d", "a\0b"])
-ENVELOPE = ("code", "status", "msg", "message", "detail", "error", "has_next_page", "next_cursor")
-bodies = st.fixed_dictionaries(
-    {},
-    optional=dict.fromkeys(ENVELOPE, json_values | texts)
-    | {"followings": st.lists(json_values, max_size=2) | json_values},
-).map(lambda body: json.dumps(body).encode())
-
-
-@given(st.integers(0, 999) | st.just(200), st.binary() | bodies, st.sampled_from(["", CURSOR]))
-@wildly
-def test_no_answer_can_raise(status: int, body: bytes, cursor: str) -> None:
-    result = api.parse(status, body, cursor)
-    if isinstance(result, ApiError):
-        assert len(result.message) <= 200
-        assert result.message.isprintable()
-        return
-    assert status == 200
-    assert result.next_cursor is None or api.url(api.default_url, "BTC", result.next_cursor).isascii()
-    for raw in result.users:
-        api.followed_user(raw)

@@ -1,4 +1,4 @@
-"""Opening a run finds whatever can't be used, and closing it gives everything back."""
+"""Opening a run finds whatever can't be used, and closing it releases everything."""
 
 from __future__ import annotations
 
@@ -64,14 +64,15 @@ def test_only_one_run_at_a_time_holds_the_cache_directory(config: Config, databa
 
 
 @pytest.mark.parametrize("table", ["twitter_kol", "twitter_kol_all"])
-def test_a_missing_table_is_found_and_everything_given_back(
+def test_a_missing_table_is_found_and_everything_released(
     config: Config, database: Database, tmp_path: Path, table: str
 ) -> None:
     with closing(sqlite3.connect(tmp_path / "kol.db")) as connection:
         connection.execute(f"DROP TABLE {table}")
     with pytest.raises(StopRun, match=table), open_run(Arguments(), config, database, COMMAND):
         pass
-    DirectoryLock(config.cache_dir).release()
+    with DirectoryLock(config.cache_dir):
+        pass
     with read_ledger(config, database) as ledger:
         assert len(ledger.runs) == 0, "no run has begun"
 
@@ -82,7 +83,8 @@ def test_an_error_of_the_store_ends_the_run_with_one_line(config: Config, databa
         open_run(Arguments(), config, database, COMMAND),
     ):
         raise sqlite3.OperationalError("no such column")
-    DirectoryLock(config.cache_dir).release()
+    with DirectoryLock(config.cache_dir):
+        pass
 
 
 def test_skipped_rows_of_the_source_are_counted(config: Config, database: Database) -> None:

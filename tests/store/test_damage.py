@@ -1,4 +1,4 @@
-"""Damage is noticed wherever it is, a good store is not taken for a damaged one, and no KOL is left without work."""
+"""Damage is noticed wherever it is, a good store is not mistaken for a damaged one, and no KOL is left without work."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def test_a_file_that_was_cut_off_is_damaged_and_salvaged(store: Path, missing: i
     salvaged = salvage_if_damaged(store.parent)
 
     assert salvaged is not None
-    assert salvaged.pages == 0  # their bodies are none
+    assert salvaged.pages == 0  # their bodies are not pages
     assert not looks_damaged(store)
 
 
 def test_a_file_that_its_journal_makes_whole_is_good(tmp_path: Path) -> None:
-    """As a run leaves it that died while it moved pages from the journal to the file."""
+    """A run leaves such a file if it dies while it moves pages from the journal to the file."""
     (run, left) = (tmp_path / "run", tmp_path / "left")
     run.mkdir()
     left.mkdir()
@@ -75,7 +75,7 @@ def test_a_file_that_its_journal_makes_whole_is_good(tmp_path: Path) -> None:
         assert connection.execute("SELECT count(*) FROM page").fetchone() == (PAGES,)
 
 
-def test_a_lost_page_of_an_increment_does_not_cost_the_whole_list_below_it(tmp_path: Path) -> None:
+def test_a_lost_page_of_an_incremental_reading_does_not_cost_the_full_list_below_it(tmp_path: Path) -> None:
     btc = Kol("btc", "BTC")
     with closing(connect(tmp_path)) as connection:
         ledger = Ledger(connection, tmp_path, provider("twitterapi_io"), 1)
@@ -83,10 +83,10 @@ def test_a_lost_page_of_an_increment_does_not_cost_the_whole_list_below_it(tmp_p
         kols.begin(btc)
         for number in (1, 2):
             pages.put(btc, 0, str(number), number, 200, b"page", fetched_at=number)
-        kols.end("btc", State.FETCHED, "", 2, 400, bought=True, page_size=200)
-        kols.begin_anew(btc, keep_good_pages=False, incremental=True)
+        kols.end("btc", State.FETCHED, "", 2, 400, bought=True)
+        kols.begin_generation("btc", incremental=True)
         lost = pages.put(btc, 1, "", 1, 200, b"page", fetched_at=3)
-        kols.end("btc", State.FETCHED, "", 1, 200, bought=True, page_size=200, new=20)
+        kols.end("btc", State.FETCHED, "", 1, 200, bought=True, new=20)
         connection.execute("UPDATE page SET body = x'' WHERE seq = ?", (lost,))
 
     mark_damaged(tmp_path / FILE_NAME)
@@ -95,9 +95,9 @@ def test_a_lost_page_of_an_increment_does_not_cost_the_whole_list_below_it(tmp_p
     assert salvaged is not None
     assert (salvaged.pages, salvaged.lost_pages) == (2, 1)
     with closing(connect(tmp_path)) as connection:
-        kols = Ledger(connection, tmp_path, provider("twitterapi_io"), 1).kols
-        assert [reading.state for reading in kols.readings("btc")] == ["fetched", "fetching"]
-        assert not kols.lacks_base("btc")
+        readings = Ledger(connection, tmp_path, provider("twitterapi_io"), 1).readings
+        assert [reading.state for reading in readings.of_kol("btc")] == ["fetched", "fetching"]
+        assert not readings.base_is_missing("btc")
 
 
 @pytest.mark.parametrize("table", ["kol", "kol_load", "crawl", "page"])
@@ -188,7 +188,7 @@ def load(directory: Path, wanted: list[Kol]) -> None:
             generation = kols.begin(kol)
             found = pages.get(kol.handle, generation, "c")
             seq = found[0] if found else pages.put(kol, generation, "c", 1, 200, b"page", fetched_at=1.0)
-            kols.end(kol.handle, State.FETCHED, "", 1, 200, bought=not found, page_size=200)
+            kols.end(kol.handle, State.FETCHED, "", 1, 200, bought=not found)
             ledger.note_loaded([seq], None)
             kols.settle(kol.handle, evict=False)
 

@@ -1,89 +1,94 @@
-"""What is expected of the lists to come: by the last list, by the average, less what is in the cache."""
+"""What the lists to come are expected to cost: by the last list, by the average, less what is in the cache."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kolspider.items import State
-from kolspider.providers import provider
-from kolspider.store.forecast import Expected, Forecast, rest_of_list
-from kolspider.store.ledger import Ledger
+from kolspider.store.forecast import Expected, rest_of_list
 
 if TYPE_CHECKING:
     import sqlite3
 
-API = provider("twitterapi_io")
+    from kolspider.store.forecast import Forecast
+    from kolspider.store.ledger import Ledger
+
+API = "twitterapi_io"
 
 
-def know(
-    store: sqlite3.Connection, handle: str, state: str, *, pages: int = 0, users: int = 0, generation: int = 0,
-    restarts: int = 0,
-) -> None:  # fmt: skip
-    """A KOL in the ledger, and the last reading of its list; an ended one is in the target."""
-    store.execute(
-        "INSERT INTO kol (provider, handle, user_name, generation, state, pages, users, restarts, finished_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)",
-        (API.name, handle, handle, generation, state, pages, users, restarts),
-    )
-    store.execute("INSERT INTO kol_load VALUES (1, ?, ?, ?, 1)", (API.name, handle, generation))
-    read(store, handle, state, pages, users, generation=generation)
+class History:
+    """What earlier runs have left in the store."""
 
+    def __init__(self, store: sqlite3.Connection, ledger: Ledger) -> None:
+        self.store = store
+        self.ledger = ledger
 
-def read(
-    store: sqlite3.Connection, handle: str, state: str, pages: int, users: int, *, generation: int = 0,
-    new: int | None = None,
-) -> None:  # fmt: skip
-    """A reading of a KOL's list; new: of an incremental one."""
-    store.execute(
-        "INSERT INTO crawl (provider, handle, generation, kind, state, started_at, ended_at, pages, users) "
-        "VALUES (?, ?, ?, ?, ?, 1, 1, ?, ?)",
-        (API.name, handle, generation, "full" if new is None else "incremental", state, pages, users),
-    )
-    if new is not None:
-        store.execute("INSERT INTO increment VALUES (?, ?, ?, ?)", (API.name, handle, generation, new))
-
-
-def keep(store: sqlite3.Connection, handle: str, *users: int, generation: int = 0, loaded: bool = True) -> None:
-    """Pages in the cache."""
-    for number, count in enumerate(users, 1):
-        done = store.execute(
-            "INSERT INTO page (provider, handle, generation, cursor, number, users, fetched_at, body) "
-            "VALUES (?, ?, ?, ?, ?, ?, 1, x'')",
-            (API.name, handle, generation, str(number), number, count),
+    def add_kol(
+        self, handle: str, state: str, *, pages: int = 0, users: int = 0, generation: int = 0, restarts: int = 0
+    ) -> None:
+        """Add a KOL and the last reading of its list; a list that ended is in the target."""
+        self.store.execute(
+            "INSERT INTO kol (provider, handle, user_name, generation, state, pages, users, restarts, finished_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)",
+            (API, handle, handle, generation, state, pages, users, restarts),
         )
-        if loaded:
-            store.execute("INSERT INTO page_load (seq, target) VALUES (?, 1)", (done.lastrowid,))
+        self.store.execute("INSERT INTO kol_load VALUES (1, ?, ?, ?, 1)", (API, handle, generation))
+        self.add_reading(handle, state, pages, users, generation=generation)
+
+    def add_reading(
+        self, handle: str, state: str, pages: int, users: int, *, generation: int = 0, new: int | None = None
+    ) -> None:
+        """Add a reading of a KOL's list; an incremental one if `new` is set."""
+        self.store.execute(
+            "INSERT INTO crawl (provider, handle, generation, kind, state, started_at, ended_at, pages, users) "
+            "VALUES (?, ?, ?, ?, ?, 1, 1, ?, ?)",
+            (API, handle, generation, "full" if new is None else "incremental", state, pages, users),
+        )
+        if new is not None:
+            self.store.execute("INSERT INTO increment VALUES (?, ?, ?, ?)", (API, handle, generation, new))
+
+    def add_pages(self, handle: str, *users: int, generation: int = 0, loaded: bool = True) -> None:
+        """Add pages to the cache."""
+        for number, count in enumerate(users, 1):
+            done = self.store.execute(
+                "INSERT INTO page (provider, handle, generation, cursor, number, users, fetched_at, body) "
+                "VALUES (?, ?, ?, ?, ?, ?, 1, x'')",
+                (API, handle, generation, str(number), number, count),
+            )
+            if loaded:
+                self.store.execute("INSERT INTO page_load (seq, target) VALUES (?, 1)", (done.lastrowid,))
+
+    def forecast(self, *names: str, refresh: int | None = None, retry: str = "", incremental: bool = False) -> Forecast:
+        """Select these KOLs, and return what they are expected to take."""
+        selection = self.ledger.selection
+        selection.read(names)
+        states = [State(retry)] if retry else []
+        selection.choose_due(
+            now=100, refresh=refresh, retry=states, limit=None, keep_done=False, incremental=incremental, follows=True
+        )
+        return self.ledger.forecast
 
 
-def forecast(
-    store: sqlite3.Connection, *names: str, refresh: int | None = None, retry: str = "", incremental: bool = False
-) -> Forecast:
-    ledger = Ledger(store, Path(), API, 1)
-    selection = ledger.selection
-    selection.read(names)
-    states = [State(retry)] if retry else []
-    selection.choose_due(
-        now=100, refresh=refresh, retry=states, limit=None, keep_done=False, incremental=incremental, follows=True
-    )
-    return ledger.forecast
+@pytest.fixture
+def history(store: sqlite3.Connection, ledger: Ledger) -> History:
+    return History(store, ledger)
 
 
-def test_new_kols_are_expected_to_be_like_any(store: sqlite3.Connection) -> None:
-    expected = forecast(store, "a", "b")
+def test_new_kols_are_expected_to_be_average(history: History) -> None:
+    expected = history.forecast("a", "b")
     assert expected.of("a") == Expected(10, None)
     total = expected.total()
     assert (total.kols_average, total.calls, total.credits) == (2, 20, 3800)
     assert expected.average.lists == 0
 
 
-def test_twenty_lists_are_enough_for_an_average_of_their_own(store: sqlite3.Connection) -> None:
+def test_twenty_lists_are_enough_for_an_average_of_their_own(history: History) -> None:
     for number in range(19):
-        know(store, f"k{number}", "fetched", pages=3, users=450)
-    know(store, "empty", "fetched", pages=1, users=0)
-    expected = forecast(store, "new")
+        history.add_kol(f"k{number}", "fetched", pages=3, users=450)
+    history.add_kol("empty", "fetched", pages=1, users=0)
+    expected = history.forecast("new")
     assert expected.average.lists == 20
     assert expected.total().calls == pytest.approx((19 * 3 + 1) / 20)
     assert expected.total().credits == pytest.approx((19 * 460 + 60) / 20)  # 200 + 200 + 60 for the last 50
@@ -92,51 +97,57 @@ def test_twenty_lists_are_enough_for_an_average_of_their_own(store: sqlite3.Conn
 
 @pytest.mark.parametrize(
     ("pages", "users", "credits_"),
-    [(1, 0, 60), (1, 1, 60), (1, 199, 199), (1, 200, 200), (2, 201, 260), (3, 450, 460), (5, 1000, 1000),
-     (4, 400, 520), (2, 900, 400)],
-)  # fmt: skip
-def test_a_refresh_costs_what_the_last_list_did(
-    store: sqlite3.Connection, pages: int, users: int, credits_: int
-) -> None:
-    know(store, "a", "fetched", pages=pages, users=users)
-    keep(store, "a", *[200] * pages)  # no help: they are what is to be bought anew
-    expected = forecast(store, "a", refresh=0)
+    [
+        (1, 0, 60),
+        (1, 199, 199),
+        (1, 200, 200),
+        (2, 201, 260),
+        (3, 450, 460),
+        (5, 1000, 1000),
+        (4, 400, 520),
+        (2, 900, 400),
+    ],
+)
+def test_a_refresh_costs_what_the_last_list_did(history: History, pages: int, users: int, credits_: int) -> None:
+    history.add_kol("a", "fetched", pages=pages, users=users)
+    history.add_pages("a", *[200] * pages)  # no help: these are bought again
+    expected = history.forecast("a", refresh=0)
     assert expected.of("a") == Expected(pages, pages)
     total = expected.total()
     assert (total.kols_known, total.calls, total.credits, total.cached) == (1, pages, credits_, 0)
 
 
-def test_of_an_unfinished_list_what_is_here_is_not_bought(store: sqlite3.Connection) -> None:
-    know(store, "a", "fetching")
-    keep(store, "a", 200, 200, 200, 200)
-    expected = forecast(store, "a")
+def test_cached_pages_of_an_unfinished_list_are_not_bought(history: History) -> None:
+    history.add_kol("a", "fetching")
+    history.add_pages("a", 200, 200, 200, 200)
+    expected = history.forecast("a")
     assert expected.of("a") == Expected(6, None)
     total = expected.total()
     assert (total.calls, total.cached) == (6, 4)
     assert total.credits == pytest.approx(1900 * 0.6)
 
 
-def test_an_interrupted_refresh_is_as_long_as_the_older_reading(store: sqlite3.Connection) -> None:
-    know(store, "a", "fetching", generation=1)
-    read(store, "a", "fetched", 3, 450)
-    keep(store, "a", 200, 200, 50)
-    keep(store, "a", 200, 200, generation=1)
-    expected = forecast(store, "a")
+def test_an_interrupted_refresh_is_as_long_as_the_older_reading(history: History) -> None:
+    history.add_kol("a", "fetching", generation=1)
+    history.add_reading("a", "fetched", 3, 450)
+    history.add_pages("a", 200, 200, 50)
+    history.add_pages("a", 200, 200, generation=1)
+    expected = history.forecast("a")
     assert expected.of("a") == Expected(1, 3)
     assert (expected.total().calls, expected.total().credits, expected.total().cached) == (1, 60, 2)
 
 
-def test_what_increments_brought_is_in_a_refresh_that_was_interrupted(store: sqlite3.Connection) -> None:
-    know(store, "a", "fetching", generation=5)
-    read(store, "a", "fetched", 3, 450, generation=1)  # 900 accounts in generation 0 were gone by then
-    read(store, "a", "fetched", 5, 900, generation=0)
-    read(store, "a", "fetched", 2, 400, generation=2, new=160)
-    read(store, "a", "partial", 1, 200, generation=3, new=200)  # what broke off is not known
-    read(store, "a", "fetched", 3, 600, generation=4, new=250)
-    keep(store, "a", 200, 200, 50, generation=1)
-    keep(store, "a", 200, 200, 200, generation=4)
-    keep(store, "a", 200, 200, generation=5)
-    expected = forecast(store, "a")
+def test_an_interrupted_refresh_has_what_incremental_readings_found(history: History) -> None:
+    history.add_kol("a", "fetching", generation=5)
+    history.add_reading("a", "fetched", 3, 450, generation=1)  # 900 accounts in generation 0 were gone by then
+    history.add_reading("a", "fetched", 5, 900, generation=0)
+    history.add_reading("a", "fetched", 2, 400, generation=2, new=160)
+    history.add_reading("a", "partial", 1, 200, generation=3, new=200)  # what broke off is not known
+    history.add_reading("a", "fetched", 3, 600, generation=4, new=250)
+    history.add_pages("a", 200, 200, 50, generation=1)
+    history.add_pages("a", 200, 200, 200, generation=4)
+    history.add_pages("a", 200, 200, generation=5)
+    expected = history.forecast("a")
     assert expected.of("a") == Expected(3, 5)  # of 860 accounts
     assert expected.total().credits == 200 + 200 + 60
 
@@ -145,119 +156,119 @@ def test_what_increments_brought_is_in_a_refresh_that_was_interrupted(store: sql
     ("pages", "users", "calls", "credits_"),
     [(1, 0, 1, 60), (1, 1, 1, 60), (1, 150, 1, 150), (2, 201, 2, 260), (2, 400, 2, 400), (10, 1900, 2, 400)],
 )
-def test_an_increment_costs_no_more_than_the_whole_list(
-    store: sqlite3.Connection, pages: int, users: int, calls: int, credits_: int
+def test_an_incremental_reading_costs_no_more_than_the_full_list(
+    history: History, pages: int, users: int, calls: int, credits_: int
 ) -> None:
-    know(store, "a", "fetched", pages=pages, users=users)
-    expected = forecast(store, "a", refresh=0, incremental=True)
+    history.add_kol("a", "fetched", pages=pages, users=users)
+    expected = history.forecast("a", refresh=0, incremental=True)
     assert expected.of("a") == Expected(calls, calls)
     assert (expected.total().calls, expected.total().credits) == (calls, credits_)
-    assert credits_ <= Forecast(store, API).cost(pages, users)
+    assert credits_ <= expected.cost(pages, users)
 
 
-@pytest.mark.parametrize(("crawls", "long", "short"), [(19, 2, 1), (20, 4, 1)])
-def test_twenty_increments_are_enough_for_an_average_of_their_own_but_for_lists_that_are_shorter(
-    store: sqlite3.Connection, crawls: int, long: int, short: int
+@pytest.mark.parametrize(("readings", "long", "short"), [(19, 2, 1), (20, 4, 1)])
+def test_twenty_incremental_readings_are_enough_for_an_average_unless_the_list_is_shorter(
+    history: History, readings: int, long: int, short: int
 ) -> None:
-    know(store, "long", "fetched", pages=10, users=2000)
-    know(store, "short", "fetched", pages=1, users=9)
-    for number in range(crawls):
-        read(store, f"k{number}", "fetched", 4, 800, new=650)
-    expected = forecast(store, "long", "short", refresh=0, incremental=True)
+    history.add_kol("long", "fetched", pages=10, users=2000)
+    history.add_kol("short", "fetched", pages=1, users=9)
+    for number in range(readings):
+        history.add_reading(f"k{number}", "fetched", 4, 800, new=650)
+    expected = history.forecast("long", "short", refresh=0, incremental=True)
     assert (expected.of("long").calls, expected.of("short").calls) == (long, short)
     assert (expected.total().calls, expected.total().credits) == (long + short, long * 200 + 60)
 
 
-def test_an_increment_that_was_interrupted_takes_what_is_left_of_it(store: sqlite3.Connection) -> None:
-    know(store, "a", "fetched", pages=10, users=1900)
-    store.execute("UPDATE kol SET generation = 1, state = 'fetching'")
-    read(store, "a", "fetching", 0, 0, generation=1, new=0)
-    keep(store, "a", 200, generation=1)
-    expected = forecast(store, "a")
+def test_an_interrupted_incremental_reading_takes_the_rest_of_it(history: History) -> None:
+    history.add_kol("a", "fetched", pages=10, users=1900)
+    history.store.execute("UPDATE kol SET generation = 1, state = 'fetching'")
+    history.add_reading("a", "fetching", 0, 0, generation=1, new=0)
+    history.add_pages("a", 200, generation=1)
+    expected = history.forecast("a")
     assert expected.of("a") == Expected(1, 2)
     assert (expected.total().credits, expected.total().cached) == (200, 1)
 
 
-def test_an_older_reading_that_was_shorter_tells_nothing(store: sqlite3.Connection) -> None:
-    know(store, "a", "fetching", generation=1)
-    keep(store, "a", 200)
-    keep(store, "a", 200, 200, generation=1)
-    assert forecast(store, "a").of("a") == Expected(8, None)
+def test_an_older_reading_that_was_shorter_is_not_used(history: History) -> None:
+    history.add_kol("a", "fetching", generation=1)
+    history.add_pages("a", 200)
+    history.add_pages("a", 200, 200, generation=1)
+    assert history.forecast("a").of("a") == Expected(8, None)
 
 
-def test_a_list_that_is_whole_is_only_loaded(store: sqlite3.Connection) -> None:
-    know(store, "a", "fetched", pages=2, users=201)
-    keep(store, "a", 200, 1, loaded=False)
-    expected = forecast(store, "a")
+def test_a_list_that_is_all_in_the_cache_is_only_loaded(history: History) -> None:
+    history.add_kol("a", "fetched", pages=2, users=201)
+    history.add_pages("a", 200, 1, loaded=False)
+    expected = history.forecast("a")
     assert expected.of("a").calls == 0
     total = expected.total()
     assert (total.kols_whole, total.calls, total.credits, total.cached) == (1, 0, 0, 2)
 
 
-def test_an_increment_without_its_whole_list_here_or_in_the_cache_is_not_only_loaded(store: sqlite3.Connection) -> None:
-    know(store, "a", "fetched", pages=10, users=1920)
-    know(store, "b", "fetched", pages=10, users=1920)
-    store.execute("UPDATE kol SET generation = 1")
+def test_an_incremental_reading_whose_base_is_missing_is_not_only_loaded(history: History) -> None:
+    history.add_kol("a", "fetched", pages=10, users=1920)
+    history.add_kol("b", "fetched", pages=10, users=1920)
+    history.store.execute("UPDATE kol SET generation = 1")
     for handle in ("a", "b"):
-        read(store, handle, "fetched", 2, 400, generation=1, new=20)
-        keep(store, handle, 200, 200, generation=1, loaded=False)
-    # Only the one's whole list is in this target, too; the pages of both were deleted.
-    store.execute("UPDATE kol_load SET target = 2 WHERE handle = 'a'")
-    expected = forecast(store, "a", "b")
+        history.add_reading(handle, "fetched", 2, 400, generation=1, new=20)
+        history.add_pages(handle, 200, 200, generation=1, loaded=False)
+    # Only b's full list is in this target; the pages of both lists were deleted.
+    history.store.execute("UPDATE kol_load SET target = 2 WHERE handle = 'a'")
+    expected = history.forecast("a", "b")
     assert (expected.of("a"), expected.of("b")) == (Expected(10, 10), Expected(0, 2))
     total = expected.total()
     assert (total.kols_whole, total.calls, total.credits) == (1, 10, 1940)
 
 
 @pytest.mark.parametrize("state", ["fetching", "failed", "partial", "not_found"])
-def test_an_increment_that_broke_off_and_whose_whole_list_is_gone_is_read_whole(
-    store: sqlite3.Connection, state: str
+def test_a_list_whose_incremental_reading_broke_off_and_whose_base_is_missing_is_read_in_full(
+    history: History, state: str
 ) -> None:
-    know(store, "a", "fetched", pages=10, users=1920)
-    read(store, "a", "fetched", 3, 600, generation=1, new=250)
-    read(store, "a", state, 1, 200, generation=2, new=0)
-    keep(store, "a", 200, generation=2)
-    ends = state not in {"fetching", "failed"}  # a crawl that is begun empties these until it ends
-    store.execute("UPDATE kol SET generation = 2, state = ?, pages = ?, users = ?", (state, 11 * ends, 2170 * ends))
-    store.execute("UPDATE kol_load SET target = 2")
-    expected = forecast(store, "a", retry="" if state == "fetching" else state)
+    history.add_kol("a", "fetched", pages=10, users=1920)
+    history.add_reading("a", "fetched", 3, 600, generation=1, new=250)
+    history.add_reading("a", state, 1, 200, generation=2, new=0)
+    history.add_pages("a", 200, generation=2)
+    ends = state not in {"fetching", "failed"}  # 0 from the beginning of a reading to its end
+    history.store.execute(
+        "UPDATE kol SET generation = 2, state = ?, pages = ?, users = ?", (state, 11 * ends, 2170 * ends)
+    )
+    history.store.execute("UPDATE kol_load SET target = 2")
+    expected = history.forecast("a", retry="" if state == "fetching" else state)
     whole = (Expected(11, 11), 11, 2170)
     assert (expected.of("a"), expected.total().calls, expected.total().credits) == (
         (Expected(1, 1), 1, 60) if state == "not_found" else whole
     )
 
 
-def test_a_refresh_of_an_increment_whose_whole_list_is_gone_is_as_long_as_the_list(store: sqlite3.Connection) -> None:
-    know(store, "a", "fetched", pages=10, users=1940)
-    read(store, "a", "fetched", 2, 400, generation=1, new=20)
-    store.execute("UPDATE kol SET generation = 1")
-    store.execute("UPDATE kol_load SET generation = -1")
-    assert forecast(store, "a", refresh=0).total().credits == 1940
+def test_a_refresh_of_a_list_whose_base_is_missing_is_as_long_as_the_list(history: History) -> None:
+    history.add_kol("a", "fetched", pages=10, users=1940)
+    history.add_reading("a", "fetched", 2, 400, generation=1, new=20)
+    history.store.execute("UPDATE kol SET generation = 1")
+    history.store.execute("UPDATE kol_load SET generation = -1")
+    assert history.forecast("a", refresh=0).total().credits == 1940
 
 
-def test_retries(store: sqlite3.Connection) -> None:
-    know(store, "gone", "not_found")
-    assert forecast(store, "gone", retry="not_found").total().credits == 60
+def test_retries(history: History) -> None:
+    history.add_kol("gone", "not_found")
+    assert history.forecast("gone", retry="not_found").total().credits == 60
 
 
-def test_a_broken_list_keeps_all_but_the_page_that_broke_it(store: sqlite3.Connection) -> None:
-    know(store, "a", "partial", pages=3, users=600)
-    keep(store, "a", 200, 200, 200)
-    assert forecast(store, "a", retry="partial").of("a") == Expected(8, None)
+def test_a_broken_list_keeps_all_but_the_page_that_broke_it(history: History) -> None:
+    history.add_kol("a", "partial", pages=3, users=600)
+    history.add_pages("a", 200, 200, 200)
+    assert history.forecast("a", retry="partial").of("a") == Expected(8, None)
 
 
 @pytest.mark.parametrize(("restarts", "calls"), [(0, 7), (2, 10)])
-def test_a_failed_list_goes_on_unless_its_cursor_was_refused_twice(
-    store: sqlite3.Connection, restarts: int, calls: int
-) -> None:
-    know(store, "a", "failed", restarts=restarts)
-    keep(store, "a", 200, 200, 200)
-    assert forecast(store, "a", retry="failed").of("a") == Expected(calls, None)
+def test_a_failed_list_goes_on_unless_its_cursor_was_refused_twice(history: History, restarts: int, calls: int) -> None:
+    history.add_kol("a", "failed", restarts=restarts)
+    history.add_pages("a", 200, 200, 200)
+    assert history.forecast("a", retry="failed").of("a") == Expected(calls, None)
 
 
-def test_no_kol_due_costs_nothing(store: sqlite3.Connection) -> None:
-    know(store, "a", "fetched", pages=1)
-    total = forecast(store, "a").total()
+def test_no_kol_due_costs_nothing(history: History) -> None:
+    history.add_kol("a", "fetched", pages=1)
+    total = history.forecast("a").total()
     assert (total.calls, total.credits, total.cached) == (0, 0, 0)
 
 

@@ -63,7 +63,7 @@ def test_a_run_from_its_begin_to_its_end(tmp_path: Path) -> None:
 def test_samples_are_bounded(tmp_path: Path) -> None:
     with closing(connect(tmp_path)) as store:
         store.execute("PRAGMA synchronous = OFF")
-        runs = Runs(store, "api", 1)
+        runs = Runs(store, provider("twitterapi_io"), 1)
         run = runs.begin("buy", "scrapy crawl followings")
         halved = sum(runs.sample(run, Counters(calls=n)) for n in range(600))
         kept = runs.samples(run)

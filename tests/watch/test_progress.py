@@ -35,7 +35,7 @@ AVERAGE = Average(lists=30, users=2000, pages=10, credits=2000, spread=1000)
 class Watched:
     """A run of two known lists of 5 pages and two new ones, seen at times that the test sets."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, coming: int = 0, delay: float = 0, **typed: str) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, to_load: int = 0, delay: float = 0, **typed: str) -> None:
         settings = Settings()
         settings.setmodule("kolspider.settings")
         self.config = replace(Config.from_settings(settings), delay=delay, credit_usd=0.00001)
@@ -43,7 +43,7 @@ class Watched:
         ledger = SimpleNamespace(
             selection=SimpleNamespace(count_by_why=lambda: {"begun": 2, "new": 2}),
             forecast=SimpleNamespace(total=lambda: total, average=AVERAGE),
-            pages=SimpleNamespace(coming=coming),
+            pages=SimpleNamespace(to_load=to_load),
         )
         self.tally, self.work, self.stop, self.at = Tally(), Work(), Stop(), 1000.0
         monkeypatch.setattr("time.monotonic", lambda: self.at)
@@ -111,7 +111,7 @@ def test_the_time_left_goes_by_the_pace_of_the_run(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_replay_counts_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Watched(monkeypatch, coming=100, delay=2, replay="pending")
+    run = Watched(monkeypatch, to_load=100, delay=2, replay="pending")
     assert run.progress.now().left is None
     run.at, run.tally.cache_hits = 1010.0, 40
     now = run.progress.now()

@@ -44,18 +44,18 @@ def summary(
     if error:
         stop.fail(StopRun(error))
     target = "sqlite:///kol.db twitter_kol_all"
-    return Summary.of(command, arguments, target, 0.00001, cast("Ledger", ledger), tally or Tally(), stop, stats)
+    return Summary(command, arguments, target, 0.00001, cast("Ledger", ledger), tally or Tally(), stop, stats)
 
 
-def labels(told: Summary) -> list[str]:
-    return [text[:9].strip() for text in told.lines()]
+def labels(run: Summary) -> list[str]:
+    return [text[:9].strip() for text in run.lines()]
 
 
 def test_the_closing_table_has_the_numbers_of_the_run() -> None:
     tally = Tally(calls=8, pages=8, cache_hits=5, credits=1319, users_read=2269, rows_upserted=1432, rows_repeated=837)
     tally.rows_rejected["no_id"] += 2
-    told = summary(tally, elapsed_time_seconds=14.2)
-    assert list(told.lines()) == [
+    run = summary(tally, elapsed_time_seconds=14.2)
+    assert list(run.lines()) == [
         "KOLs      2 complete",
         "pages     8 bought, 5 from the cache",
         "users     2,269 read, 1,432 rows written, 837 unchanged duplicates skipped, 2 set aside (no_id)",
@@ -64,31 +64,31 @@ def test_the_closing_table_has_the_numbers_of_the_run() -> None:
         "table     sqlite:///kol.db twitter_kol_all",
         "next      nothing to do",
     ]
-    assert json.loads(told.as_json())["users"]["repeated"] == 837
+    assert json.loads(run.as_json())["users"]["repeated"] == 837
 
 
 def test_a_run_with_nothing_due_does_not_speak_of_pages() -> None:
-    told = summary(states={})
-    assert labels(told) == ["KOLs", "time", "table", "next"]
-    assert (told.exit_code, told.next) == (0, "nothing to do")
+    run = summary(states={})
+    assert labels(run) == ["KOLs", "time", "table", "next"]
+    assert (run.exit_code, run.next) == (0, "nothing to do")
 
 
 def test_what_was_saved_is_in_calls_credits_and_dollars() -> None:
-    told = summary(Tally(incremental_lists=100, calls_saved=800, credits_saved=152_000))
+    run = summary(Tally(incremental_lists=100, calls_saved=800, credits_saved=152_000))
     expected = "saved     about 800 calls, 152,000 credits ($1.52): only the changes of 100 lists were read"
-    assert expected in list(told.lines())
+    assert expected in list(run.lines())
     saved = {"lists": 100, "calls": 800, "credits_estimated": 152_000, "dollars_estimated": 1.52}
-    assert json.loads(told.as_json())["saved"] == saved
+    assert json.loads(run.as_json())["saved"] == saved
 
 
 def test_nothing_saved_takes_no_line() -> None:
-    told = summary(Tally(incremental_lists=100))
-    assert "saved" not in labels(told)
-    assert json.loads(told.as_json())["saved"]["calls"] == 0
+    run = summary(Tally(incremental_lists=100))
+    assert "saved" not in labels(run)
+    assert json.loads(run.as_json())["saved"]["calls"] == 0
 
 
 @pytest.mark.parametrize(
-    ("told", "exit_code", "expected"),
+    ("run", "exit_code", "expected"),
     [
         (summary(states={State.FAILED: 1}), 3, "{command}   (tries the failed KOLs again)"),
         (summary(None, "refresh=7d", states={State.FAILED: 1}), 3, "{command}   (tries the failed KOLs again)"),
@@ -119,9 +119,9 @@ def test_nothing_saved_takes_no_line() -> None:
         (summary(None, "replay=all", states={}), 0, "nothing to do: the cache holds no page to load"),
     ],
 )
-def test_next_is_a_command_to_paste_with_a_remark_behind_it(told: Summary, exit_code: int, expected: str) -> None:
-    assert told.next == expected.format(command=" ".join(COMMAND))
-    assert told.exit_code == exit_code
+def test_next_is_a_command_to_paste_with_a_remark_behind_it(run: Summary, exit_code: int, expected: str) -> None:
+    assert run.next == expected.format(command=" ".join(COMMAND))
+    assert run.exit_code == exit_code
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The block at the bottom of a terminal, seen by a terminal: the log above it is whole, and nothing stays behind."""
+"""The block at the bottom of a terminal, as a terminal shows it: the log above it is whole, and nothing is left."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_block_higher_than_the_terminal_is_cut() -> None:
     assert terminal.shown == ["log"]
 
 
-def test_it_takes_the_place_of_the_terminal_for_all_and_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_replaces_the_terminal_for_everybody_and_restores_it(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal, other = Terminal(), io.StringIO()
     ours, file = logging.StreamHandler(terminal), logging.StreamHandler(other)
     monkeypatch.setattr(sys, "stderr", terminal)

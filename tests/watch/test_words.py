@@ -54,7 +54,7 @@ any_list = st.builds(
 )
 
 
-def test_a_block_says_all_there_is_to_know() -> None:
+def test_a_block_shows_what_a_run_is_doing() -> None:
     assert block(NOW, 80, 24, colour=False) == [
         "",
         "KOLs      [####----------------] 12 of 50 done, 1 failed",
@@ -122,7 +122,7 @@ def test_many_lists_are_a_table_that_fits() -> None:
     assert block(replace(NOW, lists=lists), 80, 12, colour=False)[-1].endswith("and 29 more")
 
 
-def test_a_long_name_gives_up_its_end() -> None:
+def test_a_long_name_is_cut() -> None:
     (shown,) = (
         text for text in block(replace(NOW, lists=[ListProgress("x" * 50, 7, None, 1400)]), 40, 24, colour=False)[6:]
     )

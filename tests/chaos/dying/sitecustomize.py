@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 POINTS = {
     "a job's file": ("kolspider.run.job", "Job", "begin"),
     "a KOL's beginning": ("kolspider.store.kols", "Kols", "begin"),
-    "a new generation": ("kolspider.store.kols", "Kols", "begin_anew"),
+    "a new generation": ("kolspider.store.kols", "Kols", "begin_generation"),
     "the note of a call": ("kolspider.store.kols", "Kols", "add_calls"),
     "a page's storing": ("kolspider.store.pages", "Pages", "put"),
     "a batch": ("kolspider.db.upsert", "Upserter", "upsert"),

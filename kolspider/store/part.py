@@ -1,0 +1,31 @@
+"""What the parts of the ledger have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from kolspider.providers.base import Provider
+
+__all__ = ["Part"]
+
+
+class Part:
+    """Some tables of the store with all of their SQL, as one provider and one target see them."""
+
+    def __init__(self, connection: sqlite3.Connection, provider: Provider, target: int) -> None:
+        self._db = connection
+        self._api = provider
+        self._provider = provider.name
+        self._target = target
+
+    def _value(self, sql: str, *values: object) -> Any:
+        """Return the first column of the first row; None if there is no row."""
+        row = self._db.execute(sql, values).fetchone()
+        return row[0] if row else None
+
+    def _count(self, sql: str, *values: object) -> int:
+        """Return the number that the query counts."""
+        return int(self._value(sql, *values))

@@ -1,0 +1,79 @@
+"""Temporary views of the store, as one provider and one target see it, and the SQL that they share with other queries.
+
+In it, `k` is a row of kol, `c` its current reading, `b` the base that an incremental reading adds to (the last full
+reading that was fetched), and `l` what the target holds of the list.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["BASE_IS_CACHED", "BASE_IS_MISSING", "JOIN_BASE", "JOIN_CURRENT", "NEW_SINCE_BASE", "create_views"]
+
+JOIN_CURRENT = "LEFT JOIN crawl c ON c.provider = k.provider AND c.handle = k.handle AND c.generation = k.generation"
+
+JOIN_BASE = """
+LEFT JOIN crawl b ON b.provider = k.provider AND b.handle = k.handle AND b.generation =
+  (SELECT max(generation) FROM crawl
+   WHERE provider = k.provider AND handle = k.handle AND kind = 'full' AND state = 'fetched')
+"""
+
+BASE_IS_CACHED = """
+(b.pages = (SELECT count(*) FROM page
+  WHERE provider = b.provider AND handle = b.handle AND generation = b.generation))
+"""
+"""SQL: whether all pages of the base are in the cache."""
+
+BASE_IS_MISSING = f"(c.kind IS 'incremental' AND NOT coalesce(l.generation >= b.generation OR {BASE_IS_CACHED}, 0))"
+"""SQL: whether the current reading adds to a base that is neither in the target nor in the cache: the list is then
+read in full."""
+
+NEW_SINCE_BASE = """
+(SELECT coalesce(sum(new), 0) FROM increment i JOIN crawl USING (provider, handle, generation)
+ WHERE i.provider = b.provider AND i.handle = b.handle AND i.generation > b.generation
+ AND i.generation <= k.generation AND state = 'fetched')
+"""
+"""SQL: how many accounts the incremental readings that ended properly have found since the base."""
+
+
+def create_views(connection: sqlite3.Connection, provider: str, target: int) -> None:
+    """Create the views `waiting_page`, `kol_here` and `reading_here` in this connection."""
+    loaded = f"LEFT JOIN kol_load l ON l.target = {int(target)} AND l.provider = k.provider AND l.handle = k.handle"
+    for view in (
+        f"""
+        waiting_page AS         -- pages that are not in the target
+        SELECT seq, handle, generation FROM page p WHERE provider = '{provider}' AND NOT EXISTS
+          (SELECT 1 FROM page_load WHERE seq = p.seq AND target = {int(target)} AND NOT again)
+        """,
+        f"""
+        kol_here AS             -- the KOLs as people see them: a list that is all in the target is complete
+        SELECT k.handle, k.user_name, k.generation, k.reason, k.calls, k.started_at, k.finished_at, l.loaded_at,
+          CASE WHEN k.state = 'fetched' AND l.generation = k.generation THEN 'complete' ELSE k.state END AS state,
+          {_so_far("count(*)", "pages")} AS pages, {_so_far("coalesce(sum(users), 0)", "users")} AS users,
+          l.generation AS loaded
+        FROM kol k {JOIN_CURRENT} {loaded} WHERE k.provider = '{provider}'
+        """,
+        f"""
+        reading_here AS         -- each KOL's current reading and its base; that of a full reading is itself
+        SELECT k.handle, k.generation, k.state, c.kind,
+          CASE WHEN c.kind IS 'incremental' THEN b.generation ELSE k.generation END AS base,
+          b.pages AS base_pages, b.users AS base_users, {NEW_SINCE_BASE} AS new_since_base,
+          {BASE_IS_CACHED} AS base_is_cached, {BASE_IS_MISSING} AS base_is_missing
+        FROM kol k {JOIN_CURRENT} {JOIN_BASE} {loaded} WHERE k.provider = '{provider}'
+        """,
+    ):
+        connection.execute(f"CREATE TEMP VIEW {view}")
+
+
+def _so_far(cached: str, ended: str) -> str:
+    """SQL: what an unfinished list has in the cache, or what an ended one came to.
+
+    While an incremental reading is under way, the list counts as it was before.
+    """
+    return (
+        f"CASE WHEN k.state = 'fetching' AND c.kind IS NOT 'incremental' THEN (SELECT {cached} FROM page "
+        f"WHERE provider = k.provider AND handle = k.handle AND generation = k.generation) ELSE k.{ended} END"
+    )
