@@ -54,7 +54,7 @@ HTTPCACHE_POLICY = "kolspider.crawl.httpcache.WholePagePolicy"
 # --- what Scrapy runs: these components and no others ---------------------------------------------
 # Each list replaces Scrapy's default one. Scrapy imports the members of its own lists even when they are disabled,
 # which takes a third of the start-up time, and kolspider uses none of: cookies, robots.txt, redirects (one could take
-# the key to another host), retries (Scrapy's neither wait nor see a failure inside a 200; answers.py does both), and
+# the key to another host), retries (crawl/answers.py waits, and sees failures inside a 200; Scrapy does neither), and
 # the telnet and remote-control consoles, which are on by default and run code for anybody who reaches their port.
 DOWNLOADER_MIDDLEWARES_BASE = {
     "scrapy.downloadermiddlewares.downloadtimeout.DownloadTimeoutMiddleware": 350,

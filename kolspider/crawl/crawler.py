@@ -32,6 +32,6 @@ class RunCrawler(Crawler):
             self._closing = asyncio.ensure_future(self.engine.close_spider_async(reason="stopped"))
 
     async def stop_async(self) -> None:
-        """Stop the run, then the crawl. Scrapy calls this on Ctrl-C."""
+        """Stop the run, then the crawl. Scrapy calls this on Ctrl-C, and when a crawl has ended by itself."""
         self._stop.set()
         await super().stop_async()

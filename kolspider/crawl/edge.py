@@ -68,9 +68,13 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
 
     async def _take_turn(self) -> float:
         async with self._turn:
-            while (wait := self._pace.next_at - time.monotonic()) > 0:
-                await self._stop.sleep(wait)
-            self._check_allowed()
+            try:
+                while (wait := self._pace.next_at - time.monotonic()) > 0:
+                    await self._stop.sleep(wait)
+                self._check_allowed()
+            except NotAsked:
+                self._empty_queue()
+                raise
             self._tally.calls += 1
             now = time.monotonic()
             self._pace.sent(now)
@@ -91,7 +95,6 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
                 )
             )
         if self._stop.is_set():
-            self._empty_queue()
             raise NotAsked("the run is stopping")
 
     def _empty_queue(self) -> None:

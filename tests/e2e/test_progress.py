@@ -55,7 +55,13 @@ class Seen:
 
     def wait_for(self, *texts: str) -> Seen:
         """Read until each of these was written."""
-        wait_until(lambda: self._read() and all(text in self.raw for text in texts))
+        try:
+            wait_until(lambda: self._read() and all(text in self.raw for text in texts))
+        except AssertionError as error:
+            self.process.kill()
+            self.process.wait()
+            error.add_note(self.raw)
+            raise
         return self
 
     def end(self) -> int:
