@@ -74,7 +74,7 @@ def test_a_list_that_changes_between_two_pages_loses_nobody_who_was_in_it_throug
     assert [call.page for call in project.calls_for("expired")] == [1, 2, 3, 4, 4, *range(1, pages + 1)]
     assert sum(handle == "expired" for handle, _ in project.cached(generation=0)) == 0
     assert sum(handle == "expired" for handle, _ in project.cached(generation=1)) == pages
-    (line,) = re.findall(r"KOL expired: the API no longer takes its cursor .*", result.err)
+    (line,) = re.findall(r"KOL expired: the API no longer accepts its cursor .*", result.err)
     assert line.endswith("buying the list again from page 1, once")
     assert f"KOL expired: complete, {len(after['expired']):,} users in {pages} pages ({pages} bought)" in result.err
 
