@@ -30,7 +30,8 @@ class Command(ProjectCommand):
 
     examples = """
   scrapy initdb            create the table of KOLs and the table of followed users in the database of KOL_DB_URL
-  scrapy initdb --sample   also put a few KOLs into the table of KOLs
+  scrapy initdb --sandbox --sample   create the tables of the sandbox, with a few KOLs (--sample without --sandbox puts
+                           them among your own: runs then buy their lists)
   scrapy initdb --follows  also create the table of who follows whom, KOL_FOLLOWS_TABLE or twitter_kol_follows, and
                            beside it ..._crawls, which keeps when each KOL's list was read whole
   scrapy initdb --replicas 1 --buckets 8   Doris: one copy of each tablet (a single node has no room for three) and
@@ -57,12 +58,12 @@ class Command(ProjectCommand):
         follows = config.follows_table or (_FOLLOWS if opts.follows else "")
         with database.explained_errors():
             check_names(database, config.source_table, config.target_table, follows)
-            _create(database, config.source_table, config.target_table, follows, create=opts.follows)
+            _create(database, config, follows, create=opts.follows)
             if follows and not config.follows_table:
                 print(f"  next: put KOL_FOLLOWS_TABLE={follows} into .env, so that runs write who follows whom into it")
             empty = empty_tables(database, follows)
             if opts.sample:
-                _add_sample(database, config.source_table)
+                _add_sample(database, config)
         if empty:
             _say_what_fills(empty, replace(config, follows_table=follows), database)
 
@@ -82,19 +83,20 @@ def _number(option: str, typed: str | None) -> int | None:
     return int(typed)
 
 
-def _create(database: Database, source: str, target: str, follows: str, *, create: bool) -> None:
-    created = database.create_tables(source, target, follows if create else "")
+def _create(database: Database, config: Config, follows: str, *, create: bool) -> None:
+    source, target = config.source_table, config.target_table
+    created = database.create_tables(source, target, follows if create else "", config.source_column)
     print(database.label)
     for table in (source, target, *(table for table, _ in spans(follows if create else ""))):
         print(f"  {table}: {'created' if table in created else 'already there'}")
-    check_source(database, source)
+    check_source(database, source, config.source_column, config.source_where)
     for warning in warnings(check_target(database, target)):
         print(f"  note: {warning}")
     check_follows(database, follows)
 
 
-def _add_sample(database: Database, source: str) -> None:
+def _add_sample(database: Database, config: Config) -> None:
     from kolspider.sandbox import SAMPLE_KOLS  # noqa: PLC0415 - only --sample needs the sandbox
 
-    added = database.insert_handles(source, list(SAMPLE_KOLS))
-    print(f"  {source}: {added} sample KOLs added, {len(SAMPLE_KOLS) - added} already there")
+    added = database.insert_handles(config.source_table, list(SAMPLE_KOLS), config.source_column)
+    print(f"  {config.source_table}: {added} sample KOLs added, {len(SAMPLE_KOLS) - added} already there")

@@ -1,4 +1,4 @@
-"""`scrapy kols`: the states of all KOLs, or the history of one."""
+"""`scrapy kols`: the states of all KOLs, or the history of one; and which KOLs there are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from kolspider.console.wording import counted, iso, moment
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import State
 from kolspider.run.opening import read_ledger, target_label
+from kolspider.run.source import Named, add_kols, remove_kols, source_handles
 from kolspider.store.handles import HandleError, normalise
 from kolspider.store.kols import KolRecord
 
@@ -23,16 +24,20 @@ if TYPE_CHECKING:
     from kolspider.store.readings import ReadingRecord
 
 
+_CHANGES = {"add": add_kols, "remove": remove_kols}
 _READINGS = 10
 """The latest readings that the history of a KOL shows."""
 
 
 class Command(ProjectCommand):
-    """Safe during a run: it never waits for one, and never writes."""
+    """Safe during a run: it never waits for one, and writes only to the table of KOLs."""
 
     examples = """
   scrapy kols                    every KOL that was begun, and its state
-  scrapy kols BTC                the history of one KOL
+  scrapy kols BTC                the history of one KOL (of one who is called add or remove: scrapy kols @add)
+  scrapy kols add BTC @eth https://x.com/defi_otter   put KOLs into the source table
+  scrapy kols add --file f.csv   those of a file: one handle a line, or a CSV with a column user_name
+  scrapy kols remove BTC         take KOLs out of it; their lists stay in the cache and in the target table
   scrapy kols --state failed     the KOLs that failed, and why; --state new reads the source table
   scrapy kols --json             an array of {user_name, state, reason, pages, users, calls, started_at, finished_at}
 
@@ -41,24 +46,35 @@ found since; pages counts the pages that they fill. For an unfinished list, both
 """
 
     def syntax(self) -> str:
-        return "[KOL ...] [--state STATE] [--json]"
+        return "[KOL ...] [--state STATE] [--json] | add KOL ... [--file FILE] | remove KOL ... [--file FILE]"
 
     def short_desc(self) -> str:
-        return "List the KOLs with their states"
+        return "List the KOLs with their states, or add and remove some"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument("--state", metavar="STATE", help=f"only KOLs in this state: {', '.join(State)}")
         parser.add_argument("--json", action="store_true", help="print a JSON array; times are UTC")
+        parser.add_argument("--file", metavar="FILE", help="for add and remove: one handle a line, or a CSV")
 
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
+        if args and args[0] in _CHANGES:
+            if opts.state or opts.json:
+                raise WrongUsage(f"kols {args[0]} takes no --state and no --json; the KOL of that name is @{args[0]}")
+            print("\n".join(_CHANGES[args[0]](config, database, Named.of(args[1:], opts.file))))
+        elif opts.file:
+            raise WrongUsage("--file goes with `scrapy kols add` and `scrapy kols remove`")
+        else:
+            self._show(config, database, args, opts)
+
+    def _show(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
         state = _state(opts.state)
         handles = [handle_of(name) for name in args]
         with read_ledger(config, database) as ledger:
             kols = ledger.kols
             readings = {handle: ledger.readings.of_kol(handle) for handle in handles}
             if state is State.NEW:
-                found = list(_new(kols, database, config.source_table))
+                found = list(_new(kols, database, config))
             elif handles:
                 found = [kol for kol in (_find(kols, handle) for handle in handles) if state in (None, kol.state)]
             else:
@@ -82,11 +98,11 @@ def _find(kols: Kols, handle: str) -> KolRecord:
     return kol
 
 
-def _new(kols: Kols, database: Database, source_table: str) -> Iterator[KolRecord]:
+def _new(kols: Kols, database: Database, config: Config) -> Iterator[KolRecord]:
     """Yield the KOLs of the source table that are not begun."""
     seen: set[str] = set()
     with database.explained_errors():
-        for raw in database.handles(source_table):
+        for raw in source_handles(config, database):
             try:
                 kol = normalise(raw)
             except HandleError:

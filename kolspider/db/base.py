@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
     from kolspider.db.spans import Span
 
-__all__ = ["Column", "Database", "DbErrorKind", "Table", "as_text", "name_parts"]
+__all__ = ["HANDLES", "Column", "Database", "DbErrorKind", "Table", "as_text", "name_parts"]
 
 
 ANSWER_SECS = 30
+HANDLES = "user_name"
+"""The source table's column of handles, unless KOL_SOURCE_COLUMN names another one."""
 _DENIED = re.compile(r"command denied to user|privilege\(?s?\)? for", re.IGNORECASE)
 """Matches MySQL's 1142, 1143 and 1227 and their like in Doris, but not 1045, a wrong password."""
 
@@ -103,13 +105,6 @@ class Database(ABC):
         """Return columns and unique keys; None when there is no such table."""
 
     @abstractmethod
-    def handles(self, table: str) -> Iterator[str | None]:
-        """Stream `user_name` of every row, ordered by `id` if the table has one.
-
-        No other method may be called until the iterator is exhausted or closed.
-        """
-
-    @abstractmethod
     def upsert(self, table: str, rows: Sequence[Row]) -> str:
         """Insert or update rows of distinct ids; columns that are not ours keep their values.
 
@@ -117,16 +112,12 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def count(self, table: str) -> int:
-        """Return the number of rows."""
-
-    @abstractmethod
     def error_kind(self, exc: BaseException) -> DbErrorKind:
         """What to do about an exception that a method raised."""
 
     @abstractmethod
-    def source_ddl(self, table: str) -> str:
-        """Return SQL that creates the table of KOLs."""
+    def source_ddl(self, table: str, column: str = HANDLES) -> str:
+        """Return SQL that creates the table of KOLs, with the column of their handles."""
 
     @abstractmethod
     def target_ddl(self, table: str) -> str:
@@ -137,10 +128,11 @@ class Database(ABC):
         """Return one line of SQL that gives the target its unique key on `id`."""
 
     @abstractmethod
-    def create_tables(self, source: str, target: str, follows: str = "") -> list[str]:
+    def create_tables(self, source: str, target: str, follows: str = "", column: str = HANDLES) -> list[str]:
         """Create the missing tables and return their names. Raises StopRun when there is no place for them.
 
         follows: the follows table, created with the crawls table beside it; empty: neither.
+        column: the source's column of handles.
         """
 
     @abstractmethod
@@ -166,7 +158,11 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def _insert_handles(self, table: str, handles: Sequence[str]) -> None: ...
+    def delete_handles(self, table: str, handles: Sequence[str], column: str = HANDLES) -> None:
+        """Delete the rows of the source table that have one of these texts, as `handles` gives them."""
+
+    @abstractmethod
+    def _insert_handles(self, table: str, column: str, handles: Sequence[str]) -> None: ...
 
     @abstractmethod
     def _execute(self, sql: str) -> None: ...
@@ -239,14 +235,32 @@ class Database(ABC):
             return "this user lacks a privilege: GRANT it"
         return "check KOL_DB_URL, or wait until the database is up"
 
-    def insert_handles(self, table: str, handles: Sequence[str]) -> int:
+    def handles(self, table: str, column: str = HANDLES, where: str = "") -> Iterator[str | None]:
+        """Stream the source table's column of handles, ordered by `id` if the table has one.
+
+        where: a condition on the rows; empty: all of them. No other method may be called until the iterator is
+        exhausted or closed.
+        """
+        described = self.describe(table)
+        order = f" ORDER BY {self.identifier('id')}" if described and "id" in described.columns else ""
+        sql = f"SELECT {self.identifier(column)} FROM {self.quoted(table)}{_meeting(where)}{order}"
+        with closing(self.stream(sql)) as rows:
+            for (value,) in rows:
+                yield as_text(value)
+
+    def insert_handles(self, table: str, handles: Sequence[str], column: str = HANDLES) -> int:
         """Insert the KOLs that are not in the table yet; returns their number."""
         missing = {handle.lower(): handle for handle in handles}
-        for handle in self.handles(table):
+        for handle in self.handles(table, column):
             missing.pop((handle or "").strip().lower(), None)
         if missing:
-            self._insert_handles(table, list(missing.values()))
+            self._insert_handles(table, column, list(missing.values()))
         return len(missing)
+
+    def count(self, table: str, where: str = "") -> int:
+        """Return the number of rows, or of those that meet a condition."""
+        ((count,),) = self.query(f"SELECT COUNT(*) FROM {self.quoted(table)}{_meeting(where)}")
+        return int(count)
 
     def identifier(self, name: str) -> str:
         """Quote a name."""
@@ -267,6 +281,10 @@ class Database(ABC):
         """Write our columns for a CREATE TABLE: the key first, the others nullable."""
         lines = [f"  {self.identifier(name)} {sql_type}" for name, sql_type in self.types.items()]
         return ",\n".join([f"{lines[0]} NOT NULL", *(f"{line} NULL" for line in lines[1:])])
+
+
+def _meeting(where: str) -> str:
+    return f" WHERE ({where})" if where else ""
 
 
 def name_parts(table: str) -> list[str]:

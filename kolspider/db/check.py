@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kolspider.db.base import HANDLES, DbErrorKind
 from kolspider.db.spans import spans
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import COLUMNS
@@ -42,10 +43,21 @@ def check_names(db: Database, source: str, target: str, follows: str) -> None:
                 )
 
 
-def check_source(db: Database, name: str) -> Table:
-    """Check the table of KOLs, which needs nothing but `user_name`."""
+def check_source(db: Database, name: str, column: str = HANDLES, where: str = "") -> Table:
+    """Check that the table of KOLs has its column of handles, and that its rows can be chosen by the condition."""
     table = _existing(db, name)
-    _check_columns(db, table, ("user_name",))
+    if column.lower() not in table.columns:
+        raise StopRun(
+            f"{db.label}: table {name} lacks {column}; name its column of handles in KOL_SOURCE_COLUMN: it has "
+            f"{', '.join(table.columns)}"
+        )
+    if where:
+        try:
+            db.count(name, where)
+        except db.errors as error:
+            if db.error_kind(error) is DbErrorKind.LOST:
+                raise
+            raise StopRun(f"KOL_SOURCE_WHERE={where} can't choose rows of {name}: {db.explain(error)}") from None
     return table
 
 

@@ -11,7 +11,7 @@ from pymysql.constants import FIELD_TYPE
 from pymysql.converters import conversions, escape_string
 from pymysql.cursors import SSCursor
 
-from kolspider.db.base import Database, Table, as_text, name_parts
+from kolspider.db.base import HANDLES, Database, Table, name_parts
 from kolspider.db.literals import of_at_most, values_sql
 from kolspider.db.mysql_facts import column, error_code, error_kind
 from kolspider.db.spans import spans
@@ -19,7 +19,7 @@ from kolspider.errors import StopRun
 from kolspider.items import COLUMNS, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from pymysql.connections import Connection
 
@@ -31,6 +31,8 @@ __all__ = ["MysqlDatabase", "Server"]
 CONNECT_SECS = 10
 STATEMENT_BYTES = 1_000_000
 """Largest statement of a batch: below any max_allowed_packet, and larger ones are no faster."""
+KEYS_AT_ONCE = 1000
+"""How many keys a condition lists; Doris deletes by at most 1,024 (max_allowed_in_element_num_of_delete)."""
 UNKNOWN_DATABASE = 1049
 _CONVERSIONS = {type_: convert for type_, convert in conversions.items() if type_ != FIELD_TYPE.DATETIME}
 """PyMySQL's conversions but for DATETIME, which stays text: parsing it is half of PyMySQL's work for a follow."""
@@ -109,13 +111,6 @@ class MysqlDatabase(Database):
     def place(self, table: str) -> tuple[str, ...]:
         return self._where(table)
 
-    def handles(self, table: str) -> Iterator[str | None]:
-        described = self.describe(table)
-        order = " ORDER BY `id`" if described and "id" in described.columns else ""
-        with contextlib.closing(self._stream(f"SELECT `user_name` FROM {self.quoted(table)}{order}")) as rows:
-            for (value,) in rows:
-                yield as_text(value)
-
     def upsert(self, table: str, rows: Sequence[Row]) -> str:
         # VALUES(), not an alias: MariaDB has no aliases, and MySQL 8 still accepts it.
         updates = ", ".join(f"`{name}` = VALUES(`{name}`)" for name in COLUMNS if name != "id")
@@ -124,17 +119,13 @@ class MysqlDatabase(Database):
         self._write([f"{insert}{','.join(part)}\nON DUPLICATE KEY UPDATE {updates}" for part in parts])
         return ""
 
-    def count(self, table: str) -> int:
-        ((count,),) = self._select(f"SELECT COUNT(*) FROM {self.quoted(table)}")
-        return int(count)
-
     def error_kind(self, exc: BaseException) -> DbErrorKind:
         return error_kind(exc)
 
-    def source_ddl(self, table: str) -> str:
+    def source_ddl(self, table: str, column: str = HANDLES) -> str:
         return (
             f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n"
-            "  `id` BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,\n  `user_name` VARCHAR(128) NULL,\n"
+            f"  `id` BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,\n  {self.identifier(column)} VARCHAR(128) NULL,\n"
             "  PRIMARY KEY (`id`)\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
         )
 
@@ -182,10 +173,10 @@ class MysqlDatabase(Database):
         ]
         return ",\n".join(keys + moments)
 
-    def create_tables(self, source: str, target: str, follows: str = "") -> list[str]:
+    def create_tables(self, source: str, target: str, follows: str = "", column: str = HANDLES) -> list[str]:
         created = []
         try:
-            ddls = {source: [self.source_ddl(source)], target: [self.target_ddl(target)]}
+            ddls = {source: [self.source_ddl(source, column)], target: [self.target_ddl(target)]}
             for table, ddl in (ddls | {table: self.span_ddls(table, span) for table, span in spans(follows)}).items():
                 if self.describe(table) is None:
                     for statement in ddl:
@@ -197,9 +188,15 @@ class MysqlDatabase(Database):
             raise StopRun(f"{self.explain(exc)}; create the database first (CREATE DATABASE)") from exc
         return created
 
-    def _insert_handles(self, table: str, handles: Sequence[str]) -> None:
+    def delete_handles(self, table: str, handles: Sequence[str], column: str = HANDLES) -> None:
+        texts = [f"'{escape_string(handle)}'" for handle in handles]
+        parts = (", ".join(texts[start : start + KEYS_AT_ONCE]) for start in range(0, len(texts), KEYS_AT_ONCE))
+        delete = f"DELETE FROM {self.quoted(table)} WHERE {self.identifier(column)} IN"
+        self._write([f"{delete} ({part})" for part in parts])
+
+    def _insert_handles(self, table: str, column: str, handles: Sequence[str]) -> None:
         names = ",".join(f"('{escape_string(name)}')" for name in handles)
-        self._write([f"INSERT INTO {self.quoted(table)} (`user_name`) VALUES {names}"])
+        self._write([f"INSERT INTO {self.quoted(table)} ({self.identifier(column)}) VALUES {names}"])
 
     def _formatted(self, table: str) -> str:
         """Quote a name for a statement with parameters, which PyMySQL binds with Python's `%`."""

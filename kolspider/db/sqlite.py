@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kolspider.db.base import Column, Database, DbErrorKind, Table, as_text, name_parts
+from kolspider.db.base import HANDLES, Column, Database, DbErrorKind, Table, name_parts
 from kolspider.db.spans import spans
 from kolspider.errors import StopRun
 from kolspider.items import COLUMNS, Row
@@ -86,14 +87,6 @@ class SqliteDatabase(Database):
     def place(self, table: str) -> tuple[str, ...]:
         return tuple(["main", *name_parts(table.lower())][-2:])
 
-    def handles(self, table: str) -> Iterator[str | None]:
-        described = self.describe(table)
-        order = ' ORDER BY "id"' if described and "id" in described.columns else ""
-        cursor = self._open("rw").execute(f'SELECT "user_name" FROM {self.quoted(table)}{order}')
-        with contextlib.closing(cursor):
-            for (value,) in cursor:
-                yield as_text(value)
-
     def upsert(self, table: str, rows: Sequence[Row]) -> str:
         marks = ", ".join("?" * len(COLUMNS))
         updates = ", ".join(f'"{name}" = excluded."{name}"' for name in COLUMNS if name != "id")
@@ -109,10 +102,6 @@ class SqliteDatabase(Database):
         connection.execute(sql)
         connection.rollback()
 
-    def count(self, table: str) -> int:
-        (count,) = self._open("rw").execute(f"SELECT COUNT(*) FROM {self.quoted(table)}").fetchone()
-        return int(count)
-
     def error_kind(self, exc: BaseException) -> DbErrorKind:
         code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
         if code in LOST or (isinstance(exc, sqlite3.ProgrammingError) and "closed database" in str(exc)):
@@ -122,10 +111,10 @@ class SqliteDatabase(Database):
             return DbErrorKind.REFUSED
         return DbErrorKind.FATAL
 
-    def source_ddl(self, table: str) -> str:
+    def source_ddl(self, table: str, column: str = HANDLES) -> str:
         return (
             f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n"
-            '  "id" INTEGER PRIMARY KEY,\n  "user_name" TEXT NULL\n)'
+            f'  "id" INTEGER PRIMARY KEY,\n  {self.identifier(column)} TEXT NULL\n)'
         )
 
     def target_ddl(self, table: str) -> str:
@@ -172,12 +161,12 @@ class SqliteDatabase(Database):
         with contextlib.closing(self._open("rw").execute(sql, tuple(values))) as cursor:
             yield from cursor
 
-    def create_tables(self, source: str, target: str, follows: str = "") -> list[str]:
+    def create_tables(self, source: str, target: str, follows: str = "", column: str = HANDLES) -> list[str]:
         if not self.path.parent.is_dir():
             raise StopRun(f"{self.label}: there is no directory {self.path.parent} to create the file in")
         connection = self._open("rwc")
         created = []
-        ddls = {source: [self.source_ddl(source)], target: [self.target_ddl(target)]}
+        ddls = {source: [self.source_ddl(source, column)], target: [self.target_ddl(target)]}
         for table, ddl in (ddls | {table: self.span_ddls(table, span) for table, span in spans(follows)}).items():
             if self.describe(table) is None:
                 for statement in ddl:
@@ -185,8 +174,16 @@ class SqliteDatabase(Database):
                 created.append(table)
         return created
 
-    def _insert_handles(self, table: str, handles: Sequence[str]) -> None:
-        self._write(f'INSERT INTO {self.quoted(table)} ("user_name") VALUES (?)', ((name,) for name in handles))
+    def delete_handles(self, table: str, handles: Sequence[str], column: str = HANDLES) -> None:
+        self._write(
+            f"DELETE FROM {self.quoted(table)} WHERE CAST({self.identifier(column)} AS TEXT) IN "
+            "(SELECT value FROM json_each(?))",
+            iter([(json.dumps(handles),)]),
+        )
+
+    def _insert_handles(self, table: str, column: str, handles: Sequence[str]) -> None:
+        insert = f"INSERT INTO {self.quoted(table)} ({self.identifier(column)}) VALUES (?)"
+        self._write(insert, ((name,) for name in handles))
 
     def _write(self, sql: str, values: Iterator[tuple[object, ...]]) -> None:
         """Run one statement for many rows in a transaction that takes the write lock at once."""

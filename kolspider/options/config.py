@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy.settings import default_settings
 
+from kolspider.db.base import HANDLES
 from kolspider.errors import WrongUsage
 from kolspider.options import read
 from kolspider.options.read import PROJECT_DIR, boolean
@@ -48,6 +49,10 @@ class Config:
     """How rows go into Doris: `insert`, or `stream_load` (over HTTP, for bulk reloads)."""
     doris_http: Address | None = _setting("KOL_DORIS_HTTP", read.doris_http, "")
     source_table: str = _setting("KOL_SOURCE_TABLE", read.table, "twitter_kol")
+    source_column: str = _setting("KOL_SOURCE_COLUMN", read.text, HANDLES)
+    """The column of the source table that has the handles."""
+    source_where: str = _setting("KOL_SOURCE_WHERE", read.condition, "")
+    """The condition that chooses rows of the source table; if it is empty, all of them."""
     target_table: str = _setting("KOL_TARGET_TABLE", read.table, "twitter_kol_all")
     follows_table: str = _setting("KOL_FOLLOWS_TABLE", read.optional(read.table, ""), "")
     """The table of who follows whom; if it is empty, none is kept."""
@@ -123,6 +128,8 @@ def point_at_sandbox(settings: BaseSettings) -> None:
         "KOL_CACHE_DIR": str(folder),
         "KOL_DB_URL": f"sqlite:///{folder / 'sandbox.db'}",
         "KOL_SOURCE_TABLE": "twitter_kol",
+        "KOL_SOURCE_COLUMN": HANDLES,
+        "KOL_SOURCE_WHERE": "",
         "KOL_TARGET_TABLE": "twitter_kol_all",
         "KOL_FOLLOWS_TABLE": "twitter_kol_follows",
         "KOL_API_PROVIDER": "twitterapi_io",

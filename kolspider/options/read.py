@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ __all__ = [
     "api_key",
     "api_url",
     "boolean",
+    "condition",
     "credit_usd",
     "doris_http",
     "doris_load",
@@ -53,6 +55,8 @@ _BOOLS = {"1": True, "True": True, "true": True, "0": False, "False": False, "fa
 _API_URL = re.compile(r"https?://(?:[\w.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?(?:/[^\s?#\\]*)?", re.IGNORECASE)
 _DORIS_HTTP = re.compile(r"http://(?P<host>[\w.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?", re.IGNORECASE)
 _LONGEST_FILE_NAME = 255  # bytes
+_QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`""")
+_NO_CONDITION = re.compile(r"""[;#'"`]|--|/\*""")
 _Value = TypeVar("_Value")
 
 
@@ -87,6 +91,20 @@ def table(settings: BaseSettings, name: str) -> str:
         name_parts(found)
     except WrongUsage as error:
         raise WrongUsage(f"{name}: {error}") from None
+    return found
+
+
+def condition(settings: BaseSettings, name: str) -> str:
+    """A condition for a SELECT, which can't leave the parentheses that it is put into; empty where there is none."""
+    found = str(settings[name] or "").strip()
+    bare = _QUOTED.sub(" ", found)
+    depth = list(accumulate((char == "(") - (char == ")") for char in f" {bare}"))
+    # MySQL takes \' for a quote within a text, SQLite for the end of the text.
+    if _NO_CONDITION.search(bare) or min(depth) < 0 or depth[-1] or re.search(r"\\['\"`]", found):
+        raise WrongUsage(
+            f"{name}={found} is not one condition such as active = 1, with its quotes and parentheses closed, and "
+            "without a semicolon, a comment, or a backslash before a quote"
+        )
     return found
 
 

@@ -14,6 +14,7 @@ from kolspider.errors import StopRun
 from kolspider.options.arguments import without
 from kolspider.run.job import Job
 from kolspider.run.opening import choose_due, read_ledger
+from kolspider.run.source import source_handles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,13 +36,7 @@ def estimate(arguments: Arguments, config: Config, database: Database, command: 
     job = Job.load(config.jobdir, arguments.of_job()) if config.jobdir else None
     try:
         with read_ledger(config, database) as ledger:
-            choose_due(
-                ledger.selection,
-                arguments,
-                job,
-                lambda: _source(arguments, config, database),
-                follows=bool(config.follows_table),
-            )
+            choose_due(ledger.selection, arguments, config, job, lambda: _source(arguments, config, database))
             table = _Estimate(arguments, config, ledger.selection, ledger.forecast)
             print("\n".join(table.lines(shlex.join(without(command, ["estimate"])))))
     finally:
@@ -53,8 +48,8 @@ def _source(arguments: Arguments, config: Config, database: Database) -> Iterato
     try:
         if not arguments.sandbox:
             database.connect()
-            check_source(database, config.source_table)
-        yield from database.handles(config.source_table)
+            check_source(database, config.source_table, config.source_column, config.source_where)
+        yield from source_handles(config, database)
     except database.errors as error:
         if not arguments.sandbox:
             raise StopRun(f"{database.explain(error)}; {database.advice(error)}") from None

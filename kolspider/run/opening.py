@@ -23,6 +23,7 @@ from kolspider.load.writer import Writer
 from kolspider.options.arguments import Replay
 from kolspider.run.job import Job
 from kolspider.run.run import Run
+from kolspider.run.source import read_source, source_handles
 from kolspider.store.database import FILE_NAME
 from kolspider.store.ledger import Ledger
 from kolspider.store.lock import DirectoryLock
@@ -128,7 +129,7 @@ def _check_tables(arguments: Arguments, config: Config, database: Database, ledg
         check_follows(database, config.follows_table)
         empty = empty_tables(database, config.follows_table)
         if not (arguments.replay or arguments.kols):
-            check_source(database, config.source_table)
+            check_source(database, config.source_table, config.source_column, config.source_where)
     except database.errors as error:
         raise StopRun(f"{database.explain(error)}; {database.advice(error)}") from None
     for warning in warnings(table):
@@ -149,9 +150,9 @@ def _select(arguments: Arguments, config: Config, database: Database, selection:
 
         def source() -> Iterator[str | None]:
             with database.explained_errors():
-                yield from database.handles(config.source_table)
+                yield from source_handles(config, database)
 
-        choose_due(selection, arguments, job, source, follows=bool(config.follows_table))
+        choose_due(selection, arguments, config, job, source)
     if config.jobdir and not job:
         Job.begin(config.jobdir, arguments.of_job(), selection.handles())
 
@@ -159,22 +160,20 @@ def _select(arguments: Arguments, config: Config, database: Database, selection:
 def choose_due(
     selection: Selection,
     arguments: Arguments,
+    config: Config,
     job: Job | None,
     source: Callable[[], Iterable[str | None]],
-    *,
-    follows: bool,
 ) -> None:
     """Select the KOLs that a run with these arguments, or of this job, works on.
 
-    `source` returns the handles of the source table; `follows` tells whether there is a follows table.
+    `source` returns the handles of the source table. Raises WrongUsage if that names no KOL.
     """
     if job:
         selection.read(job.kols)
     elif arguments.kols:
         selection.read(kol.user_name for kol in arguments.kols)
     else:
-        selection.read(source())
-        selection.is_the_source = True
+        read_source(selection, source(), config)
     selection.choose_due(
         now=job.began_at if job else time.time(),
         refresh=arguments.refresh,
@@ -183,7 +182,7 @@ def choose_due(
         keep_done=job is not None,
         incremental=arguments.incremental,
         full_every=arguments.full_every,
-        follows=follows,
+        follows=bool(config.follows_table),
     )
 
 

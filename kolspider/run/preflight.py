@@ -14,6 +14,7 @@ from kolspider.items import Row
 from kolspider.load.fitting import Fitter
 from kolspider.load.mapping import Mapper
 from kolspider.run.opening import read_ledger
+from kolspider.run.source import read_source, source_handles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,7 +87,9 @@ class _Checks:
         yield self._database.label
 
     def source(self) -> Iterator[str]:
-        yield self._size(check_source(self._database, self._config.source_table).name)
+        config = self._config
+        check_source(self._database, config.source_table, config.source_column, config.source_where)
+        yield self._size(config.source_table, config.source_where)
 
     def target(self) -> Iterator[str]:
         table = check_target(self._database, self._config.target_table)
@@ -119,10 +122,11 @@ class _Checks:
         """Find the KOLs that a run would begin with, by the ledger as it is."""
         with read_ledger(self._config, self._database) as ledger:
             selection, limit = ledger.selection, self._arguments.limit or _KOLS_SHOWN
-            selection.read(self._database.handles(self._config.source_table))
+            read_source(selection, source_handles(self._config, self._database), self._config)
             selection.choose_due(now=time.time(), refresh=None, retry=(), limit=limit, keep_done=False)
             found = [f"{due.kol.user_name} ({due.why})" for due in selection.due()]
-        yield from found or [f"none is due: all KOLs of {self._config.source_table} are done, or it has none"]
+        yield from found or [f"none is due: all KOLs of {self._config.source_table} are done"]
 
-    def _size(self, table: str) -> str:
-        return f"{table}: {counted(self._database.count(table), 'row')}"
+    def _size(self, table: str, where: str = "") -> str:
+        chosen = f" where {where}" if where else ""
+        return f"{table}: {counted(self._database.count(table, where), 'row')}{chosen}"

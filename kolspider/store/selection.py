@@ -188,6 +188,10 @@ class Selection(Part):
             cut = self._db.execute("DELETE FROM temp.selected WHERE place > ?", (limit,))
             self.left = cut.rowcount
 
+    def count_source(self) -> int:
+        """Count the KOLs that were taken in."""
+        return self._count("SELECT count(*) FROM temp.source")
+
     def count_unbegun(self) -> int | None:
         """Count the KOLs of the source table that were never begun; None if it was not read."""
         if not self.is_the_source:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pymysql
 
-from kolspider.db.base import DbErrorKind, Table, as_text, name_parts
+from kolspider.db.base import HANDLES, DbErrorKind, Table, as_text, name_parts
 from kolspider.db.doris.facts import PAGED_TYPES, UNTOLD_CODES, Layout, column, is_committed, kind_of
 from kolspider.db.literals import of_at_most, values_sql
-from kolspider.db.mysql import MysqlDatabase
+from kolspider.db.mysql import KEYS_AT_ONCE, MysqlDatabase
 from kolspider.db.mysql_facts import error_code
 from kolspider.errors import StopRun
 from kolspider.items import COLUMNS
@@ -34,7 +34,6 @@ __all__ = ["DorisDatabase", "Load"]
 PAGE_ROWS = 10_000
 """KOLs in one SELECT. Doris ends a query after 900 s (query_timeout; INSERT_SECS after the first load), even while its
 rows are still being read."""
-KEYS_AT_ONCE = 1000
 INSERT_BYTES = 8_000_000
 """Largest INSERT. Doris works best with 1 to 8 MB, and only an exceptionally large API page needs two INSERTs."""
 INSERT_SECS = 20
@@ -115,15 +114,18 @@ class DorisDatabase(MysqlDatabase):
         columns = {name: column(layout.columns.get(name, ""), *row) for name, row in facts.items()}
         return Table(table, columns, [layout.keys] if layout.model == "UNIQUE" else [])
 
-    def handles(self, table: str) -> Iterator[str | None]:
-        """Read pages ordered by `id`, or by `user_name` where there is no id. Both may be NULL and repeat."""
+    def handles(self, table: str, column: str = HANDLES, where: str = "") -> Iterator[str | None]:
+        """Read pages ordered by `id`, or by the handles where there is no id. Both may be NULL and repeat."""
         types = {facts[0].lower(): facts[1].lower().partition("(")[0] for facts in self._facts(table)}
-        key = "id" if "id" in types else "user_name"
-        if types.get(key) not in PAGED_TYPES:
-            yield from super().handles(table)
+        key = "id" if "id" in types else column
+        if types.get(key.lower()) not in PAGED_TYPES:
+            yield from super().handles(table, column, where)
             return
-        name = self.identifier(key)
-        select = f"SELECT {name}, `user_name` FROM {self._formatted(table)} WHERE"
+        name, handles, meeting = (
+            text.replace("%", "%%")
+            for text in (self.identifier(key), self.identifier(column), f" ({where}) AND" if where else "")
+        )
+        select = f"SELECT {name}, {handles} FROM {self._formatted(table)} WHERE{meeting}"
         yield from self._handles(f"{select} {name} IS NULL")
         after, last = f"{name} IS NOT NULL", tuple[Any, ...]()
         while True:
@@ -179,10 +181,10 @@ class DorisDatabase(MysqlDatabase):
     def refusal(self, table: Table) -> str | None:
         return self._reason(table.name, self._layout(table.name))
 
-    def source_ddl(self, table: str) -> str:
+    def source_ddl(self, table: str, column: str = HANDLES) -> str:
         return (
-            f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n  `user_name` VARCHAR(128) NOT NULL\n) "
-            f"{self._stored('user_name')}"
+            f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n  {self.identifier(column)} VARCHAR(128) NOT NULL\n) "
+            f"{self._stored(column)}"
         )
 
     def target_ddl(self, table: str) -> str:
@@ -218,9 +220,9 @@ class DorisDatabase(MysqlDatabase):
                 return f"its column {name} is not aggregated by {function}"
         return None
 
-    def create_tables(self, source: str, target: str, follows: str = "") -> list[str]:
+    def create_tables(self, source: str, target: str, follows: str = "", column: str = HANDLES) -> list[str]:
         try:
-            return super().create_tables(source, target, follows)
+            return super().create_tables(source, target, follows, column)
         except pymysql.err.Error as exc:
             if "replica" not in str(exc):
                 raise
@@ -415,15 +417,15 @@ class DorisDatabase(MysqlDatabase):
             for _, handle in rows:
                 yield as_text(handle)
 
-    def _insert_handles(self, table: str, handles: Sequence[str]) -> None:
+    def _insert_handles(self, table: str, column: str, handles: Sequence[str]) -> None:
         layout = self._layout(table)
-        if layout.model != "DUPLICATE" and layout.keys != ("user_name",):
+        if layout.model != "DUPLICATE" and layout.keys != (column.lower(),):
             raise StopRun(
-                f"{self.label}: sample KOLs would replace one another in table {table}, whose key is "
-                f"({', '.join(layout.keys)}): insert them by hand"
+                f"{self.label}: KOLs would replace one another in table {table}, whose key is "
+                f"({', '.join(layout.keys)}): insert them with SQL"
             )
-        marks = ", ".join(["(%s)"] * len(handles))
-        self._select(f"INSERT INTO {self._formatted(table)} (`user_name`) VALUES {marks}", tuple(handles))
+        marks, name = ", ".join(["(%s)"] * len(handles)), self.identifier(column).replace("%", "%%")
+        self._select(f"INSERT INTO {self._formatted(table)} ({name}) VALUES {marks}", tuple(handles))
 
 
 def _is_taken(label: str, error: pymysql.err.Error) -> bool:
