@@ -56,7 +56,7 @@ _API_URL = re.compile(r"https?://(?:[\w.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?(?:/[^\s
 _DORIS_HTTP = re.compile(r"http://(?P<host>[\w.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?", re.IGNORECASE)
 _LONGEST_FILE_NAME = 255  # bytes
 _QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`""")
-_NO_CONDITION = re.compile(r"""[;#'"`]|--|/\*""")
+_NO_CONDITION = re.compile(r"""[;#'"`\n\r]|--|/\*""")
 _Value = TypeVar("_Value")
 
 
@@ -102,7 +102,7 @@ def condition(settings: BaseSettings, name: str) -> str:
     # MySQL takes \' for a quote within a text, SQLite for the end of the text.
     if _NO_CONDITION.search(bare) or min(depth) < 0 or depth[-1] or re.search(r"\\['\"`]", found):
         raise WrongUsage(
-            f"{name}={found} is not one condition such as active = 1, with its quotes and parentheses closed, and "
+            f"{name}={found!r} is not one condition such as active = 1, with its quotes and parentheses closed, and "
             "without a semicolon, a comment, or a backslash before a quote"
         )
     return found

@@ -186,5 +186,7 @@ def test_a_source_needs_nothing_but_user_name(subject: Subject) -> None:
     subject.sql("CREATE TABLE wrong (handle VARCHAR(9))")
 
     assert "user_name" in check_source(subject.db, "base").columns
-    with pytest.raises(StopRun, match="table wrong lacks user_name; add with: ALTER TABLE"):
+    with pytest.raises(
+        StopRun, match="table wrong lacks user_name; name its column of handles in KOL_SOURCE_COLUMN: it has handle"
+    ):
         check_source(subject.db, "wrong")

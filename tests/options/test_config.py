@@ -78,7 +78,8 @@ def test_an_absolute_directory_and_a_home_directory_are_taken_as_they_are() -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["KOL_API_PROVIDER", "KOL_DB_URL", "KOL_SOURCE_TABLE", "KOL_TARGET_TABLE", "KOL_CACHE_DIR"]
+    "name",
+    ["KOL_API_PROVIDER", "KOL_DB_URL", "KOL_SOURCE_TABLE", "KOL_SOURCE_COLUMN", "KOL_TARGET_TABLE", "KOL_CACHE_DIR"],
 )
 @pytest.mark.parametrize("text", ["", "  ", None])
 def test_an_empty_setting_is_refused_by_name(name: str, text: str | None) -> None:
@@ -382,3 +383,35 @@ def test_a_credit_costs_what_the_provider_says_unless_set(price: str | None, dol
 @pytest.mark.parametrize("price", ["-1", "free", "nan", "1,5", "$1"])
 def test_a_price_that_is_none_is_refused(price: str) -> None:
     assert "KOL_CREDIT_PRICE" in refusal(KOL_CREDIT_PRICE=price)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["active = 1", "(a OR b) AND `tag)` IN ('x;y', 'it''s', '--')", 'note = "a # (b" OR 5 - -1 < n', "x LIKE '50\\%'"],
+)
+def test_a_condition_on_the_source_is_taken_as_it_is(text: str) -> None:
+    assert config(KOL_SOURCE_WHERE=f" {text} ").source_where == text
+    assert config(KOL_SOURCE_WHERE=" ").source_where == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1; DROP TABLE t",
+        "1) OR (1",
+        "(1",
+        "1)",
+        "'a",
+        "`a",
+        "1 -- x",
+        "1 # x",
+        "1 /* x",
+        "/*! 1 */",
+        "1\n= 1",
+        "'\\' OR 1) #'",
+    ],
+)
+def test_what_could_leave_the_parentheses_of_a_condition_is_refused_by_name(text: str) -> None:
+    line = refusal(KOL_SOURCE_WHERE=text)
+    assert line.startswith("KOL_SOURCE_WHERE=")
+    assert "\n" not in line
