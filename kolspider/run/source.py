@@ -118,7 +118,7 @@ def _lines(file: Path) -> Iterator[tuple[str, str]]:
         place = header.index(HANDLES)
         yield from ((f"--file {file}, line {number}: ", "".join(row[place : place + 1])) for number, row in rows)
     elif separator:
-        raise WrongUsage(f"--file {file} is a CSV without a column {HANDLES}: name its column of handles so")
+        raise WrongUsage(f"--file {file} is a CSV without a column {HANDLES}: give its column of handles this name")
     else:
         yield from ((f"--file {file}, line {number}: ", line) for number, line in enumerate(lines, 1))
 

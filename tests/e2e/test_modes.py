@@ -124,6 +124,8 @@ def test_the_sandbox_does_not_look_at_the_users_database_nor_settings(make_proje
             "KOL_DB_URL": "doris://kol:pw@127.0.0.1:9/prod",
             "KOL_API_URL": project.api.url,
             "KOL_SOURCE_TABLE": "prod.kols",
+            "KOL_SOURCE_COLUMN": "nick",
+            "KOL_SOURCE_WHERE": "active = 1",
             "KOL_TARGET_TABLE": "prod.users",
         },
     )
