@@ -392,7 +392,7 @@ FAULTS: list[tuple[bool, Callable[[Project], None], str]] = [
     (
         False,
         _without_handles,
-        "lacks user_name; name its column of handles in KOL_SOURCE_COLUMN: it has ",
+        "lacks user_name; name its column of handles in KOL_.*_COLUMN: it has ",
     ),
     (True, _with_wrong_password, "Access denied"),
     (True, _with_nobody_there, "127.0.0.1:9"),
