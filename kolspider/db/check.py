@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kolspider.db.base import HANDLES, DbErrorKind
-from kolspider.db.spans import spans
+from kolspider.db.follow_tables import spans
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import COLUMNS
 
