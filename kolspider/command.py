@@ -28,8 +28,8 @@ __all__ = ["OLD_FILES", "KeepLines", "ProjectCommand", "handle_of"]
 
 
 OLD_FILES = (
-    "{directory} has files of the old script (progress.json and one JSON file for each KOL): they are neither read nor "
-    "changed, so the lists in them are bought again"
+    "{directory} has files of the old script (progress.json and one JSON file for each KOL), which a run neither reads "
+    "nor changes; before the first run, `scrapy cache import {directory}` takes their lists over, at no cost"
 )
 """The message when progress.json is in the cache directory."""
 

@@ -1,15 +1,18 @@
-"""`scrapy cache status | show KOL | prune | clear`: shows what was paid for, and deletes it on request."""
+"""`scrapy cache`: shows what was paid for, deletes it on request, and takes over the old script's cache."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolspider.command import OLD_FILES, ProjectCommand, handle_of
 from kolspider.console.wording import counted, moment, size
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import State
+from kolspider.providers.twitterapi_io import TwitterApiIo
+from kolspider.run.old_cache import import_old_cache
 from kolspider.run.opening import read_ledger, target_label
 from kolspider.store.database import FILE_NAME
 from kolspider.store.ledger import Ledger
@@ -18,14 +21,13 @@ from kolspider.store.lock import DirectoryLock
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-    from pathlib import Path
 
     from kolspider.db.base import Database
     from kolspider.options.config import Config
 
 
 class Command(ProjectCommand):
-    """status and show are safe during a run; prune and clear need its lock."""
+    """status and show are safe during a run; prune, clear and import need its lock."""
 
     examples = """
   scrapy cache status                  directory, pages, size, KOLs loaded, pages not in the table yet
@@ -33,10 +35,11 @@ class Command(ProjectCommand):
   scrapy cache prune                   delete the pages of KOLs that are loaded
   scrapy cache clear                   delete all pages and the progress; asks first
   scrapy cache clear --keep-progress   delete only pages: finished KOLs stay finished
+  scrapy cache import old/.kol_cache   take over the lists and the progress of the script before kolspider
 """
 
     def syntax(self) -> str:
-        return "status | show KOL | prune | clear [--keep-progress] [--yes]"
+        return "status | show KOL | prune | clear [--keep-progress] [--yes] | import DIR"
 
     def short_desc(self) -> str:
         return "Show the response cache, or delete from it"
@@ -56,6 +59,8 @@ class Command(ProjectCommand):
                 _show(config, database, name)
             case ["prune"]:
                 _prune(config, database)
+            case ["import", directory]:
+                _import(config, database, Path(directory))
             case ["clear"]:
                 _clear(config, database, keep_progress=opts.keep_progress, yes=opts.yes)
             case _:
@@ -117,6 +122,21 @@ def _prune(config: Config, database: Database) -> None:
         deleted = ledger.prune()
         freed = max(before - _bytes_on_disk(config.cache_dir), 0)
     print(f"{deleted:,} pages of loaded KOLs deleted, {size(freed)} freed")
+
+
+def _import(config: Config, database: Database, directory: Path) -> None:
+    if config.provider.name != TwitterApiIo.name:
+        raise WrongUsage(f"the old script's lists are those of KOL_API_PROVIDER={TwitterApiIo.name}")
+    with _ledger(config, database) as ledger:
+        found = import_old_cache(ledger, directory)
+    print(f"{counted(found.lists, 'list')} with {counted(found.users, 'user')} imported")
+    print(f"{counted(found.done, 'KOL')} of progress.json taken as loaded into {target_label(config, database)}")
+    if found.known:
+        print(f"{counted(found.known, 'list')} left out: they are here already")
+    if found.empty:
+        print(f"{counted(found.empty, 'list')} left out: without a user, so the next run asks for them")
+    if found.lists:
+        print("next  scrapy crawl followings -a replay=pending   (loads them, no API call)")
 
 
 def _clear(config: Config, database: Database, *, keep_progress: bool, yes: bool) -> None:

@@ -17,7 +17,7 @@ from kolspider.providers.base import ApiError, ApiErrorKind, Page, one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["TwitterApiIo"]
+__all__ = ["TwitterApiIo", "page_body"]
 
 _STATUS_KINDS = {
     401: ApiErrorKind.AUTH,
@@ -129,6 +129,12 @@ def _following_count(user: dict[str, object]) -> object:
     if value is None and type(following := user.get("following")) is int:
         return following  # a bool there says whether the caller follows the user
     return value
+
+
+def page_body(users: list[object], next_cursor: str | None) -> bytes:
+    """Return the body of a 200 with these users, for pages that came another way."""
+    answer = {"followings": users, "has_next_page": next_cursor is not None, "next_cursor": next_cursor or ""}
+    return json.dumps(answer).encode()
 
 
 def _page(body: bytes) -> Page | ApiError:

@@ -48,7 +48,8 @@ SELECT handle,
     ELSE kept
   END AS cached
 FROM (
-  SELECT s.handle, s.why, s.incremental, s.base_is_missing, coalesce(k.state, 'new') AS state, k.pages, k.users,
+  SELECT s.handle, s.why, s.incremental, s.base_is_missing, coalesce(k.state, 'new') AS state,
+    nullif(k.pages, 0) AS pages, k.users,               -- 0: the list was not kept, its length is not known
     k.restarts, b.pages AS base_pages, b.users AS base_users, {NEW_SINCE_BASE} AS new,
     CASE WHEN s.base_is_missing THEN 0 ELSE
       (SELECT count(*) FROM page p WHERE p.provider = k.provider AND p.handle = k.handle

@@ -243,6 +243,29 @@ class Kols(Part):
                 *(state, reason, pages, users, bought, now),
             )
 
+    def take_over(self, kol: Kol, pages: Sequence[tuple[str, int, bytes]], read_at: float) -> None:
+        """Record a full reading that was made elsewhere, by cursor, number of users and body of each page.
+
+        Without pages, its list counts as loaded into this target. Inside a transaction.
+        """
+        handle, users = kol.handle, sum(count for _, count, _ in pages)
+        reason = "" if pages else "loaded before kolspider; its list was not kept"
+        self._db.execute(
+            "INSERT OR IGNORE INTO kol (provider, handle, user_name, state) VALUES (?, ?, ?, 'fetched')",
+            (self._provider, handle, kol.user_name),
+        )
+        self._readings.begin(handle, Kind.FULL, read_at)
+        for number, (cursor, count, body) in enumerate(pages, 1):
+            self._pages.put(kol, self.generation(handle), cursor, number, count, body, fetched_at=read_at)
+        self._readings.end(handle, State.FETCHED, len(pages), users, read_at, bought=True, new=None)
+        self._update(
+            handle,
+            "state = 'fetched', reason = ?, pages = ?, users = ?, started_at = ?, finished_at = ?",
+            *(reason, len(pages), users, read_at, read_at),
+        )
+        if not pages:
+            self.settle(handle, evict=False)
+
     def settle(self, handle: str, *, evict: bool) -> State | None:
         """Finish a list once its reading has ended and all its pages are committed. Returns its state.
 

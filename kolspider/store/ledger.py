@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kolspider.errors import StopRun
+from kolspider.errors import StopRun, WrongUsage
 from kolspider.store.database import closed_on_error, connect, connect_to_read, empty_in_memory, shrink, transaction
 from kolspider.store.forecast import Forecast
 from kolspider.store.kols import Kols
@@ -99,6 +99,20 @@ class Ledger:
                 self._db.execute(
                     "INSERT OR REPLACE INTO note (key, value) VALUES (?, ?)", (_REJECTS_SIZE, rejects_size)
                 )
+
+    @contextmanager
+    def taking_over(self) -> Iterator[None]:
+        """Take over lists that were bought elsewhere: all of the block or nothing. Raises WrongUsage.
+
+        Pages are loaded in the order in which they were stored, so lists that are older must come first.
+        """
+        if len(self.pages):
+            raise WrongUsage(
+                "the cache has pages already, and older profiles would be written over theirs: import before the first "
+                "run, or into another KOL_CACHE_DIR"
+            )
+        with transaction(self._db):
+            yield
 
     def prune(self) -> int:
         """Delete the pages of KOLs whose full list is in the target. Returns how many pages."""
