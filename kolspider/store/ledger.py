@@ -106,9 +106,9 @@ class Ledger:
 
         Pages are loaded in the order in which they were stored, so lists that are older must come first.
         """
-        if len(self.pages):
+        if len(self.pages) or any(kol.calls and kol.pages for kol in self.kols):
             raise WrongUsage(
-                "the cache has pages already, and older profiles would be written over theirs: import before the first "
+                "this cache has lists already, and older profiles could be written over theirs: import before the first "
                 "run, or into another KOL_CACHE_DIR"
             )
         with transaction(self._db):

@@ -95,10 +95,11 @@ def test_an_old_cache_that_is_not_understood_is_left_alone(
     assert project.look("kols", "--json").expect(0).out.strip() == "[]"
 
 
-def test_nothing_older_is_imported_over_pages_that_were_bought(make_project: MakeProject) -> None:
+@pytest.mark.parametrize("evict", [False, True])
+def test_nothing_older_is_imported_over_lists_that_were_bought(make_project: MakeProject, evict: bool) -> None:
     project = make_project(KOLS)
-    project.crawl("-a", "kols=new").expect(0)
+    project.crawl("-a", "kols=new", "-s", f"KOL_CACHE_EVICT={evict}").expect(0)
     folder = old_cache(project)
-    assert "has pages already" in project.look("cache", "import", str(folder)).expect(2).err
+    assert "has lists already" in project.look("cache", "import", str(folder)).expect(2).err
     assert "is not a folder" in project.look("cache", "import", str(folder / "BTC.json")).expect(2).err
     assert set(project.ended()) == {"new"}
