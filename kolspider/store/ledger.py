@@ -108,8 +108,8 @@ class Ledger:
         """
         if len(self.pages) or any(kol.calls and kol.pages for kol in self.kols):
             raise WrongUsage(
-                "this cache has lists already, and older profiles could be written over theirs: import before the first "
-                "run, or into another KOL_CACHE_DIR"
+                "this cache has lists already, and older profiles could be written over theirs: import before the "
+                "first run, or into another KOL_CACHE_DIR"
             )
         with transaction(self._db):
             yield
