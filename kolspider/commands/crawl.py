@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
+from scrapy import signals
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 
@@ -29,7 +30,6 @@ from kolspider.run.estimate import estimate
 from kolspider.run.job import Job
 from kolspider.run.opening import open_run, target_label
 from kolspider.run.preflight import preflight
-from kolspider.spiders.followings import FollowingsSpider
 from kolspider.watch.summary import Summary
 
 if TYPE_CHECKING:
@@ -176,7 +176,9 @@ class Command(CrawlCommand):
 
     def _crawl_with(self, run: Run) -> int:
         process = cast("CrawlerProcessBase", self.crawler_process)  # scrapy.cmdline has made it
-        crawler = RunCrawler(FollowingsSpider, cast("Settings", self._settings), init_reactor=True)
+        spider = process.spider_loader.load(_SPIDER)  # a team's own, if SPIDER_MODULES has one of that name
+        crawler = RunCrawler(spider, cast("Settings", self._settings), init_reactor=True)
+        crawler.signals.connect(self._warn_if_feeds_unused, signal=signals.engine_started)
         crawler.stop_with(run.stop)
         process.crawl(crawler, run=run)
         process.start()
