@@ -131,7 +131,9 @@ class Command(CrawlCommand):
             hint = f"{name} is now {_OLD_FLAGS[name]}; " if name in _OLD_FLAGS else f"unknown option {name}; "
             raise WrongUsage(f"{hint}see `scrapy crawl -h`")
         if args != [_SPIDER]:
-            raise WrongUsage(f"the only spider is {_SPIDER}: scrapy crawl {_SPIDER}")
+            hints = [f"-a {arg}" for arg in args[1:] if "=" in arg]
+            hint = f"; did you mean {' '.join(hints)}?" if hints else ""
+            raise WrongUsage(f"the only spider is {_SPIDER}: scrapy crawl {_SPIDER}{hint}")
 
     def _check_feeds(self) -> None:
         for uri, feed in self._settings.getdict("FEEDS").items():
