@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import time
 from collections import Counter
 from contextlib import suppress
@@ -200,6 +201,10 @@ class Story:
         return [*inside, *(f"{when} {name}" for name in names for when in ("before", "after"))]
 
     def _kill_at(self, process: Popen[str], project: Project, moment: int) -> None:
+        while process.poll() is None and not _has_begun(
+            project
+        ):  # a busy machine takes its time until there is a store
+            time.sleep(0.01)
         until = time.monotonic() + self._dice.uniform(1.5, 3)
         while process.poll() is None and len(project.api.calls) < moment and time.monotonic() < until:
             time.sleep(0.01)
@@ -262,3 +267,10 @@ class Story:
         assert {kol for (kol,) in whole} == {kol for kol, size in kols.items() if size}
         aside = Counter(repr(line) for line in project.rejects())
         assert max(aside.values(), default=0) <= revision + 1, "a user is set aside twice for one page"
+
+
+def _has_begun(project: Project) -> bool:
+    """Tell whether any run of the project has got as far as its row in the history."""
+    with suppress(sqlite3.OperationalError):
+        return bool(project.ledger("SELECT 1 FROM run LIMIT 1"))
+    return False
