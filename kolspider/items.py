@@ -131,11 +131,11 @@ class Reject:
     """A user that is set aside, with the reason."""
 
     reason: str
-    """A short fixed name, used in stats: `no_id`, `bad_id`, `not_an_object`, `refused`."""
+    """A short fixed name, used in stats: `no_id`, `bad_id`, `not_an_object`, `unreadable`, `refused`."""
     user: object
     """What the API sent (any JSON value), or the row that the database refused."""
     detail: str = ""
-    """Why the database refused the row."""
+    """Why the database refused the row, or which fields can't be read."""
 
 
 @dataclass(frozen=True, slots=True)
