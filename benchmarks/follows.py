@@ -17,7 +17,7 @@ from benchmarks.crowd import FOLLOWS, build, into_mariadb, into_sqlite, kol_name
 from benchmarks.databases import TARGET, MariaDB
 from benchmarks.measure import measure
 from kolspider.console.wording import moment
-from kolspider.db.spans import SPAN_FOLLOWS
+from kolspider.db.follow_tables import SPAN_FOLLOWS
 from kolspider.db.url import open_database
 from kolspider.follows.queries import Follows
 from kolspider.report.follows import FollowFacts

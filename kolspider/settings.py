@@ -32,10 +32,10 @@ CONCURRENT_REQUESTS = 8  # KOLs at once; with more, an interrupted run only leav
 CONCURRENT_REQUESTS_PER_DOMAIN = 8
 CONCURRENT_ITEMS = 1  # the writer takes a page before the next one of its KOL is requested
 
-# --- the network's edge ---------------------------------------------------------------------------
+# --- the download handler --------------------------------------------------------------------------
 DOWNLOAD_HANDLERS = {
-    "http": "kolspider.crawl.edge.ApiDownloadHandler",
-    "https": "kolspider.crawl.edge.ApiDownloadHandler",
+    "http": "kolspider.crawl.download_handler.ApiDownloadHandler",
+    "https": "kolspider.crawl.download_handler.ApiDownloadHandler",
     "file": None,
     "ftp": None,
     "s3": None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.command import ProjectCommand
 from kolspider.db.check import check_follows, check_names, check_source, check_target, warnings
-from kolspider.db.spans import spans
+from kolspider.db.follow_tables import spans
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.run.opening import read_ledger

@@ -17,7 +17,7 @@ from scrapy.exceptions import (
     ResponseDataLossError,
 )
 
-from kolspider.crawl.asked import AskedPage
+from kolspider.crawl.page_request import PageRequest
 from kolspider.errors import NotAsked, StopRun
 from kolspider.options.secrets import redacted, redacted_body
 from kolspider.providers.base import ApiError, ApiErrorKind, Page, one_line
@@ -80,7 +80,7 @@ class UnpackMiddleware(HttpCompressionMiddleware):
 
 
 class AnswerMiddleware:
-    """Parses each response once, into the `answer` of its AskedPage, which the later stages use."""
+    """Parses each response once, into the `answer` of its PageRequest, which the later stages use."""
 
     def __init__(self, config: Config, pages: Pages, disk: Disk, stop: Stop, tally: Tally, work: Work) -> None:
         self._config = config
@@ -99,7 +99,7 @@ class AnswerMiddleware:
 
     async def process_response(self, request: Request, response: Response) -> Response | Request:
         """Pass on a page, or the final answer about a KOL; otherwise retry the request, or stop the run."""
-        asked = AskedPage.of(request)
+        asked = PageRequest.of(request)
         if asked is None:
             return response  # not from the API
         body = redacted_body(response.body, self._config.api_key)
@@ -122,7 +122,7 @@ class AnswerMiddleware:
 
     async def process_exception(self, request: Request, exception: Exception) -> Request | None:
         """Retry after a network failure. When no retry is left, the spider gets the failure."""
-        asked = AskedPage.of(request)
+        asked = PageRequest.of(request)
         if isinstance(exception, NotAsked) or asked is None:
             return None
         self._tally.errors["network"] += 1
@@ -131,7 +131,7 @@ class AnswerMiddleware:
         error = ApiError(ApiErrorKind.TRANSIENT, network_error(exception, self._config))
         return await self._again(request, asked, error)
 
-    def _buy_again(self, request: Request, asked: AskedPage) -> Request:
+    def _buy_again(self, request: Request, asked: PageRequest) -> Request:
         """Drop a cached page that the provider no longer reads as a page."""
         logger.warning("KOL %s: page %d in the cache can't be read; buying it again", asked.kol.user_name, asked.number)
         seq, asked.seq = asked.seq, None
@@ -140,7 +140,7 @@ class AnswerMiddleware:
                 self._pages.drop(seq)
         return request.copy()
 
-    async def _again(self, request: Request, asked: AskedPage, error: ApiError) -> Request | None:
+    async def _again(self, request: Request, asked: PageRequest, error: ApiError) -> Request | None:
         """Return a copy of the request after a growing wait; None if no retry is left."""
         retries = self._retries(error.kind)
         if asked.asked_again >= retries:

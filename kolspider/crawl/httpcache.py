@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scrapy.http import TextResponse
 
-from kolspider.crawl.asked import AskedPage
+from kolspider.crawl.page_request import PageRequest
 from kolspider.errors import NotAsked
 from kolspider.providers.base import Page
 from kolspider.run.run import run_of
@@ -32,11 +32,11 @@ class WholePagePolicy:
 
     def should_cache_request(self, request: Request) -> bool:
         """Let every request for a page of a list be answered from the cache."""
-        return AskedPage.of(request) is not None
+        return PageRequest.of(request) is not None
 
     def should_cache_response(self, response: Response, request: Request) -> bool:
         """Store only what AnswerMiddleware parsed as a page."""
-        asked = AskedPage.of(request)
+        asked = PageRequest.of(request)
         return asked is not None and isinstance(asked.answer, Page)
 
     def is_cached_response_fresh(self, cachedresponse: Response, request: Request) -> bool:
@@ -54,7 +54,7 @@ class WholePagePolicy:
 
 
 class PageStorage:
-    """The store's pages behind Scrapy's cache interface; AskedPage names KOL, generation and cursor."""
+    """The store's pages behind Scrapy's cache interface; PageRequest names KOL, generation and cursor."""
 
     def __init__(self, settings: BaseSettings) -> None:
         pass
@@ -70,7 +70,7 @@ class PageStorage:
 
     def retrieve_response(self, spider: Spider, request: Request) -> Response | None:
         """Return the stored page as a response; None if there is none, or it is damaged."""
-        asked = AskedPage.of(request)
+        asked = PageRequest.of(request)
         found = None
         if asked is not None:
             with suppress(NotAsked), self._disk.guard():
@@ -84,7 +84,7 @@ class PageStorage:
 
     def store_response(self, spider: Spider, request: Request, response: Response) -> None:
         """Store a page. If that fails, the page still goes to the target, and the run stops."""
-        asked = AskedPage.of(request)
+        asked = PageRequest.of(request)
         if asked is None or not isinstance(asked.answer, Page):
             return
         asked.fetched_at = time.time()

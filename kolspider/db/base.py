@@ -15,7 +15,7 @@ from kolspider.items import COLUMNS, Row
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
 
-    from kolspider.db.spans import Span
+    from kolspider.db.follow_tables import Span
 
 __all__ = ["Column", "Database", "DbErrorKind", "Table", "as_text", "name_parts"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kolspider.db.spans import spans
+from kolspider.db.follow_tables import spans
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import COLUMNS
 

@@ -12,9 +12,9 @@ from pymysql.converters import conversions, escape_string
 from pymysql.cursors import SSCursor
 
 from kolspider.db.base import Database, Table, as_text, name_parts
+from kolspider.db.follow_tables import spans
 from kolspider.db.literals import of_at_most, values_sql
 from kolspider.db.mysql_facts import column, error_code, error_kind
-from kolspider.db.spans import spans
 from kolspider.errors import StopRun
 from kolspider.items import COLUMNS, Row
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pymysql.connections import Connection
 
     from kolspider.db.base import DbErrorKind
-    from kolspider.db.spans import Span
+    from kolspider.db.follow_tables import Span
 
 __all__ = ["MysqlDatabase", "Server"]
 

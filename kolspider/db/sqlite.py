@@ -7,7 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kolspider.db.base import Column, Database, DbErrorKind, Table, as_text, name_parts
-from kolspider.db.spans import spans
+from kolspider.db.follow_tables import spans
 from kolspider.errors import StopRun
 from kolspider.items import COLUMNS, Row
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
-    from kolspider.db.spans import Span
+    from kolspider.db.follow_tables import Span
 
 __all__ = ["SqliteDatabase"]
 

@@ -7,13 +7,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
-from kolspider.db.upsert import Refused, Upserter
+from kolspider.db.resilient import Refused, Upserter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from kolspider.db.base import Database, Table
-    from kolspider.db.spans import Span
+    from kolspider.db.follow_tables import Span
     from kolspider.items import Row
 
 __all__ = ["DatabaseThread"]

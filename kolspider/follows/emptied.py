@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kolspider.console.wording import counted
-from kolspider.db.spans import spans
+from kolspider.db.follow_tables import spans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from itertools import combinations, groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from kolspider.db.spans import crawls_table
+from kolspider.db.follow_tables import crawls_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 class Stop:
     """Ends a run early, after an error or a Ctrl-C: no more requests are sent, and what has arrived is loaded.
 
-    What waits for it: the pace and the retries (crawl/edge.py, crawl/answers.py) by `sleep`; the writer's buffer, the
-    spider, an outage of the database (run/opening.py) and the crawl itself (crawl/crawler.py) by `on_stop`.
+    What waits for it: by `sleep` the pace (crawl/download_handler.py) and the retries (crawl/answers.py), by `on_stop`
+    the writer's buffer, the spider, an outage of the database (run/opening.py) and the crawl (crawl/crawler.py).
     """
 
     def __init__(self) -> None:

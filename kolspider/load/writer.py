@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kolspider.console.wording import counted
-from kolspider.db.spans import SPAN_FOLLOWS, spans
+from kolspider.db.follow_tables import SPAN_FOLLOWS, spans
 from kolspider.errors import StopRun
 from kolspider.items import Reject
 from kolspider.load.batch import Batch, size_of, weight_of

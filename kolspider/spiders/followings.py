@@ -12,7 +12,7 @@ from scrapy import Request, Spider, signals
 
 from kolspider.console.wording import moment
 from kolspider.crawl.answers import network_error
-from kolspider.crawl.asked import AskedPage
+from kolspider.crawl.page_request import PageRequest
 from kolspider.errors import NotAsked, StopRun
 from kolspider.follows.queries import known_ids
 from kolspider.items import FollowingsPage, Kol, State
@@ -182,7 +182,7 @@ class FollowingsSpider(Spider):
 
     def _request(self, followings: _List, cursor: str) -> Request:
         api_url = self._config.api_url
-        asked = AskedPage(followings.kol, followings.generation, cursor, followings.paging.pages + 1)
+        asked = PageRequest(followings.kol, followings.generation, cursor, followings.paging.pages + 1)
         # An HTTP proxy would see the key; of https:// it sees only a tunnel.
         no_proxy = {"proxy": None} if api_url.startswith("http:") else {}
         return Request(
@@ -193,7 +193,7 @@ class FollowingsSpider(Spider):
             meta=asked.meta() | no_proxy,
         )
 
-    def parse_page(self, response: Response, followings: _List, asked: AskedPage) -> Iterator[Any]:
+    def parse_page(self, response: Response, followings: _List, asked: PageRequest) -> Iterator[Any]:
         """Yield the page, then the request for the next one, or record how the list ended."""
         more = None
         try:
@@ -210,7 +210,7 @@ class FollowingsSpider(Spider):
             yield more
 
     def _after_page(
-        self, asked: AskedPage, page: Page, followings: _List, *, kept: bool
+        self, asked: PageRequest, page: Page, followings: _List, *, kept: bool
     ) -> Generator[FollowingsPage, None, Request | None]:
         ids = [id_ for raw in map(self._provider.account_id, page.users) if (id_ := usable_id(raw))]
         outcome = followings.paging.take(asked.cursor, page, ids, kept=kept)

@@ -15,7 +15,7 @@ from scrapy.http import TextResponse
 from scrapy.settings import Settings
 
 from kolspider.crawl.answers import AnswerMiddleware
-from kolspider.crawl.asked import AskedPage
+from kolspider.crawl.page_request import PageRequest
 from kolspider.errors import NotAsked
 from kolspider.items import Kol
 from kolspider.live.disk import Disk
@@ -72,12 +72,12 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
 
 
 def request(**asked: Any) -> Request:
-    page = AskedPage(Kol("btc", "BTC"), 0, "", 1, **asked)
+    page = PageRequest(Kol("btc", "BTC"), 0, "", 1, **asked)
     return Request("https://api.example/twitter/user/followings?userName=BTC", meta=page.meta())
 
 
-def asked_by(request: Request) -> AskedPage:
-    page = AskedPage.of(request)
+def asked_by(request: Request) -> PageRequest:
+    page = PageRequest.of(request)
     assert page is not None
     return page
 

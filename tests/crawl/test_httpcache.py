@@ -10,8 +10,8 @@ import pytest
 from scrapy import Request
 from scrapy.http import TextResponse
 
-from kolspider.crawl.asked import AskedPage
 from kolspider.crawl.httpcache import PageStorage, WholePagePolicy
+from kolspider.crawl.page_request import PageRequest
 from kolspider.items import Kol
 from kolspider.live.disk import Disk
 from kolspider.live.stop import Stop
@@ -51,8 +51,8 @@ def storage(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return storage
 
 
-def request(generation: int = 0, cursor: str = "") -> tuple[Request, AskedPage]:
-    asked = AskedPage(Kol("btc", "BTC"), generation, cursor, 1, answer=Page([], None, more=False))
+def request(generation: int = 0, cursor: str = "") -> tuple[Request, PageRequest]:
+    asked = PageRequest(Kol("btc", "BTC"), generation, cursor, 1, answer=Page([], None, more=False))
     return Request(URL, meta=asked.meta()), asked
 
 
@@ -70,7 +70,7 @@ def test_a_stored_page_is_found_again_with_its_place(storage: PageStorage) -> No
 
 @pytest.mark.parametrize("other", [request(generation=1), request(cursor="2")])
 def test_a_page_of_another_reading_or_cursor_is_not_found(
-    storage: PageStorage, other: tuple[Request, AskedPage]
+    storage: PageStorage, other: tuple[Request, PageRequest]
 ) -> None:
     storage.store_response(SPIDER, request()[0], TextResponse(URL, body=BODY))
     assert storage.retrieve_response(SPIDER, other[0]) is None

@@ -7,7 +7,7 @@ from math import inf
 import pytest
 from scrapy.http import Response
 
-from kolspider.crawl.edge import _retry_after
+from kolspider.crawl.download_handler import _retry_after
 from kolspider.crawl.pace import Pace
 from kolspider.errors import StopRun
 

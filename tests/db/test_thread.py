@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kolspider.db import sqlite as sqlite_module
-from kolspider.db.spans import SPAN_FOLLOWS
+from kolspider.db.follow_tables import SPAN_FOLLOWS
 from kolspider.db.thread import DatabaseThread
 from kolspider.errors import StopRun
 from kolspider.items import COLUMNS

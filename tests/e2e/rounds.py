@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from kolspider.console.wording import moment
-from kolspider.db.spans import spans
+from kolspider.db.follow_tables import spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -21,7 +21,7 @@ import dotenv
 import pytest
 from scrapy.settings import Settings, default_settings
 
-from kolspider.db.spans import spans
+from kolspider.db.follow_tables import spans
 from kolspider.db.url import open_database
 from kolspider.items import FollowingsPage, Kol, MappedPage, Row, State, as_item
 from kolspider.live.tally import STATS, Tally

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kolspider.commands import follows as command
 from kolspider.console.output import json_lines
 from kolspider.console.wording import moment
-from kolspider.db.spans import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table
+from kolspider.db.follow_tables import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table
 from kolspider.follows.queries import Follows, FollowSeen, known_ids
 from kolspider.sandbox import followings
 from tests.db.conftest import ROW

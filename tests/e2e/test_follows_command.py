@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kolspider.db.spans import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table
+from kolspider.db.follow_tables import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table
 from tests.db.conftest import row
 
 if TYPE_CHECKING:

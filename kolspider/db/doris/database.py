@@ -25,8 +25,8 @@ from kolspider.items import COLUMNS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from kolspider.db.follow_tables import Span
     from kolspider.db.mysql import Server
-    from kolspider.db.spans import Span
     from kolspider.items import Row
 
 __all__ = ["DorisDatabase", "Load"]

@@ -23,7 +23,7 @@ POINTS = {
     "a new generation": ("kolspider.store.kols", "Kols", "begin_generation"),
     "the note of a call": ("kolspider.store.kols", "Kols", "add_calls"),
     "a page's storing": ("kolspider.store.pages", "Pages", "put"),
-    "a batch": ("kolspider.db.upsert", "Upserter", "upsert"),
+    "a batch": ("kolspider.db.resilient", "Upserter", "upsert"),
     "a commit": ("pymysql.connections", "Connection", "commit"),
     "the rejects": ("kolspider.store.rejects", "RejectsFile", "append"),
     "the ledger's note of a batch": ("kolspider.store.ledger", "Ledger", "note_loaded"),

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.db import upsert as upserting
+from kolspider.db import resilient as upserting
 from kolspider.db.base import Database, DbErrorKind
 from kolspider.db.check import check_source, check_target
 from kolspider.db.doris import database as dialect
 from kolspider.db.doris.database import DorisDatabase
 from kolspider.db.doris.http import Address
-from kolspider.db.upsert import Upserter
+from kolspider.db.resilient import Upserter
 from kolspider.db.url import open_database
 from kolspider.errors import StopRun, WrongUsage
 from tests.db.conftest import row

@@ -17,7 +17,7 @@ import pytest
 from kolspider.db.check import check_follows, check_source, check_target
 from kolspider.db.doris import database as dialect
 from kolspider.db.doris.database import DorisDatabase
-from kolspider.db.spans import spans
+from kolspider.db.follow_tables import spans
 from kolspider.db.url import open_database
 from kolspider.errors import StopRun
 from kolspider.follows.emptied import empty_tables

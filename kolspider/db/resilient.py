@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from kolspider.db.base import Database, Table
-    from kolspider.db.spans import Span
+    from kolspider.db.follow_tables import Span
     from kolspider.items import Row
 
 __all__ = ["Refused", "Upserter"]

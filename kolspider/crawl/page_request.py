@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from kolspider.items import Kol
     from kolspider.providers.base import ApiError, Page
 
-__all__ = ["AskedPage"]
+__all__ = ["PageRequest"]
 
 _KEY = "kolspider_page"
 
 
 @dataclass(slots=True)
-class AskedPage:
+class PageRequest:
     """A page of a KOL's list. Copies of a request share it, so a repeated request knows what came before."""
 
     kol: Kol
@@ -40,7 +40,7 @@ class AskedPage:
         return {_KEY: self}
 
     @staticmethod
-    def of(request: Request) -> AskedPage | None:
+    def of(request: Request) -> PageRequest | None:
         """Return the page that a request asks for; None if it is not a request to the API."""
         found = request.meta.get(_KEY)
-        return found if isinstance(found, AskedPage) else None
+        return found if isinstance(found, PageRequest) else None

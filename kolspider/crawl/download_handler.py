@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
 
-from kolspider.crawl.asked import AskedPage
 from kolspider.crawl.pace import Pace
+from kolspider.crawl.page_request import PageRequest
 from kolspider.errors import NotAsked, StopRun
 from kolspider.run.run import run_of
 
@@ -82,7 +82,7 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
 
     def _note_call(self, request: Request) -> None:
         """Count the call in the ledger before it is made: if that fails, its page could not be stored either."""
-        if asked := AskedPage.of(request):
+        if asked := PageRequest.of(request):
             with self._disk.guard():
                 self._kols.add_calls(asked.kol.handle, 1)
 
