@@ -96,6 +96,11 @@ class Row(NamedTuple):
     following: int | None
     statuses_count: int | None
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether only the id is known: somebody follows the account, and the API says nothing else of it."""
+        return self.count(None) == len(self) - 1
+
 
 COLUMNS: tuple[str, ...] = Row._fields
 

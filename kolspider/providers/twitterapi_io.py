@@ -94,16 +94,22 @@ class TwitterApiIo:
         return max(60, users_returned * a_user)
 
     def followed_user(self, raw: object) -> FollowedUser | None:
-        """Return a user in the API's terms, by the first spelling of each field that is present and not null."""
+        """Return a user in the API's terms, by the first spelling of each field that is present and not null.
+
+        Of an account that is unavailable, or has neither name nor handle, the API knows only that it is followed: its
+        other values are not those of the account.
+        """
         if not isinstance(raw, dict):
             return None
         # Most users have the first spelling of each field: the others are looked up only if it is missing.
         get = raw.get
         screen_name, avatar, created_at = get("screen_name"), get("profile_image_url_https"), get("created_at")
         description, followers, following = get("description"), get("followers_count"), get("following_count")
-        statuses = get("statuses_count")
+        statuses, name, id_ = get("statuses_count"), get("name"), self.account_id(raw)
         if screen_name is None:
             screen_name = _first(raw, "userName", "username")
+        if get("unavailable") is True or not (name or screen_name):
+            return FollowedUser(id_, None, None, None, None, None, None, None, None)
         if avatar is None:
             avatar = _first(raw, "profilePicture", "profile_image_url", "profile_image")
         if description is None:
@@ -116,7 +122,6 @@ class TwitterApiIo:
             following = _following_count(raw)
         if statuses is None:
             statuses = get("statusesCount")
-        id_, name = self.account_id(raw), get("name")
         return FollowedUser(id_, name, screen_name, avatar, description, created_at, followers, following, statuses)
 
     def account_id(self, raw: object) -> object:

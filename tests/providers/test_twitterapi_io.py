@@ -6,6 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from kolspider.errors import WrongUsage
+from kolspider.items import Row
+from kolspider.load.mapping import Mapper
 from kolspider.providers import provider
 from kolspider.providers.base import ApiError, ApiErrorKind, Page, Provider, Unreadable
 
@@ -52,7 +54,7 @@ def page(body: bytes) -> Page:
 
 
 def followed(**changes: object) -> object:
-    return api.followed_user(changes)
+    return api.followed_user({"name": "has one"} | changes)
 
 
 def test_an_unknown_provider_is_wrong_usage_and_names_the_known() -> None:
@@ -396,6 +398,26 @@ def test_a_hundred_thousand_credits_are_a_dollar() -> None:
 )
 def test_the_first_present_spelling_wins(field: str, changes: dict[str, object], value: object) -> None:
     assert getattr(followed(**changes), field) == value
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"unavailable": True, "unavailableReason": "Suspended"},
+        {"name": None, "screen_name": None, "userName": None},
+        {"name": "", "screen_name": "", "userName": ""},
+    ],
+)
+def test_of_an_account_that_is_only_followed_nothing_but_the_id_is_known(changes: dict[str, object]) -> None:
+    assert api.followed_user(USER | changes) == api.followed_user({"id": USER["id"]})
+    assert Mapper().map_user(api.followed_user(USER | changes), USER) == Row(str(USER["id"]), *[None] * 9)
+
+
+@pytest.mark.parametrize("changes", [{"unavailable": False}, {"unavailable": None}, {"name": ""}, {"name": None}])
+def test_an_account_with_a_name_or_a_handle_is_known(changes: dict[str, object]) -> None:
+    user = api.followed_user(USER | changes)
+    assert user is not None
+    assert user.followers_count == USER["followers_count"]
 
 
 @pytest.mark.parametrize("raw", [None, "user", 1, True, [USER]])
