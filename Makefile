@@ -46,6 +46,7 @@ lock: $(VENV)/.runs
 	done
 
 $(VENV)/.runs: requirements.txt
+	@echo 'Installing into $(VENV), which takes about a minute ...'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@

@@ -6,9 +6,9 @@ import os
 
 from dotenv import dotenv_values
 
-from kolspider.options.config import DEFAULTS, PROJECT_DIR
+from kolspider.options import config  # not its names in capitals, which Scrapy would take for settings
 
-_environment = {**dotenv_values(PROJECT_DIR / ".env"), **os.environ}
+_environment = {**dotenv_values(config.PROJECT_DIR / ".env"), **os.environ}
 
 
 def _setting(name: str, default: str) -> str:
@@ -21,7 +21,7 @@ COMMANDS_MODULE = "kolspider.commands"
 
 # --- what users set; each can stand in the environment or in `.env`, too ------------------------------
 # All KOL_ settings; options/config.py declares each with its default and its meaning.
-globals().update({name: _setting(name, default) for name, default in DEFAULTS.items()})
+globals().update({name: _setting(name, default) for name, default in config.DEFAULTS.items()})
 DOWNLOAD_DELAY = _setting("DOWNLOAD_DELAY", "2")  # seconds between API requests; cached pages don't wait
 DOWNLOAD_TIMEOUT = _setting("DOWNLOAD_TIMEOUT", "30")  # this also bounds how long one Ctrl-C takes
 RETRY_TIMES = _setting("RETRY_TIMES", "4")  # a page is requested at most 1 + 4 times

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 
+from scrapy import signals
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 
@@ -28,7 +29,6 @@ from kolspider.run.estimate import estimate
 from kolspider.run.job import Job
 from kolspider.run.opening import open_run, target_label
 from kolspider.run.preflight import preflight
-from kolspider.spiders.followings import FollowingsSpider
 from kolspider.watch.summary import Summary
 
 if TYPE_CHECKING:
@@ -132,7 +132,9 @@ class Command(CrawlCommand):
             hint = f"{name} is now {_OLD_FLAGS[name]}; " if name in _OLD_FLAGS else f"unknown option {name}; "
             raise WrongUsage(f"{hint}see `scrapy crawl -h`")
         if args != [_SPIDER]:
-            raise WrongUsage(f"the only spider is {_SPIDER}: scrapy crawl {_SPIDER}")
+            hints = [f"-a {arg}" for arg in args[1:] if "=" in arg]
+            hint = f"; did you mean {' '.join(hints)}?" if hints else ""
+            raise WrongUsage(f"the only spider is {_SPIDER}: scrapy crawl {_SPIDER}{hint}")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Run the crawl, the checks of test=1, or the estimate."""
@@ -168,7 +170,9 @@ class Command(CrawlCommand):
 
     def _crawl_with(self, run: Run) -> int:
         process = cast("CrawlerProcessBase", self.crawler_process)  # scrapy.cmdline has made it
-        crawler = RunCrawler(FollowingsSpider, cast("Settings", self._settings), init_reactor=True)
+        spider = process.spider_loader.load(_SPIDER)  # a team's own, if SPIDER_MODULES has one of that name
+        crawler = RunCrawler(spider, cast("Settings", self._settings), init_reactor=True)
+        crawler.signals.connect(self._warn_if_feeds_unused, signal=signals.engine_started)
         crawler.stop_with(run.stop)
         process.crawl(crawler, run=run)
         process.start()

@@ -219,8 +219,12 @@ class SqliteDatabase(Database):
 
     def _message(self, exc: BaseException) -> str:
         if isinstance(exc, sqlite3.OperationalError) and not self.path.exists():
-            return "there is no such database file: run `scrapy initdb` to create it"
+            return "there is no such database file: `scrapy initdb` creates it"
         return str(exc)
+
+    def advice(self, exc: BaseException) -> str:
+        """Say what to do about an exception that keeps a run from starting."""
+        return "check KOL_DB_URL" + ("" if self.path.exists() else ", which `scrapy initdb` needs as well")
 
 
 def _column(facts: tuple[str, str, int, object, int], *, is_key: bool) -> Column:

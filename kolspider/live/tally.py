@@ -16,7 +16,7 @@ __all__ = ["STATS", "Tally"]
 
 @dataclass(slots=True)
 class Tally:
-    """The counters of one run. The database thread changes `db_retries`, the event loop everything else."""
+    """The counters of one run; everything that counts runs in the event loop."""
 
     calls: Annotated[int, "api/calls", "API requests sent, retries included"] = 0
     pages: Annotated[int, "api/pages", "Pages bought"] = 0

@@ -37,7 +37,7 @@ class Wait:
 
 @dataclass(slots=True)
 class Work:
-    """What a run is doing. Any thread may call `wait` and `resume`; the rest belongs to the event loop."""
+    """What a run is doing, as those who do it say; everything runs in the event loop."""
 
     reading: dict[str, Reading] = field(default_factory=dict)
     """The lists that are being read, by handle."""

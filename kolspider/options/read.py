@@ -43,9 +43,18 @@ __all__ = [
     "text",
 ]
 
-PROJECT_DIR = Path(closest_scrapy_cfg() or "scrapy.cfg").resolve().parent
+
+def _project_dir() -> Path:
+    if found := closest_scrapy_cfg():
+        return Path(found).parent.resolve()
+    checkout = Path(__file__).resolve().parents[2]
+    return checkout if (checkout / "scrapy.cfg").exists() else Path.cwd()
+
+
+PROJECT_DIR = _project_dir()
 """Where `.env` is read and relative paths start: the folder of scrapy.cfg, which Scrapy looks for from the current
-folder upwards; without one, the current folder."""
+folder upwards. Without one, as in a cron job with SCRAPY_SETTINGS_MODULE, it is the folder of the checkout that runs:
+the cache stays where it was. For an installed copy it is the current folder."""
 
 # As Scrapy reads them: its own settings are checked here too.
 _BOOLS = {"1": True, "True": True, "true": True, "0": False, "False": False, "false": False}

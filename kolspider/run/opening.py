@@ -54,7 +54,8 @@ def open_run(arguments: Arguments, config: Config, database: Database, command: 
         try:
             yield run
         except sqlite3.Error as error:
-            raise run.stop.error or unusable(config.cache_dir, error) from None
+            reason = unusable(config.cache_dir, error)  # marks a damaged store for the next run to salvage
+            raise run.stop.error or reason from None
 
 
 def target_label(config: Config, database: Database) -> str:
@@ -73,6 +74,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     ledger = stack.enter_context(
         closing(Ledger.open(config.cache_dir, config.provider, target_label(config, database)))
     )
+    ledger.drop_unnoted_rejects()
     stack.callback(database.close)
     table = _check_tables(arguments, config, database, ledger)
     _select(arguments, config, database, ledger.selection)

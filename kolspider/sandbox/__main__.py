@@ -1,4 +1,8 @@
-"""Run the sandbox API, which answers like the paid one with made-up users, until SIGINT or SIGTERM."""
+"""Run the sandbox API, which answers like the paid one, until SIGINT or SIGTERM.
+
+Its users are wild on purpose: names, counts and times as odd as real ones are at their worst. Those of
+`-a sandbox=1` are plausible people.
+"""
 
 import argparse
 import signal

@@ -158,10 +158,12 @@ class FollowingsSpider(Spider):
             return frozenset()
         before = moment(readings.known_until(kol.handle))
         try:
-            return await self.run.database.ask(lambda database: known_ids(database, table, kol.handle, before))
+            known = await self.run.database.ask(lambda database: known_ids(database, table, kol.handle, before))
         except StopRun as error:
             self._stop.fail(error)
             raise NotAsked("the run is stopping") from None
+        self.run.work.resume("the database")
+        return known
 
     def _begin(self, due: Due) -> int:
         """Begin or continue a list. Returns the generation of its pages."""

@@ -57,9 +57,7 @@ class Ledger:
         with closed_on_error(connect(directory)) as connection:
             with transaction(connection):
                 connection.execute("INSERT INTO target (label) VALUES (?) ON CONFLICT (label) DO NOTHING", (target,))
-            ledger = cls(connection, directory, provider, _target_id(connection, target))
-            ledger._drop_unnoted_rejects()
-            return ledger
+            return cls(connection, directory, provider, _target_id(connection, target))
 
     @classmethod
     @contextmanager
@@ -81,7 +79,8 @@ class Ledger:
         """From now on show the store as it is at this moment, whatever a run beside it writes."""
         self._db.execute("BEGIN")
 
-    def _drop_unnoted_rejects(self) -> None:
+    def drop_unnoted_rejects(self) -> None:
+        """Cut off the rejects of a batch whose pages were never marked as loaded; they are written again."""
         noted = self._db.execute("SELECT value FROM note WHERE key = ?", (_REJECTS_SIZE,)).fetchone()
         if noted:
             self.rejects.cut_to(noted[0])

@@ -115,6 +115,11 @@ def test_with_the_cache_switched_off_nothing_is_paid_for_twice(make_project: Mak
     assert set(project.bought().values()) == {1}
 
 
+def test_an_argument_without_its_flag_is_refused_with_the_flag(make_project: MakeProject) -> None:
+    refused = make_project({}).scrapy("crawl", "followings", "limit=5").expect(2)
+    assert refused.err.strip().endswith("did you mean -a limit=5?")
+
+
 def test_an_unknown_spider_is_refused_with_the_name_of_ours(make_project: MakeProject) -> None:
     result = make_project({}).scrapy("crawl", "followers").expect(2)
     (line,) = result.err.splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,8 +38,21 @@ def test_env_file_and_relative_paths_are_beside_the_closest_scrapy_cfg(tmp_path:
     assert files(folder) == set()
 
 
-def test_without_a_scrapy_cfg_they_are_in_the_current_folder(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("KOL_SOURCE_TABLE=kols\n")
-    initdb(tmp_path, SCRAPY_SETTINGS_MODULE="kolspider.settings")
-    assert files(tmp_path) == {".env", "kol.db"}
-    assert b"kols" in (tmp_path / "kol.db").read_bytes()
+def test_a_cron_job_without_a_scrapy_cfg_above_it_uses_those_of_its_checkout(tmp_path: Path) -> None:
+    checkout, folder = tmp_path / "checkout", tmp_path / "cron"
+    shutil.copytree(ROOT / "kolspider", checkout / "kolspider", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "scrapy.cfg", checkout)
+    folder.mkdir()
+    initdb(folder, PYTHONPATH=str(checkout), SCRAPY_SETTINGS_MODULE="kolspider.settings")
+    assert files(checkout) == {"scrapy.cfg", "kol.db"}
+    assert files(folder) == set()
+
+
+def test_an_installed_copy_without_a_scrapy_cfg_uses_those_in_the_current_folder(tmp_path: Path) -> None:
+    installed, folder = tmp_path / "site-packages", tmp_path / "here"
+    shutil.copytree(ROOT / "kolspider", installed / "kolspider", ignore=shutil.ignore_patterns("__pycache__"))
+    folder.mkdir()
+    (folder / ".env").write_text("KOL_SOURCE_TABLE=kols\n")
+    initdb(folder, PYTHONPATH=str(installed), SCRAPY_SETTINGS_MODULE="kolspider.settings")
+    assert files(folder) == {".env", "kol.db"}
+    assert b"kols" in (folder / "kol.db").read_bytes()

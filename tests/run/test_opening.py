@@ -14,13 +14,17 @@ from kolspider.db.url import open_database
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.options.arguments import Arguments
 from kolspider.options.config import Config
-from kolspider.run.opening import open_run, read_ledger
+from kolspider.run.opening import open_run, read_ledger, target_label
+from kolspider.store.damage import mark
+from kolspider.store.database import FILE_NAME
+from kolspider.store.ledger import Ledger
 from kolspider.store.lock import DirectoryLock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kolspider.db.base import Database
+    from kolspider.run.run import Run
 
 COMMAND = ["scrapy", "crawl", "followings"]
 
@@ -91,3 +95,30 @@ def test_skipped_rows_of_the_source_are_counted(config: Config, database: Databa
     database.insert_handles(config.source_table, ["no handle!", " "])
     with open_run(Arguments(), config, database, COMMAND) as run:
         assert run.tally.skipped == {"invalid": 1, "blank": 1}
+
+
+def test_damage_met_after_the_run_was_stopped_is_marked_and_the_first_reason_told(
+    config: Config, database: Database
+) -> None:
+    def meets_damage(run: Run) -> None:
+        run.stop.fail(StopRun("the cap is reached"))
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    with pytest.raises(StopRun, match="the cap"), open_run(Arguments(), config, database, COMMAND) as run:
+        meets_damage(run)
+    assert mark(config.cache_dir / FILE_NAME).exists()
+
+
+def test_a_run_drops_the_rejects_of_a_batch_that_was_never_marked_and_looking_does_not(
+    config: Config, database: Database
+) -> None:
+    with open_run(Arguments(), config, database, COMMAND) as run:
+        path = run.ledger.rejects.path
+    path.write_text("half a batch")
+    with (
+        read_ledger(config, database),
+        closing(Ledger.open(config.cache_dir, config.provider, target_label(config, database))),
+    ):
+        assert path.read_text() == "half a batch"
+    with open_run(Arguments(), config, database, COMMAND):
+        assert path.read_text() == ""
