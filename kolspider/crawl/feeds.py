@@ -51,7 +51,7 @@ class Rows:
         known = self._known[page["page"].kol.handle if self._of_follows else ""]
         rows: list[Row] = page["rows"]
         for row in rows:
-            if (id_ := int(row.id)) not in known and (self._of_follows or not row.is_bare):
+            if (id_ := int(row.id)) not in known:
                 known.add(id_)
                 yield kol | row._asdict()
 
