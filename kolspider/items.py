@@ -96,6 +96,11 @@ class Row(NamedTuple):
     following: int | None
     statuses_count: int | None
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether only the id is known: somebody follows the account, and the API says nothing else of it."""
+        return self.count(None) == len(self) - 1
+
 
 COLUMNS: tuple[str, ...] = Row._fields
 
@@ -131,11 +136,11 @@ class Reject:
     """A user that is set aside, with the reason."""
 
     reason: str
-    """A short fixed name, used in stats: `no_id`, `bad_id`, `not_an_object`, `refused`."""
+    """A short fixed name, used in stats: `no_id`, `bad_id`, `not_an_object`, `unreadable`, `refused`."""
     user: object
     """What the API sent (any JSON value), or the row that the database refused."""
     detail: str = ""
-    """Why the database refused the row."""
+    """Why the database refused the row, or which fields can't be read."""
 
 
 @dataclass(frozen=True, slots=True)

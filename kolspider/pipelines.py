@@ -11,6 +11,7 @@ from kolspider.items import FollowingsPage, MappedPage, Reject, Row, as_item
 from kolspider.load.fitting import Fitter
 from kolspider.load.follow_rows import mapped_follows, whole_reading
 from kolspider.load.mapping import Mapper, usable_id
+from kolspider.options.arguments import Feed
 from kolspider.run.run import run_of
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ class MapPipeline:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> MapPipeline:
-        """Take the parts of the run that it needs. A feed gets every user of every page."""
+        """Take the parts of the run that it needs. A feed of follows gets every user of every page."""
         run = run_of(crawler)
-        repeats = None if crawler.settings.getdict("FEEDS") else run.repeats
+        repeats = None if run.arguments.feed is Feed.FOLLOWS else run.repeats
         return cls(run.config.provider, run.table, run.tally, repeats, keeps_follows=bool(run.config.follows_table))
 
     def process_item(self, item: Any) -> MappedPage:

@@ -73,7 +73,7 @@ EXTENSIONS_BASE = {
     "scrapy.extensions.logcount.LogCount": 0,
     "scrapy.extensions.memusage.MemoryUsage": 0,
     "scrapy.extensions.closespider.CloseSpider": 0,
-    "scrapy.extensions.feedexport.FeedExporter": 0,
+    "kolspider.crawl.feeds.RowFeeds": 0,
     "kolspider.extensions.outcome.Outcome": 500,
     "kolspider.extensions.history.KeepHistory": 510,
     "kolspider.extensions.progress.Progress": 520,
@@ -94,11 +94,10 @@ LOG_VERSIONS: list[str] = []  # versions of libraries; for a bug report: -s LOG_
 STATS_DUMP = _setting("STATS_DUMP", "False")  # the closing table has what matters; -s STATS_DUMP=True logs them all
 
 # --- feeds (-o users.jsonl) -----------------------------------------------------------------------
-FEED_EXPORTERS = {
-    "jsonl": "kolspider.crawl.exporters.JsonLinesRows",
-    "jsonlines": "kolspider.crawl.exporters.JsonLinesRows",
-    "jl": "kolspider.crawl.exporters.JsonLinesRows",
-    "json": "kolspider.crawl.exporters.JsonRows",
-    "csv": "kolspider.crawl.exporters.CsvRows",
+FEED_EXPORTERS = {"csv": "kolspider.crawl.feeds.CsvRows", "xml": None, "marshal": None, "pickle": None}
+FEED_STORAGES = {
+    "": "kolspider.crawl.feeds.FileStorage",
+    "file": "kolspider.crawl.feeds.FileStorage",
+    "stdout": "kolspider.crawl.feeds.StdoutStorage",
 }
 FEED_EXPORT_ENCODING = "utf-8"  # names stay readable; JSON would escape them

@@ -12,7 +12,7 @@ from random import Random
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-__all__ = ["EXAMPLES", "answers", "pages", "users", "wildly"]
+__all__ = ["EXAMPLES", "answers", "damaged_pages", "pages", "users", "wildly"]
 
 EXAMPLES = int(os.environ.get("KOL_TEST_EXAMPLES", "100"))
 
@@ -147,6 +147,19 @@ pages = st.tuples(
     st.just([]) | st.just([("code", "0"), ("msg", '"success"')]),
 ).map(_page)
 """A good page, as JSON, but for its users and its cursor."""
+
+# A value in the place of another, or bytes in the middle of a text.
+_DAMAGE = [b"NaN", b"Infinity", b"-Infinity", b"9" * 5000, b"-" + b"1" * 5000, b'"\x01\x1b\n"', b'"caf\xc3"']
+_DAMAGE += [b'"\xff\xfe"', b'"\xe5\xb8"', b'"\xed\xa0\x80"', b'"7\x80"', b'"\xc0\x80"', b'"\xf0\x9f\x9a \xef\xbf\xbd"']
+_DAMAGE += [b'{"description": "\xb8"}', b'["\xff", NaN]']
+damaged_pages = st.tuples(
+    st.lists(users, max_size=3),
+    st.lists(users, max_size=3),
+    st.sampled_from([*sorted(FIELDS), "location"]),
+    st.sampled_from(_DAMAGE),
+    st.booleans(),
+)
+"""Users before and behind a damaged one, its damaged field, the damage, and whether it has an id besides."""
 
 _ENVELOPE = ("code", "status", "msg", "message", "detail", "error", "has_next_page", "next_cursor", "followings")
 _VALUES = st.one_of(

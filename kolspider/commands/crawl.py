@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import resource
 import sys
 from contextlib import nullcontext
@@ -18,13 +17,13 @@ from scrapy.exceptions import UsageError
 from kolspider.command import OLD_FILES, KeepLines
 from kolspider.console.output import print_error, standard_output
 from kolspider.crawl.crawler import RunCrawler
-from kolspider.crawl.exporters import FORMATS
 from kolspider.db.check import check_names
 from kolspider.db.url import open_database
 from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.files import make_directory, write_atomically
 from kolspider.options.arguments import HELP, Arguments
 from kolspider.options.config import PROJECT_DIR, Config, boolean, point_at_sandbox
+from kolspider.options.feeds import check_feeds, check_writable, passwords
 from kolspider.options.secrets import redact_logs, redacted
 from kolspider.run.estimate import estimate
 from kolspider.run.job import Job
@@ -96,9 +95,11 @@ class Command(CrawlCommand):
             except UsageError as error:
                 raise WrongUsage(str(error)) from None
             self._check_spider(args)
-            self._check_feeds()
             settings = self._settings
+            if log_file := settings["LOG_FILE"]:
+                check_writable(Path(log_file), "LOG_FILE")
             self._arguments = Arguments.parse(opts.spargs, ignore_missing=boolean(settings, "HTTPCACHE_IGNORE_MISSING"))
+            check_feeds(settings, self._arguments.feed)
             if self._arguments.sandbox:
                 point_at_sandbox(settings)
             if self._arguments.replay:
@@ -135,18 +136,9 @@ class Command(CrawlCommand):
             hint = f"; did you mean {' '.join(hints)}?" if hints else ""
             raise WrongUsage(f"the only spider is {_SPIDER}: scrapy crawl {_SPIDER}{hint}")
 
-    def _check_feeds(self) -> None:
-        for uri, feed in self._settings.getdict("FEEDS").items():
-            if feed.get("format") not in FORMATS:
-                raise WrongUsage(f"feeds can be jsonl, json or csv, not {feed.get('format')}")
-            if "://" not in str(uri) and not str(uri).startswith("stdout:"):
-                _check_writable(Path(str(uri)), "the feed")
-        if log_file := self._settings["LOG_FILE"]:
-            _check_writable(Path(log_file), "LOG_FILE")
-
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Run the crawl, the checks of test=1, or the estimate."""
-        redact_logs(self._config.api_key, *self._database.secrets)
+        redact_logs(self._config.api_key, *self._database.secrets, *passwords(self._settings))
         if self._settings["LOG_LEVEL"] != "DEBUG":
             _quiet_scrapy()
         try:
@@ -234,12 +226,6 @@ def _typed(opts: argparse.Namespace, secrets: tuple[str, ...]) -> Iterator[str]:
     for setting in opts.set:
         if not setting.startswith("KOL_API_KEY="):
             yield from ("-s", redacted(setting, secrets))
-
-
-def _check_writable(path: Path, what: str) -> None:
-    target = path if path.exists() else path.absolute().parent
-    if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
-        raise WrongUsage(f"{what} {path} can't be written; check that its folder exists and that you may write there")
 
 
 def _sandbox(key: str, week: int) -> Sandbox:

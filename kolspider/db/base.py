@@ -262,6 +262,12 @@ class Database(ABC):
         ((count,),) = self.query(f"SELECT COUNT(*) FROM {self.quoted(table)}{_meeting(where)}")
         return int(count)
 
+    def known_ids(self, table: str, ids: Sequence[str]) -> set[int]:
+        """Return those of these ids that the target table has."""
+        marks = ", ".join("?" * len(ids))
+        rows = self.query(f"SELECT `id` FROM {self.quoted(table)} WHERE `id` IN ({marks})", ids)
+        return {int(id_) for (id_,) in rows}
+
     def identifier(self, name: str) -> str:
         """Quote a name."""
         return self.quote + name.replace(self.quote, self.quote * 2) + self.quote

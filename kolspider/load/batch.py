@@ -15,7 +15,7 @@ _Span = TypeVar("_Span", "Follow", "WholeReading")
 
 
 class Batch:
-    """Whole pages, in order. The last row of an account counts."""
+    """Whole pages, in order. The last row of an account counts, unless it is bare."""
 
     def __init__(self) -> None:
         self.pages: list[MappedPage] = []
@@ -30,7 +30,8 @@ class Batch:
         self.pages.append(page)
         self.size += size
         for row in page.rows:
-            self._rows[row.id] = (page.page, row)
+            if not (row.is_bare and row.id in self._rows):
+                self._rows[row.id] = (page.page, row)
         self.weight = max(len(self._rows), self.weight + len(page.follows))
 
     @property

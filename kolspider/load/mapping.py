@@ -1,7 +1,7 @@
 """Turns a followed user, whatever the API sent, into a row of the target table. Pure; never raises.
 
-Values that no database can hold are removed or set to NULL, and the row stays; only a user without a usable id is set
-aside.
+Values that no database can hold are removed or set to NULL, and the row stays. A user is set aside if it has no
+usable id, or if a field of it can't be read: a row of the other fields would replace good values.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from kolspider.items import Reject, Row
+from kolspider.providers.base import Unreadable
 
 if TYPE_CHECKING:
     from kolspider.items import FollowedUser
@@ -48,8 +49,10 @@ class Mapper:
         """How many numbers of each column were set to NULL because they are negative or do not fit 64 bits."""
 
     def map_user(self, user: FollowedUser | None, raw: object) -> Row | Reject:
-        """Return the row for `user`, or a reject with `raw` (what the API sent) if it has no usable id."""
+        """Return the row for `user`, or a reject with `raw` (what the API sent) if there can be none."""
         if user is None:
+            if isinstance(raw, Unreadable):
+                return Reject("unreadable", raw.user, raw.fields)
             return Reject("not_an_object", raw)
         id_ = usable_id(user.id)
         if id_ is None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kolspider.db.thread import DatabaseThread
-    from kolspider.items import FollowingsPage, MappedPage
+    from kolspider.items import FollowingsPage, MappedPage, Row
     from kolspider.live.stop import Stop
     from kolspider.live.tally import Tally
     from kolspider.live.work import Work
@@ -181,7 +181,7 @@ class Writer:
 
     async def _write_rows(self, batch: Batch) -> _Rejects:
         """Commit the rows. Returns those that the database refuses and rejects.jsonl does not have."""
-        rows = batch.rows
+        rows = await self._without_known(batch.rows)
         if not rows:
             return []
         began = time.monotonic()
@@ -207,6 +207,14 @@ class Writer:
             logger.warning("KOL %s: the database refuses account %s: %s", page.kol.user_name, row.id, reason)
             self._reject(rejects, page, "refused", row._asdict(), reason)
         return rejects
+
+    async def _without_known(self, rows: list[Row]) -> list[Row]:
+        """Leave out the bare rows of accounts that the table has: they would replace values by NULL."""
+        bare = [row.id for row in rows if row.is_bare]
+        if not bare:
+            return rows
+        known = await self._database.ask(lambda database: database.known_ids(self._config.target_table, bare))
+        return [row for row in rows if not (row.is_bare and int(row.id) in known)]
 
     def _note_committed(self, batch: Batch, refused: set[str]) -> None:
         for page in batch.pages:

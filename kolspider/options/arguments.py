@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kolspider.items import Kol
 
-__all__ = ["HELP", "Arguments", "Replay", "age", "listed_kols", "without"]
+__all__ = ["HELP", "Arguments", "Feed", "Replay", "age", "listed_kols", "without"]
 
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -30,6 +30,15 @@ class Replay(StrEnum):
     PENDING = "pending"
     """Those that are not in the target yet."""
     ALL = "all"
+
+
+class Feed(StrEnum):
+    """What the lines of a feed (`-o users.csv`) are."""
+
+    ACCOUNTS = "accounts"
+    """Accounts, each once."""
+    FOLLOWS = "follows"
+    """Follows: an account for each KOL that follows it, with the KOL in front."""
 
 
 def _decoded(raw: str) -> str:
@@ -99,6 +108,12 @@ def _replay(raw: str) -> Replay:
     return Replay(raw)
 
 
+def _feed(raw: str) -> Feed:
+    if raw not in set(Feed):
+        raise ValueError("is neither accounts nor follows")
+    return Feed(raw)
+
+
 def _key(raw: str) -> str:
     if not raw or not fits_a_header(raw):
         raise ValueError("is not a key that an HTTP header can carry")
@@ -139,6 +154,9 @@ class Arguments:
     )
     replay: Replay | None = _argument(
         _replay, None, "replay=pending", "load cached pages not in the target yet, no API call (all: every page)"
+    )
+    feed: Feed = _argument(
+        _feed, Feed.ACCOUNTS, "feed=follows", "with -o FILE: a line for each follow, with its KOL, not for each account"
     )
     dry_run: bool = _argument(
         _flag, False, "dry_run=1", "real API calls, no database write; the pages are cached and not bought again"
@@ -196,7 +214,7 @@ class Arguments:
         return Mode.REPLAY if self.replay else Mode.DRY_RUN if self.dry_run else Mode.BUY
 
     def of_job(self) -> dict[str, Any]:
-        """Return what each run of a named job must repeat: all but the key and the cap, which are a run's own."""
+        """Return what each run of a named job must repeat: all but the key, the cap and the feed, a run's own."""
         return {
             "limit": self.limit,
             "kols": [kol.handle for kol in self.kols],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 if TYPE_CHECKING:
     from kolspider.items import FollowedUser
 
-__all__ = ["ApiError", "ApiErrorKind", "Page", "Provider", "one_line"]
+__all__ = ["ApiError", "ApiErrorKind", "Page", "Provider", "Unreadable", "one_line"]
 
 _MESSAGE_CHARS = 200
 
@@ -48,10 +48,22 @@ class Page:
     """A good answer, unchecked: the guards against an API that contradicts itself are in `paging`."""
 
     users: list[object]
-    """The users as the API sent them, each of any JSON type."""
+    """The users as the API sent them, each of any JSON type or Unreadable."""
     next_cursor: str | None
     """Cursor of the next page; None if the answer names none that can be asked for."""
     more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A user of a page with fields that can't be read, although the page is whole."""
+
+    user: object
+    """What can be read of it."""
+    id: object
+    """The account's id as the API sent it, of any JSON type: the follow is known even if the account is not."""
+    fields: str
+    """The fields, separated by commas."""
 
 
 @dataclass(frozen=True, slots=True)

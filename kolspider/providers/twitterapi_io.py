@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 from urllib.parse import quote, urlencode
 
 from kolspider.items import FollowedUser
-from kolspider.providers.base import ApiError, ApiErrorKind, Page, one_line
+from kolspider.providers.base import ApiError, ApiErrorKind, Page, Unreadable, one_line
+from kolspider.providers.lenient import marked, two_readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,10 @@ class TwitterApiIo:
     def parse(self, status: int, body: bytes, cursor: str) -> Page | ApiError:
         """Read the answer to the request for `cursor`. Never raises."""
         if status == 200:
-            return _page(body)
+            try:
+                return _page(_json(body))
+            except ValueError:
+                return self._damaged_page(body) or ApiError(ApiErrorKind.TRANSIENT, "HTTP 200: not JSON")
         if 300 <= status < 400:
             return ApiError(ApiErrorKind.WRONG_PATH, f"HTTP {status}: redirected")
         try:
@@ -68,6 +72,18 @@ class TwitterApiIo:
         except ValueError:
             text = ""
         return ApiError(_kind(status, cursor), f"HTTP {status}: {text}" if text else f"HTTP {status}")
+
+    def _damaged_page(self, body: bytes) -> Page | None:
+        """Return the page in a body that is not JSON; None unless all can be read but some users."""
+        try:
+            one, other = two_readings(body)
+            page, again = _page(one), _page(other)
+            if isinstance(page, Page) and isinstance(again, Page) and _around_users(one) == _around_users(other):
+                users = [marked(self, *readings) for readings in zip(page.users, again.users, strict=True)]
+                return Page(users, page.next_cursor, page.more)
+        except (ValueError, RecursionError):
+            pass
+        return None
 
     def price(self, users_returned: int, page_size: int) -> int:
         """Return the credits of a call: a user costs less on larger pages; a call, even a failed one, at least 60.
@@ -78,16 +94,22 @@ class TwitterApiIo:
         return max(60, users_returned * a_user)
 
     def followed_user(self, raw: object) -> FollowedUser | None:
-        """Return a user in the API's terms, by the first spelling of each field that is present and not null."""
+        """Return a user in the API's terms, by the first spelling of each field that is present and not null.
+
+        Of an account that is unavailable, or has neither name nor handle, the API knows only that it is followed: its
+        other values are not those of the account.
+        """
         if not isinstance(raw, dict):
             return None
         # Most users have the first spelling of each field: the others are looked up only if it is missing.
         get = raw.get
         screen_name, avatar, created_at = get("screen_name"), get("profile_image_url_https"), get("created_at")
         description, followers, following = get("description"), get("followers_count"), get("following_count")
-        statuses = get("statuses_count")
+        statuses, name, id_ = get("statuses_count"), get("name"), self.account_id(raw)
         if screen_name is None:
             screen_name = _first(raw, "userName", "username")
+        if get("unavailable") is True or not (name or screen_name):
+            return FollowedUser(id_, None, None, None, None, None, None, None, None)
         if avatar is None:
             avatar = _first(raw, "profilePicture", "profile_image_url", "profile_image")
         if description is None:
@@ -100,13 +122,12 @@ class TwitterApiIo:
             following = _following_count(raw)
         if statuses is None:
             statuses = get("statusesCount")
-        id_, name = self.account_id(raw), get("name")
         return FollowedUser(id_, name, screen_name, avatar, description, created_at, followers, following, statuses)
 
     def account_id(self, raw: object) -> object:
         """Return the id of a user of a page, of any JSON type."""
         if not isinstance(raw, dict):
-            return None
+            return raw.id if isinstance(raw, Unreadable) else None
         id_ = raw.get("id")
         return _first(raw, "id_str", "user_id", "rest_id") if id_ is None else id_
 
@@ -137,12 +158,8 @@ def page_body(users: list[object], next_cursor: str | None) -> bytes:
     return json.dumps(answer).encode()
 
 
-def _page(body: bytes) -> Page | ApiError:
-    """Return the page in the body of a 200, or an error that says what is wrong with it."""
-    try:
-        answer = _json(body)
-    except ValueError:
-        return ApiError(ApiErrorKind.TRANSIENT, "HTTP 200: not JSON")
+def _page(answer: object) -> Page | ApiError:
+    """Return the page in the JSON of a 200, or an error that says what is wrong with it."""
     if not isinstance(answer, dict):
         return ApiError(ApiErrorKind.TRANSIENT, "HTTP 200: not JSON of an object")
     if error := _error_in_200(answer):
@@ -153,6 +170,10 @@ def _page(body: bytes) -> Page | ApiError:
     if not isinstance(more, bool):
         return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"has_next_page is {_json_type(more)}, not true or false")
     return Page(users, _cursor(answer.get("next_cursor")), more)
+
+
+def _around_users(answer: object) -> dict[str, object]:
+    return {**answer, "followings": None} if isinstance(answer, dict) else {}
 
 
 def _error_in_200(answer: dict[str, object]) -> ApiError | None:

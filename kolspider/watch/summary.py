@@ -59,15 +59,16 @@ class Summary:
         self._finish_reason: str | None = stats.get("finish_reason")
         self._bugs = tally.bugs + stats.get("spider_exceptions/count", 0)
         self._error = str(stop.error or "")
+        self._feeds_failed = sum(stats[name] for name in stats if name.startswith("feedexport/failed_count/"))
 
     @property
     def exit_code(self) -> int:
-        """0 done, 3 some KOLs failed or partial, 1 stopped early, 130 interrupted."""
+        """0 done, 3 some KOLs failed or partial, 1 stopped early or without a feed, 130 interrupted."""
         if self._error:
             return _STOPPED
         if self._interrupted:
             return _INTERRUPTED
-        if self._finish_reason != "finished" or self._bugs:
+        if self._finish_reason != "finished" or self._bugs or self._feeds_failed:
             return _STOPPED
         if self._arguments.replay:
             return _UNFINISHED if self._tally.cache_damaged else _STOPPED if self._waiting else 0
@@ -104,6 +105,8 @@ class Summary:
             yield labelled("damaged", f"{counted(damaged, 'cached page')}, which a normal run buys again")
         if self._arguments.replay:
             yield labelled("lists", f"{self._whole:,} whole, {self._unfinished:,} unfinished")
+        if self._feeds_failed:
+            yield labelled("feed", "not whole, see ERROR in the log; -a replay=all -O FILE writes it without a call")
         if self._error:
             yield labelled("stopped", self._error)
         elif self._interrupted:
@@ -148,6 +151,7 @@ class Summary:
         content = {
             "exit_code": self.exit_code,
             "error": self._error,
+            "feeds_failed": self._feeds_failed,
             "interrupted": self._interrupted,
             "started_at": iso(self._started_at.timestamp()) if self._started_at else None,
             "seconds": round(self._seconds, 3),

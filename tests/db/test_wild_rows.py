@@ -75,7 +75,7 @@ def test_a_table_of_narrow_columns_takes_what_was_cut_for_it(mysql: Subject) -> 
 @pytest.mark.parametrize("count", ["-1", "true", "1e999", '"９"'])
 def test_a_count_that_is_none_is_null_in_the_table(subject: Subject, count: str) -> None:
     subject.db.create_tables("source", "target")
-    raw = json.loads(f'{{"id": 7, "followers": {count}}}')
+    raw = json.loads(f'{{"id": 7, "name": "N", "followers": {count}}}')
     row = Mapper().map_user(provider("twitterapi_io").followed_user(raw), raw)
     assert isinstance(row, Row)
     subject.db.upsert("target", [row])

@@ -1,9 +1,7 @@
-"""The ways to run the job: test=1, sandbox=1, initdb, feeds, odd source tables, and a run that is interrupted."""
+"""The ways to run the job: test=1, sandbox=1, initdb, odd source tables, and a run that is interrupted."""
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 import shutil
 import signal
@@ -14,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.items import COLUMNS
 from kolspider.sandbox import SAMPLE_KOLS, plausible
 from tests.e2e.expected import expected_rows
 from tests.e2e.processes import finish, stats, wait_for_text
@@ -156,7 +153,7 @@ def test_the_demo_takes_every_value_as_it_is_and_names_commands_that_work(make_p
     # And each command that it names does what it says
     rows, report, own = re.findall(r"\.venv/bin/scrapy .*", demo.stdout)
     assert run(*rows.split()).returncode == 0
-    assert len((home.root / "users.csv").read_text().splitlines()) == 1 + 2_671
+    assert len((home.root / "users.csv").read_text().splitlines()) == 1 + 1_834
     assert run(*report.split()).returncode == 0
     assert (home.root / "report.html").exists()
     assert "KOL_API_KEY" in run(*own.split()).stdout
@@ -180,29 +177,6 @@ def test_from_an_empty_folder_to_users_in_a_table(make_project: MakeProject) -> 
     assert names == (sorted(SAMPLE_KOLS) if key == "user_name" else list(SAMPLE_KOLS))
     project.crawl().expect(0)
     assert project.rows() == expected_rows(SAMPLE_KOLS)
-
-
-# --- feeds ------------------------------------------------------------------------------------------------------
-
-
-def test_feeds_have_one_mapped_row_a_user(make_project: MakeProject) -> None:
-    project = make_project({"BTC": 450})
-    feeds = {name: project.folder / f"users.{name}" for name in ("jsonl", "json", "csv")}
-
-    project.crawl(*(word for path in feeds.values() for word in ("-o", str(path)))).expect(0)
-
-    expected = [row._asdict() for row in expected_rows({"BTC": 450}).values()]
-    assert len(expected) == 450
-    assert [json.loads(line) for line in feeds["jsonl"].read_text(encoding="utf-8").split("\n")[:-1]] == expected
-    assert json.loads(feeds["json"].read_text(encoding="utf-8")) == expected
-    with feeds["csv"].open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        assert tuple(reader.fieldnames or ()) == COLUMNS
-        assert list(reader) == [
-            {name: "" if value is None else str(value) for name, value in row.items()} for row in expected
-        ]
-    for path in feeds.values():
-        assert "区块链 観測者 코인" in path.read_text(encoding="utf-8")
 
 
 # --- source tables ----------------------------------------------------------------------------------------------

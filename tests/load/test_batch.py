@@ -29,6 +29,13 @@ def test_the_last_row_of_an_account_on_two_pages_counts() -> None:
     assert (batch.weight, batch.size) == (2, 200)
 
 
+def test_a_row_of_nothing_but_an_id_replaces_no_other_row() -> None:
+    bare = Row("1", *[None] * 9)
+    assert batch_of(page(1, row("1", "name")), page(2, bare)).rows == [row("1", "name")]
+    assert batch_of(page(1, bare), page(2, row("1", "name"))).rows == [row("1", "name")]
+    assert batch_of(page(1, bare), page(2, bare)).rows == [bare]
+
+
 def test_a_follow_on_two_pages_spans_both_moments() -> None:
     first = page(1, follows=[Follow("btc", "1", "2026-01-02", "2026-01-02")])
     second = page(2, follows=[Follow("btc", "1", "2026-01-01", "2026-01-03"), Follow("btc", "2", "2026-01-03", "x")])

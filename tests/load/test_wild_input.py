@@ -20,7 +20,7 @@ from kolspider.providers.base import ApiError, Page
 from kolspider.providers.paging import End, Next, Paging
 from kolspider.store.rejects import RejectsFile
 from tests.load.test_fitting import Column
-from tests.wild import answers, pages, users, wildly
+from tests.wild import answers, damaged_pages, pages, users, wildly
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,6 +109,26 @@ def test_a_user_with_a_usable_id_is_a_row_that_fits_and_any_other_is_set_aside(
         if value is not None:
             assert column.max_chars is None or len(str(value)) <= column.max_chars
             assert column.max_bytes is None or len(str(value).encode()) <= column.max_bytes
+
+
+@given(damaged_pages)
+@wildly
+def test_a_damaged_user_takes_no_other_user_with_it(parts: tuple[list[str], list[str], str, bytes, bool]) -> None:
+    before, behind, field, damage, has_id = parts
+    fields = [b'"%s": %s' % (field.encode("unicode_escape").replace(rb"\x", rb"\u00"), damage)]
+    damaged = b"{" + b", ".join([b'"id": "5"'] * has_id + fields) + b"}"
+    listed = [*(text.encode("utf-8", "surrogatepass") for text in before), damaged]
+    listed += [text.encode("utf-8", "surrogatepass") for text in behind]
+    page = api.parse(200, b'{"followings": [%s], "has_next_page": true, "next_cursor": "c"}' % b",".join(listed), "")
+
+    assert isinstance(page, Page)
+    assert (page.next_cursor, page.more, len(page.users)) == ("c", True, len(listed))
+    others = [mapped(raw) for number, raw in enumerate(page.users) if number != len(before)]
+    assert repr(others) == repr([mapped(json.loads(text)) for text in before + behind])
+    found = mapped(page.users[len(before)])
+    assert isinstance(found, Reject) or found.id == "5"
+    if has_id and field not in {"id", "id_str", "user_id", "rest_id"}:
+        assert usable_id(api.account_id(page.users[len(before)])) == "5"
 
 
 @given(st.lists(pages, min_size=1, max_size=4), st.booleans())

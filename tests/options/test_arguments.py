@@ -23,6 +23,7 @@ EXAMPLES = {  # one good value each, which is not the default
     "full_every": "60d",
     "retry": "partial",
     "replay": "pending",
+    "feed": "follows",
     "dry_run": "1",
     "estimate": "1",
     "test": "1",
@@ -155,7 +156,7 @@ def test_a_replay_takes_nothing_that_is_about_calls(replay: str | None, other: s
     assert other in refusal(raw, ignore_missing=replay is None)
 
 
-@pytest.mark.parametrize("other", ["limit", "kols", "sandbox", "api_key"])
+@pytest.mark.parametrize("other", ["limit", "kols", "sandbox", "feed", "api_key"])
 def test_a_replay_takes_the_others(other: str) -> None:
     assert Arguments.parse({"replay": "all", other: EXAMPLES[other]}).replay == "all"
 
@@ -257,8 +258,8 @@ def test_each_example_in_the_help_is_a_good_value() -> None:
         assert getattr(Arguments.parse(NEEDS.get(name, {}) | {name: value}), name) != argument.default
 
 
-def test_what_makes_a_job_the_same_job_is_all_but_the_key_and_the_cap() -> None:
+def test_what_makes_a_job_the_same_job_is_all_but_the_key_the_cap_and_the_feed() -> None:
     plain = Arguments.parse({"limit": "2"}).of_job()
-    assert Arguments.parse({"limit": "2", "api_key": "k", "max_calls": "9"}).of_job() == plain
+    assert Arguments.parse({"limit": "2", "api_key": "k", "max_calls": "9", "feed": "follows"}).of_job() == plain
     for name in ("kols", "refresh", "incremental", "full_every", "retry", "replay", "dry_run", "sandbox"):
         assert Arguments.parse({"limit": "2", **given_with(name)}).of_job() != plain, name

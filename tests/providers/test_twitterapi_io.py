@@ -6,8 +6,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from kolspider.errors import WrongUsage
+from kolspider.items import Row
+from kolspider.load.mapping import Mapper
 from kolspider.providers import provider
-from kolspider.providers.base import ApiError, ApiErrorKind, Page, Provider
+from kolspider.providers.base import ApiError, ApiErrorKind, Page, Provider, Unreadable
 
 USER = {
     "id": "1323730225067339784",
@@ -52,7 +54,7 @@ def page(body: bytes) -> Page:
 
 
 def followed(**changes: object) -> object:
-    return api.followed_user(changes)
+    return api.followed_user({"name": "has one"} | changes)
 
 
 def test_an_unknown_provider_is_wrong_usage_and_names_the_known() -> None:
@@ -198,6 +200,85 @@ def test_a_broken_body_is_transient(body: bytes) -> None:
     assert error(200, body).kind == ApiErrorKind.TRANSIENT
 
 
+GOOD = USER | {"id": "7"}
+
+
+def spoilt(was: bytes, now: bytes) -> bytes:
+    """A page of two users, of which the first is not JSON."""
+    body = answer(followings=[USER, GOOD], next_cursor="5")
+    assert was in body
+    return body.replace(was, now, 1)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "fields"),
+    [
+        (b"109429", b"NaN", "followers_count"),
+        (b"109429", b"-Infinity", "followers_count"),
+        (b"109429", b"9" * 5000, "followers_count"),
+        (b'"Example"', b'"\xe5\xb8"', "name"),
+        (b'"Example"', b'"\xc3"', "name"),
+        (b'"1323730225067339784"', b'"132373\x80784"', "id"),
+        (b'"1323730225067339784"', b"Infinity", "id"),
+        (b'"Example"', b'"\xff", "profile_image_url_https": NaN', "name"),
+    ],
+    ids=["NaN", "Infinity", "digits", "cut", "cut before a quote", "id", "id Infinity", "the last of two counts"],
+)
+def test_of_a_page_with_an_unreadable_field_only_that_user_is_unreadable(was: bytes, now: bytes, fields: str) -> None:
+    damaged, good = page(spoilt(was, now)).users
+    assert isinstance(damaged, Unreadable)
+    assert damaged.fields == fields
+    assert good == GOOD
+    assert api.followed_user(damaged) is None
+
+
+def test_the_id_of_an_unreadable_user_is_known() -> None:
+    damaged, _ = page(spoilt(b"109429", b"NaN")).users
+    assert api.account_id(damaged) == USER["id"]
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        (b'"Example"', b'"Exa\nmp\x01le"'),
+        (b'"Example"', b'"Example", "favourites_count": NaN'),
+        (b'"Example"', b'"Example", "location": "\xff"'),
+        (b'"Example"', b'"Example", "favourites_count": -' + b"1" * 5000),
+        (b'"Example"', b'"Example", "entities": {"urls": [{"\xe5": Infinity}]}'),
+    ],
+    ids=["control characters", "NaN", "byte", "digits", "nested"],
+)
+def test_an_unreadable_field_that_is_not_used_does_no_harm(was: bytes, now: bytes) -> None:
+    user, good = page(spoilt(was, now)).users
+    name = "Exa\nmp\x01le" if b"\x01" in now else "Example"
+    assert api.followed_user(user) == followed(**USER | {"name": name})
+    assert good == GOOD
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        (b'"5"', b'"5\xff"'),
+        (b'"5"', b"NaN"),
+        (b'"5"', b"1" * 5000),
+        (b'"code": 0', b'"code": Infinity'),
+        (b'"success"', b'"err\xff"'),
+        (b'"Example"', b'"\xff'),
+        (b"}", b"\xff}"),
+    ],
+)
+def test_a_page_is_as_broken_as_before_if_more_than_users_is_unreadable(was: bytes, now: bytes) -> None:
+    assert error(200, spoilt(was, now)).kind == ApiErrorKind.TRANSIENT
+
+
+@pytest.mark.parametrize("damage", [b"NaN", b'"\xff"', b'"\x01"'])
+def test_a_damaged_page_that_is_cut_off_is_no_page(damage: bytes) -> None:
+    body = spoilt(b"109429", damage)
+    assert isinstance(api.parse(200, body, ""), Page)
+    for end in range(len(body)):
+        assert error(200, body[:end]).kind == ApiErrorKind.TRANSIENT
+
+
 @pytest.mark.parametrize("key", ["msg", "message", "detail", "error"])
 @pytest.mark.parametrize(
     "text",
@@ -317,6 +398,26 @@ def test_a_hundred_thousand_credits_are_a_dollar() -> None:
 )
 def test_the_first_present_spelling_wins(field: str, changes: dict[str, object], value: object) -> None:
     assert getattr(followed(**changes), field) == value
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"unavailable": True, "unavailableReason": "Suspended"},
+        {"name": None, "screen_name": None, "userName": None},
+        {"name": "", "screen_name": "", "userName": ""},
+    ],
+)
+def test_of_an_account_that_is_only_followed_nothing_but_the_id_is_known(changes: dict[str, object]) -> None:
+    assert api.followed_user(USER | changes) == api.followed_user({"id": USER["id"]})
+    assert Mapper().map_user(api.followed_user(USER | changes), USER) == Row(str(USER["id"]), *[None] * 9)
+
+
+@pytest.mark.parametrize("changes", [{"unavailable": False}, {"unavailable": None}, {"name": ""}, {"name": None}])
+def test_an_account_with_a_name_or_a_handle_is_known(changes: dict[str, object]) -> None:
+    user = api.followed_user(USER | changes)
+    assert user is not None
+    assert user.followers_count == USER["followers_count"]
 
 
 @pytest.mark.parametrize("raw", [None, "user", 1, True, [USER]])

@@ -1,0 +1,72 @@
+"""The lines of a feed, whatever kind of item brings the rows, and a CSV that is appended to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kolspider.crawl.feeds import CsvRows, Rows
+from kolspider.items import COLUMNS, FollowingsPage, Kol, MappedPage, Row
+from kolspider.options.arguments import Feed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def row(number: int, name: str = "n") -> Row:
+    return Row(str(number), name, "a", None, "x,y", None, None, 1, 2, 3)
+
+
+def page(kol: str, *rows: Row) -> MappedPage:
+    return MappedPage(FollowingsPage(Kol(kol.lower(), kol), 1, "", [], last=True), list(rows))
+
+
+@dataclass
+class OfATeam:
+    """An item of a pipeline that is not ours."""
+
+    page: FollowingsPage
+    rows: list[Row]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [page("BTC", row(1)), {"page": page("BTC").page, "rows": [row(1)]}, OfATeam(page("BTC").page, [row(1)])],
+    ids=["ours", "dict", "of a team"],
+)
+def test_any_item_with_the_fields_of_a_page_has_lines(item: object) -> None:
+    assert list(Rows(Feed.ACCOUNTS).of(item)) == [row(1)._asdict()]
+    (follow,) = Rows(Feed.FOLLOWS).of(item)
+    assert list(follow) == ["kol", *COLUMNS]
+    assert follow == {"kol": "BTC", **row(1)._asdict()}
+
+
+PAGES = [page("BTC", row(1), row(2)), page("eth", row(2, "later"), row(3)), page("BTC", row(2), row(3), row(3))]
+
+
+def lines(feed: Feed) -> list[tuple[str | None, str]]:
+    rows = Rows(feed)
+    return [(line.get("kol"), line["id"]) for item in PAGES for line in rows.of(item)]
+
+
+def test_an_account_is_one_line_whoever_follows_it() -> None:
+    assert lines(Feed.ACCOUNTS) == [(None, "1"), (None, "2"), (None, "3")]
+
+
+def test_a_follow_is_one_line_on_however_many_pages_it_is() -> None:
+    assert lines(Feed.FOLLOWS) == [("BTC", "1"), ("BTC", "2"), ("eth", "2"), ("eth", "3"), ("BTC", "3")]
+
+
+def test_a_csv_has_its_header_once_however_often_it_is_appended_to(tmp_path: Path) -> None:
+    path = tmp_path / "users.csv"
+    for number in (1, 2, 3):
+        with path.open("ab") as file:
+            exporter = CsvRows(file)
+            exporter.start_exporting()
+            exporter.export_item(row(number)._asdict())
+            exporter.finish_exporting()
+    header, *others = path.read_text().splitlines()
+    assert header == ",".join(COLUMNS)
+    assert [line.partition(",")[0] for line in others] == ["1", "2", "3"]
