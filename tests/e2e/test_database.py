@@ -50,7 +50,9 @@ def test_columns_that_are_not_ours_keep_their_values(make_project: MakeProject, 
     }
     rows = project.rows()
     assert rows.pop("31415").name == "alien"
-    assert rows == expected
+    # (of some accounts the API knows only that they are followed: their rows keep the values, too)
+    kept = {id_: row._replace(name="an old name") for id_, row in expected.items() if row.is_bare and id_ in known}
+    assert rows == expected | kept
 
 
 def test_narrow_columns_get_what_fits_and_no_row_is_lost(make_project: MakeProject, mariadb: MariaDB) -> None:
