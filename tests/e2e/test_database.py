@@ -425,7 +425,7 @@ def test_a_file_that_is_missing_is_one_line_and_is_not_created(make_project: Mak
     project = make_project({"BTC": 3})
     project.db_url = f"sqlite:///{project.folder / 'typo.db'}"
     result = project.crawl().expect(1)
-    assert "run `scrapy initdb`" in _only_line(project, result.err)
+    assert "`scrapy initdb` creates it" in _only_line(project, result.err)
     assert result.out == ""
     assert project.api.calls == []
     assert not (project.folder / "typo.db").exists()
