@@ -126,7 +126,7 @@ def _close(file: IO[bytes]) -> None:
 
 
 class FileStorage(FileFeedStorage):
-    """A local file. A full disk is told once, at the end."""
+    """A local file. A full disk is reported once, at the end."""
 
     def open(self, spider: Spider) -> IO[bytes]:
         """Open the file; what can't be opened fails in `store`."""
@@ -138,7 +138,7 @@ class FileStorage(FileFeedStorage):
 
 
 class StdoutStorage(StdoutFeedStorage):
-    """Standard output. A closed pipe is told once, at the end."""
+    """Standard output. A closed pipe is reported once, at the end."""
 
     def open(self, spider: Spider) -> IO[bytes]:
         """Open another descriptor of it."""

@@ -73,23 +73,23 @@ class Named:
 
 
 def add_kols(config: Config, database: Database, named: Named) -> Iterator[str]:
-    """Put KOLs into the source table; yields what to tell. Raises UserError."""
+    """Put KOLs into the source table; yields the lines to print. Raises UserError."""
     with database.explained_errors():
         _check_only_handles(config, database)
         there = {handle for handle, _ in _known(config, database)}
         new = [kol for kol in named.kols if kol.handle not in there]
         database.insert_handles(config.source_table, [kol.user_name for kol in new], config.source_column)
         yield f"{config.source_table}: {counted(len(new), 'KOL')} added"
-        yield from _told("already there", (kol.handle for kol in named.kols if kol.handle in there))
-        yield from _told("named more than once", named.repeated)
+        yield from _listed("already there", (kol.handle for kol in named.kols if kol.handle in there))
+        yield from _listed("named more than once", named.repeated)
         if config.source_where:
             chosen = {handle for handle, _ in _known(config, database, config.source_where)}
             left_out = (kol.handle for kol in named.kols if kol.handle not in chosen)
-            yield from _told("there, but left out by KOL_SOURCE_WHERE", left_out)
+            yield from _listed("there, but left out by KOL_SOURCE_WHERE", left_out)
 
 
 def remove_kols(config: Config, database: Database, named: Named) -> Iterator[str]:
-    """Take KOLs out of the source table, however it spells them; yields what to tell. Raises UserError."""
+    """Take KOLs out of the source table, however it spells them; yields the lines to print. Raises UserError."""
     wanted = {kol.handle for kol in named.kols}
     with database.explained_errors():
         _check_only_handles(config, database)
@@ -99,8 +99,8 @@ def remove_kols(config: Config, database: Database, named: Named) -> Iterator[st
             database.delete_handles(config.source_table, texts, config.source_column)
     gone = {handle for handle, _ in found}
     yield f"{config.source_table}: {counted(len(gone), 'KOL')} removed"
-    yield from _told("not there", (kol.handle for kol in named.kols if kol.handle not in gone))
-    yield from _told("named more than once", named.repeated)
+    yield from _listed("not there", (kol.handle for kol in named.kols if kol.handle not in gone))
+    yield from _listed("named more than once", named.repeated)
 
 
 def _lines(file: Path) -> Iterator[tuple[str, str]]:
@@ -145,7 +145,7 @@ def _known(config: Config, database: Database, where: str = "") -> Iterator[tupl
             yield kol.handle, text
 
 
-def _told(what: str, handles: Iterable[str]) -> Iterator[str]:
+def _listed(what: str, handles: Iterable[str]) -> Iterator[str]:
     found = list(handles)
     if found:
         more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
