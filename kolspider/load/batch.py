@@ -30,7 +30,7 @@ class Batch:
         self.pages.append(page)
         self.size += size
         for row in page.rows:
-            if not (row.is_bare and row.id in self._rows):
+            if not (row.id in self._rows and row.is_bare):
                 self._rows[row.id] = (page.page, row)
         self.weight = max(len(self._rows), self.weight + len(page.follows))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from abc import ABC, abstractmethod
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,18 +23,18 @@ if TYPE_CHECKING:
 __all__ = ["StoreProbe"]
 
 
-class StoreProbe:
+class StoreProbe(ABC):
     """Reads a cache directory, seen from one target. A subclass says where it is."""
 
     target: str
     follows: str
 
     @property
-    def cache(self) -> Path:
-        raise NotImplementedError
+    @abstractmethod
+    def cache(self) -> Path: ...
 
-    def database(self) -> Database:
-        raise NotImplementedError
+    @abstractmethod
+    def database(self) -> Database: ...
 
     @property
     def store_file(self) -> Path:
