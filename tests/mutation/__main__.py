@@ -1,0 +1,111 @@
+"""`python -m tests.mutation [--sample 100] [--seed S]`: changes single places of the rooms that promises rest on, runs
+the tests on each, the nearest first, and prints the changes that no test noticed. Exit code 1 when fewer than 90 in 100
+were noticed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from tests.mutation.mutants import count, mutant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.mutation.mutants import Mutant
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("store", "load", "crawl", "providers", "db")
+ENOUGH = 0.9
+MOST_SECS = 1800
+"""A mutant that makes the tests hang is noticed, too."""
+
+
+def main() -> int:
+    """Try a sample of the mutants, two at a time."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.add_argument("--sample", type=int, default=100, help="how many mutants are tried (100)")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the sample")
+    options = parser.parse_args()
+    places = [(path, number) for path in _modules() for number in range(count(path.read_text()))]
+    chosen = random.Random(options.seed).sample(places, min(options.sample, len(places)))
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        trees: SimpleQueue[Path] = SimpleQueue()
+        for name in ("one", "two"):
+            trees.put(_copy(Path(folder, name)))
+        noticed = list(pool.map(lambda place: _try(trees, *place), chosen))
+    print(f"{len(chosen)} of {len(places):,} mutants tried, {sum(noticed)} noticed")
+    print(f"the same again: python -m tests.mutation --sample {options.sample} --seed {options.seed}")
+    return 0 if sum(noticed) >= ENOUGH * len(chosen) else 1
+
+
+def _modules() -> Iterator[Path]:
+    for room in ROOMS:
+        yield from sorted((ROOT / "kolspider" / room).rglob("*.py"))
+
+
+def _copy(tree: Path) -> Path:
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in files.splitlines():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tree / name)
+    return tree
+
+
+def _try(trees: SimpleQueue[Path], path: Path, number: int) -> bool:
+    """Tell whether the tests notice a mutant."""
+    name = path.relative_to(ROOT)
+    changed = mutant(path.read_text(), number)
+    tree = trees.get()
+    try:
+        (tree / name).write_text(changed.source)
+        room = f"tests/{name.parts[1]}"
+        # The nearest tests first: most mutants need no others.
+        stages = ([room], ["tests", "--ignore=tests/e2e", f"--ignore={room}"], ["tests/e2e"])
+        noticed = next((tests[0] for tests in stages if not _pass(tree, tests)), "")
+        _report(name, changed, noticed)
+        return bool(noticed)
+    finally:
+        shutil.copy(path, tree / name)
+        trees.put(tree)
+
+
+def _pass(tree: Path, tests: list[str]) -> bool:
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]
+    process = subprocess.Popen(
+        command, cwd=tree, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        return process.wait(MOST_SECS) == 0
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _report(name: Path, changed: Mutant, noticed: str) -> None:
+    outcome = f"noticed by {noticed}" if noticed else "NOT NOTICED"
+    print(f"{outcome}: {name}:{changed.line}", flush=True)
+    if not noticed:
+        print(f"  - {_shown(changed.before)}\n  + {_shown(changed.after)}", flush=True)
+
+
+def _shown(text: str) -> str:
+    return " ".join(text.split())[:600]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
