@@ -143,7 +143,7 @@ def _clear(config: Config, database: Database, *, keep_progress: bool, yes: bool
     provider = config.provider
     with _ledger(config, database) as ledger:
         count, sizes = ledger.pages.count(), ledger.pages.sizes()
-        dollars = sum(n * provider.price(users, provider.page_size) for users, n in sizes) * config.credit_usd
+        dollars = sum(n * provider.price(users) for users, n in sizes) * config.credit_usd
         kols = sum(ledger.kols.states().values())
         progress = "" if keep_progress else f" and the progress of {counted(kols, 'KOL')}"
         bought = f"{counted(count.pages, 'page')} with {counted(count.users, 'user')} (bought for about ${dollars:.2f})"

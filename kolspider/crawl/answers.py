@@ -108,11 +108,11 @@ class AnswerMiddleware:
         answer = asked.answer = self._provider.parse(response.status, body, asked.cursor)
         if "cached" in response.flags:
             return response if isinstance(answer, Page) else self._buy_again(request, asked)
-        users = len(answer.users) if isinstance(answer, Page) else 0
-        self._tally.credits += self._provider.price(users, self._provider.page_size)
         if isinstance(answer, Page):
             self._tally.pages += 1
+            self._tally.credits += self._provider.price(len(answer.users))
             return response
+        self._tally.credits += self._price_of_failure(response.status, answer.kind)
         self._tally.errors[answer.kind] += 1
         if answer.kind in _STOPS:
             reason = _STOPS[answer.kind].format(said=f" ({answer.message})", url=self._config.api_url)
@@ -127,9 +127,15 @@ class AnswerMiddleware:
             return None
         self._tally.errors["network"] += 1
         if not isinstance(exception, _NEVER_ARRIVED):
-            self._tally.credits += self._provider.price(0, self._provider.page_size)
+            self._tally.credits += self._provider.price(self._provider.page_size)
         error = ApiError(ApiErrorKind.TRANSIENT, network_error(exception, self._config))
         return await self._again(request, asked, error)
+
+    def _price_of_failure(self, status: int, kind: ApiErrorKind) -> int:
+        """Return the credits of an answer that is not a page: a page that arrived broken was probably charged."""
+        if status == 200 and kind in {ApiErrorKind.TRANSIENT, ApiErrorKind.CONTRACT_DRIFT}:
+            return self._provider.price(self._provider.page_size)
+        return self._provider.failed_call_price
 
     def _buy_again(self, request: Request, asked: PageRequest) -> Request:
         """Drop a cached page that the provider no longer reads as a page."""

@@ -111,9 +111,8 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         return keyed
 
     def _pause(self, response: Response, sent_at: float) -> None:
-        provider = self._config.provider
         self._tally.errors["rate_limit"] += 1
-        self._tally.credits += provider.price(0, provider.page_size)
+        self._tally.credits += self._config.provider.failed_call_price
         try:
             wait = self._pace.refused(sent_at, time.monotonic(), _retry_after(response))
         except StopRun as error:

@@ -91,6 +91,8 @@ class Provider(Protocol):
     """Price of a credit in US dollars, unless KOL_CREDIT_PRICE is set."""
     usual_users: ClassVar[int]
     """Number of accounts that a KOL follows on average, for estimates while few lists are known."""
+    failed_call_price: ClassVar[int]
+    """Credits of an answer that is not a page."""
     allowed_rate: ClassVar[str]
     """Rate of calls that the API accepts, in words."""
 
@@ -100,8 +102,8 @@ class Provider(Protocol):
     def parse(self, status: int, body: bytes, cursor: str) -> Page | ApiError:
         """Read the answer to the request for `cursor`. Never raises."""
 
-    def price(self, users_returned: int, page_size: int) -> int:
-        """Return the credits that a call cost; a failed call returned 0 users."""
+    def price(self, users: int) -> int:
+        """Return the credits of a page with this many users, whatever was asked for."""
 
     def account_id(self, raw: object) -> object:
         """Return the id of a user of a page, the same as in `followed_user`; None if it has none."""

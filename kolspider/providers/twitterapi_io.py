@@ -46,10 +46,8 @@ class TwitterApiIo:
     page_size: ClassVar[int] = 200
     credit_usd: ClassVar[float] = 1 / 100_000
     usual_users: ClassVar[int] = 1_900  # one list in ten has more than 6,000
-    allowed_rate: ClassVar[str] = (
-        "one call in 5 s while the balance is under 1,000 credits, 3 a second from 1,000, 6 from 5,000, "
-        "10 from 10,000, 20 from 50,000"
-    )
+    failed_call_price: ClassVar[int] = 0  # the price list charges answers that succeed, and names no other
+    allowed_rate: ClassVar[str] = "one call in 5 s until the account is topped up for the first time, then 20 a second"
 
     def url(self, base: str, user_name: str, cursor: str) -> str:
         """Return the URL of the page at `cursor`; the first page is asked for without one."""
@@ -85,13 +83,10 @@ class TwitterApiIo:
             pass
         return None
 
-    def price(self, users_returned: int, page_size: int) -> int:
-        """Return the credits of a call: a user costs less on larger pages; a call, even a failed one, at least 60.
-
-        One measurement of the live service found a minimum of 15: the documented one is on the safe side.
-        """
-        a_user = 1 if page_size >= 200 else 2 if page_size >= 100 else 3
-        return max(60, users_returned * a_user)
+    def price(self, users: int) -> int:
+        """Return the credits of a page: the more users it returns, the less each costs; a page costs at least 60."""
+        a_user = 1 if users >= 200 else 2 if users >= 100 else 3
+        return max(60, users * a_user)
 
     def followed_user(self, raw: object) -> FollowedUser | None:
         """Return a user in the API's terms, by the first spelling of each field that is present and not null.

@@ -186,7 +186,7 @@ def _bought_before(store: Ledger, config: Config) -> list[Spent]:
 
 
 def _dollars(config: Config, users: int) -> float:
-    return config.provider.price(users, config.provider.page_size) * config.credit_usd
+    return config.provider.price(users) * config.credit_usd
 
 
 def _paces(runs: Runs, latest: list[RunRecord]) -> list[Pace]:

@@ -131,6 +131,6 @@ class _Estimate:
             return ""
         kols, lists = total.kols_average, average.lists
         spread = 2 * average.spread * sqrt(kols * (1 + kols / lists if lists else 1))
-        least = total.credits_known + kols * provider.price(0, provider.page_size)
+        least = total.credits_known + kols * provider.price(0)
         low, high = max(total.credits - spread, least), total.credits + spread
         return f" (probably ${low * self._config.credit_usd:,.2f} to ${high * self._config.credit_usd:,.2f})"

@@ -100,7 +100,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
 def _warn_of_losses(config: Config, lock: DirectoryLock) -> None:
     """Warn of pages that earlier runs bought and this one will not find."""
     path, provider = config.cache_dir / FILE_NAME, config.provider
-    page = provider.price(provider.page_size, provider.page_size) * config.credit_usd
+    page = provider.price(provider.page_size) * config.credit_usd
     if salvaged := salvage_if_damaged(config.cache_dir):
         lost = f"an unknown number of pages, about ${page:.4f} each"
         if salvaged.lost_pages is not None:

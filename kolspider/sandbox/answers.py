@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import format_datetime
 from enum import Enum
 
@@ -38,6 +38,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     users: int = 0
     """The number of list entries in the body."""
+    credits: int = 0
+    """What the account is charged: answers that succeed, by the documented price list, even if they get lost."""
     delivery: Delivery = Delivery.WHOLE
     wait: float = 0.0
     """Seconds to wait before sending."""
@@ -53,11 +55,20 @@ def give(fault: Fault, page: ListPage | None) -> Answer:
     if fault.name in _SPOILERS:
         payload = _SPOILERS[fault.name](payload, page)
     whole = _json(200, payload, wait=fault.wait if fault.name == "slow" else 0.0)
+    whole = replace(whole, credits=_charge(whole.users))
     if fault.name == "truncated_json":
-        return Answer(200, whole.body[: len(whole.body) // 2], whole.headers)
+        return replace(whole, body=whole.body[: len(whole.body) // 2], users=0)
     if fault.name == "cut_off":
-        return Answer(200, whole.body, whole.headers, delivery=Delivery.CUT_OFF)
+        return replace(whole, users=0, delivery=Delivery.CUT_OFF)
     return whole
+
+
+def _charge(users: int) -> int:
+    if users < 20:
+        return 60
+    if users < 100:
+        return users * 3
+    return users * 2 if users < 200 else users
 
 
 def detail(status: int, text: object, headers: Mapping[str, str] | None = None) -> Answer:

@@ -29,6 +29,8 @@ class Call:
     """The fault's name; empty for a normal answer, even if that refuses a wrong request."""
     users: int
     """The number of list entries in the answer; 0 if it is incomplete."""
+    credits: int
+    """What the account is charged."""
     key_ok: bool
 
 

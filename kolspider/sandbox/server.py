@@ -211,7 +211,7 @@ class Sandbox:
             fault = self._plan.draw(handle, page)
         answer = refusal or self._give(fault, handle, cursor, size)
         number = self._log.add(
-            Call(at, unix, handle, page, cursor, size, answer.status, fault.name, answer.users, key_ok)
+            Call(at, unix, handle, page, cursor, size, answer.status, fault.name, answer.users, answer.credits, key_ok)
         )
         await self._wait_while_held(number)
         return await self._deliver(request, answer)

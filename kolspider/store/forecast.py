@@ -186,9 +186,7 @@ class Forecast(Part):
         ).fetchall()
         lists = sum(count for _, _, count in known)
         if lists < _ENOUGH:
-            users, size = self._api.usual_users, self._api.page_size
-            pages = users / size + 0.5  # the last page is half full, on average
-            return Average(0, users, pages, self.cost(round(pages), users), _USUAL_SPREAD * users)
+            return self._usual
         costs = [(self.cost(pages, users), count) for pages, users, count in known]
         credits_ = sum(cost * count for cost, count in costs) / lists
         return Average(
@@ -199,9 +197,20 @@ class Forecast(Part):
             sqrt(sum((cost - credits_) ** 2 * count for cost, count in costs) / (lists - 1)),
         )
 
+    @property
+    def _usual(self) -> Average:
+        """Return the provider's usual list: full pages, and a last one that is half full on average.
+
+        The price of that last page is the average over all sizes: a page with fewer users can cost more.
+        """
+        users, size, price = self._api.usual_users, self._api.page_size, self._api.price
+        full = users / size - 0.5
+        last_price = sum(map(price, range(1, size + 1))) / size
+        return Average(0, users, full + 1, full * price(size) + last_price, _USUAL_SPREAD * users)
+
     def cost(self, pages: int, users: int) -> int:
         """Return the credits that a list costs: its full pages, one with the rest of the users, and empty ones."""
         size, price = self._api.page_size, self._api.price
         full = min(users // size, pages)
         rest = min(users - full * size, size) if full < pages else 0
-        return full * price(size, size) + max(pages - full, 0) * price(0, size) + (price(rest, size) - price(0, size))
+        return full * price(size) + max(pages - full, 0) * price(0) + (price(rest) - price(0))

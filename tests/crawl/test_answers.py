@@ -134,11 +134,31 @@ def test_a_cached_page_that_cannot_be_read_is_dropped_and_bought_again(parts: Pa
     assert len(parts.ledger.pages) == 0
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "credits_"),
+    [
+        (200, {**GOOD, "followings": [{}] * 66}, 198),
+        (200, {**GOOD, "followings": [{}] * 200}, 200),
+        (200, {"status": "error", "msg": "user not found"}, 0),
+        (200, {"status": "error", "msg": "busy"}, 0),
+        (200, {**GOOD, "followings": None}, 200),  # a page of unknown size
+        (200, b"<html>", 200),
+        (400, {"detail": "x"}, 0),
+        (502, b"", 0),
+    ],
+)
+def test_an_answer_costs_what_it_brings_and_a_failure_nothing(
+    parts: Parts, status: int, body: object, credits_: int
+) -> None:
+    parts.answer(request(), status, body)
+    assert parts.tally.credits == credits_
+
+
 def test_a_timeout_may_be_charged_and_a_refused_connection_is_not(parts: Parts) -> None:
     assert parts.failure(request(), DownloadConnectionRefusedError("no"))
     assert parts.tally.credits == 0
     assert parts.failure(request(), DownloadTimeoutError("slow"))
-    assert parts.tally.credits > 0
+    assert parts.tally.credits == 200
     assert parts.tally.errors == {"network": 2}
 
 

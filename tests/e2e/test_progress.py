@@ -166,9 +166,15 @@ def estimated(text: str) -> tuple[int, int]:
     return int(calls[1].replace(",", "")), int(credits_[1].replace(",", ""))
 
 
-def test_the_estimate_of_a_refresh_is_what_it_then_uses(make_project: MakeProject) -> None:
-    project = make_project({"BTC": 1000, "ethereum": 450, "one": 1, "nobody": 0})
-    project.crawl().expect(0)
+def test_the_estimate_of_a_refresh_is_what_it_then_uses_and_what_the_account_is_charged(
+    make_project: MakeProject,
+) -> None:
+    project = make_project(
+        {"BTC": 1000, "ethereum": 450, "short": 66, "dear": 199, "one": 1, "nobody": 0},
+        faults={"BTC": ["server_error", "rate_limit"], "one": ["error_in_200"]},
+    )
+    first = stats(project.crawl("-s", "STATS_DUMP=True").expect(0).text)
+    assert first["api/credits_estimated"] == sum(call.credits for call in project.api.calls)
     project.api.clear_calls()
     before = files(project.folder)
 
@@ -176,11 +182,13 @@ def test_the_estimate_of_a_refresh_is_what_it_then_uses(make_project: MakeProjec
 
     assert project.api.calls == []
     assert files(project.folder) == before
-    assert "4 due (4 refresh)" in told.expect(0).out
-    assert "10 for 4 KOLs, by the list read last time" in told.out
-    assert "1,580 credits, $15.80" in told.out  # 5 full pages, 450, and 60 each for one and nobody
+    assert "6 due (6 refresh)" in told.expect(0).out
+    assert "12 for 6 KOLs, by the list read last time" in told.out
+    # 5 full pages; 2 and one of 50 users, at 3 each; 66 at 3 each; 199 at 2 each; at least 60 for one and for nobody
+    assert "2,266 credits, $22.66" in told.out
     used = stats(project.crawl("-a", "refresh=0s", "-s", "STATS_DUMP=True").expect(0).text)
     assert estimated(told.out) == (used["api/calls"], used["api/credits_estimated"])
+    assert used["api/credits_estimated"] == sum(call.credits for call in project.api.calls)
 
 
 def test_an_estimate_beside_a_run_subtracts_what_is_cached(make_project: MakeProject) -> None:
@@ -210,5 +218,5 @@ def test_an_estimate_needs_the_source_table_but_in_the_sandbox_where_it_writes_n
 
     told = finish(sandbox).expect(0)
     assert "5 due (5 new); 3 more KOLs beyond the limit" in told.out
-    assert estimated(told.out) == (30, 5700)
+    assert estimated(told.out) == (30, 6083)
     assert not project.cache.exists()

@@ -80,8 +80,10 @@ def test_new_kols_are_expected_to_be_average(history: History) -> None:
     expected = history.forecast("a", "b")
     assert expected.of("a") == Expected(10, None)
     total = expected.total()
-    assert (total.kols_average, total.calls, total.credits) == (2, 20, 3800)
-    assert expected.average.lists == 0
+    assert (total.kols_average, total.calls, expected.average.lists) == (2, 20, 0)
+    # 9 full pages, and the average of what 1 to 200 users cost
+    last_page = (20 * 60 + 3 * sum(range(21, 100)) + 2 * sum(range(100, 200)) + 200) / 200
+    assert total.credits == pytest.approx(2 * (9 * 200 + last_page))
 
 
 def test_twenty_lists_are_enough_for_an_average_of_their_own(history: History) -> None:
@@ -91,7 +93,7 @@ def test_twenty_lists_are_enough_for_an_average_of_their_own(history: History) -
     expected = history.forecast("new")
     assert expected.average.lists == 20
     assert expected.total().calls == pytest.approx((19 * 3 + 1) / 20)
-    assert expected.total().credits == pytest.approx((19 * 460 + 60) / 20)  # 200 + 200 + 60 for the last 50
+    assert expected.total().credits == pytest.approx((19 * 550 + 60) / 20)  # 200 + 200 + 150 for the last 50
     assert expected.average.spread > 0
 
 
@@ -99,10 +101,10 @@ def test_twenty_lists_are_enough_for_an_average_of_their_own(history: History) -
     ("pages", "users", "credits_"),
     [
         (1, 0, 60),
-        (1, 199, 199),
+        (1, 199, 398),
         (1, 200, 200),
         (2, 201, 260),
-        (3, 450, 460),
+        (3, 450, 550),
         (5, 1000, 1000),
         (4, 400, 520),
         (2, 900, 400),
@@ -124,7 +126,7 @@ def test_cached_pages_of_an_unfinished_list_are_not_bought(history: History) -> 
     assert expected.of("a") == Expected(6, None)
     total = expected.total()
     assert (total.calls, total.cached) == (6, 4)
-    assert total.credits == pytest.approx(1900 * 0.6)
+    assert total.credits == pytest.approx(expected.average.credits * 0.6)
 
 
 def test_an_interrupted_refresh_is_as_long_as_the_older_reading(history: History) -> None:
@@ -134,7 +136,7 @@ def test_an_interrupted_refresh_is_as_long_as_the_older_reading(history: History
     history.add_pages("a", 200, 200, generation=1)
     expected = history.forecast("a")
     assert expected.of("a") == Expected(1, 3)
-    assert (expected.total().calls, expected.total().credits, expected.total().cached) == (1, 60, 2)
+    assert (expected.total().calls, expected.total().credits, expected.total().cached) == (1, 150, 2)
 
 
 def test_an_interrupted_refresh_has_what_incremental_readings_found(history: History) -> None:
@@ -149,12 +151,12 @@ def test_an_interrupted_refresh_has_what_incremental_readings_found(history: His
     history.add_pages("a", 200, 200, generation=5)
     expected = history.forecast("a")
     assert expected.of("a") == Expected(3, 5)  # of 860 accounts
-    assert expected.total().credits == 200 + 200 + 60
+    assert expected.total().credits == 200 + 200 + 3 * 60
 
 
 @pytest.mark.parametrize(
     ("pages", "users", "calls", "credits_"),
-    [(1, 0, 1, 60), (1, 1, 1, 60), (1, 150, 1, 150), (2, 201, 2, 260), (2, 400, 2, 400), (10, 1900, 2, 400)],
+    [(1, 0, 1, 60), (1, 1, 1, 60), (1, 150, 1, 300), (2, 201, 2, 260), (2, 400, 2, 400), (10, 1900, 2, 400)],
 )
 def test_an_incremental_reading_costs_no_more_than_the_full_list(
     history: History, pages: int, users: int, calls: int, credits_: int
@@ -217,7 +219,7 @@ def test_an_incremental_reading_whose_base_is_missing_is_not_only_loaded(history
     expected = history.forecast("a", "b")
     assert (expected.of("a"), expected.of("b")) == (Expected(10, 10), Expected(0, 2))
     total = expected.total()
-    assert (total.kols_whole, total.calls, total.credits) == (1, 10, 1940)
+    assert (total.kols_whole, total.calls, total.credits) == (1, 10, 9 * 200 + 2 * 140)
 
 
 @pytest.mark.parametrize("state", ["fetching", "failed", "partial", "not_found"])
@@ -234,7 +236,7 @@ def test_a_list_whose_incremental_reading_broke_off_and_whose_base_is_missing_is
     )
     history.store.execute("UPDATE kol_load SET target = 2")
     expected = history.forecast("a", retry="" if state == "fetching" else state)
-    whole = (Expected(11, 11), 11, 2170)
+    whole = (Expected(11, 11), 11, 10 * 200 + 2 * 170)
     assert (expected.of("a"), expected.total().calls, expected.total().credits) == (
         (Expected(1, 1), 1, 60) if state == "not_found" else whole
     )
@@ -245,7 +247,7 @@ def test_a_refresh_of_a_list_whose_base_is_missing_is_as_long_as_the_list(histor
     history.add_reading("a", "fetched", 2, 400, generation=1, new=20)
     history.store.execute("UPDATE kol SET generation = 1")
     history.store.execute("UPDATE kol_load SET generation = -1")
-    assert history.forecast("a", refresh=0).total().credits == 1940
+    assert history.forecast("a", refresh=0).total().credits == 9 * 200 + 2 * 140
 
 
 def test_retries(history: History) -> None:
