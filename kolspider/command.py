@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from kolspider.db.base import Database
 
-__all__ = ["OLD_FILES", "KeepLines", "ProjectCommand", "handle_of"]
+__all__ = ["OLD_FILES", "KeepLines", "NotHere", "ProjectCommand", "handle_of"]
 
 
 OLD_FILES = (
@@ -84,6 +84,24 @@ class ProjectCommand(ScrapyCommand):
     @abstractmethod
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
         """Do the command's work. Raises UserError."""
+
+
+class NotHere(ScrapyCommand):
+    """A command of Scrapy's that would send requests outside of a run, which has the cap, the pace and the cache."""
+
+    requires_crawler_process = False
+
+    def short_desc(self) -> str:
+        """Shown by `scrapy`."""
+        return "Not available in kolspider"
+
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        """Refuse, whatever was typed."""
+        name = type(self).__module__.rpartition(".")[-1]
+        sys.exit(print_error(WrongUsage(f"scrapy {name} is not available in kolspider; use `scrapy crawl followings`")))
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        """Do nothing: `process_options` refuses."""
 
 
 def handle_of(name: str) -> str:
