@@ -164,6 +164,8 @@ class Command(CrawlCommand):
                 config = replace(config, api_url=sandbox.url)
                 _make_sample_tables(config, self._database)
             with open_run(self._arguments, config, self._database, self._typed) as run:
+                if config.key_in_clear and not self._arguments.needs_no_key:
+                    logger.warning(config.key_in_clear)
                 if (config.cache_dir / "progress.json").exists():
                     logger.warning(OLD_FILES.format(directory=config.cache_dir))
                 self.exitcode = self._crawl_with(run)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from scrapy.settings import default_settings
 
@@ -98,6 +100,14 @@ class Config:
         """The HTTP address of Doris's FE, if rows go in by Stream Load."""
         return self.doris_http if self.doris_load == "stream_load" else None
 
+    @property
+    def key_in_clear(self) -> str:
+        """A warning if the key goes over a network unencrypted; otherwise empty."""
+        parts = urlsplit(self.api_url)
+        if parts.scheme == "https" or not self.api_key or _is_loopback(parts.hostname or ""):
+            return ""
+        return f"KOL_API_KEY goes to {parts.netloc} over plain http, so everybody on the way can read it; use https://"
+
 
 DEFAULTS: dict[str, str] = {
     known.metadata["setting"]: known.metadata["default"]
@@ -108,6 +118,13 @@ DEFAULTS: dict[str, str] = {
 
 SECRETS: tuple[str, ...] = tuple(known.metadata["setting"] for known in fields(Config) if not known.repr)
 """The settings that hold a key or a password."""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _check_scrapy(settings: BaseSettings) -> None:
