@@ -24,7 +24,7 @@ from kolspider.files import make_directory, write_atomically
 from kolspider.options.arguments import HELP, Arguments
 from kolspider.options.config import PROJECT_DIR, Config, boolean, point_at_sandbox
 from kolspider.options.feeds import check_feeds, check_writable, passwords
-from kolspider.options.secrets import redact_logs, redacted
+from kolspider.options.secrets import redact_logs, redacted, without_password
 from kolspider.run.estimate import estimate
 from kolspider.run.job import Job
 from kolspider.run.opening import open_run, target_label
@@ -118,7 +118,8 @@ class Command(CrawlCommand):
             settings.set("HTTPCACHE_ENABLED", True, priority="cmdline")
         except UserError as error:
             _refuse(error)
-        self._typed = ["scrapy", "crawl", _SPIDER, *_typed(opts, self._database.secrets)]
+        self._secrets = (self._config.api_key, *self._database.secrets, *passwords(settings))
+        self._typed = ["scrapy", "crawl", _SPIDER, *_typed(opts, self._secrets)]
         opts.spargs = {}
 
     @property
@@ -138,7 +139,7 @@ class Command(CrawlCommand):
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Run the crawl, the checks of test=1, or the estimate."""
-        redact_logs(self._config.api_key, *self._database.secrets, *passwords(self._settings))
+        redact_logs(*self._secrets)
         if self._settings["LOG_LEVEL"] != "DEBUG":
             _quiet_scrapy()
         try:
@@ -227,7 +228,7 @@ def _typed(opts: argparse.Namespace, secrets: tuple[str, ...]) -> Iterator[str]:
             yield from ("-a", f"{name}={value}")
     for setting in opts.set:
         if not setting.startswith("KOL_API_KEY="):
-            yield from ("-s", redacted(setting, secrets))
+            yield from ("-s", redacted(without_password(setting), secrets))
 
 
 def _sandbox(key: str, week: int) -> Sandbox:
