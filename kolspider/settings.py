@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 
-from kolspider.options import config  # not its names in capitals, which Scrapy would take for settings
-from kolspider.options.environment import Environment
+from kolspider.console import start
+
+start.prepare()  # before the imports that take a moment
+
+from kolspider.options import config  # noqa: E402 - as above; not its names in capitals, which Scrapy would take for settings
+from kolspider.options.environment import Environment  # noqa: E402 - as above
 
 _environment = Environment(os.environ, config.PROJECT_DIR / ".env")
 _setting = _environment.get

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import resource
+import signal
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
@@ -14,7 +15,7 @@ from scrapy import signals
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 
-from kolspider.command import OLD_FILES, KeepLines
+from kolspider.command import OLD_FILES, KeepLines, of_a_file
 from kolspider.console.output import print_error, standard_output
 from kolspider.crawl.crawler import RunCrawler
 from kolspider.db.check import check_names
@@ -108,6 +109,8 @@ class Command(CrawlCommand):
             self._config = replace(config, api_key=self._arguments.api_key or config.api_key)
             self._database = open_database(self._config.db_url, base=PROJECT_DIR, stream_load=self._config.stream_load)
             check_names(self._database, config.source_table, config.target_table, config.follows_table)
+            if config.summary_file:
+                check_writable(config.summary_file, "KOL_SUMMARY_FILE", makes_folder=True)
             if not (self._config.api_key or self._arguments.needs_no_key):
                 raise WrongUsage("KOL_API_KEY is not set; put it into .env, or try -a sandbox=1, which needs no key")
             if self._config.jobdir:
@@ -118,6 +121,8 @@ class Command(CrawlCommand):
             settings.set("HTTPCACHE_ENABLED", True, priority="cmdline")
         except UserError as error:
             _refuse(error)
+        except OSError as error:
+            _refuse(of_a_file(error))
         self._secrets = (self._config.api_key, *self._database.secrets, *passwords(settings))
         self._typed = ["scrapy", "crawl", _SPIDER, *_typed(opts, self._secrets)]
         opts.spargs = {}
@@ -153,6 +158,8 @@ class Command(CrawlCommand):
                 self._crawl()
         except UserError as error:
             _refuse(error)
+        except OSError as error:
+            _refuse(of_a_file(error))
         except KeyboardInterrupt:  # the reactor, which handles it, does not run yet
             print("kolspider: interrupted before the first API call; nothing was bought", file=sys.stderr)
             self.exitcode = 130
@@ -176,6 +183,7 @@ class Command(CrawlCommand):
         spider = process.spider_loader.load(_SPIDER)  # a team's own, if SPIDER_MODULES has one of that name
         crawler = RunCrawler(spider, cast("Settings", self._settings), init_reactor=True)
         crawler.signals.connect(self._warn_if_feeds_unused, signal=signals.engine_started)
+        crawler.signals.connect(_heed_hangup, signal=signals.engine_started)
         crawler.stop_with(run.stop)
         process.crawl(crawler, run=run)
         process.start()
@@ -202,6 +210,12 @@ class Command(CrawlCommand):
             write_atomically(path, summary.as_json())
         except OSError as error:
             raise StopRun(f"KOL_SUMMARY_FILE {path} can't be written: {error.strerror}; the run is done") from None
+
+
+def _heed_hangup() -> None:
+    """Take the end of the terminal for a SIGTERM, with which the run ends in order; `nohup` has it ignored."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
 
 
 def _allow_files() -> None:

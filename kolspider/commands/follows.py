@@ -8,7 +8,7 @@ import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from itertools import chain, islice
-from tempfile import SpooledTemporaryFile, gettempdir
+from tempfile import SpooledTemporaryFile
 from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -195,7 +195,7 @@ def _kept(work: Callable[[Any], object], what: Any) -> None:
     try:
         work(what)
     except OSError as error:
-        raise StopRun(f"the answer needs room in {gettempdir()}: {error.strerror}") from None
+        raise StopRun(f"the answer needs room for temporary files (TMPDIR): {error.strerror}") from None
 
 
 def _csv(names: Sequence[str], rows: Iterable[FollowSeen | FollowLost | Shared]) -> Iterator[str]:

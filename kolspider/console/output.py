@@ -9,6 +9,7 @@ import sys
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any
 
+from kolspider.console.start import send_nowhere
 from kolspider.errors import StopRun, UserError
 
 if TYPE_CHECKING:
@@ -54,9 +55,7 @@ class _Output:
     def _give_up(self) -> None:
         """Send the rest to /dev/null: otherwise Python flushes it at exit, and complains."""
         with suppress(OSError, ValueError):  # not a file
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            send_nowhere(self._stream.fileno())
 
 
 @contextmanager

@@ -138,7 +138,7 @@ class FileStorage(FileFeedStorage):
 
 
 class StdoutStorage(StdoutFeedStorage):
-    """Standard output. A closed pipe is reported once, at the end."""
+    """Standard output. Who closes the pipe, as `head` does, has what he wanted: the run goes on without a word."""
 
     def open(self, spider: Spider) -> IO[bytes]:
         """Open another descriptor of it."""
@@ -146,7 +146,8 @@ class StdoutStorage(StdoutFeedStorage):
 
     def store(self, file: IO[bytes]) -> None:
         """Close the descriptor. Raises OSError if something could not be written."""
-        _close(file)
+        with suppress(BrokenPipeError):
+            _close(file)
 
 
 class CsvRows(CsvItemExporter):

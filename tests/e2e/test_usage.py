@@ -78,6 +78,8 @@ def test_wrong_settings_are_refused_in_one_line_and_nothing_is_done(make_project
             ("-s", "KOL_API_KEY="): "KOL_API_KEY",
             ("-s", "KOL_DB_URL=postgres://kol:pw@h/db"): "KOL_DB_URL",
             ("-s", "KOL_FLUSH_ROWS"): "-s",
+            ("-s", f"KOL_SUMMARY_FILE={project.folder}"): f"KOL_SUMMARY_FILE {project.folder} can't be written",
+            ("-s", "TWISTED_REACTOR_ENABLED=False"): "TWISTED_REACTOR_ENABLED",
             ("-s", both, "-a", "test=1"): f"{both} and",
             ("-o", "users.xml"): "xml",
             ("-O", "users.dat:pickle"): "pickle",
