@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any
 
+from kolspider.console.columns import UNSEEN
 from kolspider.console.start import send_nowhere
 from kolspider.errors import StopRun, UserError
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 __all__ = ["as_json", "json_lines", "print_error", "standard_output"]
+
+
+_UNSEEN = re.compile(f"[{UNSEEN}]")
 
 
 class _ClosedPipe(UserError):  # noqa: N818 - says what happens
@@ -80,9 +85,10 @@ def standard_output() -> Iterator[None]:
 
 
 def as_json(content: object) -> str:
-    """Return JSON for stdout, with escapes if its encoding lacks some characters."""
+    """Return JSON for stdout, with escapes for what a terminal would obey, and for what its encoding lacks."""
     encoding = str(getattr(sys.stdout, "encoding", None) or "utf-8")
-    return json.dumps(content, indent=2, ensure_ascii=not encoding.lower().startswith("utf"))
+    text = json.dumps(content, indent=2, ensure_ascii=not encoding.lower().startswith("utf"))
+    return _UNSEEN.sub(lambda char: f"\\u{ord(char[0]):04x}", text)
 
 
 def json_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:

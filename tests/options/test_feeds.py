@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
 
 
 def is_refused(path: Path, *, makes_folder: bool = False) -> bool:
-    try:
+    with ExitStack() as stack:
+        caught = stack.enter_context(pytest.raises(WrongUsage, match=f"the file {path} can't be written"))
         check_writable(path, "the file", makes_folder=makes_folder)
-    except WrongUsage as error:
-        assert str(error).startswith(f"the file {path} can't be written")
-        return True
-    return False
+        stack.pop_all()
+        return False
+    assert "\n" not in str(caught.value)
+    return True
 
 
 def test_a_file_needs_a_folder_or_one_that_can_be_made(tmp_path: Path) -> None:
