@@ -52,7 +52,7 @@ class Command(ProjectCommand):
 
     def syntax(self) -> str:
         return (
-            "new | lost | top [--since AGE] [--kol KOLS] [--min N] [--new-in AGE] [--limit N] [--json | --csv [--raw]]"
+            "new | lost | top [--since AGE] [--kol KOLS] [--min N] [--new-in AGE] [--limit N] [--json | --csv] [--raw]"
         )
 
     def short_desc(self) -> str:
