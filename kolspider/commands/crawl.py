@@ -23,7 +23,7 @@ from kolspider.db.url import open_database
 from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.files import make_directory, write_atomically
 from kolspider.options.arguments import HELP, Arguments
-from kolspider.options.config import PROJECT_DIR, Config, boolean, point_at_sandbox
+from kolspider.options.config import PROJECT_DIR, SECRETS, Config, boolean, point_at_sandbox
 from kolspider.options.feeds import check_feeds, check_writable, passwords
 from kolspider.options.secrets import redact_logs, redacted, without_password
 from kolspider.run.estimate import estimate
@@ -236,12 +236,13 @@ def _quiet_scrapy() -> None:
 
 
 def _typed(opts: argparse.Namespace, secrets: tuple[str, ...]) -> Iterator[str]:
-    """Yield the arguments and settings as typed, without key and password."""
+    """Yield the arguments and settings as typed, without secrets; of KOL_DB_URL only the password is left out."""
     for name, value in opts.spargs.items():
         if name != "api_key":
             yield from ("-a", f"{name}={value}")
     for setting in opts.set:
-        if not setting.startswith("KOL_API_KEY="):
+        name = setting.partition("=")[0]
+        if name == "KOL_DB_URL" or name not in SECRETS:
             yield from ("-s", redacted(without_password(setting), secrets))
 
 

@@ -187,6 +187,16 @@ def test_the_command_line_beats_the_environment_which_beats_dotenv(make_project:
     assert [path.name for path in home.root.glob("*.db")] == []
 
 
+def test_a_mistyped_name_in_the_environment_or_dotenv_ends_each_command(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 3})
+    told = "kolspider: unknown setting KOL_TARGET_TABEL in {}; did you mean KOL_TARGET_TABLE?\n"
+    typed = project.crawl(env={"KOL_TARGET_TABEL": "staging"}).expect(2)
+    home = Home.of(project, {"KOL_API_URL": project.api.url, "KOL_TARGET_TABEL": "staging"})
+    written = home.scrapy("kols").expect(2)
+    assert (typed.text, written.text) == (told.format("the environment"), told.format(".env"))
+    assert project.api.calls == []
+
+
 @pytest.mark.sqlite_only("the path of its file may be relative")
 def test_relative_paths_start_at_scrapy_cfg_wherever_the_command_is_run(make_project: MakeProject) -> None:
     project = make_project({"BTC": 3})
