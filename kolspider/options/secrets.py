@@ -123,9 +123,11 @@ class _Spellings:
 def _one_of(char: str) -> str:
     """Return a pattern of the ways in which a character can be written. A letter is only ever encoded by its number."""
     code, number = f"(?i:{ord(char):02x})", ord(char)
-    ways = [re.escape(char), rf"\\+u00{code}", rf"\\+x{code}", f"%(?:25)*{code}", f"&#0*{number};", f"&#[xX]0*{code};"]
+    back = r"\\{1,8}"  # JSON in JSON doubles them; without a bound, a long run of them would take for ever
+    ways = [re.escape(char), f"{back}u00{code}", f"{back}x{code}", f"%(?:25){{0,3}}{code}"]
+    ways += [f"&#0{{0,6}}{number};", f"&#[xX]0{{0,6}}{code};"]
     if not char.isalnum():
-        ways.append(rf"\\+{re.escape(char)}")
+        ways.append(f"{back}{re.escape(char)}")
     if char in _ENTITIES:
         ways.append(f"&{_ENTITIES[char]};")
     return f"(?:{'|'.join(ways)})"

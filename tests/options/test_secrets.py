@@ -125,6 +125,14 @@ def test_any_bytes_around_a_key_lose_it(around: bytes, key: str, start: bytes) -
     assert b" " + raw + b" " not in clean
 
 
+@pytest.mark.parametrize("run", ["\\", "%25", "&#0", "\\u00", '"'])
+def test_what_only_begins_like_a_spelling_takes_no_longer(run: str) -> None:
+    around = run * 20_000
+    for key in KEYS:
+        assert key.encode() not in redacted_body(f"{around} {key} {around}".encode(), key)
+        assert key.encode() not in redacted_body(f'{{"{around} {key} {around}'.encode(), key)
+
+
 @pytest.mark.parametrize("key", KEYS)
 def test_texts_lose_the_key_in_any_spelling(key: str) -> None:
     for spelling in spellings(key):
