@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.expected import expected_rows
-from tests.e2e.processes import finish
+from tests.e2e.processes import PATIENCE
 from tests.e2e.project import CRAWL, FAST, ROOT, settings
 
 if TYPE_CHECKING:
@@ -36,12 +38,23 @@ def test_a_run_needs_neither_standard_streams_nor_a_home(make_project: MakeProje
 
 def test_the_end_of_the_terminal_ends_a_run_in_order(make_project: MakeProject) -> None:
     project = make_project({"BTC": 1000})
-    process = project.start_crawl_and_hold(1)
-    process.send_signal(signal.SIGHUP)
+    log, (ours, its) = project.folder / "log", pty.openpty()
+    project.api.hold(after=1)
+    process = subprocess.Popen(
+        ["setsid", "--ctty", *CRAWL, *FAST, *settings(LOG_FILE=log)],
+        cwd=ROOT,
+        env=project.environment() | {"TERM": "xterm"},
+        stdin=its,
+        stdout=its,
+        stderr=its,
+    )
+    os.close(its)
+    project.wait_for_calls(2)
+    os.close(ours)
     project.api.release()
-    result = finish(process).expect(130)
-    assert "Traceback" not in result.text
-    assert "stopped   interrupted" in result.out
+    assert process.wait(PATIENCE) == 130
+    assert "Traceback" not in log.read_text()
+    assert "SIGHUP" in log.read_text()
     assert len(project.rows()) == 200 * len(project.api.calls)
 
 
