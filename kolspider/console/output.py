@@ -103,5 +103,6 @@ def json_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 def print_error(error: UserError) -> int:
     """Print to stderr, in one line, why a command ends. Returns its exit code."""
     if str(error):
-        print(f"kolspider: {error}", file=sys.stderr)
+        with suppress(OSError):  # nobody listens; the exit code says enough
+            print(f"kolspider: {error}", file=sys.stderr)
     return error.exit_code
