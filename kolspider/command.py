@@ -13,7 +13,7 @@ from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
 from kolspider.console.output import print_error, standard_output
 from kolspider.db.check import check_names
 from kolspider.db.url import open_database
-from kolspider.errors import UserError, WrongUsage
+from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.options.config import PROJECT_DIR, Config, point_at_sandbox
 from kolspider.store.damage import is_damage, mark_damaged
 from kolspider.store.database import FILE_NAME, REPAIR
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from kolspider.db.base import Database
 
-__all__ = ["OLD_FILES", "KeepLines", "ProjectCommand", "handle_of"]
+__all__ = ["OLD_FILES", "KeepLines", "NotHere", "ProjectCommand", "handle_of", "of_a_file"]
 
 
 OLD_FILES = (
@@ -80,10 +80,37 @@ class ProjectCommand(ScrapyCommand):
                 mark_damaged(config.cache_dir / FILE_NAME)
             print(f"kolspider: {config.cache_dir / FILE_NAME} can't be used: {error}; {REPAIR}", file=sys.stderr)
             self.exitcode = 1
+        except OSError as error:
+            self.exitcode = print_error(of_a_file(error))
 
     @abstractmethod
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
         """Do the command's work. Raises UserError."""
+
+
+def of_a_file(error: OSError) -> StopRun:
+    """Return the error of a file that nobody has put into words yet. Raises the error itself if it is of no file."""
+    if error.filename is None:
+        raise error
+    return StopRun(f"{error.filename} can't be used: {error.strerror}")
+
+
+class NotHere(ScrapyCommand):
+    """A command of Scrapy's that would send requests outside of a run, which has the cap, the pace and the cache."""
+
+    requires_crawler_process = False
+
+    def short_desc(self) -> str:
+        """Shown by `scrapy`."""
+        return "Not available in kolspider"
+
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        """Refuse, whatever was typed."""
+        name = type(self).__module__.rpartition(".")[-1]
+        sys.exit(print_error(WrongUsage(f"scrapy {name} is not available in kolspider; use `scrapy crawl followings`")))
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        """Do nothing: `process_options` refuses."""
 
 
 def handle_of(name: str) -> str:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 
-from dotenv import dotenv_values
+from kolspider.console import start
 
-from kolspider.options import config  # not its names in capitals, which Scrapy would take for settings
+start.prepare()  # before the imports that take a moment
 
-_environment = {**dotenv_values(config.PROJECT_DIR / ".env"), **os.environ}
+from kolspider.options import config  # noqa: E402 - as above; not its names in capitals, which Scrapy would take for settings
+from kolspider.options.environment import Environment  # noqa: E402 - as above
 
-
-def _setting(name: str, default: str) -> str:
-    return _environment.get(name) or default
-
+_environment = Environment(os.environ, config.PROJECT_DIR / ".env")
+_setting = _environment.get
 
 BOT_NAME = "kolspider"
 SPIDER_MODULES = ["kolspider.spiders"]
@@ -101,3 +100,5 @@ FEED_STORAGES = {
     "stdout": "kolspider.crawl.feeds.StdoutStorage",
 }
 FEED_EXPORT_ENCODING = "utf-8"  # names stay readable; JSON would escape them
+
+_environment.check()  # at the end: a name that was not asked for above is a mistake

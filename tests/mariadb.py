@@ -37,7 +37,7 @@ class MariaDB:
         # Not pytest's tmp_path: a socket's path must be short.
         self._directory = Path(tempfile.mkdtemp(prefix="kol-mariadb-"))
         self._process: subprocess.Popen[bytes] | None = None
-        self._socket = str(self._directory / "sock")
+        self.socket = str(self._directory / "sock")
         # A server that starts deletes the temporary tables in its TMPDIR: those of others too, if it is shared.
         self._environment = os.environ | {"TMPDIR": str(self._directory)}
         self.port = _free_port()
@@ -68,7 +68,7 @@ class MariaDB:
     def connect(self, database: str | None = DATABASE) -> Connection:
         """A connection as root, over the socket."""
         return pymysql.connect(
-            unix_socket=self._socket, user="root", database=database, charset="utf8mb4", autocommit=True
+            unix_socket=self.socket, user="root", database=database, charset="utf8mb4", autocommit=True
         )
 
     def kill_sessions(self, user: str = USER, *, but: Container[int] = ()) -> None:
@@ -88,7 +88,7 @@ class MariaDB:
                 [
                     _program("mariadbd"),
                     *self._options(),
-                    f"--socket={self._socket}",
+                    f"--socket={self.socket}",
                     f"--pid-file={self._directory / 'pid'}",
                     f"--port={self.port}",
                     "--bind-address=127.0.0.1",

@@ -39,6 +39,14 @@ def test_files_that_are_not_python_are_installed_too() -> None:
     assert {path for path in package.rglob("*.*") if path.suffix not in {".py", ".pyc"}} <= installed
 
 
+def test_each_room_is_installed() -> None:
+    """Setuptools finds the packages by their __init__.py."""
+    find = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    assert find == {"include": ["kolspider*"]}
+    folders = {path.parent for path in (ROOT / "kolspider").rglob("*.py")}
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
 @pytest.mark.parametrize(
     ("words", "line"), [([], f"kolspider {__version__}"), (["-v"], f"kolspider    : {__version__}")]
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolspider.command import OLD_FILES, ProjectCommand, handle_of
+from kolspider.console.columns import plain
 from kolspider.console.wording import counted, moment, size
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import State
@@ -96,12 +97,12 @@ def _show(config: Config, database: Database, name: str) -> None:
     if kol is None and not found:
         raise StopRun(f"KOL {name}: not begun yet; `scrapy crawl followings -a kols={handle}` begins it")
     if kol is not None:
-        print(f"{kol.user_name}: {kol.state}{f', {kol.reason}' if kol.reason else ''}")
+        print(f"{kol.user_name}: {kol.state}{f', {plain(kol.reason)}' if kol.reason else ''}")
     print(f"{'page':>5} {'gen.':>5} {'users':>6} {'bytes':>9}  {'fetched (UTC)':<19}  in table  cursor")
     for page in found:
         print(
             f"{page.number:>5} {page.generation:>5} {page.users:>6} {page.size:>9,}  {moment(page.fetched_at):<19}  "
-            f"{'yes' if page.loaded else 'no':<8}  {page.cursor or '(first page)'}"
+            f"{'yes' if page.loaded else 'no':<8}  {plain(page.cursor) or '(first page)'}"
         )
 
 

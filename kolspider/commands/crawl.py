@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import resource
+import signal
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
@@ -14,7 +15,7 @@ from scrapy import signals
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
 
-from kolspider.command import OLD_FILES, KeepLines
+from kolspider.command import OLD_FILES, KeepLines, of_a_file
 from kolspider.console.output import print_error, standard_output
 from kolspider.crawl.crawler import RunCrawler
 from kolspider.db.check import check_names
@@ -22,9 +23,9 @@ from kolspider.db.url import open_database
 from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.files import make_directory, write_atomically
 from kolspider.options.arguments import HELP, Arguments
-from kolspider.options.config import PROJECT_DIR, Config, boolean, point_at_sandbox
+from kolspider.options.config import PROJECT_DIR, SECRETS, Config, boolean, point_at_sandbox
 from kolspider.options.feeds import check_feeds, check_writable, passwords
-from kolspider.options.secrets import redact_logs, redacted
+from kolspider.options.secrets import redact_logs, redacted, without_password
 from kolspider.run.estimate import estimate
 from kolspider.run.job import Job
 from kolspider.run.opening import open_run, target_label
@@ -108,6 +109,8 @@ class Command(CrawlCommand):
             self._config = replace(config, api_key=self._arguments.api_key or config.api_key)
             self._database = open_database(self._config.db_url, base=PROJECT_DIR, stream_load=self._config.stream_load)
             check_names(self._database, config.source_table, config.target_table, config.follows_table)
+            if config.summary_file:
+                check_writable(config.summary_file, "KOL_SUMMARY_FILE", makes_folder=True)
             if not (self._config.api_key or self._arguments.needs_no_key):
                 raise WrongUsage("KOL_API_KEY is not set; put it into .env, or try -a sandbox=1, which needs no key")
             if self._config.jobdir:
@@ -118,7 +121,10 @@ class Command(CrawlCommand):
             settings.set("HTTPCACHE_ENABLED", True, priority="cmdline")
         except UserError as error:
             _refuse(error)
-        self._typed = ["scrapy", "crawl", _SPIDER, *_typed(opts, self._database.secrets)]
+        except OSError as error:
+            _refuse(of_a_file(error))
+        self._secrets = (self._config.api_key, *self._database.secrets, *passwords(settings))
+        self._typed = ["scrapy", "crawl", _SPIDER, *_typed(opts, self._secrets)]
         opts.spargs = {}
 
     @property
@@ -138,7 +144,7 @@ class Command(CrawlCommand):
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Run the crawl, the checks of test=1, or the estimate."""
-        redact_logs(self._config.api_key, *self._database.secrets, *passwords(self._settings))
+        redact_logs(*self._secrets)
         if self._settings["LOG_LEVEL"] != "DEBUG":
             _quiet_scrapy()
         try:
@@ -152,6 +158,8 @@ class Command(CrawlCommand):
                 self._crawl()
         except UserError as error:
             _refuse(error)
+        except OSError as error:
+            _refuse(of_a_file(error))
         except KeyboardInterrupt:  # the reactor, which handles it, does not run yet
             print("kolspider: interrupted before the first API call; nothing was bought", file=sys.stderr)
             self.exitcode = 130
@@ -164,6 +172,8 @@ class Command(CrawlCommand):
                 config = replace(config, api_url=sandbox.url)
                 _make_sample_tables(config, self._database)
             with open_run(self._arguments, config, self._database, self._typed) as run:
+                if config.key_in_clear and not self._arguments.needs_no_key:
+                    logger.warning(config.key_in_clear)
                 if (config.cache_dir / "progress.json").exists():
                     logger.warning(OLD_FILES.format(directory=config.cache_dir))
                 self.exitcode = self._crawl_with(run)
@@ -173,6 +183,7 @@ class Command(CrawlCommand):
         spider = process.spider_loader.load(_SPIDER)  # a team's own, if SPIDER_MODULES has one of that name
         crawler = RunCrawler(spider, cast("Settings", self._settings), init_reactor=True)
         crawler.signals.connect(self._warn_if_feeds_unused, signal=signals.engine_started)
+        crawler.signals.connect(_heed_hangup, signal=signals.engine_started)
         crawler.stop_with(run.stop)
         process.crawl(crawler, run=run)
         process.start()
@@ -201,6 +212,12 @@ class Command(CrawlCommand):
             raise StopRun(f"KOL_SUMMARY_FILE {path} can't be written: {error.strerror}; the run is done") from None
 
 
+def _heed_hangup() -> None:
+    """Take the end of the terminal for a SIGTERM, with which the run ends in order; `nohup` has it ignored."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
+
+
 def _allow_files() -> None:
     """Raise the limit of open files if it is too low, so the run can't reach it halfway. Raises StopRun."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -219,13 +236,14 @@ def _quiet_scrapy() -> None:
 
 
 def _typed(opts: argparse.Namespace, secrets: tuple[str, ...]) -> Iterator[str]:
-    """Yield the arguments and settings as typed, without key and password."""
+    """Yield the arguments and settings as typed, without secrets; of KOL_DB_URL only the password is left out."""
     for name, value in opts.spargs.items():
         if name != "api_key":
             yield from ("-a", f"{name}={value}")
     for setting in opts.set:
-        if not setting.startswith("KOL_API_KEY="):
-            yield from ("-s", redacted(setting, secrets))
+        name = setting.partition("=")[0]
+        if name == "KOL_DB_URL" or name not in SECRETS:
+            yield from ("-s", redacted(without_password(setting), secrets))
 
 
 def _sandbox(key: str, week: int) -> Sandbox:

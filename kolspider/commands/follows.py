@@ -8,12 +8,12 @@ import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from itertools import chain, islice
-from tempfile import SpooledTemporaryFile, gettempdir
+from tempfile import SpooledTemporaryFile
 from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from kolspider.command import ProjectCommand
-from kolspider.console.columns import in_columns, plain
+from kolspider.console.columns import in_columns, plain, spreadsheet_cell
 from kolspider.console.output import json_lines
 from kolspider.db.check import check_accounts, check_follows_to_read
 from kolspider.errors import StopRun, WrongUsage
@@ -51,7 +51,9 @@ class Command(ProjectCommand):
 """
 
     def syntax(self) -> str:
-        return "new | lost | top [--since AGE] [--kol KOLS] [--min N] [--new-in AGE] [--limit N] [--json | --csv]"
+        return (
+            "new | lost | top [--since AGE] [--kol KOLS] [--min N] [--new-in AGE] [--limit N] [--json | --csv] [--raw]"
+        )
 
     def short_desc(self) -> str:
         return "Show new and lost follows, and the accounts that most KOLs follow"
@@ -70,11 +72,14 @@ class Command(ProjectCommand):
             "--limit", metavar="N", help=f"at most N rows (default: {TOP} in the table of top, otherwise all)"
         )
         parser.add_argument("--json", action="store_true", help="a JSON array")
-        parser.add_argument("--csv", action="store_true", help="CSV with a header line")
+        parser.add_argument("--csv", action="store_true", help="CSV with a header line, safe for spreadsheets")
+        parser.add_argument("--raw", action="store_true", help="with --csv: all texts as they are, formulas too")
 
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
         if args not in (["new"], ["lost"], ["top"]):
             raise WrongUsage(f"scrapy follows takes {self.syntax()}")
+        if opts.raw and not opts.csv:
+            raise WrongUsage("--raw goes with --csv")
         question = Question.of(args[0], opts)
         if not config.follows_table:
             raise WrongUsage(
@@ -93,7 +98,7 @@ class Command(ProjectCommand):
         if opts.json:
             lines = json_lines(row._asdict() for row in rows)
         elif opts.csv:
-            lines = _csv(_FIELDS[question.what], rows)
+            lines = _csv(_FIELDS[question.what], rows, raw=opts.raw)
         else:
             lines = _table(question.what, rows, "" if note else question.nothing)
         with database.explained_errors():
@@ -195,14 +200,14 @@ def _kept(work: Callable[[Any], object], what: Any) -> None:
     try:
         work(what)
     except OSError as error:
-        raise StopRun(f"the answer needs room in {gettempdir()}: {error.strerror}") from None
+        raise StopRun(f"the answer needs room for temporary files (TMPDIR): {error.strerror}") from None
 
 
-def _csv(names: Sequence[str], rows: Iterable[FollowSeen | FollowLost | Shared]) -> Iterator[str]:
+def _csv(names: Sequence[str], rows: Iterable[FollowSeen | FollowLost | Shared], *, raw: bool = False) -> Iterator[str]:
     lines: list[str] = []
     write = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n").writerow  # so that it quotes both
     for row in chain([names], rows):
-        write(row)
+        write(row if raw else map(spreadsheet_cell, row))
         yield lines.pop().removesuffix("\r\n")
 
 
@@ -227,6 +232,6 @@ def _cells(row: FollowSeen | FollowLost | Shared) -> tuple[str, ...]:
         case Shared():
             return (f"{row.kols:,}", *account, row.newest, name)
         case FollowLost():
-            return (row.kol, *account, row.first_seen, row.last_seen, row.missed_since, name)
+            return (plain(row.kol), *account, row.first_seen, row.last_seen, row.missed_since, name)
         case _:
-            return (row.kol, *account, row.first_seen, row.last_seen, name)
+            return (plain(row.kol), *account, row.first_seen, row.last_seen, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kolspider.command import ProjectCommand, handle_of
+from kolspider.console.columns import plain
 from kolspider.console.output import as_json
 from kolspider.console.wording import counted, iso, moment
 from kolspider.errors import StopRun, WrongUsage
@@ -115,7 +116,7 @@ def _new(kols: Kols, database: Database, config: Config) -> Iterator[KolRecord]:
 def _story(kol: KolRecord, readings: Sequence[ReadingRecord], target: str) -> Iterator[str]:
     yield f"{kol.user_name}: {kol.state}"
     if kol.reason:
-        yield f"  reason      {kol.reason}"
+        yield f"  reason      {plain(kol.reason)}"
     yield f"  list        {_size(kol)}, {counted(kol.calls, 'API call')} in all"
     yield f"  begun       {moment(kol.started_at)}"
     yield f"  finished    {moment(kol.finished_at)}"
@@ -164,7 +165,7 @@ def _table(kols: Iterable[KolRecord]) -> Iterator[str]:
     for kol in kols:
         yield (
             f"{kol.user_name:<20} {kol.state:<10} {kol.pages:>6,} {kol.users:>9,} {kol.calls:>6,}  "
-            f"{moment(kol.finished_at):<19}  {kol.reason}"
+            f"{moment(kol.finished_at):<19}  {plain(kol.reason)}"
         ).rstrip()
 
 

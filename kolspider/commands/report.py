@@ -11,6 +11,7 @@ from kolspider.command import ProjectCommand
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.files import write_atomically
 from kolspider.follows.queries import Follows
+from kolspider.options.feeds import check_writable
 from kolspider.report.facts import Facts
 from kolspider.report.follows import FollowFacts
 from kolspider.run.opening import read_ledger, target_label
@@ -49,8 +50,9 @@ class Command(ProjectCommand):
         if args:
             raise WrongUsage(f"the command is scrapy report {self.syntax()}")
         path = Path(opts.output)
-        if path.is_dir() or not opts.output:
-            raise WrongUsage(f"-o {opts.output!r} is not the name of a file")
+        if not opts.output:
+            raise WrongUsage("-o needs the name of a file")
+        check_writable(path, "-o", makes_folder=True)
         follows = _follows(config, database)
         with read_ledger(config, database) as ledger:
             ledger.freeze()

@@ -1,15 +1,20 @@
-"""Text in columns, each as wide as the cells of its first rows."""
+"""Text in columns, each as wide as the cells of its first rows; and texts of strangers, fit to be printed."""
 
 from __future__ import annotations
 
+import re
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-__all__ = ["in_columns", "labelled", "plain"]
+__all__ = ["UNSEEN", "in_columns", "labelled", "plain", "spreadsheet_cell"]
 
+UNSEEN = "\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+"""Characters, for a pattern, that command a terminal or turn the text around: C1 and bidi."""
+_COMMANDS = re.compile(f"[\0-\x08\x0b\x0c\x0e-\x1f{UNSEEN}]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH COMMERCIAL AT}")
 
 _LOOKED_AT = 1000
 """Rows that set the widths; a wider cell below them only widens its own line."""
@@ -37,3 +42,14 @@ def labelled(label: str, text: str) -> str:
 def plain(text: str | None) -> str:
     """Return the text on one line, without control characters."""
     return "".join(char if char.isprintable() else " " for char in text or "").strip()
+
+
+def spreadsheet_cell(value: object) -> object:
+    """Return the value of a cell of a CSV: text that a spreadsheet would take for a formula begins with an apostrophe.
+
+    Characters that would command a terminal are replaced. Numbers stay as they are.
+    """
+    if not isinstance(value, str):
+        return value
+    text = _COMMANDS.sub("\N{REPLACEMENT CHARACTER}", value)
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any
 
+from kolspider.console.columns import UNSEEN
+from kolspider.console.start import send_nowhere
 from kolspider.errors import StopRun, UserError
 
 if TYPE_CHECKING:
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 __all__ = ["as_json", "json_lines", "print_error", "standard_output"]
+
+
+_UNSEEN = re.compile(f"[{UNSEEN}]")
 
 
 class _ClosedPipe(UserError):  # noqa: N818 - says what happens
@@ -54,9 +60,7 @@ class _Output:
     def _give_up(self) -> None:
         """Send the rest to /dev/null: otherwise Python flushes it at exit, and complains."""
         with suppress(OSError, ValueError):  # not a file
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            send_nowhere(self._stream.fileno())
 
 
 @contextmanager
@@ -81,9 +85,10 @@ def standard_output() -> Iterator[None]:
 
 
 def as_json(content: object) -> str:
-    """Return JSON for stdout, with escapes if its encoding lacks some characters."""
+    """Return JSON for stdout, with escapes for what a terminal would obey, and for what its encoding lacks."""
     encoding = str(getattr(sys.stdout, "encoding", None) or "utf-8")
-    return json.dumps(content, indent=2, ensure_ascii=not encoding.lower().startswith("utf"))
+    text = json.dumps(content, indent=2, ensure_ascii=not encoding.lower().startswith("utf"))
+    return _UNSEEN.sub(lambda char: f"\\u{ord(char[0]):04x}", text)
 
 
 def json_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -98,5 +103,6 @@ def json_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 def print_error(error: UserError) -> int:
     """Print to stderr, in one line, why a command ends. Returns its exit code."""
     if str(error):
-        print(f"kolspider: {error}", file=sys.stderr)
+        with suppress(OSError):  # nobody listens; the exit code says enough
+            print(f"kolspider: {error}", file=sys.stderr)
     return error.exit_code

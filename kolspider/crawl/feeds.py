@@ -19,6 +19,7 @@ from scrapy.exceptions import NotConfigured
 from scrapy.exporters import CsvItemExporter
 from scrapy.extensions.feedexport import FeedExporter, FileFeedStorage, StdoutFeedStorage
 
+from kolspider.console.columns import spreadsheet_cell
 from kolspider.errors import StopRun
 from kolspider.options.arguments import Feed
 from kolspider.run.run import run_of
@@ -138,7 +139,7 @@ class FileStorage(FileFeedStorage):
 
 
 class StdoutStorage(StdoutFeedStorage):
-    """Standard output. A closed pipe is reported once, at the end."""
+    """Standard output. Who closes the pipe, as `head` does, has what he wanted: the run goes on without a word."""
 
     def open(self, spider: Spider) -> IO[bytes]:
         """Open another descriptor of it."""
@@ -146,14 +147,19 @@ class StdoutStorage(StdoutFeedStorage):
 
     def store(self, file: IO[bytes]) -> None:
         """Close the descriptor. Raises OSError if something could not be written."""
-        _close(file)
+        with suppress(BrokenPipeError):
+            _close(file)
 
 
 class CsvRows(CsvItemExporter):
-    """The format of `-o users.csv`: a file that has lines already has its header, too."""
+    """The format of `-o users.csv`: safe for spreadsheets; a file that has lines already has its header, too."""
 
     def __init__(self, file: IO[bytes], **options: Any) -> None:
         with suppress(OSError):  # a pipe
             if file.tell():
                 options["include_headers_line"] = False
         super().__init__(cast("io.BytesIO", file), **options)
+
+    def serialize_field(self, field: Any, name: str, value: Any) -> Any:
+        """Return the value of a cell."""
+        return spreadsheet_cell(super().serialize_field(field, name, value))

@@ -214,7 +214,8 @@ class Database(ABC):
         """Describe an exception in one line, without passwords: which database, and its message."""
         message = self._message(exc)
         for secret in sorted(self.secrets, key=len, reverse=True):
-            message = message.replace(secret, "***")
+            edge = r"\b" if len(secret) < 4 and secret.isalnum() else ""  # a short one is a part of words, too
+            message = re.sub(f"{edge}{re.escape(secret)}{edge}", "***", message)
         return f"{self.label}: {' '.join(message.split())[:500]}"
 
     @contextmanager

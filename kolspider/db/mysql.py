@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from kolspider.db.base import DbErrorKind
     from kolspider.db.follow_tables import Span
 
-__all__ = ["MysqlDatabase", "Server"]
+__all__ = ["Connecting", "MysqlDatabase", "Server"]
 
 CONNECT_SECS = 10
 STATEMENT_BYTES = 1_000_000
@@ -54,6 +55,17 @@ UNIQUE_SQL = """
 
 
 @dataclass(frozen=True, slots=True)
+class Connecting:
+    """How the connection is made, by the options of KOL_DB_URL."""
+
+    tls: ssl.SSLContext | None = None
+    """None: by TLS if the server offers it, without a check of its certificate."""
+    tls_off: bool = False
+    unix_socket: str = ""
+    secs: int = CONNECT_SECS
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """Address and user of a database."""
 
@@ -64,6 +76,7 @@ class Server:
     password: str = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
     """The password, decoded and as the URL spells it."""
+    connecting: Connecting = field(default=Connecting())
 
 
 class MysqlDatabase(Database):
@@ -90,7 +103,8 @@ class MysqlDatabase(Database):
 
     def __init__(self, server: Server) -> None:
         host = f"[{server.host}]" if ":" in server.host else server.host
-        super().__init__(f"{self.dialect}://{host}:{server.port}/{server.database}", server.secrets)
+        socket = f"?unix_socket={server.connecting.unix_socket}" if server.connecting.unix_socket else ""
+        super().__init__(f"{self.dialect}://{host}:{server.port}/{server.database}{socket}", server.secrets)
         self.server = server
         self._connection: Connection | None = None
 
@@ -264,7 +278,13 @@ class MysqlDatabase(Database):
 
     def _open(self) -> Connection:
         if self._connection is None or not self._connection.open:
-            self._connection = pymysql.connect(
+            self._connection = self._connected()
+        return self._connection
+
+    def _connected(self) -> Connection:
+        how = self.server.connecting
+        try:
+            return pymysql.connect(
                 host=self.server.host,
                 port=self.server.port,
                 user=self.server.user,
@@ -275,14 +295,27 @@ class MysqlDatabase(Database):
                 autocommit=False if self.transactional else None,
                 sql_mode=self.sql_mode,
                 init_command=self.init_command,
-                connect_timeout=CONNECT_SECS,
+                connect_timeout=how.secs,
                 read_timeout=self.answer_secs,
                 write_timeout=self.answer_secs,
+                ssl=how.tls,
+                ssl_disabled=how.tls_off,
+                unix_socket=how.unix_socket or None,
             )
-        return self._connection
+        except RuntimeError as error:  # PyMySQL lacks a package for this user's way to log in
+            package = str(error).partition("'")[2].partition("'")[0]
+            if not package:
+                raise
+            raise StopRun(f"{self.label}: this user's login needs another package: pip install {package}") from None
 
     def _message(self, exc: BaseException) -> str:
         code = error_code(exc)
+        if isinstance(tls := getattr(exc, "original_exception", None), ssl.SSLError):
+            reason = getattr(tls, "verify_message", "") or tls.reason or tls
+            return (
+                f"TLS with the server failed ({reason}); in KOL_DB_URL, ?ssl_ca=FILE names its CA and ?ssl_disabled=1 "
+                "does without TLS"
+            )
         if code == 0:
             return "the connection is lost"
         return f"{exc.args[1]} ({code})" if code is not None and len(exc.args) > 1 else str(exc)

@@ -211,6 +211,7 @@ class SqliteDatabase(Database):
             # With less, a power cut right after a commit may undo it, because the deletion of the journal is not synced
             # (https://www.sqlite.org/pragma.html#pragma_synchronous).
             self._connection.execute("PRAGMA synchronous = EXTRA")
+            self._connection.execute("PRAGMA temp_store = MEMORY")  # there may be no folder for temporary files
             self._connection.text_factory = lambda data: data.decode("utf-8", "replace")
         return self._connection
 

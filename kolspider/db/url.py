@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from kolspider.db.doris.database import DorisDatabase
 from kolspider.db.doris.stream import StreamLoadDatabase
-from kolspider.db.mysql import MysqlDatabase, Server
+from kolspider.db.mysql import Connecting, MysqlDatabase, Server
 from kolspider.db.sqlite import SqliteDatabase
 from kolspider.errors import WrongUsage
 
@@ -24,9 +25,12 @@ FORMS = "sqlite:///kol.db, sqlite:////abs/file, mysql://user:password@host:3306/
 SERVER_URL = re.compile(
     r"""(?:(?P<user>[^:@/?\#\s]*) (?::(?P<password>[^:@/?\#\s]*))? @)?
         (?P<host>[^:@/?\#\[\]\s]+ | \[[0-9A-Fa-f:.]+\]) (?::(?P<port>[0-9]{1,5}))?
-        / (?P<database>[^/?\#\s]+)""",
+        / (?P<database>[^/?\#\s]+) (?: \? (?P<options>[^?\#\s]*))?""",
     re.VERBOSE,
 )
+_FLAGS = ("ssl_disabled", "ssl_verify_cert", "ssl_verify_identity")
+_FILES = ("ssl_ca", "ssl_cert", "ssl_key")
+_OPTIONS = (*_FILES, *_FLAGS, "unix_socket", "connect_timeout", "charset")
 
 
 def open_database(url: str, *, base: Path, stream_load: Address | None = None) -> Database:
@@ -41,9 +45,9 @@ def open_database(url: str, *, base: Path, stream_load: Address | None = None) -
         case "sqlite":
             return SqliteDatabase(_sqlite_path(rest, base))
         case "mysql":
-            return MysqlDatabase(_server(rest, default_port=3306))
+            return MysqlDatabase(_server(rest, base, default_port=3306))
         case "doris":
-            server = _server(rest, default_port=9030)
+            server = _server(rest, base, default_port=9030)
             return StreamLoadDatabase(server, stream_load) if stream_load else DorisDatabase(server)
     raise WrongUsage(f"KOL_DB_URL must be one of: {FORMS}")
 
@@ -57,13 +61,13 @@ def _sqlite_path(rest: str, base: Path) -> Path:
     return base / path
 
 
-def _server(rest: str, *, default_port: int) -> Server:
+def _server(rest: str, base: Path, *, default_port: int) -> Server:
     match = SERVER_URL.fullmatch(rest)
     port = int(match["port"] or default_port) if match else 0
     if match is None or not 0 < port < 65536:
         raise WrongUsage(
-            "KOL_DB_URL must look like mysql://user:password@host:3306/db, without options; in user and "
-            "password write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23 and % as %25"
+            "KOL_DB_URL must look like mysql://user:password@host:3306/db; in user and password write @ as %40, "
+            ": as %3A, / as %2F, ? as %3F, # as %23 and % as %25"
         )
     typed = match["password"] or ""
     try:
@@ -80,4 +84,64 @@ def _server(rest: str, *, default_port: int) -> Server:
         database=database,
         # Decoded, as typed, and as a redirect of Doris's FE spells it.
         secrets=tuple({secret: None for secret in (password, typed, quote(password, safe="")) if secret}),
+        connecting=_connecting(match["options"] or "", base),
     )
+
+
+def _connecting(text: str, base: Path) -> Connecting:
+    """Understand the options behind the `?`. Raises WrongUsage."""
+    options: dict[str, str] = {}
+    for pair in filter(None, text.split("&")):
+        name, _, value = pair.partition("=")
+        if name not in _OPTIONS:
+            raise WrongUsage(f"KOL_DB_URL has an unknown option behind the `?`; the options are {', '.join(_OPTIONS)}")
+        options[name] = unquote(value)
+        if not options[name] or not options[name].isprintable():
+            raise WrongUsage(f"KOL_DB_URL: {name} has no value")
+    flags = {name: _flag(name, options[name]) for name in _FLAGS if name in options}
+    if options.get("charset", "utf8mb4") != "utf8mb4":
+        raise WrongUsage("KOL_DB_URL: charset can only be utf8mb4; names have emoji")
+    socket = options.get("unix_socket", "")
+    if socket and not socket.startswith("/"):
+        raise WrongUsage("KOL_DB_URL: unix_socket is not an absolute path such as /run/mysqld/mysqld.sock")
+    secs = options.get("connect_timeout", "10")
+    if not re.fullmatch("[0-9]{1,4}", secs) or int(secs) == 0:
+        raise WrongUsage("KOL_DB_URL: connect_timeout is not a number of seconds from 1 to 9999")
+    tls_off = flags.pop("ssl_disabled", False)
+    files = {name: str(base / options[name]) for name in _FILES if name in options}
+    if tls_off and (files or any(flags.values())):
+        raise WrongUsage("KOL_DB_URL: ssl_disabled=1 does not go with other options of ssl")
+    return Connecting(_tls(files, flags) if files or flags else None, tls_off, socket, int(secs))
+
+
+def _flag(name: str, value: str) -> bool:
+    if value.lower() not in {"0", "1", "true", "false"}:
+        raise WrongUsage(f"KOL_DB_URL: {name} is neither 1 nor 0")
+    return value.lower() in {"1", "true"}
+
+
+def _tls(files: dict[str, str], flags: dict[str, bool]) -> ssl.SSLContext:
+    """Return the TLS that the options ask for: who names a CA, or a check of the host's name, wants the check."""
+    is_host_checked = flags.get("ssl_verify_identity", False)
+    is_checked = flags.get("ssl_verify_cert", "ssl_ca" in files) or is_host_checked
+    if "ssl_key" in files and "ssl_cert" not in files:
+        raise WrongUsage("KOL_DB_URL: ssl_key needs ssl_cert")
+    try:
+        context = ssl.create_default_context(cafile=files.get("ssl_ca"))
+    except OSError as error:
+        raise WrongUsage(f"KOL_DB_URL: ssl_ca can't be used: {_why(error)}") from None
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # the certificates that MySQL makes for itself lack what it asks
+    context.check_hostname = is_host_checked
+    context.verify_mode = ssl.CERT_REQUIRED if is_checked else ssl.CERT_NONE
+    if "ssl_cert" in files:
+        try:
+            context.load_cert_chain(files["ssl_cert"], files.get("ssl_key"), password=lambda: "")
+        except OSError as error:
+            raise WrongUsage(f"KOL_DB_URL: ssl_cert or ssl_key can't be used: {_why(error)}") from None
+    return context
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return error.reason.replace("_", " ").lower() if error.reason else "it is not PEM, or the key is encrypted"
+    return str(error.strerror)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from scrapy.settings import default_settings
 
 from kolspider.db.base import HANDLES
 from kolspider.errors import WrongUsage
 from kolspider.options import read
+from kolspider.options.environment import unknown
 from kolspider.options.read import PROJECT_DIR, boolean
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from kolspider.db.doris.http import Address
     from kolspider.providers.base import Provider
 
-__all__ = ["DEFAULTS", "PROJECT_DIR", "Config", "boolean", "point_at_sandbox"]
+__all__ = ["DEFAULTS", "PROJECT_DIR", "SECRETS", "Config", "boolean", "point_at_sandbox"]
 
 
 def _setting(
@@ -86,9 +89,9 @@ class Config:
         """Read the settings. Raises WrongUsage, naming the setting that is wrong."""
         if str(settings["LOG_LEVEL"]).upper() not in logging.getLevelNamesMapping():
             raise WrongUsage(f"LOG_LEVEL={settings['LOG_LEVEL']!r} is not one of DEBUG, INFO, WARNING, ERROR")
-        unknown = sorted(name for name in settings if str(name).startswith("KOL_") and name not in DEFAULTS)
-        if unknown:
-            raise WrongUsage(f"unknown setting {unknown[0]}; the settings are {', '.join(sorted(DEFAULTS))}")
+        for name in sorted(map(str, settings)):
+            if name.upper().startswith("KOL_") and name not in DEFAULTS:
+                raise unknown(name, DEFAULTS)
         _check_scrapy(settings)
         return cls(**{known.name: known.metadata["read"](settings, known.metadata["setting"]) for known in fields(cls)})
 
@@ -96,6 +99,14 @@ class Config:
     def stream_load(self) -> Address | None:
         """The HTTP address of Doris's FE, if rows go in by Stream Load."""
         return self.doris_http if self.doris_load == "stream_load" else None
+
+    @property
+    def key_in_clear(self) -> str:
+        """A warning if the key goes over a network unencrypted; otherwise empty."""
+        parts = urlsplit(self.api_url)
+        if parts.scheme == "https" or not self.api_key or _is_loopback(parts.hostname or ""):
+            return ""
+        return f"KOL_API_KEY goes to {parts.netloc} over plain http, so everybody on the way can read it; use https://"
 
 
 DEFAULTS: dict[str, str] = {
@@ -105,6 +116,16 @@ DEFAULTS: dict[str, str] = {
 }
 """The name and the default of each KOL_ setting."""
 
+SECRETS: tuple[str, ...] = tuple(known.metadata["setting"] for known in fields(Config) if not known.repr)
+"""The settings that hold a key or a password."""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
 
 def _check_scrapy(settings: BaseSettings) -> None:
     """Refuse what Scrapy would meet only in the middle of a crawl, with a traceback, or by hanging."""
@@ -113,6 +134,10 @@ def _check_scrapy(settings: BaseSettings) -> None:
             raise WrongUsage(f"{name} is not UTF-8, or contains a NUL")
     if settings["CONCURRENT_REQUESTS_PER_IP"] not in {None, 0, "0"}:
         raise WrongUsage("CONCURRENT_REQUESTS_PER_IP is not supported; use CONCURRENT_REQUESTS")
+    if not boolean(settings, "TWISTED_REACTOR_ENABLED"):
+        raise WrongUsage("TWISTED_REACTOR_ENABLED can only be True: without Twisted's reactor nothing is fetched")
+    if settings["TWISTED_REACTOR"] != default_settings.TWISTED_REACTOR:
+        raise WrongUsage(f"TWISTED_REACTOR can only be {default_settings.TWISTED_REACTOR}")
     for name, default in vars(default_settings).items():
         if isinstance(default, bool) or name.endswith("_ENABLED"):
             boolean(settings, name)

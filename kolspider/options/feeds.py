@@ -50,10 +50,13 @@ def passwords(settings: BaseSettings) -> tuple[str, ...]:
     return tuple(filter(None, (urlsplit(str(uri)).password for uri in settings.getdict("FEEDS"))))
 
 
-def check_writable(path: Path, what: str) -> None:
-    """Raise WrongUsage if the file can't be written."""
-    target = path if path.exists() else path.absolute().parent
-    if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
+def check_writable(path: Path, what: str, *, makes_folder: bool = False) -> None:
+    """Raise WrongUsage if the file can't be written; makes_folder: its folder need not exist."""
+    # os.path, unlike Path, takes a folder that may not be looked into for one that is not there.
+    above = path.absolute().parents
+    folder = next(filter(os.path.exists, above), above[0]) if makes_folder else above[0]
+    target = path if os.path.exists(path) else folder  # noqa: PTH110 - as above
+    if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(target, os.W_OK):  # noqa: PTH112 - as above
         raise WrongUsage(f"{what} {path} can't be written; check that its folder exists and that you may write there")
 
 

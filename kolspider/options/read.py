@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from scrapy.utils.conf import closest_scrapy_cfg
+from w3lib.url import safe_url_string
 
 from kolspider.db.base import name_parts
 from kolspider.db.doris.http import Address
@@ -162,19 +163,20 @@ def api_key(settings: BaseSettings, name: str) -> str:
 
 
 def api_url(settings: BaseSettings, name: str) -> str:
-    """The base URL of the API; by default the provider's own."""
-    url = str(settings[name] or provider(settings, "KOL_API_PROVIDER").default_url)
+    """The base URL of the API, spelled as Scrapy spells the requests to it; by default the provider's own."""
+    url = str(settings[name] or "").strip() or provider(settings, "KOL_API_PROVIDER").default_url
     try:
         parts = urlsplit(url)
         if parts.username or parts.password:
             raise WrongUsage(f"{name} must not hold a user or password; the key goes into KOL_API_KEY")
         good = url.isprintable() and _API_URL.fullmatch(url) and parts.port != 0
         (parts.hostname or "").encode("idna")
+        url = safe_url_string(url).rstrip("/")
     except ValueError:
         good = False
     if not good:
         raise WrongUsage(f"{name} is not an http:// or https:// address such as https://api.twitterapi.io")
-    return url.rstrip("/")
+    return url
 
 
 def credit_usd(settings: BaseSettings, name: str) -> float:

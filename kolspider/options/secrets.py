@@ -1,30 +1,63 @@
-"""Secrets are kept out of messages and answers; as a last resort, out of every log record as it is made."""
+"""Secrets are kept out of messages and answers; as a last resort, out of every log record as it is made.
+
+A key is found however it is spelled: as it is, in JSON (also JSON within JSON), in a URL, in HTML, in a repr, and in
+base64, alone or within something longer. A secret shorter than 12 characters could be a part of any word or number,
+so it is only found as a word of its own.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import traceback
-from typing import Any
+from base64 import b64encode, urlsafe_b64encode
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["fits_a_header", "redact_logs", "redacted", "redacted_body"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-_SHORTEST = 4
-"""A shorter secret is not searched for: replacing every "a" would hide the message, not the secret."""
-_SHORTEST_IN_BODY = 12
-"""A shorter key is not searched for in an answer: it could be part of an id."""
+__all__ = ["fits_a_header", "redact_logs", "redacted", "redacted_body", "without_password"]
+
+_LONG = 12
+_HIDDEN = "***"
+_SHORT_BODY = 5_000
+"""Bytes of an answer in which everything is looked at: most that repeat a key are errors."""
+_JSON_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+"""Matches a text in JSON; one that is cut off has no end."""
+_PASSWORD = re.compile(r"(://[^:/?#\s]*:).*@")
+_ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
 
 
 def redacted(text: str, secrets: tuple[str, ...]) -> str:
     """Return text with every secret replaced by `***`."""
     for secret in secrets:
-        if len(secret) >= _SHORTEST:
-            text = text.replace(secret, "***")
+        if secret:
+            text = _Spellings.of(secret).pattern.sub(_HIDDEN, text)
     return text
 
 
 def redacted_body(body: bytes, secret: str) -> bytes:
-    """Return an answer without the key, which a server may repeat in it."""
-    return body.replace(secret.encode(), b"***") if len(secret) >= _SHORTEST_IN_BODY else body
+    """Return an answer without the key, which a server may repeat in it. JSON stays JSON, with the same numbers."""
+    if not secret:
+        return body
+    found, is_short = _Spellings.of(secret), len(body) < _SHORT_BODY
+    if not is_short and not found.may_be_in(body):
+        return body
+    if body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in {b"{", b"[", b'"'}:
+        return found.replaced_in(body)
+    body = _JSON_TEXT.sub(lambda text: found.out_of(text[0]) if is_short or found.may_be_in(text[0]) else text[0], body)
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return found.replaced_in(body)  # not JSON after all
+    return body
+
+
+def without_password(url: str) -> str:
+    """Return a URL without the password in it, whatever that is."""
+    return _PASSWORD.sub(rf"\1{_HIDDEN}@", url)
 
 
 def fits_a_header(key: str) -> bool:
@@ -47,3 +80,64 @@ def redact_logs(*secrets: str) -> None:
         return record
 
     logging.setLogRecordFactory(factory)
+
+
+class _Spellings:
+    """What a secret can look like."""
+
+    def __init__(self, secret: str) -> None:
+        is_long = len(secret) >= _LONG
+        texts = ["".join(map(_one_of, secret)), *map(re.escape, _in_base64(secret, inside=is_long))]
+        either = "|".join(texts)
+        self.pattern = re.compile(either if is_long else rf"(?<!\w)(?:{either})(?!\w)")
+        # No encoder but base64 and \u00XX changes these characters, so the longest run of them is in every spelling.
+        part = max(re.findall(r"[\w.~-]*", secret), key=len)
+        self._signs = {text.encode() for text in (part, *_in_base64(secret, inside=is_long))}
+        codes = "|".join({f"{ord(char):02x}" for char in secret})
+        self._escape = re.compile(rf"\\u00(?i:{codes})".encode())
+
+    @staticmethod
+    @lru_cache(16)
+    def of(secret: str) -> _Spellings:
+        return _Spellings(secret)
+
+    def may_be_in(self, body: bytes) -> bool:
+        """Tell quickly whether a look is worth it: nearly no page has the key, and each has 150 KB."""
+        if any(sign in body for sign in self._signs):
+            return True
+        return b"\\u00" in body and self._escape.search(body) is not None
+
+    def out_of(self, typed: bytes) -> bytes:
+        """Return a text of JSON without the secret; the same one if it is not there."""
+        try:
+            text = json.loads(typed, strict=False)
+        except ValueError:  # cut off, or no UTF-8
+            return self.replaced_in(typed)
+        clean = self.pattern.sub(_HIDDEN, text)
+        return typed if clean == text else json.dumps(clean).encode()
+
+    def replaced_in(self, raw: bytes) -> bytes:
+        return self.pattern.sub(_HIDDEN, raw.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
+def _one_of(char: str) -> str:
+    """Return a pattern of the ways in which a character can be written. A letter is only ever encoded by its number."""
+    code, number = f"(?i:{ord(char):02x})", ord(char)
+    back = r"\\{1,8}"  # JSON in JSON doubles them; without a bound, a long run of them would take for ever
+    ways = [re.escape(char), f"{back}u00{code}", f"{back}x{code}", f"%(?:25){{0,3}}{code}"]
+    ways += [f"&#0{{0,6}}{number};", f"&#[xX]0{{0,6}}{code};"]
+    if not char.isalnum():
+        ways.append(f"{back}{re.escape(char)}")
+    if char in _ENTITIES:
+        ways.append(f"&{_ENTITIES[char]};")
+    return f"(?:{'|'.join(ways)})"
+
+
+def _in_base64(secret: str, *, inside: bool) -> Iterator[str]:
+    """Yield what base64 makes of the secret: alone or as half of a Basic login; inside: of any text around it."""
+    for encode in (b64encode, urlsafe_b64encode):
+        for text in () if inside else (secret, f"{secret}:", f":{secret}"):
+            yield encode(text.encode()).decode().rstrip("=")
+        for offset in (0, 1, 2) if inside else ():
+            core = encode(bytes(offset) + secret.encode()).decode()
+            yield core[offset + (offset > 0) : (offset + len(secret.encode())) * 8 // 6]

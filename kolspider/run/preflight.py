@@ -74,6 +74,8 @@ class _Checks:
         if not config.api_key:
             raise WrongUsage("KOL_API_KEY is not set; put it into .env")
         yield f"{config.provider.name} at {config.api_url}, KOL_API_KEY is set"
+        if config.key_in_clear:
+            yield f"note: {config.key_in_clear}"
 
     def cache(self) -> Iterator[str]:
         directory = self._config.cache_dir

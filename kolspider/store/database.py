@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from kolspider.errors import StopRun, WrongUsage
@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 FILE_NAME = "kolspider.sqlite3"
+NO_TEMPORARY_FILES = "PRAGMA temp_store = MEMORY"
+"""A container may have nowhere to write but the cache directory."""
 REPAIR = "if it is damaged, `scrapy crawl followings` keeps what can be read of it and buys the rest again"
 """Advice for a user whose file a command could not read."""
 
@@ -40,6 +42,7 @@ def connect(directory: Path) -> sqlite3.Connection:
     path = _undamaged(directory)
     try:
         with closed_on_error(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute(NO_TEMPORARY_FILES)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk before it is reported
             if _version(connection) == 0:
@@ -78,6 +81,7 @@ def connect_to_read(directory: Path) -> sqlite3.Connection | None:
 
 def _connect_to_read(path: Path, how: str) -> sqlite3.Connection:
     with closed_on_error(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)) as connection:
+        connection.execute(NO_TEMPORARY_FILES)
         connection.execute("SELECT count(*) FROM target").fetchone()
         _check_version(connection, path)
         return connection
@@ -120,9 +124,11 @@ def empty_in_memory() -> sqlite3.Connection:
 
 def shrink(connection: sqlite3.Connection) -> None:
     """Give freed space back to the disk. This needs space itself: on a full disk the file stays as it is."""
-    with suppress(sqlite3.OperationalError):
-        connection.execute("VACUUM")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    path = connection.execute("PRAGMA database_list").fetchone()[2]
+    # With NO_TEMPORARY_FILES, the copy that VACUUM makes would be in memory: another connection writes it to a disk.
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("VACUUM")
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @contextmanager

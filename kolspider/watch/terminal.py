@@ -10,7 +10,10 @@ import logging
 import os
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from kolspider.console.start import send_nowhere
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,8 +103,12 @@ class LiveBlock:
         return _NO_WRAP + "\n".join(lines) + f"\r{up}" + _WRAP
 
     def _put(self, text: str) -> None:
-        self._stream.write(text)  # one write, so nothing flickers or tears
-        self._stream.flush()
+        try:
+            self._stream.write(text)  # one write, so nothing flickers or tears
+            self._stream.flush()
+        except OSError:  # the terminal is gone, and the run ends without it
+            with suppress(OSError, ValueError):
+                send_nowhere(self._stream.fileno())
 
 
 def _in_foreground(stream: TextIO) -> bool:

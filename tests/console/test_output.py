@@ -70,3 +70,11 @@ def test_a_closed_stdout_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -
     with standard_output():
         print("to nobody")
         assert as_json(["é"]) == '[\n  "é"\n]'
+
+
+def test_json_has_escapes_for_what_a_terminal_would_obey() -> None:
+    text = "\x1b]52;c\x07 \x9b31m \u202e \x7f \u2066"
+    printed = as_json({text: [text, "é 币"]})
+    assert "é 币" in printed
+    assert all(char.isprintable() or char == "\n" for char in printed)
+    assert json.loads(printed) == {text: [text, "é 币"]}

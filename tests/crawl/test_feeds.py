@@ -70,3 +70,14 @@ def test_a_csv_has_its_header_once_however_often_it_is_appended_to(tmp_path: Pat
     header, *others = path.read_text().splitlines()
     assert header == ",".join(COLUMNS)
     assert [line.partition(",")[0] for line in others] == ["1", "2", "3"]
+
+
+def test_a_csv_has_no_formula_and_its_numbers_are_numbers(tmp_path: Path) -> None:
+    with (tmp_path / "users.csv").open("wb") as file:
+        exporter = CsvRows(file)
+        exporter.start_exporting()
+        exporter.export_item(row(1, "=HYPERLINK(1)\x1b[31m")._replace(followers=-1)._asdict())
+        exporter.finish_exporting()
+    _, line = (tmp_path / "users.csv").read_text().splitlines()
+    assert line.startswith("1,'=HYPERLINK(1)\ufffd[31m,")
+    assert ",-1," in line

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socketserver
+import sys
+import threading
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -206,3 +210,48 @@ def test_a_shut_down_server_is_lost_until_it_is_back(mysql: Subject, mariadb: Ma
 
     mysql.db.upsert("t", [row("1")])
     assert mysql.db.count("t") == 1
+
+
+def test_a_server_is_reached_by_its_socket(mariadb: MariaDB) -> None:
+    url = mariadb.url.replace(f":{mariadb.port}/", ":1/")
+    with closing(open_database(f"{url}?unix_socket={mariadb.socket}", base=Path("/"))) as db:
+        assert db.query("SELECT 1") == [(1,)]
+
+
+def test_a_login_that_needs_another_package_is_one_line_that_names_it(
+    mysql: Subject, mariadb: MariaDB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mysql.sql("INSTALL SONAME 'auth_ed25519'")
+    try:
+        mysql.sql("CREATE USER signed IDENTIFIED VIA ed25519 USING PASSWORD('s3cr3t-2')")
+        monkeypatch.setitem(sys.modules, "nacl", None)
+        db = open_database(f"mysql://signed:s3cr3t-2@127.0.0.1:{mariadb.port}/kol", base=Path("/"))
+        with pytest.raises(StopRun, match="pip install pynacl") as caught:
+            db.connect()
+        assert "s3cr3t" not in str(caught.value)
+    finally:
+        mysql.sql("DROP USER IF EXISTS signed")
+        mysql.sql("UNINSTALL SONAME 'auth_ed25519'")
+
+
+def test_a_failure_of_tls_is_one_line_that_names_the_options() -> None:
+    # Given a server that offers TLS, and hangs up in the middle of it as one with an old version does
+    greeting = b"\x0a5.5.5-10.11\0" + bytes(4) + b"abcdefgh\0" + b"\xfe\xff\x2d\x02\0\xff\xc1\x15"
+    greeting += bytes(10) + b"ijklmnopqrst\0mysql_native_password\0"
+
+    class Old(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(len(greeting).to_bytes(3, "little") + b"\0" + greeting)
+            self.request.recv(36)  # the client asks for TLS
+            self.request.recv(5)
+            self.request.sendall(b"\x15\x03\x01\0\x02\x02\x46")  # the alert "protocol version"
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Old) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        db = open_database(f"mysql://u:hunter2@127.0.0.1:{server.server_address[1]}/kol", base=Path("/"))
+        with pytest.raises(StopRun, match="TLS with the server failed") as caught, db.explained_errors():
+            db.connect()
+        thread.join()
+    assert "?ssl_ca=FILE" in str(caught.value)
+    assert "?ssl_disabled=1" in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 
 from kolspider.db.base import Database
 from kolspider.db.doris.database import DorisDatabase
-from kolspider.db.mysql import MysqlDatabase
+from kolspider.db.mysql import Connecting, MysqlDatabase
 from kolspider.db.sqlite import SqliteDatabase
 from kolspider.db.url import open_database
 from kolspider.errors import WrongUsage
+from tests.tls import self_signed
 from tests.wild import wildly
 
 BASE = Path("/srv/kol")
@@ -111,6 +113,64 @@ def test_a_wrong_url_is_told_in_one_line_that_repeats_nothing_of_it(url: str) ->
     assert "hun" not in message
     assert "ter2" not in message
     assert caught.value.__cause__ is None
+
+
+def connecting(options: str, base: Path = BASE) -> Connecting:
+    db = open_database(f"mysql://u:hunter2@h/db?{options}", base=base)
+    assert isinstance(db, MysqlDatabase)
+    return db.server.connecting
+
+
+def test_options_say_how_to_connect() -> None:
+    assert connecting("") == Connecting()
+    assert connecting("charset=utf8mb4&connect_timeout=3&ssl_disabled=true") == Connecting(tls_off=True, secs=3)
+    assert connecting("ssl_disabled=0") == Connecting()
+    assert connecting("unix_socket=%2Frun%2Fmy.sock").unix_socket == "/run/my.sock"
+    assert isinstance(open_database("doris://u:p@fe/db?connect_timeout=3", base=BASE), DorisDatabase)
+
+
+def test_who_names_a_ca_wants_it_checked(tmp_path: Path) -> None:
+    self_signed(tmp_path)
+    cases = {
+        "ssl_ca=certificate.pem": (ssl.CERT_REQUIRED, False),
+        "ssl_ca=certificate.pem&ssl_verify_cert=0": (ssl.CERT_NONE, False),
+        "ssl_ca=certificate.pem&ssl_verify_identity=1": (ssl.CERT_REQUIRED, True),
+        "ssl_verify_identity=1": (ssl.CERT_REQUIRED, True),
+        "ssl_verify_cert=1": (ssl.CERT_REQUIRED, False),
+        "ssl_cert=certificate.pem&ssl_key=key.pem": (ssl.CERT_NONE, False),
+    }
+    found = {options: connecting(options, tmp_path).tls for options in cases}
+    assert {options: tls and (tls.verify_mode, tls.check_hostname) for options, tls in found.items()} == cases
+
+
+def test_a_socket_is_another_server_to_the_store() -> None:
+    db = open_database("mysql://u:p@localhost/db?unix_socket=/run/a.sock&connect_timeout=3", base=BASE)
+    assert db.label == "mysql://localhost:3306/db?unix_socket=/run/a.sock"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("sslca=hunter2", "the options are ssl_ca, "),
+        ("hunter2", "the options are ssl_ca, "),
+        ("ssl_ca=hunter2.pem", "ssl_ca can't be used: No such file"),
+        ("ssl_ca=empty.pem", "ssl_ca can't be used: no certificate"),
+        ("ssl_ca=", "ssl_ca has no value"),
+        ("ssl_cert=certificate.pem", "ssl_cert or ssl_key can't be used: "),
+        ("ssl_key=key.pem", "ssl_key needs ssl_cert"),
+        ("ssl_disabled=hunter2", "ssl_disabled is neither 1 nor 0"),
+        ("ssl_disabled=1&ssl_ca=certificate.pem", "ssl_disabled=1 does not go"),
+        ("unix_socket=hunter2", "unix_socket is not an absolute path"),
+        ("connect_timeout=0", "connect_timeout is not"),
+        ("charset=latin1", "charset can only be utf8mb4"),
+    ],
+)
+def test_a_wrong_option_is_one_line_that_repeats_nothing_of_it(tmp_path: Path, options: str, told: str) -> None:
+    self_signed(tmp_path)
+    (tmp_path / "empty.pem").touch()
+    with pytest.raises(WrongUsage, match=f"KOL_DB_URL.*{re.escape(told)}") as caught:
+        connecting(options, tmp_path)
+    assert "hunter2" not in str(caught.value)
 
 
 # Only valid UTF-8: the settings refuse anything else before.

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+from kolspider.items import Kol
+from kolspider.providers import provider
+from kolspider.store.ledger import Ledger
 from tests.e2e.expected import expected_rows
 from tests.e2e.processes import finish
 
@@ -27,6 +31,18 @@ def test_prune_deletes_the_pages_of_loaded_kols_and_nothing_is_bought_again(make
     project.crawl().expect(0)
     assert project.rows() == expected_rows(KOLS)
     assert set(project.bought().values()) == {1}
+
+
+def test_a_cursor_of_a_stranger_is_one_line_without_commands_for_the_terminal(make_project: MakeProject) -> None:
+    project = make_project({})
+    project.cache.mkdir()
+    with closing(Ledger.open(project.cache, provider("twitterapi_io"), "here")) as ledger:
+        cursor = "\x1b]52;c;ZXZpbA==\x07\nKOL eth: complete\u202e\x9b31m"
+        ledger.pages.put(Kol("btc", "BTC"), 0, cursor, 2, 0, b"{}", fetched_at=1.0)
+    out = project.look("cache", "show", "BTC").expect(0).out
+    assert all(char.isprintable() or char == "\n" for char in out)
+    (page,) = out.splitlines()[1:]
+    assert page.endswith("]52;c;ZXZpbA==  KOL eth: complete  31m")
 
 
 def test_clear_asks_first_and_keeps_what_is_not_ours(make_project: MakeProject) -> None:

@@ -189,8 +189,10 @@ def test_a_feed_that_scrapy_would_leave_out_stops_the_run(make_project: MakeProj
     assert_nothing_asked(project)
 
 
-@pytest.mark.parametrize("into", ["/dev/full", "a closed pipe"])
-def test_a_feed_to_a_standard_output_that_fails_is_told(make_project: MakeProject, into: str) -> None:
+@pytest.mark.parametrize(("into", "code"), [("/dev/full", 1), ("a closed pipe", 0)])
+def test_a_full_standard_output_is_told_and_a_closed_pipe_is_not(
+    make_project: MakeProject, into: str, code: int
+) -> None:
     project = make_project(KOLS)
     words = [sys.executable, "-m", "scrapy", "crawl", "followings", *FAST, "-o", "-:csv"]
     pipe = f"> {into}" if into.startswith("/") else "| true"
@@ -203,9 +205,10 @@ def test_a_feed_to_a_standard_output_that_fails_is_told(make_project: MakeProjec
         stderr=subprocess.PIPE,
         text=True,
     )
-    result = finish(process).expect(1)
+    result = finish(process).expect(code)
     assert "Traceback" not in result.text
-    assert "Error storing csv feed" in result.text
+    assert ("Error storing csv feed" in result.text) == bool(code)
+    assert ("feed      not whole" in result.text) == bool(code)
     assert project.rows() == expected_rows(KOLS)
 
 

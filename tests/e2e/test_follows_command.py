@@ -71,6 +71,14 @@ def test_while_an_answer_is_read_no_query_is_open(project: Project, monkeypatch:
     assert project.rows()["1"].followers == 7
 
 
+def test_a_csv_is_safe_for_a_spreadsheet_unless_it_is_to_be_raw(project: Project) -> None:
+    project.sql(f"UPDATE `{project.target}` SET `name` = '=HYPERLINK(1)' WHERE `id` = '2'")
+    words = ("follows", "new", "--kol", "btc", "--csv")
+    assert ",'=HYPERLINK(1)," in project.look(*words).expect(0).out
+    assert ",=HYPERLINK(1)," in project.look(*words, "--raw").expect(0).out
+    assert "--raw goes with --csv" in refused(project.look("follows", "new", "--raw"), 2)
+
+
 def test_the_columns_are_as_wide_as_what_is_in_them(project: Project) -> None:
     assert project.look("follows", "new").expect(0).out == (
         "KOL  account  followers  first seen (UTC)     last seen (UTC)      name\n"

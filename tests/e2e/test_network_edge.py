@@ -7,26 +7,21 @@ looked at by their tests later.
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 import os
 import signal
-import ssl
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from kolspider.sandbox import Fault, RandomFaults, Sandbox
 from tests.e2e.expected import expected_rows
 from tests.e2e.http_servers import http_server, reply
 from tests.e2e.processes import Result, finish, stats, wait_for_text
 from tests.e2e.project import FAST, KEY, ROOT
+from tests.tls import self_signed
 
 if TYPE_CHECKING:
     import subprocess
@@ -375,31 +370,3 @@ def opened_at(log: Path) -> float:
     """When the log says that the spider was opened, to the second, as a unix time."""
     (line,) = [line for line in log.read_text().splitlines() if line.endswith("Spider opened")]
     return dt.datetime.fromisoformat(line[:19]).astimezone().timestamp()
-
-
-def self_signed(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate for 127.0.0.1 that nobody vouches for, and a server's context with it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "certificate.pem"
-    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    private = folder / "key.pem"
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem, private)
-    return pem, context

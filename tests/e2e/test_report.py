@@ -69,7 +69,7 @@ def test_why_a_run_stopped_is_noted(make_project: MakeProject) -> None:
 
 def test_report_refuses_what_it_can_not_do(make_project: MakeProject) -> None:
     project = make_project({})
-    assert "is not the name of a file" in project.look("report", "-o", str(project.folder)).expect(2).err
+    assert "can't be written" in project.look("report", "-o", str(project.folder)).expect(2).err
     (project.folder / "file").write_text("")
     told = project.look("report", "-o", str(project.folder / "file" / "report.html")).expect(1)
     assert "can't be written" in told.err

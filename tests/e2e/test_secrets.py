@@ -4,6 +4,7 @@ no file of the cache or the job directory, packed or unpacked. And no run prints
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -175,6 +176,43 @@ def test_the_key_that_a_good_page_repeats_is_not_kept(make_project: MakeProject)
     result = crawl_at(project, answer).expect(0)
     assert len(project.rows()) == 2
     assert leaks(PIECES, [result], project) == []
+
+
+@pytest.mark.parametrize("key", ['Zq7/Xv9&Kp2"Wm4+Tb6', "q7/Z"])
+def test_no_spelling_of_the_key_gets_from_a_page_into_rows_or_files(make_project: MakeProject, key: str) -> None:
+    # Given an API that has the key in every field, in another spelling each time, also of users that are set aside
+    spellings = [key, quote(key, safe=""), base64.b64encode(key.encode()).decode(), html.escape(key), json.dumps(key)]
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        users = [profile(n) | {"name": f"I am {text} ", "location": text} for n, text in enumerate(spellings, 1)]
+        page = {"followings": [*users, {"id": "none", "name": key}], "has_next_page": False, "msg": key}
+        body = json.dumps(page).replace("/", r"\/").replace("&", r"\u0026")
+        reply(request, 200, body.encode())
+
+    project = make_project({"BTC": 2})
+    with http_server(answer) as url:
+        env = WARN | {"KOL_API_URL": url, "KOL_API_KEY": key, "KOL_SUMMARY_FILE": str(project.folder / "summary.json")}
+        results = [project.crawl(*LOUD, "-o", str(project.folder / "users.jsonl"), env=env).expect(0)]
+    results += [project.look("kols", "BTC"), project.look("cache", "show", "BTC")]
+    names = [row.name for row in project.rows().values()]
+    assert [name for name in names if "***" not in str(name)] == []
+    assert len(names) == len(spellings)
+    assert project.rejects()
+    escaped = [json.dumps(text)[1:-1] for text in spellings]
+    escaped += [text.replace("/", r"\/").replace("&", r"\u0026") for text in escaped]
+    assert leaks([*spellings, *escaped], results, project) == []
+
+
+def test_a_password_that_was_typed_is_in_no_file_however_short(make_project: MakeProject) -> None:
+    project = make_project({})
+    url = "KOL_DB_URL=mysql://kol:Qz@127.0.0.1:1/kol"
+    words = ("-a", "sandbox=1", "-a", "limit=1", "-s", f"JOBDIR={project.folder / 'job'}", "-s", url)
+    results = [
+        project.crawl(*words).expect(0),
+        project.look("report", "--sandbox", "-o", str(project.folder / "report.html")),
+    ]
+    assert "KOL_DB_URL=mysql://kol:***@127.0.0.1:1/kol" in (project.folder / "report.html").read_text()
+    assert leaks(["kol:Qz@"], results, project) == []
 
 
 def crawl_at(project: Project, answer: Callable[[BaseHTTPRequestHandler], None]) -> Result:

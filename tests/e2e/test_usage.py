@@ -3,6 +3,7 @@ from: the command line beats the environment, which beats `.env`."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import fields
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kolspider.options.arguments import Arguments
+from kolspider.sandbox import profile
 from tests.e2e.expected import expected_rows
+from tests.e2e.http_servers import http_server, reply
 from tests.e2e.processes import finish
 from tests.e2e.project import FAST, KEY, Home
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from http.server import BaseHTTPRequestHandler
     from pathlib import Path
 
     from tests.e2e.conftest import MakeProject
@@ -74,6 +78,8 @@ def test_wrong_settings_are_refused_in_one_line_and_nothing_is_done(make_project
             ("-s", "KOL_API_KEY="): "KOL_API_KEY",
             ("-s", "KOL_DB_URL=postgres://kol:pw@h/db"): "KOL_DB_URL",
             ("-s", "KOL_FLUSH_ROWS"): "-s",
+            ("-s", f"KOL_SUMMARY_FILE={project.folder}"): f"KOL_SUMMARY_FILE {project.folder} can't be written",
+            ("-s", "TWISTED_REACTOR_ENABLED=False"): "TWISTED_REACTOR_ENABLED",
             ("-s", both, "-a", "test=1"): f"{both} and",
             ("-o", "users.xml"): "xml",
             ("-O", "users.dat:pickle"): "pickle",
@@ -181,6 +187,16 @@ def test_the_command_line_beats_the_environment_which_beats_dotenv(make_project:
     assert [path.name for path in home.root.glob("*.db")] == []
 
 
+def test_a_mistyped_name_in_the_environment_or_dotenv_ends_each_command(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 3})
+    told = "kolspider: unknown setting KOL_TARGET_TABEL in {}; did you mean KOL_TARGET_TABLE?\n"
+    typed = project.crawl(env={"KOL_TARGET_TABEL": "staging"}).expect(2)
+    home = Home.of(project, {"KOL_API_URL": project.api.url, "KOL_TARGET_TABEL": "staging"})
+    written = home.scrapy("kols").expect(2)
+    assert (typed.text, written.text) == (told.format("the environment"), told.format(".env"))
+    assert project.api.calls == []
+
+
 @pytest.mark.sqlite_only("the path of its file may be relative")
 def test_relative_paths_start_at_scrapy_cfg_wherever_the_command_is_run(make_project: MakeProject) -> None:
     project = make_project({"BTC": 3})
@@ -197,3 +213,23 @@ def test_relative_paths_start_at_scrapy_cfg_wherever_the_command_is_run(make_pro
     assert run.returncode == 0, run.stderr
     assert home.rows() == expected_rows({"BTC": 3})
     assert home.cache.is_dir()
+
+
+def test_the_api_is_reached_however_its_address_is_spelled(make_project: MakeProject) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        asked.append(request.path.partition("?")[0])
+        page = {"status": "success", "has_next_page": False, "next_cursor": "", "followings": [profile(1)]}
+        reply(request, 200, json.dumps(page).encode())
+
+    asked: list[str] = []
+    project = make_project({"BTC": 1})
+    with http_server(answer) as url:
+        odd = url.replace("http://", "HTTP://").replace("127.0.0.1:", "LocalHost:0") + '/ä|"^/'
+        result = project.crawl(env={"KOL_API_URL": odd}).expect(0)
+    assert asked == ["/%C3%A4%7C%22%5E/twitter/user/followings"]
+    assert "over plain http" not in result.text
+    assert "1 call," in result.out
+
+    # And a host that is not this machine is warned of, before anything is sent
+    checked = project.look("crawl", "followings", "-s", "KOL_API_URL=http://api.example", "-a", "test=1").expect(0)
+    assert "note: KOL_API_KEY goes to api.example over plain http" in checked.out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import pty
 import sys
 import threading
 
@@ -160,3 +161,13 @@ def test_a_thread_that_logs_while_it_is_closed_does_not_hang(monkeypatch: pytest
         thread.join(timeout=60)
         assert not thread.is_alive()
     assert set(terminal.shown) == {"x" * 30}
+
+
+def test_a_terminal_that_is_gone_is_no_error() -> None:
+    ours, its = pty.openpty()
+    with os.fdopen(its, "w") as stream:
+        live = LiveBlock(stream)
+        live.show(["reading"])
+        os.close(ours)
+        live.show(["still reading"])
+        live.close()
