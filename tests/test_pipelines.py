@@ -35,6 +35,7 @@ class OfATeam:
     seq: int | None
     fetched_at: float
     full_reading_began: float | None
+    only_rows: frozenset[str] | None
 
 
 def mapping(tally: Tally, repeats: Repeats | None = None, *, keeps_follows: bool = False) -> MapPipeline:

@@ -70,7 +70,7 @@ class Command(ProjectCommand):
 def _status(config: Config, database: Database) -> None:
     directory = config.cache_dir
     with read_ledger(config, database) as ledger:
-        count, states = ledger.pages.count(), ledger.kols.states()
+        count, states, (rows, kols) = ledger.pages.count(), ledger.kols.states(), ledger.refusals.count()
     loaded = states.pop(State.COMPLETE, 0)
     print(f"directory     {directory}")
     print(f"pages         {count.pages:,} of {counted(count.kols, 'KOL')}, {count.users:,} users")
@@ -83,8 +83,11 @@ def _status(config: Config, database: Database) -> None:
             f"waiting       {counted(count.waiting, 'page')} of {counted(count.waiting_kols, 'KOL')} not in the table"
         )
         print("next          scrapy crawl followings -a replay=pending   (loads them, no API call)")
-    else:
+    elif not rows:
         print("waiting       none: every page is in the table")
+    if rows:
+        print(f"refused       {counted(rows, 'row')} of {counted(kols, 'KOL')} by the database")
+        print("next          scrapy crawl followings -a replay=pending   (after the table is changed; no API call)")
     if (directory / "progress.json").exists():
         print(f"note          {OLD_FILES.format(directory=directory)}")
 

@@ -36,7 +36,6 @@ class KolRecord:
     state: State
     """COMPLETE for a list that was fetched and is all in this target."""
     reason: str
-    """Why the list is not complete: how its reading ended, and what the database refused."""
     generation: int
     pages: int
     """Pages that the list fills as it is known: its last full reading, and what incremental ones added since."""
