@@ -138,8 +138,8 @@ class Upserter:
             )
         if convicted:
             raise StopRun(
-                f"{table} refuses most rows, {news:,} of the {given:,} of this batch or more: {refused[0][1]}; change "
-                "the table, then run the same command again: it loads the pages from the cache"
+                f"{table} refuses most rows (at least {news:,} of {given:,}): {refused[0][1]}; change the table, then "
+                "run the same command again: it loads the pages from the cache"
             )
         trial.given += given
         trial.refused += news

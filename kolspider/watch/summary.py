@@ -126,7 +126,7 @@ class Summary:
             yield labelled("", f"and {self._refused - len(self._refused_of):,} more: scrapy kols --state fetched")
 
     @property
-    def next(self) -> str:  # noqa: PLR0911 - one case a line
+    def next(self) -> str:  # noqa: C901, PLR0911 - one case a line
         """Return the command to run next, with a remark behind it."""
         command, states = shlex.join(self._command), self.states
         if self._bugs:
