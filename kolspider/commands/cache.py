@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from kolspider.db.base import Database
     from kolspider.options.config import Config
+    from kolspider.store.pages import PageRecord
 
 
 class Command(ProjectCommand):
@@ -104,8 +105,13 @@ def _show(config: Config, database: Database, name: str) -> None:
     for page in found:
         print(
             f"{page.number:>5} {page.generation:>5} {page.users:>6} {page.size:>9,}  {moment(page.fetched_at):<19}  "
-            f"{'yes' if page.loaded else 'no':<8}  {page.cursor or '(first page)'}"
+            f"{_in_table(page):<8}  {page.cursor or '(first page)'}"
         )
+
+
+def _in_table(page: PageRecord) -> str:
+    """Say whether a page is in the table, or how many of its rows are not because the database refuses them."""
+    return "no" if not page.loaded else f"but {page.refused:,}" if page.refused else "yes"
 
 
 @contextmanager

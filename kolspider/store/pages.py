@@ -55,6 +55,8 @@ class PageRecord:
     size: int
     """Bytes on disk."""
     loaded: bool
+    refused: int
+    """Rows of it that the target's database refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +212,10 @@ class Pages(Part):
         """Return the KOL's pages, in the order of fetching."""
         rows = self._db.execute(
             "SELECT number, generation, cursor, users, fetched_at, length(body), "
-            "NOT EXISTS (SELECT 1 FROM temp.waiting_page w WHERE w.seq = p.seq) "
-            "FROM page p WHERE provider = ? AND handle = ? ORDER BY seq",
-            (self._provider, handle),
+            "NOT EXISTS (SELECT 1 FROM temp.waiting_page w WHERE w.seq = p.seq), "
+            "(SELECT count(*) FROM refused WHERE target = ? AND provider = p.provider AND handle = p.handle "
+            " AND seq = p.seq) FROM page p WHERE provider = ? AND handle = ? ORDER BY seq",
+            (self._target, self._provider, handle),
         )
         return [PageRecord(*row) for row in rows]
 
