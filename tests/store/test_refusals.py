@@ -74,6 +74,7 @@ def test_a_newer_row_of_the_account_ends_its_refusals_and_an_older_one_does_not(
     ledger.note_loaded([first, second], None, rows, {})
     ledger.note_loaded([third], None, [], {"7": first, "9": third})
     assert ledger.refusals.of_page("btc", first) == {}
+    assert ledger.refusals.of_page("btc", second)[What.ACCOUNT] == {"7", "8"}
     ledger.note_loaded([third], None, [], {"7": third})
     assert ledger.refusals.of_page("btc", second) == {What.ACCOUNT: {"8"}, What.FOLLOW: {"7"}}
     assert ledger.refusals.count() == (2, 1)
