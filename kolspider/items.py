@@ -164,6 +164,8 @@ class FollowingsPage:
 
     It is also None for a list without users, because the API returns one for an account that went private.
     """
+    only_rows: frozenset[str] | None = None
+    """The accounts whose rows are written, of a page whose other rows are in the target; None: all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from scrapy.crawler import Crawler
 
-    from kolspider.db.base import Table
+    from kolspider.db.base import Column, Table
     from kolspider.live.tally import Tally
     from kolspider.load.repeats import Repeats
     from kolspider.load.writer import Writer
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["MapPipeline", "UpsertPipeline"]
 
 logger = logging.getLogger(__name__)
+
+LONGEST_TEXT = 65_535
+"""Bytes of a text, at most, in every column: as many as a TEXT of MySQL holds. A row of longer ones might never fit
+into a packet, and no profile has any."""
 
 
 class MapPipeline:
@@ -39,7 +43,7 @@ class MapPipeline:
         self._followed_user = provider.followed_user
         self._account_id = provider.account_id
         self._mapper = Mapper()
-        self._fitter = Fitter(table.columns)
+        self._fitter = Fitter({name: _bounded(column) for name, column in table.columns.items()})
         self._tally = tally
         self._repeats = repeats
         self._keeps_follows = keeps_follows
@@ -55,10 +59,14 @@ class MapPipeline:
         """Map one page: a FollowingsPage, or any item with its fields. A user that can't be mapped is set aside."""
         page = as_item(FollowingsPage, item)
         mapped = MappedPage(replace(page, users=[]))  # later stages don't need raw users, and may hold many pages
-        repeats = self._repeats
+        repeats, repeated = self._repeats, 0
         for raw in page.users:
             user = self._followed_user(raw)
-            if repeats and user and (id_ := usable_id(user.id)) and repeats.is_one(id_, user):
+            id_ = usable_id(user.id) if user else None
+            if page.only_rows is not None and id_ not in page.only_rows:
+                continue
+            if repeats and user and id_ and repeats.is_one(id_, user) and page.only_rows is None:
+                repeated += 1
                 continue
             row = self._mapper.map_user(user, raw)
             if isinstance(row, Row):
@@ -67,7 +75,7 @@ class MapPipeline:
                 mapped.rejects.append(row)
         if self._keeps_follows:
             mapped = replace(mapped, follows=mapped_follows(page, self._account_id), whole=whole_reading(page))
-        self._count(page, mapped.rejects, len(page.users) - len(mapped.rows) - len(mapped.rejects))
+        self._count(page, mapped.rejects, repeated)
         return mapped
 
     def _count(self, page: FollowingsPage, rejects: list[Reject], repeated: int) -> None:
@@ -84,6 +92,12 @@ class MapPipeline:
         if rejects:
             reasons = ", ".join(sorted({reject.reason for reject in rejects}))
             logger.warning("%s: %s set aside (%s), see rejects.jsonl", where, counted(len(rejects), "user"), reasons)
+
+
+def _bounded(column: Column) -> Column:
+    """Return the column with a limit on its texts, however wide it is."""
+    most = LONGEST_TEXT if column.max_bytes is None else min(column.max_bytes, LONGEST_TEXT)
+    return replace(column, max_bytes=most)
 
 
 class UpsertPipeline:

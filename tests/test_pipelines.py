@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from itemadapter import ItemAdapter
 
 from kolspider.db.base import Table
+from kolspider.db.url import open_database
 from kolspider.items import FollowingsPage, Kol, MappedPage, as_item
 from kolspider.live.tally import Tally
 from kolspider.load.repeats import Repeats
@@ -18,6 +20,7 @@ from kolspider.providers import provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 USERS = [{"id": "1", "name": "A", "followers_count": -1}, {"id": "2", "name": "B"}, {"name": "without an id"}, "junk"]
 PAGE = FollowingsPage(Kol("btc", "BTC"), 1, "", USERS, last=True, seq=7, fetched_at=1.0, full_reading_began=1.0)
@@ -35,6 +38,7 @@ class OfATeam:
     seq: int | None
     fetched_at: float
     full_reading_began: float | None
+    only_rows: frozenset[str] | None
 
 
 def mapping(tally: Tally, repeats: Repeats | None = None, *, keeps_follows: bool = False) -> MapPipeline:
@@ -101,3 +105,31 @@ def test_a_dry_run_writes_nothing() -> None:
 def test_an_item_without_the_fields_is_a_bug_of_whoever_made_it() -> None:
     with pytest.raises(TypeError):
         as_item(FollowingsPage, {"kol": Kol("btc", "BTC")})
+
+
+def test_of_a_page_that_lacks_rows_only_these_are_mapped() -> None:
+    tally, repeats = Tally(), Repeats()
+    users: list[object] = [{"id": "1", "name": "A"}, {"id": "2", "name": "B"}, {"name": "without an id"}]
+    mapping(tally, repeats).process_item(replace(PAGE, users=users))
+    repeats.committed("1")
+    repeats.committed("2")
+    pipeline = mapping(tally, repeats, keeps_follows=True)
+    mapped = pipeline.process_item(replace(PAGE, users=users[:2], only_rows=frozenset({"2"})))
+    assert [row.id for row in mapped.rows] == ["2"], "also if the run has written the same values before"
+    assert [follow.user_id for follow in mapped.follows] == ["1", "2"]
+
+
+@pytest.mark.parametrize("max_bytes", [None, 4_294_967_295])
+def test_a_text_is_cut_before_it_is_too_long_for_any_statement(tmp_path: Path, max_bytes: int | None) -> None:
+    with closing(open_database("sqlite:///kol.db", base=tmp_path)) as database:
+        database.create_tables("kols", "t")
+        table = database.describe("t")
+    assert table
+    table.columns["name"] = replace(table.columns["name"], max_bytes=max_bytes)
+    tally = Tally()
+    pipeline = MapPipeline(provider("twitterapi_io"), table, tally, None, keeps_follows=False)
+    users: list[object] = [{"id": "1", "name": "x" * 40_000_000}, {"id": "2", "name": "\U0001f680" * 20_000}]
+    long, wide = pipeline.process_item(replace(PAGE, users=users)).rows
+    assert long.name == "x" * 65_535
+    assert wide.name == "\U0001f680" * 16_383
+    assert tally.rows_clipped == {"name": 2}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from kolspider.db.base import Database
     from kolspider.options.config import Config
+    from kolspider.store.pages import PageRecord
 
 
 class Command(ProjectCommand):
@@ -71,7 +72,7 @@ class Command(ProjectCommand):
 def _status(config: Config, database: Database) -> None:
     directory = config.cache_dir
     with read_ledger(config, database) as ledger:
-        count, states = ledger.pages.count(), ledger.kols.states()
+        count, states, (rows, kols) = ledger.pages.count(), ledger.kols.states(), ledger.refusals.count()
     loaded = states.pop(State.COMPLETE, 0)
     print(f"directory     {directory}")
     print(f"pages         {count.pages:,} of {counted(count.kols, 'KOL')}, {count.users:,} users")
@@ -84,8 +85,11 @@ def _status(config: Config, database: Database) -> None:
             f"waiting       {counted(count.waiting, 'page')} of {counted(count.waiting_kols, 'KOL')} not in the table"
         )
         print("next          scrapy crawl followings -a replay=pending   (loads them, no API call)")
-    else:
+    elif not rows:
         print("waiting       none: every page is in the table")
+    if rows:
+        print(f"refused       {counted(rows, 'row')} of {counted(kols, 'KOL')} by the database")
+        print("next          scrapy crawl followings -a replay=pending   (after the table is changed; no API call)")
     if (directory / "progress.json").exists():
         print(f"note          {OLD_FILES.format(directory=directory)}")
 
@@ -102,8 +106,13 @@ def _show(config: Config, database: Database, name: str) -> None:
     for page in found:
         print(
             f"{page.number:>5} {page.generation:>5} {page.users:>6} {page.size:>9,}  {moment(page.fetched_at):<19}  "
-            f"{'yes' if page.loaded else 'no':<8}  {plain(page.cursor) or '(first page)'}"
+            f"{_in_table(page):<8}  {plain(page.cursor) or '(first page)'}"
         )
+
+
+def _in_table(page: PageRecord) -> str:
+    """Say whether a page is in the table, or how many of its rows are not because the database refuses them."""
+    return "no" if not page.loaded else f"but {page.refused:,}" if page.refused else "yes"
 
 
 @contextmanager

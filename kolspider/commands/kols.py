@@ -117,6 +117,8 @@ def _story(kol: KolRecord, readings: Sequence[ReadingRecord], target: str) -> It
     yield f"{kol.user_name}: {kol.state}"
     if kol.reason:
         yield f"  reason      {plain(kol.reason)}"
+    if kol.refused:
+        yield f"  refused     {counted(kol.refused, 'row')}: {plain(kol.refusal)}"
     yield f"  list        {_size(kol)}, {counted(kol.calls, 'API call')} in all"
     yield f"  begun       {moment(kol.started_at)}"
     yield f"  finished    {moment(kol.finished_at)}"
@@ -130,7 +132,9 @@ def _story(kol: KolRecord, readings: Sequence[ReadingRecord], target: str) -> It
             f"  {reading.kind:<11} {moment(reading.started_at)} to {moment(reading.ended_at)}, {state}: "
             f"{new}{_size(reading)}, {counted(reading.calls, 'call')}"
         )
-    if advice := _ADVICE.get(kol.state):
+    if kol.refused:
+        yield f"  next        change the table, then: {_ADVICE[State.FETCHED].format(kol=kol.user_name)}"
+    elif advice := _ADVICE.get(kol.state):
         yield f"  next        {advice.format(kol=kol.user_name)}"
 
 
@@ -165,15 +169,21 @@ def _table(kols: Iterable[KolRecord]) -> Iterator[str]:
     for kol in kols:
         yield (
             f"{kol.user_name:<20} {kol.state:<10} {kol.pages:>6,} {kol.users:>9,} {kol.calls:>6,}  "
-            f"{moment(kol.finished_at):<19}  {plain(kol.reason)}"
+            f"{moment(kol.finished_at):<19}  {plain(_why(kol))}"
         ).rstrip()
+
+
+def _why(kol: KolRecord) -> str:
+    """Say why a list is not complete: how its reading ended, and what the database refuses of it."""
+    refused = f"the database refuses {counted(kol.refused, 'row')}: {kol.refusal}" if kol.refused else ""
+    return "; ".join(filter(None, (kol.reason, refused)))
 
 
 def _as_json(kol: KolRecord) -> dict[str, Any]:
     return {
         "user_name": kol.user_name,
         "state": kol.state,
-        "reason": kol.reason,
+        "reason": _why(kol),
         "pages": kol.pages,
         "users": kol.users,
         "calls": kol.calls,

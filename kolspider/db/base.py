@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -17,10 +18,24 @@ if TYPE_CHECKING:
 
     from kolspider.db.follow_tables import Span
 
-__all__ = ["HANDLES", "Column", "Database", "DbErrorKind", "Table", "as_text", "name_parts"]
+__all__ = [
+    "HANDLES",
+    "Ask",
+    "Column",
+    "Database",
+    "DbErrorKind",
+    "NotWritten",
+    "Table",
+    "as_text",
+    "name_parts",
+]
 
 
 ANSWER_SECS = 30
+_ASKED_AT_ONCE = 1000
+"""How many keys one question lists."""
+Ask = Callable[[str, tuple[object, ...]], "Sequence[tuple[Any, ...]]"]
+"""Runs a SELECT with `?` for each value."""
 HANDLES = "user_name"
 """The source table's column of handles, unless KOL_SOURCE_COLUMN names another one."""
 _DENIED = re.compile(r"command denied to user|privilege\(?s?\)? for", re.IGNORECASE)
@@ -36,6 +51,10 @@ class DbErrorKind(Enum):
     """The database refuses the data: halve the batch to find the row."""
     FATAL = "fatal"
     """Repeating won't help and no row is to blame (access denied, unknown table, anything unknown): stop."""
+
+
+class NotWritten(Exception):  # noqa: N818 - it says what is the case
+    """The database reported no error, and rows are not in the table: they count as refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +127,8 @@ class Database(ABC):
     def upsert(self, table: str, rows: Sequence[Row]) -> str:
         """Insert or update rows of distinct ids; columns that are not ours keep their values.
 
-        Repeating it after an error does no harm. Returns the database's receipt for the log, if it gives one.
+        Repeating it after an error does no harm. Returns the database's receipt for the log, if it gives one. Raises
+        NotWritten if the database's answer shows that a row is not there.
         """
 
     @abstractmethod
@@ -143,7 +163,8 @@ class Database(ABC):
     def widen(self, table: str, span: Span, rows: Sequence[tuple[str, ...]]) -> str:
         """Upsert rows of distinct keys so that each key keeps its least and its greatest moment.
 
-        Repeating it after an error does no harm. Returns the database's receipt for the log, if it gives one.
+        Repeating it after an error does no harm. Returns the database's receipt for the log, if it gives one. Raises
+        NotWritten if the database's answer shows that a row is not there.
         """
 
     @abstractmethod
@@ -281,6 +302,35 @@ class Database(ABC):
         """Return schema and name of a table, equal for two spellings of the same table."""
         return tuple(name_parts(table))
 
+    def _check_written(
+        self,
+        table: str,
+        keys: Sequence[str],
+        rows: Sequence[tuple[Any, ...]],
+        ask: Ask,
+    ) -> None:
+        """Raise NotWritten unless each row, which begins with these keys, is in the table under its own key.
+
+        Counts of affected rows don't tell: a row that lands on another one, by a second unique key or a type that
+        rounds ids, counts as an update, and one that a trigger drops or changes may count as inserted. `ask` runs a
+        SELECT in the transaction that wrote the rows, so none of them stays if one is missing.
+        """
+        *others, last = keys
+        written: dict[tuple[Any, ...], list[Any]] = {}
+        for row in rows:
+            written.setdefault(row[: len(others)], []).append(row[len(others)])
+        name, where = self.identifier(last), "".join(f"{self.identifier(other)} = ? AND " for other in others)
+        for group, values in written.items():
+            for start in range(0, len(values), _ASKED_AT_ONCE):
+                part = values[start : start + _ASKED_AT_ONCE]
+                sql = f"SELECT {name} FROM {self.quoted(table)} WHERE {where}{name} IN ({', '.join('?' * len(part))})"
+                found = {_key(value) for (value,) in ask(sql, (*group, *part))}
+                if any(_key(value) not in found for value in part):
+                    raise NotWritten(
+                        f"no error, but the row is not in {table}: a trigger, another unique key or the type of "
+                        f"{last} drops it or changes its key"
+                    )
+
     def _column_list(self, columns: Sequence[str] = COLUMNS) -> str:
         return ", ".join(map(self.identifier, columns))
 
@@ -288,6 +338,12 @@ class Database(ABC):
         """Write our columns for a CREATE TABLE: the key first, the others nullable."""
         lines = [f"  {self.identifier(name)} {sql_type}" for name, sql_type in self.types.items()]
         return ",\n".join([f"{lines[0]} NOT NULL", *(f"{line} NULL" for line in lines[1:])])
+
+
+def _key(value: object) -> str:
+    """Return a key as text, an id alike whatever the type of its column."""
+    text = str(value) if isinstance(value, str | int) else str(as_text(value)).rstrip("\0 ").removesuffix(".0")
+    return text.lstrip("0") if text.isdigit() else text
 
 
 def _meeting(where: str) -> str:

@@ -20,11 +20,11 @@ from kolspider.errors import StopRun
 from kolspider.items import COLUMNS, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from pymysql.connections import Connection
 
-    from kolspider.db.base import DbErrorKind
+    from kolspider.db.base import Ask, DbErrorKind
     from kolspider.db.follow_tables import Span
 
 __all__ = ["Connecting", "MysqlDatabase", "Server"]
@@ -130,7 +130,10 @@ class MysqlDatabase(Database):
         updates = ", ".join(f"`{name}` = VALUES(`{name}`)" for name in COLUMNS if name != "id")
         insert = f"INSERT INTO {self.quoted(table)} ({self._column_list()}) VALUES\n"
         parts = list(of_at_most(STATEMENT_BYTES, map(values_sql, rows)))
-        self._write([f"{insert}{','.join(part)}\nON DUPLICATE KEY UPDATE {updates}" for part in parts])
+        self._write(
+            [f"{insert}{','.join(part)}\nON DUPLICATE KEY UPDATE {updates}" for part in parts],
+            lambda ask: self._check_written(table, ("id",), rows, ask),
+        )
         return ""
 
     def error_kind(self, exc: BaseException) -> DbErrorKind:
@@ -170,7 +173,10 @@ class MysqlDatabase(Database):
         )
         insert = f"INSERT INTO {self.quoted(table)} ({self._column_list(span.columns)}) VALUES\n"
         parts = list(of_at_most(STATEMENT_BYTES, map(values_sql, rows)))
-        self._write([f"{insert}{','.join(part)}\nON DUPLICATE KEY UPDATE {updates}" for part in parts])
+        self._write(
+            [f"{insert}{','.join(part)}\nON DUPLICATE KEY UPDATE {updates}" for part in parts],
+            lambda ask: self._check_written(table, span.keys, rows, ask),
+        )
         return ""
 
     def query(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
@@ -216,13 +222,19 @@ class MysqlDatabase(Database):
         """Quote a name for a statement with parameters, which PyMySQL binds with Python's `%`."""
         return self.quoted(table).replace("%", "%%")
 
-    def _write(self, statements: Sequence[str]) -> None:
-        """Run statements in one transaction."""
+    def _write(self, statements: Sequence[str], check: Callable[[Ask], None] = lambda _: None) -> None:
+        """Run statements in one transaction; `check` may refuse it."""
         connection = self._open()
         try:
             with connection.cursor() as cursor:
                 for statement in statements:
                     cursor.execute(statement)
+
+                def ask(sql: str, values: tuple[object, ...]) -> Sequence[tuple[Any, ...]]:
+                    cursor.execute(*_bound(sql, values))
+                    return cursor.fetchall()
+
+                check(ask)
             connection.commit()
         except BaseException:
             try:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kolspider.db.base import DbErrorKind
+from kolspider.db.base import DbErrorKind, NotWritten
 from kolspider.errors import StopRun
 from kolspider.items import COLUMNS
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from kolspider.db.base import Database, Table
     from kolspider.db.follow_tables import Span
@@ -24,13 +26,35 @@ __all__ = ["Refused", "Upserter"]
 logger = logging.getLogger(__name__)
 
 _LONGEST_WAIT = 10.0
-_ALL_REFUSED = 20
-"""When a batch of at least this many rows is refused entirely, the fault is the table's, not the rows'."""
+_SPEAKS_FOR_ITSELF = 20
+"""Rows from which on a batch that is mostly refused needs no other evidence against the table."""
+_WILD = 2
+"""Refused rows of a run that never count as evidence: one wild user on the only page of a run is no fault of the
+table."""
 
 Refused = tuple["Row", str]
 """A row that the database refuses, and why."""
 _Row = TypeVar("_Row", bound="tuple[Any, ...]")
 _Answer = TypeVar("_Answer")
+
+
+@dataclass(slots=True)
+class _Trial:
+    """Judges whether a table or its rows are to blame when rows are refused, by what it was given in this run."""
+
+    given: int = 0
+    refused: int = 0
+
+    def convicts(self, given: int, refused: int) -> bool:
+        """Tell whether the table is to blame: it refuses most rows of a batch.
+
+        A small batch must not stop a run for a few wild users. So it counts only if most rows of the run so far were
+        refused, too, which is also true of a run that begins with a table that takes nothing.
+        """
+        if 2 * refused <= given:
+            return False
+        refused_so_far, given_so_far = self.refused + refused, self.given + given
+        return given >= _SPEAKS_FOR_ITSELF or (2 * refused_so_far > given_so_far and refused_so_far > _WILD)
 
 
 class Upserter:
@@ -51,32 +75,34 @@ class Upserter:
         self._retry_secs = retry_secs
         self._give_up = give_up
         self._on_retry = on_retry
+        self._trials: dict[str, _Trial] = {}
         self.receipts: list[str] = []
         """The database's receipts for the last batch."""
 
-    def upsert(self, rows: Sequence[Row]) -> list[Refused]:
+    def upsert(self, rows: Sequence[Row], again: AbstractSet[Row] = frozenset()) -> list[Refused]:
         """Commit rows of distinct ids; returns those that the database refuses.
 
-        Raises StopRun when the database is away for longer than retry_secs, refuses every row, or refuses rows because
-        the table was altered: the next run fits them to the new columns, so none is to blame.
+        `again` are those that it refused in an earlier run: they are no news about the table. Raises StopRun when the
+        database is away for longer than retry_secs, refuses most rows, or refuses rows because the table was altered:
+        the next run fits them to the new columns, so none is to blame.
         """
         self.receipts = []
-        refused = self._write(rows, partial(self._database.upsert, self._table), self._table, self._named)
-        if refused and self._was_altered():
-            raise StopRun(
-                f"the columns of {self._table} were altered during the run ({refused[0][1]}); "
-                "run the same command again: it fits rows to them as they are now"
-            )
-        if len(refused) == len(rows) >= _ALL_REFUSED:
-            raise StopRun(f"{self._table} refuses every row: {refused[0][1]}")
-        return refused
+        write = partial(self._database.upsert, self._table)
+        return self._judged(rows, again, write, self._table, self._named, self._was_altered)
 
-    def widen(self, table: str, span: Span, rows: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...], str]]:
-        """Commit rows of distinct keys to a table of spans; returns those that the database refuses."""
-        refused = self._write(rows, partial(self._database.widen, table, span), table, lambda _error, _rows: {})
-        if len(refused) == len(rows) >= _ALL_REFUSED:
-            raise StopRun(f"{table} refuses every row: {refused[0][1]}")
-        return refused
+    def widen(
+        self,
+        table: str,
+        span: Span,
+        rows: Sequence[tuple[str, ...]],
+        again: AbstractSet[tuple[str, ...]] = frozenset(),
+    ) -> list[tuple[tuple[str, ...], str]]:
+        """Commit rows of distinct keys to a table of spans; returns those that the database refuses.
+
+        `again` are those that it refused in an earlier run. Raises StopRun as upsert does.
+        """
+        write = partial(self._database.widen, table, span)
+        return self._judged(rows, again, write, table, lambda _error, _rows: {}, lambda: False)
 
     def ask(self, question: Callable[[Database], _Answer]) -> _Answer:
         """Call the question with the database, again after an outage, and return its answer."""
@@ -86,24 +112,62 @@ class Upserter:
             raise StopRun(self._message(error, DbErrorKind.FATAL, self._table)) from error
         return answers[-1]
 
-    def _write(
+    def _judged(
+        self,
+        rows: Sequence[_Row],
+        again: AbstractSet[_Row],
+        write: Callable[[Sequence[_Row]], str],
+        table: str,
+        named: Callable[[Exception, Sequence[_Row]], Mapping[_Row, str]],
+        was_altered: Callable[[], bool],
+    ) -> list[tuple[_Row, str]]:
+        """Commit the rows, and return those that are refused, unless the table is to blame for them."""
+        trial = self._trials.setdefault(table, _Trial())
+        refused: list[tuple[_Row, str]] = []
+        given, news, convicted = len(rows) - len(again), 0, False
+        for row, reason in self._refused(rows, write, table, named):
+            refused.append((row, reason))
+            news += row not in again
+            convicted = trial.convicts(given, news)
+            if convicted:
+                break  # each of the other rows would cost a statement or two
+        if refused and was_altered():
+            raise StopRun(
+                f"the columns of {table} were altered during the run ({refused[0][1]}); "
+                "run the same command again: it fits rows to them as they are now"
+            )
+        if convicted:
+            raise StopRun(
+                f"{table} refuses most rows (at least {news:,} of {given:,}): {refused[0][1]}; change the table, then "
+                "run the same command again: it loads the pages from the cache"
+            )
+        trial.given += given
+        trial.refused += news
+        return refused
+
+    def _refused(
         self,
         rows: Sequence[_Row],
         write: Callable[[Sequence[_Row]], str],
         table: str,
         named: Callable[[Exception, Sequence[_Row]], Mapping[_Row, str]],
-    ) -> list[tuple[_Row, str]]:
-        error = self._keep_trying(lambda: self.receipts.append(write(rows)), table)
-        if error is None:
-            return []
-        if len(rows) == 1:
-            return [(rows[0], self._database.explain(error))]
-        if reasons := named(error, rows):
-            refused = [(row, reasons[row]) for row in rows if row in reasons]
-            rest = [row for row in rows if row not in reasons]
-            return refused + (self._write(rest, write, table, named) if rest else [])
-        half = len(rows) // 2
-        return self._write(rows[:half], write, table, named) + self._write(rows[half:], write, table, named)
+    ) -> Iterator[tuple[_Row, str]]:
+        """Commit the rows by halves, and yield those that are refused as they are found."""
+        parts = [rows]
+        while parts:
+            part = parts.pop()
+            error = self._keep_trying(lambda part=part: self.receipts.append(write(part)), table)  # type: ignore[misc]
+            if error is None:
+                continue
+            if len(part) == 1:
+                yield part[0], self._database.explain(error)
+            elif reasons := named(error, part):
+                yield from ((row, reasons[row]) for row in part if row in reasons)
+                if rest := [row for row in part if row not in reasons]:
+                    parts.append(rest)
+            else:
+                half = len(part) // 2
+                parts += [part[half:], part[:half]]
 
     def _named(self, error: Exception, rows: Sequence[Row]) -> dict[Row, str]:
         named = self._database.named_rows(error)
@@ -123,7 +187,7 @@ class Upserter:
                 self._database.connect()
                 work()
             except Exception as error:
-                kind = self._database.error_kind(error)
+                kind = DbErrorKind.REFUSED if isinstance(error, NotWritten) else self._database.error_kind(error)
                 if kind is DbErrorKind.REFUSED:
                     return error
                 give_up_at = max(give_up_at, time.monotonic() + self._database.patience())

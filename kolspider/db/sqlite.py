@@ -13,9 +13,10 @@ from kolspider.errors import StopRun
 from kolspider.items import COLUMNS, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
+    from kolspider.db.base import Ask
     from kolspider.db.follow_tables import Span
 
 __all__ = ["SqliteDatabase"]
@@ -94,6 +95,7 @@ class SqliteDatabase(Database):
             f"INSERT INTO {self.quoted(table)} ({self._column_list()}) VALUES ({marks})\n"
             f'ON CONFLICT ("id") DO UPDATE SET {updates}',
             iter(rows),
+            lambda ask: self._check_written(table, ("id",), rows, ask),
         )
         return ""
 
@@ -151,6 +153,7 @@ class SqliteDatabase(Database):
             f"INSERT INTO {self.quoted(table)} ({self._column_list(span.columns)}) VALUES ({marks})\n"
             f"ON CONFLICT ({self._column_list(span.keys)}) DO UPDATE SET {updates}",
             iter(rows),
+            lambda ask: self._check_written(table, span.keys, rows, ask),
         )
         return ""
 
@@ -185,12 +188,15 @@ class SqliteDatabase(Database):
         insert = f"INSERT INTO {self.quoted(table)} ({self.identifier(column)}) VALUES (?)"
         self._write(insert, ((name,) for name in handles))
 
-    def _write(self, sql: str, values: Iterator[tuple[object, ...]]) -> None:
-        """Run one statement for many rows in a transaction that takes the write lock at once."""
+    def _write(
+        self, sql: str, values: Iterator[tuple[object, ...]], check: Callable[[Ask], None] = lambda _: None
+    ) -> None:
+        """Run one statement for many rows in a transaction that takes the write lock at once; `check` may refuse it."""
         connection = self._open("rw")
         try:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(sql, values)
+            check(lambda question, keys: connection.execute(question, keys).fetchall())
             connection.execute("COMMIT")
         except BaseException:
             try:

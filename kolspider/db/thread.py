@@ -11,6 +11,7 @@ from kolspider.db.resilient import Refused, Upserter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from collections.abc import Set as AbstractSet
 
     from kolspider.db.base import Database, Table
     from kolspider.db.follow_tables import Span
@@ -38,13 +39,19 @@ class DatabaseThread:
             database, table, retry_secs=retry_secs, give_up=self._give_up, on_retry=self._report_retry
         )
 
-    async def upsert(self, rows: Sequence[Row]) -> list[Refused]:
-        """Commit rows of distinct ids; returns those that the database refuses."""
-        return await self._run(self._upserter.upsert, rows)
+    async def upsert(self, rows: Sequence[Row], again: AbstractSet[Row] = frozenset()) -> list[Refused]:
+        """Commit rows of distinct ids, of which some were refused `again`; returns those that the database refuses."""
+        return await self._run(self._upserter.upsert, rows, again)
 
-    async def widen(self, table: str, span: Span, rows: Sequence[tuple[str, ...]]) -> list[tuple[tuple[str, ...], str]]:
+    async def widen(
+        self,
+        table: str,
+        span: Span,
+        rows: Sequence[tuple[str, ...]],
+        again: AbstractSet[tuple[str, ...]] = frozenset(),
+    ) -> list[tuple[tuple[str, ...], str]]:
         """Commit rows of distinct keys to a table of spans; returns those that the database refuses."""
-        return await self._run(self._upserter.widen, table, span, rows)
+        return await self._run(self._upserter.widen, table, span, rows, again)
 
     async def ask(self, question: Callable[[Database], _Answer]) -> _Answer:
         """Call the question with the database and return its answer."""

@@ -43,24 +43,24 @@ class Batch:
         """Return the page that a row came with."""
         return self._rows[row.id][0]
 
-    def follows(self) -> list[tuple[FollowingsPage, Follow]]:
-        """Return the follows, one for each KOL and account, with the page that it came with last."""
-        return _merged((page.page, follow) for page in self.pages for follow in page.follows)
+    def follows(self) -> list[Follow]:
+        """Return the follows, one for each KOL and account."""
+        return _merged(follow for page in self.pages for follow in page.follows)
 
-    def whole_readings(self) -> list[tuple[FollowingsPage, WholeReading]]:
-        """Return the full readings that ended with one of the pages, one for each KOL, with its last page."""
-        return _merged((page.page, page.whole) for page in self.pages if page.whole)
+    def whole_readings(self) -> list[WholeReading]:
+        """Return the full readings that ended with one of the pages, one for each KOL."""
+        return _merged(page.whole for page in self.pages if page.whole)
 
 
-def _merged(rows: Iterable[tuple[FollowingsPage, _Span]]) -> list[tuple[FollowingsPage, _Span]]:
+def _merged(rows: Iterable[_Span]) -> list[_Span]:
     """Merge the rows of each key into one that spans both of their times, the last two columns."""
-    merged: dict[tuple[str, ...], tuple[FollowingsPage, _Span]] = {}
-    for page, row in rows:
+    merged: dict[tuple[str, ...], _Span] = {}
+    for row in rows:
         key: tuple[str, ...] = row[:-2]
         if known := merged.get(key):
-            first, last = known[1][-2:]
+            first, last = known[-2:]
             row = type(row)(*(*key, min(first, row[-2]), max(last, row[-1])))  # noqa: PLW2901
-        merged[key] = page, row
+        merged[key] = row
     return list(merged.values())
 
 

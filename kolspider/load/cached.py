@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from kolspider.errors import NotAsked
 from kolspider.items import FollowingsPage, Kol
+from kolspider.load.mapping import usable_id
 from kolspider.providers.base import Page
+from kolspider.store.refusals import What
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +42,8 @@ class CachedPages:
     def read(self, *, everything: bool) -> Iterator[FollowingsPage]:
         """Yield the pages to load, in the order of fetching, so that no older profile overwrites a newer one.
 
-        These are all pages of the selected KOLs if `everything` is set, else those that wait and the loaded ones that
-        were fetched after them. Raises sqlite3.Error.
+        These are all pages of the selected KOLs if `everything` is set, else those that wait, the loaded ones that were
+        fetched after them, and of other pages the users whose rows the database refused. Raises sqlite3.Error.
         """
         pages = self._ledger.pages
         for cached in pages.of_selected() if everything else pages.waiting():
@@ -52,15 +54,22 @@ class CachedPages:
         answer = None if cached.body is None else self._provider.parse(200, cached.body, cached.cursor)
         if isinstance(answer, Page):
             self._tally.cache_hits += 1
+            users, only_rows = answer.users, None
+            if cached.only_refused:
+                refused = self._ledger.refusals.of_page(cached.handle, cached.seq)
+                ids = set().union(*refused.values())
+                users = [user for user in users if usable_id(self._provider.account_id(user)) in ids]
+                only_rows = frozenset(refused.get(What.ACCOUNT, ()))
             return FollowingsPage(
                 Kol(cached.handle, cached.user_name),
                 cached.number,
                 cached.cursor,
-                answer.users,
+                users,
                 not answer.more,
                 cached.seq,
                 cached.fetched_at,
                 None if answer.more else self.full_reading_began(cached.handle, cached.generation),
+                only_rows,
             )
         self._with_gaps.add((cached.handle, cached.generation))
         self._tally.cache_damaged += 1

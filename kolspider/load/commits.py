@@ -8,26 +8,33 @@ asked.
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kolspider.console.wording import counted
 from kolspider.errors import NotAsked
-from kolspider.items import State
+from kolspider.items import COLUMNS, State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from kolspider.items import FollowingsPage, Kol, Reject
     from kolspider.live.disk import Disk
     from kolspider.live.tally import Tally
     from kolspider.live.work import Work
     from kolspider.store.ledger import Ledger
+    from kolspider.store.refusals import Refusal
 
 __all__ = ["Commits"]
 
 logger = logging.getLogger(__name__)
 
+_COLUMN = re.compile(
+    r"(?:column|failed:|column_name)\W+(?:\w+\W+){0,2}?(" + "|".join(sorted(COLUMNS, key=len, reverse=True)) + r")\b",
+    re.IGNORECASE,
+)
+"""Finds the column that a database's error names."""
 _WHAT_NEXT = {
     State.PARTIAL: "its users so far are kept; -a retry=partial buys only the page that broke the list",
     State.NOT_FOUND: "it is not asked for again, except with -a retry=not_found",
@@ -48,17 +55,30 @@ class Commits:
         self._waiting: dict[str, int] = {}
         """Number of pages that are handed over and not committed, by handle."""
         self._fetched: dict[str, str] = {}
-        """Log line of each fetched list that is not in the target yet, by handle."""
+        """Log line of each list that was read to its end and is not in the target yet, by handle."""
+        self._refused: set[str] = set()
+        """Handles of the KOLs with refused rows in this run that no line of the log has named yet."""
 
     def handed_over(self, page: FollowingsPage) -> None:
         """Record that a page's rows are in the writer's buffer."""
         self._waiting[page.kol.handle] = self._waiting.get(page.kol.handle, 0) + 1
 
-    def committed(self, pages: Sequence[FollowingsPage], rejects: list[tuple[FollowingsPage, Reject]]) -> None:
-        """Record that the rows of these pages are committed; the users set aside are those in `rejects`."""
+    def committed(
+        self,
+        pages: Sequence[FollowingsPage],
+        rejects: list[tuple[FollowingsPage, Reject]],
+        refused: Sequence[Refusal] = (),
+        written: Mapping[str, int] | None = None,
+    ) -> None:
+        """Record that the rows of these pages are committed; the users set aside are those in `rejects`.
+
+        `refused` are the rows that are not in the target, `written` the accounts that are, each with its page.
+        """
+        self._refused.update(refusal.handle for refusal in refused)
         with suppress(NotAsked), self._disk.guard():
             size = self._ledger.rejects.append(rejects) if rejects else None
-            self._ledger.note_loaded([page.seq for page in pages if page.seq is not None], size)
+            seqs = [page.seq for page in pages if page.seq is not None]
+            self._ledger.note_loaded(seqs, size, refused, written)
             self._tally.rows_rejected.update(reject.reason for _, reject in rejects)
             for page in pages:
                 handle = page.kol.handle
@@ -101,15 +121,45 @@ class Commits:
 
     def list_had_ended(self, kol: Kol) -> None:
         """Record that only cached pages of the list had to be loaded: it is done once they are committed."""
-        self._work.done[State.COMPLETE] += 1
+        if self._dry_run:
+            self._work.done[State.COMPLETE] += 1
+            return
+        self._fetched[kol.handle] = ""
         with suppress(NotAsked), self._disk.guard():
             self._settle(kol.handle)
+
+    def close(self) -> None:
+        """Name the KOLs with refused rows whose lists did not end in this run."""
+        with suppress(NotAsked), self._disk.guard():
+            for handle in sorted(self._refused):
+                self._warn_of_refusals(handle)
 
     def _settle(self, handle: str) -> None:
         """Finish the KOL if its list has ended and none of its pages waits in the writer."""
         if self._dry_run or handle in self._waiting:
             return
         state = self._ledger.kols.settle(handle, evict=self._evict)
-        if state is State.COMPLETE and handle in self._fetched:
-            logger.info(self._fetched.pop(handle))
-            self._work.done[state] += 1
+        if state is None or handle not in self._fetched:
+            return
+        self._work.done[state] += 1
+        line = self._fetched.pop(handle)
+        if handle in self._refused:
+            self._warn_of_refusals(handle)
+        elif line:
+            logger.info(line)
+
+    def _warn_of_refusals(self, handle: str) -> None:
+        """Log how many rows of the KOL's list are refused, why, and what to do; a run does so once for each KOL."""
+        self._refused.discard(handle)
+        kol = self._ledger.kols.find(handle)
+        if kol is None or not kol.refused:
+            return  # a newer row of the account came in after all
+        found = _COLUMN.search(kol.refusal)
+        logger.warning(
+            "KOL %s: the database refuses %s of its list: %s; change %s, then run the same command again or "
+            "-a replay=pending: it loads them from the cache, without a call",
+            kol.user_name,
+            counted(kol.refused, "row"),
+            kol.refusal,
+            f"the column {found[1]} of the table" if found else "the table",
+        )

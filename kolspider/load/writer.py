@@ -7,33 +7,34 @@ import logging
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kolspider.console.wording import counted
-from kolspider.db.follow_tables import SPAN_FOLLOWS, spans
+from kolspider.db.follow_tables import spans
 from kolspider.errors import StopRun
 from kolspider.items import Reject
 from kolspider.load.batch import Batch, size_of, weight_of
+from kolspider.store.refusals import Refusal, What
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Set as AbstractSet
 
+    from kolspider.db.follow_tables import Span
     from kolspider.db.thread import DatabaseThread
-    from kolspider.items import FollowingsPage, MappedPage, Row
+    from kolspider.items import Follow, FollowingsPage, MappedPage, Row, WholeReading
     from kolspider.live.stop import Stop
     from kolspider.live.tally import Tally
     from kolspider.live.work import Work
     from kolspider.load.commits import Commits
     from kolspider.load.repeats import Repeats
     from kolspider.options.config import Config
-    from kolspider.store.pages import Pages
+    from kolspider.store.ledger import Ledger
 
 __all__ = ["Writer"]
 
 logger = logging.getLogger(__name__)
-
-_Rejects = list[tuple["FollowingsPage", Reject]]
 
 _FLUSH_BYTES = 4_000_000
 """Size in bytes at which a batch is due: MySQL's smallest usual max_allowed_packet is 16 MB, and Doris prefers 1 to
@@ -42,6 +43,31 @@ _FLUSH_PAGES = 200
 """Number of pages at which a batch is due: pages that repeat what is in the table bring few rows."""
 _BATCHES_WAITING = 2
 """Pages are held back while this many batches wait, so memory stays flat while the database is slow."""
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What a batch came to: which rows are in the table, and which are set aside."""
+
+    before: dict[tuple[str, int], dict[What, set[str]]]
+    """The rows that were refused when their page was loaded before, by KOL and page."""
+    rejects: list[tuple[FollowingsPage, Reject]]
+    """What rejects.jsonl does not have yet."""
+    refused: list[Refusal] = field(default_factory=list)
+    written: dict[str, int] = field(default_factory=dict)
+    """The accounts that are in the table, each with the page that its row came with."""
+
+    def refused_before(self, what: What) -> set[tuple[str, str]]:
+        """Return KOL and id of the rows that were refused before."""
+        return {(handle, id_) for (handle, _), of_page in self.before.items() for id_ in of_page.get(what, ())}
+
+    def refuse(self, page: FollowingsPage, what: What, id_: str, reject: Reject) -> None:
+        """Set a refused row aside; rejects.jsonl has it already if it was refused before."""
+        handle, seq = page.kol.handle, page.seq
+        if seq is None or id_ not in self.before[handle, seq].get(what, ()):
+            self.rejects.append((page, reject))
+        if seq is not None:
+            self.refused.append(Refusal(handle, seq, what, id_, reject.detail))
 
 
 class Writer:
@@ -56,7 +82,7 @@ class Writer:
         database: DatabaseThread,
         commits: Commits,
         repeats: Repeats,
-        pages: Pages,
+        ledger: Ledger,
         stop: Stop,
         tally: Tally,
         work: Work,
@@ -65,7 +91,7 @@ class Writer:
         self._database = database
         self._commits = commits
         self._repeats = repeats
-        self._stored = pages
+        self._ledger = ledger
         self._stop = stop
         self._tally = tally
         self._work = work
@@ -113,6 +139,7 @@ class Writer:
         self._news.set()
         if self._task is not None:
             await self._task
+        self._commits.close()
 
     @property
     def _has_ended(self) -> bool:
@@ -164,49 +191,60 @@ class Writer:
         return batch
 
     async def _write_batch(self, batch: Batch) -> None:
-        rejects = self._unmapped(batch)
-        rejects += await self._write_rows(batch)
+        before = {
+            (page.page.kol.handle, page.page.seq): self._ledger.refusals.of_page(page.page.kol.handle, page.page.seq)
+            for page in batch.pages
+            if page.page.seq is not None
+        }
+        outcome = _Outcome(before, self._unmapped(batch))
+        await self._write_rows(batch, outcome)
         if self._config.follows_table:
-            rejects += await self._write_follows(batch)
-        self._commits.committed([page.page for page in batch.pages], rejects)
+            await self._write_follows(batch, outcome)
+        pages = [page.page for page in batch.pages]
+        self._commits.committed(pages, outcome.rejects, outcome.refused, outcome.written)
 
-    def _unmapped(self, batch: Batch) -> _Rejects:
+    def _unmapped(self, batch: Batch) -> list[tuple[FollowingsPage, Reject]]:
         """Return the users without a row, unless an earlier load of their page put them into rejects.jsonl."""
         return [
             (page.page, reject)
             for page in batch.pages
-            if page.rejects and not (page.page.seq is not None and self._stored.rejects_written(page.page.seq))
+            if page.rejects and not (page.page.seq is not None and self._ledger.pages.rejects_written(page.page.seq))
             for reject in page.rejects
         ]
 
-    async def _write_rows(self, batch: Batch) -> _Rejects:
-        """Commit the rows. Returns those that the database refuses and rejects.jsonl does not have."""
+    async def _write_rows(self, batch: Batch, outcome: _Outcome) -> None:
+        """Commit the rows, and note which of them are in the table."""
         rows = await self._without_known(batch.rows)
         if not rows:
-            return []
+            return
         began = time.monotonic()
         self._rows_in_batch = len(rows)
-        refused = await self._database.upsert(rows)
+        ids = {id_ for _, id_ in outcome.refused_before(What.ACCOUNT)}
+        again = frozenset(row for row in rows if row.id in ids)
+        refused = {row.id: reason for row, reason in await self._database.upsert(rows, again)}
         self._rows_in_batch = 0
-        self._note_committed(batch, {row.id for row, _ in refused})
+        self._note_committed(batch, refused.keys())
         self._work.resume("the database")
         self._tally.rows_upserted += len(rows) - len(refused)
         self._tally.rows_repeated += sum(len(page.rows) for page in batch.pages) - len(rows)
         self._tally.batches += 1
         receipts = "; ".join(self._database.receipts)
         logger.info(
-            "%s of %s upserted in %.0f ms%s",
+            "%s of %s upserted%s in %.0f ms%s",
             counted(len(rows) - len(refused), "row"),
             counted(len(batch.pages), "page"),
+            f", {len(refused):,} refused" if refused else "",
             (time.monotonic() - began) * 1000,
             f" ({receipts})" if receipts else "",
         )
-        rejects: _Rejects = []
-        for row, reason in refused:
-            page = batch.page_of(row)
-            logger.warning("KOL %s: the database refuses account %s: %s", page.kol.user_name, row.id, reason)
-            self._reject(rejects, page, "refused", row._asdict(), reason)
-        return rejects
+        for row in rows:
+            if row.id not in refused and (seq := batch.page_of(row).seq) is not None:
+                outcome.written[row.id] = seq
+        for page in batch.pages if refused else ():  # an account may be on the pages of several KOLs
+            for row in page.rows:
+                if row.id in refused:
+                    reject = Reject("refused", row._asdict(), refused[row.id])
+                    outcome.refuse(page.page, What.ACCOUNT, row.id, reject)
 
     async def _without_known(self, rows: list[Row]) -> list[Row]:
         """Leave out the bare rows of accounts that the table has: they would replace values by NULL."""
@@ -216,40 +254,39 @@ class Writer:
         known = await self._database.ask(lambda database: database.known_ids(self._config.target_table, bare))
         return [row for row in rows if not (row.is_bare and int(row.id) in known)]
 
-    def _note_committed(self, batch: Batch, refused: set[str]) -> None:
+    def _note_committed(self, batch: Batch, refused: AbstractSet[str]) -> None:
         for page in batch.pages:
             for row in page.rows:
                 if row.id not in refused:
                     self._repeats.committed(row.id)
 
-    async def _write_follows(self, batch: Batch) -> _Rejects:
+    async def _write_follows(self, batch: Batch, outcome: _Outcome) -> None:
         """Commit the follows after their accounts, and the ends of full readings after their follows.
 
-        So the account of each follow is in its table, and a full reading has all of its follows. Returns the rows that
-        the database refuses and rejects.jsonl does not have.
+        So the account of each follow is in its table, and a full reading has all of its follows.
         """
-        rejects: _Rejects = []
-        contents: tuple[Sequence[tuple[FollowingsPage, tuple[str, ...]]], ...] = (
-            batch.follows(),
-            batch.whole_readings(),
-        )
-        for (table, span), rows in zip(spans(self._config.follows_table), contents, strict=True):
-            if not rows:
-                continue
-            refused = await self._database.widen(table, span, [row for _, row in rows])
-            if span is SPAN_FOLLOWS:
-                self._tally.follows_upserted += len(rows) - len(refused)
-            else:
-                self._tally.follows_whole += len(rows) - len(refused)
-            owners = {row: page for page, row in rows}
-            for row, reason in refused:
-                logger.warning("KOL %s: the database refuses %s in %s: %s", row[0], row, table, reason)
-                fields = dict(zip(span.columns, row, strict=True))
-                self._reject(rejects, owners[row], "follow_refused", fields, reason)
+        (follows, follow), (readings, reading) = spans(self._config.follows_table)
+        refused = await self._widen(follows, follow, What.FOLLOW, batch.follows(), outcome)
+        self._tally.follows_upserted += len(batch.follows()) - len(refused)
+        for page in batch.pages if refused else ():
+            for row in page.follows:
+                if row[:2] in refused:
+                    reject = Reject("follow_refused", row._asdict(), refused[row[:2]])
+                    outcome.refuse(page.page, What.FOLLOW, row.user_id, reject)
+        refused = await self._widen(readings, reading, What.READING, batch.whole_readings(), outcome)
+        self._tally.follows_whole += len(batch.whole_readings()) - len(refused)
+        for page in batch.pages if refused else ():
+            if page.whole and page.whole[:1] in refused:
+                reject = Reject("follow_refused", page.whole._asdict(), refused[page.whole[:1]])
+                outcome.refuse(page.page, What.READING, "", reject)
         self._work.resume("the database")
-        return rejects
 
-    def _reject(self, rejects: _Rejects, page: FollowingsPage, reason: str, row: dict[str, Any], detail: str) -> None:
-        """Set a refused row aside, unless an earlier load of its page has done so."""
-        if page.seq is None or not self._stored.is_loaded(page.seq):
-            rejects.append((page, Reject(reason, row, detail)))
+    async def _widen(
+        self, table: str, span: Span, what: What, rows: Sequence[Follow] | Sequence[WholeReading], outcome: _Outcome
+    ) -> dict[tuple[str, ...], str]:
+        """Commit rows of a table of spans. Returns the keys of those that are refused, with the reasons."""
+        if not rows:
+            return {}
+        before = outcome.refused_before(what)
+        again = frozenset(row for row in rows if (*row[:-2], "")[:2] in before)
+        return {row[:-2]: reason for row, reason in await self._database.widen(table, span, rows, again)}

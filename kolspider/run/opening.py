@@ -92,7 +92,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     stop.on_stop(thread.give_up)  # a run that stops does not wait until the database is back
     disk = Disk(config.cache_dir, stop)
     commits = Commits(ledger, disk, tally, work, dry_run=arguments.dry_run, evict=config.cache_evict)
-    writer = None if arguments.dry_run else Writer(config, thread, commits, repeats, ledger.pages, stop, tally, work)
+    writer = None if arguments.dry_run else Writer(config, thread, commits, repeats, ledger, stop, tally, work)
     history = History(ledger, tally, config.credit_usd, arguments.mode, command)
     return Run(arguments, config, table, ledger, thread, stop, disk, tally, work, repeats, commits, writer, history)
 

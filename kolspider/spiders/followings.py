@@ -141,7 +141,7 @@ class FollowingsSpider(Spider):
     def _needs_nothing(self, due: Due) -> bool:
         """Tell whether the list had ended in an earlier run, so that only its cached pages had to be loaded."""
         handle = due.kol.handle
-        ended = due.why is Why.BEGUN and due.state is not State.FETCHING
+        ended = due.why in {Why.BEGUN, Why.REFUSED} and due.state is not State.FETCHING
         return ended and handle not in self._cached.damaged and not self._ledger.readings.base_is_missing(handle)
 
     async def _known(self, kol: Kol) -> frozenset[int]:

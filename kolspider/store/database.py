@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.files import sync_directory
 from kolspider.store.damage import looks_damaged, mark_damaged
-from kolspider.store.schema import SCHEMA, VERSION
+from kolspider.store.schema import FIRST_VERSION, REFUSED, SCHEMA, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +49,8 @@ def connect(directory: Path) -> sqlite3.Connection:
                 create(connection)
                 sync_directory(directory)
             _check_version(connection, path)
+            if _version(connection) == FIRST_VERSION:
+                connection.executescript(f"BEGIN; {REFUSED} PRAGMA user_version = {VERSION}; COMMIT;")
             return connection
     except (sqlite3.Error, OSError) as error:
         raise StopRun(
@@ -84,6 +86,8 @@ def _connect_to_read(path: Path, how: str) -> sqlite3.Connection:
         connection.execute(NO_TEMPORARY_FILES)
         connection.execute("SELECT count(*) FROM target").fetchone()
         _check_version(connection, path)
+        if _version(connection) == FIRST_VERSION:  # the next run upgrades it
+            connection.executescript(REFUSED.replace("TABLE", "TEMP TABLE").replace("INDEX ", "INDEX temp."))
         return connection
 
 
@@ -111,7 +115,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:
-    if (version := _version(connection)) != VERSION:
+    if not FIRST_VERSION <= (version := _version(connection)) <= VERSION:
         raise WrongUsage(f"{path} was written by another version of kolspider (format {version}, not {VERSION})")
 
 

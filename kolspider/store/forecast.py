@@ -28,7 +28,7 @@ _USUAL_SPREAD = 2.0
 
 _LISTS = f"""
 SELECT handle,
-  why = 'begun' AND state <> 'fetching' AND NOT base_is_missing AS whole,   -- loads its cached pages, buys none
+  why IN ('begun', 'refused') AND state <> 'fetching' AND NOT base_is_missing AS whole,   -- loads pages, buys none
   CASE
     WHEN state = 'not_found' THEN 1                         -- asked for again
     WHEN incremental THEN min(:increment, pages)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kolspider.providers.base import Provider
     from kolspider.store.pages import Pages
     from kolspider.store.readings import Readings
+    from kolspider.store.refusals import Refusals
 
 __all__ = ["KolRecord", "Kols", "Reason"]
 
@@ -45,6 +46,10 @@ class KolRecord:
     finished_at: float | None
     loaded_at: float | None
     """When all of the list was last found to be in this target."""
+    refused: int = 0
+    """Rows of the list that the target's database refused."""
+    refusal: str = ""
+    """The database's words about the first of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +67,18 @@ class Kols(Part):
     """Tables kol and kol_load."""
 
     def __init__(
-        self, connection: sqlite3.Connection, provider: Provider, target: int, pages: Pages, readings: Readings
+        self,
+        connection: sqlite3.Connection,
+        provider: Provider,
+        target: int,
+        pages: Pages,
+        readings: Readings,
+        refusals: Refusals,
     ) -> None:
         super().__init__(connection, provider, target)
         self._pages = pages
         self._readings = readings
+        self._refusals = refusals
 
     def __iter__(self) -> Iterator[KolRecord]:
         """Iterate over every KOL that was ever begun, by handle."""
@@ -91,10 +103,20 @@ class Kols(Part):
             )
         )
 
+    def refused_selected(self, limit: int) -> list[KolRecord]:
+        """Return the first selected KOLs with rows that the target's database refused, in the order of selection."""
+        return list(
+            self._records(
+                "WHERE refused > 0 AND handle IN (SELECT handle FROM temp.selected) "
+                "ORDER BY (SELECT place FROM temp.selected s WHERE s.handle = h.handle) LIMIT ?",
+                limit,
+            )
+        )
+
     def _records(self, which: str, *values: object) -> Iterator[KolRecord]:
         rows = self._db.execute(
             "SELECT handle, user_name, state, reason, generation, pages, users, calls, started_at, finished_at, "
-            f"loaded_at FROM temp.kol_here h {which}",
+            f"loaded_at, refused, coalesce(refusal, '') FROM temp.kol_here h {which}",
             values,
         )
         for handle, user_name, state, *rest in rows:
@@ -269,7 +291,8 @@ class Kols(Part):
     def settle(self, handle: str, *, evict: bool) -> State | None:
         """Finish a list once its reading has ended and all its pages are committed. Returns its state.
 
-        None if a page is still waiting. After a full reading the older generations are deleted, after an incremental
+        None if a page is still waiting; a list with rows that the database refused stays as it is, and keeps its pages.
+        After a full reading the older generations are deleted, after an incremental
         one only those older than its base; `evict` also deletes the pages of all loaded lists.
         """
         found = self._db.execute(
@@ -277,8 +300,11 @@ class Kols(Part):
         ).fetchone()
         text, generation, base, base_is_missing = found or (None, 0, None, 0)
         state = state_of(text)
-        if self._pages.are_waiting(handle, generation if base is None else base):
+        oldest = generation if base is None else base
+        if self._pages.are_waiting(handle, oldest):
             return None
+        if self._refusals.are_in(handle, oldest):
+            return state
         if state not in {State.FETCHED, State.PARTIAL} or base is None or base_is_missing:
             return state  # if the base is missing, the next run reads the list in full
         with transaction(self._db):

@@ -12,17 +12,19 @@ from kolspider.store.forecast import Forecast
 from kolspider.store.kols import Kols
 from kolspider.store.pages import Pages
 from kolspider.store.readings import Readings
+from kolspider.store.refusals import Refusals
 from kolspider.store.rejects import RejectsFile
 from kolspider.store.runs import Runs
 from kolspider.store.selection import Selection
 from kolspider.store.views import create_views
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
     from typing import Self
 
     from kolspider.providers.base import Provider
+    from kolspider.store.refusals import Refusal
 
 __all__ = ["Ledger"]
 
@@ -42,7 +44,8 @@ class Ledger:
         create_views(connection, provider.name, target)
         self.pages = Pages(*part)
         self.readings = Readings(*part)
-        self.kols = Kols(*part, self.pages, self.readings)
+        self.refusals = Refusals(*part)
+        self.kols = Kols(*part, self.pages, self.readings, self.refusals)
         self.selection = Selection(*part)
         self.forecast = Forecast(*part)
         self.runs = Runs(*part)
@@ -87,13 +90,21 @@ class Ledger:
         else:  # a new store beside the rejects of an older one
             self.note_loaded([], self.rejects.size())
 
-    def note_loaded(self, seqs: Iterable[int], rejects_size: int | None) -> None:
+    def note_loaded(
+        self,
+        seqs: Collection[int],
+        rejects_size: int | None,
+        refused: Iterable[Refusal] = (),
+        written: Mapping[str, int] | None = None,
+    ) -> None:
         """Record that these pages are committed in the target and their rejects are on disk.
 
-        `rejects_size` is the size of the rejects file in bytes, or None if it has not grown.
+        `rejects_size` is the size of the rejects file in bytes, or None if it has not grown. `refused` are those of
+        their rows that are not in the target, `written` the accounts that are, each with its page.
         """
         with transaction(self._db):
             self.pages.mark_loaded(seqs)
+            self.refusals.note(seqs, refused, written or {})
             if rejects_size is not None:
                 self._db.execute(
                     "INSERT OR REPLACE INTO note (key, value) VALUES (?, ?)", (_REJECTS_SIZE, rejects_size)
@@ -127,7 +138,7 @@ class Ledger:
         """
         with transaction(self._db):
             progress = () if keep_progress else ("kol_load", "kol", "crawl", "increment")
-            for table in ("page_load", "page", *progress):
+            for table in ("page_load", "refused", "page", *progress):
                 self._db.execute(f"DELETE FROM {table}")
             self._db.execute(
                 "UPDATE kol SET state = 'fetching', reason = '', pages = 0, users = 0, finished_at = NULL "

@@ -38,6 +38,8 @@ class CachedPage:
     body: bytes | None
     fetched_at: float
     """Unix seconds."""
+    only_refused: bool
+    """Whether the page is in the target but for the rows that its database refused: only these are tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class PageRecord:
     size: int
     """Bytes on disk."""
     loaded: bool
+    refused: int
+    """Rows of it that the target's database refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,9 @@ class Pages(Part):
         return int(done.lastrowid or 0)
 
     def waiting(self) -> Iterator[CachedPage]:
-        """Yield the pages of the selected KOLs that are not in the target, in the order of fetching."""
+        """Yield the pages of the selected KOLs that are not in the target, or not with all rows, in the order of
+        fetching.
+        """
         return self._load_from(
             "SELECT min(seq) FROM temp.waiting_page WHERE handle IN (SELECT handle FROM temp.selected)"
         )
@@ -130,10 +136,13 @@ class Pages(Part):
         """
         with transaction(self._db):
             first = self._value(first_sql, *values)
-            self._db.execute("CREATE TEMP TABLE IF NOT EXISTS to_load (seq INTEGER PRIMARY KEY)")
+            self._db.execute(
+                "CREATE TEMP TABLE IF NOT EXISTS to_load "
+                "(seq INTEGER PRIMARY KEY, only_refused INTEGER NOT NULL DEFAULT 0)"
+            )
             if first is not None:
                 self._db.execute(
-                    "INSERT INTO temp.to_load SELECT seq FROM page p WHERE seq >= ? AND +provider = ? "
+                    "INSERT INTO temp.to_load (seq) SELECT seq FROM page p WHERE seq >= ? AND +provider = ? "
                     "AND (handle IN (SELECT handle FROM temp.selected) OR EXISTS "
                     "     (SELECT 1 FROM page_load l WHERE l.seq = p.seq AND l.target = ?))",
                     (first, self._provider, self._target),
@@ -147,18 +156,25 @@ class Pages(Part):
                     "UPDATE page_load SET again = 1 WHERE target = ? AND seq IN (SELECT seq FROM temp.to_load)",
                     (self._target,),
                 )
+            # No page has to follow these: a newer row of the same account in the target would have ended the refusal.
+            self._db.execute(
+                "INSERT OR IGNORE INTO temp.to_load (seq, only_refused) SELECT DISTINCT seq, 1 FROM refused "
+                "WHERE target = ? AND provider = ? AND handle IN (SELECT handle FROM temp.selected)",
+                (self._target, self._provider),
+            )
         self.to_load = self._count("SELECT count(*) FROM temp.to_load")
         seq = 0
         # One page a query: the run writes to the same file between two of them.
         while row := self._db.execute(
             "SELECT p.seq, p.handle, coalesce(k.user_name, p.handle), p.generation, p.number, p.cursor, p.body, "
-            "p.fetched_at FROM temp.to_load t JOIN page p ON p.seq = t.seq "
+            "p.fetched_at, t.only_refused FROM temp.to_load t JOIN page p ON p.seq = t.seq "
             "LEFT JOIN kol k ON k.provider = p.provider AND k.handle = p.handle "
             "WHERE t.seq > ? ORDER BY t.seq LIMIT 1",
             (seq,),
         ).fetchone():
-            seq, handle, user_name, generation, number, cursor, packed, fetched_at = row
-            yield CachedPage(seq, handle, user_name, generation, number, cursor, unpack(packed), fetched_at)
+            seq, handle, user_name, generation, number, cursor, packed, fetched_at, only_refused = row
+            body = unpack(packed)
+            yield CachedPage(seq, handle, user_name, generation, number, cursor, body, fetched_at, bool(only_refused))
 
     def full_reading_began(self, handle: str, generation: int) -> float | None:
         """Return the unix second in which the first page of a list was fetched, once its last page is stored.
@@ -183,10 +199,6 @@ class Pages(Part):
         self._db.executemany("INSERT OR REPLACE INTO page_load (target, seq) VALUES (?, ?)", loaded)
         self._db.executemany("UPDATE page SET rejects_written = 1 WHERE seq = ?", [(seq,) for _, seq in loaded])
 
-    def is_loaded(self, seq: int) -> bool:
-        """Tell whether the page was ever committed in this target: rejects.jsonl then has the rows it refused."""
-        return bool(self._value("SELECT 1 FROM page_load WHERE target = ? AND seq = ?", self._target, seq))
-
     def rejects_written(self, seq: int) -> bool:
         """Tell whether the users of this page that can't be mapped are in rejects.jsonl already."""
         return bool(self._value("SELECT rejects_written FROM page WHERE seq = ?", seq))
@@ -200,9 +212,10 @@ class Pages(Part):
         """Return the KOL's pages, in the order of fetching."""
         rows = self._db.execute(
             "SELECT number, generation, cursor, users, fetched_at, length(body), "
-            "NOT EXISTS (SELECT 1 FROM temp.waiting_page w WHERE w.seq = p.seq) "
-            "FROM page p WHERE provider = ? AND handle = ? ORDER BY seq",
-            (self._provider, handle),
+            "NOT EXISTS (SELECT 1 FROM temp.waiting_page w WHERE w.seq = p.seq), "
+            "(SELECT count(*) FROM refused WHERE target = ? AND provider = p.provider AND handle = p.handle "
+            " AND seq = p.seq) FROM page p WHERE provider = ? AND handle = ? ORDER BY seq",
+            (self._target, self._provider, handle),
         )
         return [PageRecord(*row) for row in rows]
 
@@ -265,6 +278,8 @@ class Pages(Part):
         seqs = self._db.execute(f"SELECT seq FROM page WHERE {which}", key).fetchall()
         self._db.executemany("DELETE FROM page WHERE seq = ?", seqs)
         self._db.executemany("DELETE FROM page_load WHERE seq = ?", seqs)
+        if seqs:
+            self._db.execute("DELETE FROM refused WHERE seq NOT IN (SELECT seq FROM page)")
         return len(seqs)
 
 

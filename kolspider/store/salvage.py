@@ -152,14 +152,15 @@ def _reconcile(new: sqlite3.Connection, torn: set[str]) -> int | None:
         if unpack(body) is None:
             new.execute("DELETE FROM page WHERE seq = ?", (seq,))
     # What is loaded counts only for a target whose name is left: another target may get its number.
-    for table in ("page_load", "kol_load"):
+    for table in ("page_load", "kol_load", "refused"):
         new.execute(f"DELETE FROM {table} WHERE target NOT IN (SELECT id FROM target)")
     # Every KOL is in `kol` and `crawl` from its first call on: a name that is in neither was damaged.
     if not {"kol", "crawl"} <= torn:
         known = "SELECT provider, handle FROM kol UNION ALL SELECT provider, handle FROM crawl"
         for table in ("page", "kol_load"):
             new.execute(f"DELETE FROM {table} WHERE (provider, handle) NOT IN ({known})")
-    new.execute("DELETE FROM page_load WHERE seq NOT IN (SELECT seq FROM page)")
+    for table in ("page_load", "refused"):
+        new.execute(f"DELETE FROM {table} WHERE seq NOT IN (SELECT seq FROM page)")
     new.execute(
         "INSERT OR IGNORE INTO kol (provider, handle, user_name, generation, state, started_at) "
         "SELECT provider, handle, handle, max(generation), 'fetching', min(fetched_at) FROM page "

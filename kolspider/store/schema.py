@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["SCHEMA", "VERSION", "Kind"]
+__all__ = ["FIRST_VERSION", "REFUSED", "SCHEMA", "VERSION", "Kind"]
 
-VERSION = 4
-"""Format of the file, in its user_version: that of the first release. Each later release upgrades it."""
+FIRST_VERSION = 4
+"""Format of the first release, 1.0.0."""
+VERSION = 5
+"""Format of the file, in its user_version. A run upgrades an older one, back to that of the first release."""
 
-SCHEMA = """
+REFUSED = """
+CREATE TABLE refused (              -- rows that a target's database refused; format 5 added it
+  target INTEGER NOT NULL, provider TEXT NOT NULL, handle TEXT NOT NULL, seq INTEGER NOT NULL,
+  what TEXT NOT NULL,                       -- account, follow, reading: which table refused it
+  id TEXT NOT NULL, reason TEXT NOT NULL,
+  PRIMARY KEY (target, provider, handle, seq, what, id)
+) WITHOUT ROWID;
+CREATE INDEX refused_account ON refused (target, what, id, seq);
+"""
+SCHEMA = (
+    REFUSED
+    + """
 CREATE TABLE kol (                  -- the ledger: what is known of each KOL's list
   provider TEXT NOT NULL, handle TEXT NOT NULL, user_name TEXT NOT NULL,
   generation INTEGER NOT NULL DEFAULT 0,    -- raised by a refresh, a retry, a refused cursor
@@ -71,6 +84,7 @@ CREATE TABLE increment (            -- how many accounts an incremental reading 
   PRIMARY KEY (provider, handle, generation)
 ) WITHOUT ROWID;
 """
+)
 
 
 class Kind(StrEnum):

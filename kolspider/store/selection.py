@@ -39,6 +39,8 @@ class Why(StrEnum):
     RETRY = "retry"
     REFRESH = "refresh"
     FAILED = "failed"
+    REFUSED = "refused"
+    """Rows of it were refused by the database: they are tried again, from the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ CASE
   WHEN k.state IN (SELECT value FROM json_each(:retry)) AND k.finished_at < :now THEN 'retry'
   WHEN k.finished_at < :refresh_before THEN 'refresh'
   WHEN EXISTS (SELECT 1 FROM temp.waiting_page w WHERE w.handle = k.handle) THEN 'begun'
+  WHEN EXISTS (SELECT 1 FROM refused r WHERE r.target = :target AND r.provider = k.provider AND r.handle = k.handle)
+       THEN 'refused'
   WHEN k.state IN ('fetched', 'partial') AND l.generation IS NOT k.generation AND EXISTS
        (SELECT 1 FROM page p WHERE p.provider = k.provider AND p.handle = k.handle) THEN 'begun'
 END
@@ -112,12 +116,15 @@ class Selection(Part):
         self._db.execute("RELEASE source")
 
     def read_cached(self, *, waiting_only: bool) -> None:
-        """Take in the KOLs that have pages in the cache; with `waiting_only`, pages that are not in the target."""
+        """Take in the KOLs that have pages in the cache; with `waiting_only`, pages that are not in the target, or
+        not with all rows.
+        """
         self._db.execute(
             "INSERT INTO temp.source SELECT p.handle, coalesce(k.user_name, p.handle), min(p.seq) FROM page p "
             "LEFT JOIN kol k ON k.provider = p.provider AND k.handle = p.handle "
-            "WHERE p.provider = ? AND (NOT ? OR p.seq IN (SELECT seq FROM temp.waiting_page)) GROUP BY p.handle",
-            (self._provider, waiting_only),
+            "WHERE p.provider = ? AND (NOT ? OR p.seq IN (SELECT seq FROM temp.waiting_page) "
+            "OR p.seq IN (SELECT seq FROM refused WHERE target = ?)) GROUP BY p.handle",
+            (self._provider, waiting_only, self._target),
         )
 
     def keep_only(self, handles: Iterable[str]) -> None:

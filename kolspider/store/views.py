@@ -42,6 +42,7 @@ NEW_SINCE_BASE = """
 def create_views(connection: sqlite3.Connection, provider: str, target: int) -> None:
     """Create the views `waiting_page`, `kol_here` and `reading_here` in this connection."""
     loaded = f"LEFT JOIN kol_load l ON l.target = {int(target)} AND l.provider = k.provider AND l.handle = k.handle"
+    refused = f"FROM refused WHERE target = {int(target)} AND provider = k.provider AND handle = k.handle"
     for view in (
         f"""
         waiting_page AS         -- pages that are not in the target
@@ -49,9 +50,11 @@ def create_views(connection: sqlite3.Connection, provider: str, target: int) -> 
           (SELECT 1 FROM page_load WHERE seq = p.seq AND target = {int(target)} AND NOT again)
         """,
         f"""
-        kol_here AS             -- the KOLs as people see them: a list that is all in the target is complete
+        kol_here AS             -- the KOLs as people see them: a list with every row in the target is complete
         SELECT k.handle, k.user_name, k.generation, k.reason, k.calls, k.started_at, k.finished_at, l.loaded_at,
-          CASE WHEN k.state = 'fetched' AND l.generation = k.generation THEN 'complete' ELSE k.state END AS state,
+          CASE WHEN k.state = 'fetched' AND l.generation = k.generation AND NOT EXISTS (SELECT 1 {refused})
+            THEN 'complete' ELSE k.state END AS state,
+          (SELECT count(*) {refused}) AS refused, (SELECT reason {refused} ORDER BY seq LIMIT 1) AS refusal,
           {_so_far("count(*)", "pages")} AS pages, {_so_far("coalesce(sum(users), 0)", "users")} AS users,
           l.generation AS loaded
         FROM kol k {JOIN_CURRENT} {loaded} WHERE k.provider = '{provider}'

@@ -50,6 +50,9 @@ class Summary:
         self.states: Mapping[State, int] = ledger.kols.states_of_selected()
         """Number of selected KOLs in each state."""
         self._troubled = ledger.kols.selected_in((State.FAILED, State.PARTIAL), _SHOWN)
+        self._refused = 0 if arguments.dry_run else ledger.refusals.count_selected()
+        """Selected KOLs with rows that the database refuses."""
+        self._refused_of = ledger.kols.refused_selected(_SHOWN) if self._refused else []
         self._waiting = ledger.selection.count_waiting()
         """Selected KOLs with cached pages that are not in the target."""
         self._left = ledger.selection.left
@@ -63,7 +66,7 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0 done, 3 some KOLs failed or partial, 1 stopped early or without a feed, 130 interrupted."""
+        """0 done, 3 some KOLs failed, are partial or lack rows, 1 stopped early or without a feed, 130 interrupted."""
         if self._error:
             return _STOPPED
         if self._interrupted:
@@ -71,8 +74,9 @@ class Summary:
         if self._finish_reason != "finished" or self._bugs or self._feeds_failed:
             return _STOPPED
         if self._arguments.replay:
-            return _UNFINISHED if self._tally.cache_damaged else _STOPPED if self._waiting else 0
-        if self._count_troubled:
+            lacking = self._tally.cache_damaged or self._refused
+            return _UNFINISHED if lacking else _STOPPED if self._waiting else 0
+        if self._count_troubled or self._refused:
             return _UNFINISHED
         done = {State.COMPLETE, State.NOT_FOUND} | ({State.FETCHED} if self._arguments.dry_run else set())
         return 0 if set(self.states) <= done else _STOPPED
@@ -97,10 +101,7 @@ class Summary:
             yield labelled("saved", self._saved)
         yield labelled("time", duration(self._seconds))
         yield labelled("table", self._target + (" (not written: dry run)" if self._arguments.dry_run else ""))
-        for kol in self._troubled:
-            yield labelled(kol.state, f"{kol.user_name}: {kol.reason}")
-        if self._count_troubled > len(self._troubled):
-            yield labelled("", f"and {self._count_troubled - len(self._troubled):,} more: scrapy kols --state failed")
+        yield from self._troubles()
         if damaged := self._tally.cache_damaged:
             yield labelled("damaged", f"{counted(damaged, 'cached page')}, which a normal run buys again")
         if self._arguments.replay:
@@ -113,8 +114,19 @@ class Summary:
             yield labelled("stopped", "interrupted; nothing is lost")
         yield labelled("next", self.next)
 
+    def _troubles(self) -> Iterator[str]:
+        """Yield a line for each KOL that failed, broke off or lacks rows."""
+        for kol in self._troubled:
+            yield labelled(kol.state, f"{kol.user_name}: {kol.reason}")
+        if self._count_troubled > len(self._troubled):
+            yield labelled("", f"and {self._count_troubled - len(self._troubled):,} more: scrapy kols --state failed")
+        for kol in self._refused_of:
+            yield labelled("refused", f"{kol.user_name}: {counted(kol.refused, 'row')}: {kol.refusal}")
+        if self._refused > len(self._refused_of):
+            yield labelled("", f"and {self._refused - len(self._refused_of):,} more: scrapy kols --state fetched")
+
     @property
-    def next(self) -> str:  # noqa: PLR0911 - one case a line
+    def next(self) -> str:  # noqa: C901, PLR0911 - one case a line
         """Return the command to run next, with a remark behind it."""
         command, states = shlex.join(self._command), self.states
         if self._bugs:
@@ -122,6 +134,8 @@ class Summary:
         if self._error or self._interrupted:
             fix = "fix that first; " if self._error and not self._capped else ""
             return f"{command}   ({fix}the run continues where it stopped)"
+        if self._lacks_only_refused:
+            return "scrapy crawl followings -a replay=pending   (after the table is changed: loads the refused rows)"
         if self._arguments.replay and self._unfinished:
             return "scrapy crawl followings   (continues the unfinished lists)"
         if self._arguments.replay:
@@ -168,6 +182,9 @@ class Summary:
                 "dollars_estimated": round(self._tally.credits_saved * self._credit_usd, 4),
             },
             "target": self._target,
+            "refused": [
+                {"user_name": kol.user_name, "rows": kol.refused, "reason": kol.refusal} for kol in self._refused_of
+            ],
             "troubled": [
                 {"user_name": kol.user_name, "state": kol.state, "reason": kol.reason} for kol in self._troubled
             ],
@@ -212,6 +229,12 @@ class Summary:
     @property
     def _count_troubled(self) -> int:
         return self.states.get(State.FAILED, 0) + self.states.get(State.PARTIAL, 0)
+
+    @property
+    def _lacks_only_refused(self) -> bool:
+        """Whether all that is left to do are rows that the database refuses."""
+        others = self._left or self.states.get(State.FAILED) or self._on_the_way > self._refused
+        return bool(self._refused and (self._arguments.replay or not others))
 
     @property
     def _on_the_way(self) -> int:

@@ -14,7 +14,7 @@ __all__ = ["REFUSALS", "refuse_all", "refuse_one", "take_all"]
 
 LONGEST = 20
 """Digits of an id."""
-REFUSALS = {"sqlite": "not this one", "mysql": "`strict`", "doris": "(filtered|id is longer than 1 bytes)"}
+REFUSALS = {"sqlite": "not this one", "mysql": "`strict`", "doris": r"(filtered|id is longer than \d+ bytes)"}
 """A pattern of the error for a row that the table refuses."""
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from kolspider.items import Row
     from tests.e2e.conftest import FragileServer, Hold, MakeProject
+    from tests.e2e.processes import Result
     from tests.e2e.project import Project
     from tests.mariadb import MariaDB
 
@@ -99,20 +100,22 @@ def _narrowed(row: Row) -> Row:
 # --- rows that are refused --------------------------------------------------------------------------------------
 
 
-def test_a_row_that_the_database_refuses_is_set_aside_once_and_the_rest_is_in(
+def test_a_row_that_the_database_refuses_is_reported_and_comes_once_the_table_is_changed(
     make_project: MakeProject, db_url: str
 ) -> None:
-    project = make_project({"BTC": 450, "one": 1}, db_url=db_url)
-    expected = expected_rows({"BTC": 450, "one": 1})
+    kols = {"BTC": 450, "one": 1}
+    project = make_project(kols, db_url=db_url)
+    whole = expected_rows(kols)
     ids = project.api.expected_ids("BTC")
     refused = refuse_one(project, [*ids[200:400], *ids[:200], *ids[400:]])
+    taken = {id_: row for id_, row in whole.items() if id_ not in refused}
 
-    result = project.crawl(*STATS).expect(0)
+    result = project.crawl(*STATS, "-s", "KOL_CACHE_EVICT=True").expect(3)
 
-    expected = {id_: row for id_, row in expected.items() if id_ not in refused}
-    assert project.rows() == expected
+    assert project.rows() == taken
     assert stats(result.text)["rows/rejected/refused"] == len(refused)
-    assert stats(result.text)["rows/upserted"] == len(expected)
+    assert stats(result.text)["rows/upserted"] == len(taken)
+    _assert_reported(project, result, len(refused))
     rejects = {reject["user"]["id"]: reject for reject in project.rejects()}
     assert rejects.keys() == refused
     assert len(project.rejects()) == len(refused)
@@ -122,19 +125,43 @@ def test_a_row_that_the_database_refuses_is_set_aside_once_and_the_rest_is_in(
     assert {reject["reason"] for reject in rejects.values()} == {"refused"}
     assert all(reject["detail"] for reject in rejects.values())
     assert PASSWORD not in str(rejects)
-    assert project.ended() == {"btc": "complete", "one": "complete"}
+    assert project.ended()["one"] == "complete"
 
-    project.crawl(*REPLAY).expect(0)
+    for words in ((), ("-a", "replay=pending")):  # nothing has changed
+        again = project.crawl(*STATS, *words, "-s", "KOL_CACHE_EVICT=True").expect(3)
+        _assert_reported(project, again, len(refused))
+        assert stats(again.text)["users/read"] == len(refused), "no other row is written again"
     assert len(project.rejects()) == len(refused)
-    assert project.rows() == expected
+    assert project.rows() == taken
+
+    take_all(project)
+    project.crawl("-a", "replay=all" if project.dialect == "doris" else "replay=pending").expect(0)
+    assert project.rows() == whole
+    assert project.ended() == {"btc": "complete", "one": "complete"}
+    assert "refused" not in project.look("kols").expect(0).out
+    assert set(project.bought().values()) == {1}
 
 
-def test_a_table_that_refuses_every_row_stops_the_run_and_nothing_is_lost(make_project: MakeProject) -> None:
+def _assert_reported(project: Project, result: Result, rows: int) -> None:
+    """BTC lacks this many rows: in the closing table, in the log, once, and in `scrapy kols`."""
+    size = "1 row" if rows == 1 else f"{rows} rows"
+    reason = REFUSALS[project.dialect]
+    assert re.search(rf"^refused   BTC: {size}: .*{reason}", result.out, re.MULTILINE)
+    (line,) = (line for line in result.err.splitlines() if " WARNING: " in line)
+    assert re.search(rf"KOL BTC: the database refuses {size} of its list: .*{reason}.*; change .* replay=pending", line)
+    assert project.ended()["btc"] == "fetched"
+    (line,) = (line for line in project.look("kols").expect(0).out.splitlines() if line.startswith("BTC "))
+    assert re.search(rf" fetched .*the database refuses {size}: .*{reason}", line)
+    assert "change the table, then: " in project.look("kols", "BTC").expect(0).out
+    assert re.search(rf"^refused +{size} of 1 KOL", project.look("cache", "status").expect(0).out, re.MULTILINE)
+
+
+def test_a_table_that_refuses_most_rows_stops_the_run_and_nothing_is_lost(make_project: MakeProject) -> None:
     project = make_project({"BTC": 450})
     expected = refuse_all(project, "BTC")
 
     result = project.crawl().expect(1)
-    assert "refuses every row" in result.text
+    assert "refuses most rows" in result.text
     assert re.search(REFUSALS[project.dialect], result.text)
     assert "Traceback" not in result.text
     assert project.rejects() == []
@@ -144,23 +171,6 @@ def test_a_table_that_refuses_every_row_stops_the_run_and_nothing_is_lost(make_p
     project.crawl().expect(0)
     assert project.rows() == {id_: row for id_, row in expected_rows({"BTC": 450}).items() if id_ in expected}
     assert set(project.bought().values()) == {1}
-
-
-def test_an_account_that_the_database_refuses_is_set_aside_for_each_kol_that_follows_it(
-    make_project: MakeProject,
-) -> None:
-    kols = {"alpha": 200, "beta": 200}
-    project = make_project(kols)
-    shared = expected_rows({"alpha": 200}).keys() & expected_rows({"beta": 200}).keys()
-    refused = refuse_one(project, [*sorted(shared), *expected_rows(kols)])
-    assert refused & shared
-
-    project.crawl("-s", "KOL_FLUSH_ROWS=1", "-s", "CONCURRENT_REQUESTS=1").expect(0)
-
-    assert sorted((line["kol"], line["user"]["id"]) for line in project.rejects()) == sorted(
-        (kol, id_) for kol in kols for id_ in project.api.expected_ids(kol) if id_ in refused
-    )
-    assert project.rows().keys() == expected_rows(kols).keys() - refused
 
 
 # --- the database is away ---------------------------------------------------------------------------------------

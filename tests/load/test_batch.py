@@ -40,8 +40,8 @@ def test_a_follow_on_two_pages_spans_both_moments() -> None:
     first = page(1, follows=[Follow("btc", "1", "2026-01-02", "2026-01-02")])
     second = page(2, follows=[Follow("btc", "1", "2026-01-01", "2026-01-03"), Follow("btc", "2", "2026-01-03", "x")])
     assert batch_of(first, second).follows() == [
-        (second.page, Follow("btc", "1", "2026-01-01", "2026-01-03")),
-        (second.page, Follow("btc", "2", "2026-01-03", "x")),
+        Follow("btc", "1", "2026-01-01", "2026-01-03"),
+        Follow("btc", "2", "2026-01-03", "x"),
     ]
 
 
@@ -50,8 +50,8 @@ def test_two_full_readings_of_a_kol_span_both() -> None:
     second = page(9, whole=WholeReading("btc", "2026-02-02", "2026-02-01"))
     other = page(1, kol="eth", whole=WholeReading("eth", "2026-03-02", "2026-03-01"))
     assert batch_of(first, page(1), second, other).whole_readings() == [
-        (second.page, WholeReading("btc", "2026-01-02", "2026-02-01")),
-        (other.page, WholeReading("eth", "2026-03-02", "2026-03-01")),
+        WholeReading("btc", "2026-01-02", "2026-02-01"),
+        WholeReading("eth", "2026-03-02", "2026-03-01"),
     ]
 
 

@@ -15,7 +15,7 @@ from scrapy.settings import Settings
 from kolspider.db.check import check_target
 from kolspider.db.thread import DatabaseThread
 from kolspider.db.url import open_database
-from kolspider.items import FollowingsPage, Kol, MappedPage, Reject, Row, State
+from kolspider.items import Follow, FollowedUser, FollowingsPage, Kol, MappedPage, Reject, Row, State, WholeReading
 from kolspider.live.disk import Disk
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
@@ -25,14 +25,16 @@ from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
 from kolspider.options.config import Config
 from kolspider.store.ledger import Ledger
+from kolspider.store.refusals import What
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
+    from typing import Any
 
     from kolspider.store.pages import CachedPage
 
-BTC = Kol("btc", "BTC")
+BTC, ETH = Kol("btc", "BTC"), Kol("eth", "ETH")
 
 
 @dataclass
@@ -51,9 +53,10 @@ class Parts:
         table = check_target(database, "all_accounts")
         self.thread = DatabaseThread(database, table, retry_secs=0, on_retry=lambda: None)
         disk = Disk(self.folder, self.stop)
-        self.commits = Commits(self.ledger, disk, self.tally, self.work, dry_run=False, evict=False)
+        self.repeats = Repeats()
+        self.commits = Commits(self.ledger, disk, self.tally, self.work, dry_run=False, evict=True)
         self.writer = Writer(
-            self.config, self.thread, self.commits, Repeats(), self.ledger.pages, self.stop, self.tally, self.work
+            self.config, self.thread, self.commits, self.repeats, self.ledger, self.stop, self.tally, self.work
         )
 
     def run(self, story: Callable[[], Awaitable[None]]) -> None:
@@ -67,16 +70,45 @@ class Parts:
 
         asyncio.run(all_of_it())
 
-    def page(self, number: int, *ids: int, rejects: int = 0) -> MappedPage:
-        """A page of BTC's list, stored as the cache stores one."""
-        seq = self.ledger.pages.put(BTC, 0, str(number), number, len(ids), b"{}", fetched_at=float(number))
+    def page(self, number: int, *ids: int, rejects: int = 0, kol: Kol = BTC) -> MappedPage:
+        """A page of a KOL's list, stored as the cache stores one."""
+        seq = self.ledger.pages.put(kol, 0, str(number), number, len(ids), b"{}", fetched_at=float(number))
         rows = [Row(str(id_), "name", None, None, None, None, None, None, None, None) for id_ in ids]
-        page = FollowingsPage(BTC, number, str(number), [], last=False, seq=seq)
+        page = FollowingsPage(kol, number, str(number), [], last=False, seq=seq)
         return MappedPage(page, rows, [Reject("no_id", {})] * rejects)
+
+    def load(self, *pages: MappedPage) -> None:
+        """Write these pages, and end BTC's list behind them."""
+
+        async def story() -> None:
+            for page in pages:
+                self.writer.add(page)
+            self.commits.list_ended(BTC, State.FETCHED, "", pages=len(pages), users=9, bought=1)
+
+        self.run(story)
+
+    def sql(self, *statements: str) -> list[tuple[Any, ...]]:
+        """Run statements in the target database; returns the rows of the last one."""
+        with closing(sqlite3.connect(self.folder / "kol.db")) as database, database:
+            return [database.execute(statement).fetchall() for statement in statements][-1]
+
+    def refuse(self, condition: str, table: str = "all_accounts") -> None:
+        """Let the table refuse the rows that meet this condition."""
+        self.sql(f"CREATE TRIGGER no BEFORE INSERT ON {table} WHEN {condition} BEGIN SELECT RAISE(ABORT, 'no'); END")
+
+    def rejects(self) -> list[tuple[str, str, str]]:
+        """Reason, KOL and account of each line of rejects.jsonl."""
+        path = self.ledger.rejects.path
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [(line["reason"], line["kol"], line["user"].get("id") or line["user"].get("user_id")) for line in lines]
 
     def ids(self) -> list[int]:
         with closing(sqlite3.connect(self.folder / "kol.db")) as database:
             return sorted(int(id_) for (id_,) in database.execute("SELECT id FROM all_accounts"))
+
+    def loaded(self) -> set[int]:
+        """The numbers of BTC's pages that are in the table."""
+        return {page.number for page in self.ledger.pages.of_kol("btc") if page.loaded}
 
     def state(self) -> State:
         kol = self.ledger.kols.find("btc")
@@ -85,13 +117,20 @@ class Parts:
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Iterator[Parts]:
+def follows_table() -> str:
+    """No follows table, unless a test names one."""
+    return ""
+
+
+@pytest.fixture
+def parts(tmp_path: Path, follows_table: str) -> Iterator[Parts]:
     settings = Settings()
     settings.setmodule("kolspider.settings")
     settings.set("KOL_FLUSH_SECS", "3600", priority="cmdline")
     config = replace(Config.from_settings(settings), db_url="sqlite:///kol.db", flush_rows=3)
+    config = replace(config, target_table="all_accounts", follows_table=follows_table)
     with closing(open_database(config.db_url, base=tmp_path)) as database:
-        database.create_tables("kols", "all_accounts")
+        database.create_tables("kols", "all_accounts", follows_table)
     with closing(Ledger.open(tmp_path, config.provider, "here")) as ledger:
         ledger.kols.begin(BTC)
         parts = Parts(tmp_path, config, ledger)
@@ -106,11 +145,11 @@ def test_a_page_is_loaded_only_when_its_rows_are_committed(parts: Parts) -> None
         parts.writer.add(first)
         parts.writer.add(second)
         assert parts.writer.rows_waiting == 4
-        assert not parts.ledger.pages.is_loaded(first.page.seq or 0)
+        assert parts.loaded() == set()
 
     parts.run(story)
     assert parts.ids() == [1, 2, 3, 4]
-    assert parts.ledger.pages.is_loaded(second.page.seq or 0)
+    assert parts.loaded() == {1, 2}
     assert (parts.writer.rows_waiting, parts.tally.rows_upserted, parts.tally.batches) == (0, 4, 2)
 
 
@@ -187,8 +226,125 @@ def test_a_database_that_takes_no_row_stops_the_run_and_its_pages_stay_waiting(p
 
     parts.run(story)
     assert "all_accounts" in str(parts.stop.error)
-    assert not parts.ledger.pages.is_loaded(page.page.seq or 0)
+    assert parts.loaded() == set()
     assert [cached.seq for cached in _waiting(parts.ledger)] == [page.page.seq]
+
+
+# --- rows that the database refuses -----------------------------------------------------------------------------
+
+
+def test_a_list_with_a_refused_row_is_not_complete_and_keeps_its_pages(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts.refuse("NEW.id IN ('2', '3')")
+    parts.load(parts.page(1, 1, 2, 4, 5), parts.page(2, 3, 6, 7, 8))
+    assert (parts.ids(), parts.state()) == ([1, 4, 5, 6, 7, 8], State.FETCHED)
+    assert parts.tally.rows_upserted == 6
+    assert len(parts.ledger.pages) == 2, "KOL_CACHE_EVICT deletes only what is all in the table"
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert line.startswith("KOL BTC: the database refuses 2 rows of its list: sqlite:///")
+    assert parts.work.done == {State.FETCHED: 1}
+
+
+def test_a_refused_row_does_not_count_as_one_that_the_table_has(parts: Parts) -> None:
+    user = FollowedUser("1", "A", *[None] * 7)
+    assert not parts.repeats.is_one("1", user)
+    parts.refuse("NEW.id = '1'")
+    parts.load(parts.page(1, 1, 2, 3))
+    assert not parts.repeats.is_one("1", user)
+
+
+def test_an_account_that_is_refused_is_set_aside_for_each_kol_of_the_batch(parts: Parts) -> None:
+    parts.ledger.kols.begin(ETH)
+    parts.refuse("NEW.id = '1'")
+    parts.load(parts.page(1, 1, 2), parts.page(1, 1, 3, 4, kol=ETH))
+    assert sorted(parts.rejects()) == [("refused", "BTC", "1"), ("refused", "ETH", "1")]
+    assert [(kol.handle, kol.refused) for kol in parts.ledger.kols] == [("btc", 1), ("eth", 1)]
+
+
+def test_an_account_that_is_refused_on_two_pages_is_tried_again_for_both(parts: Parts) -> None:
+    parts.refuse("NEW.id = '1'")
+    parts.load(parts.page(1, 1, 2, 3), parts.page(2, 1, 4, 5))
+    (kol,) = parts.ledger.kols
+    assert kol.refused == 2
+    assert [parts.ledger.refusals.of_page("btc", seq) for seq in (1, 2)] == [{What.ACCOUNT: {"1"}}] * 2
+
+
+def test_a_newer_row_of_the_account_ends_a_refusal(parts: Parts) -> None:
+    parts.sql(
+        "CREATE TRIGGER no BEFORE INSERT ON all_accounts WHEN NEW.name = 'bad' BEGIN SELECT RAISE(ABORT, ''); END"
+    )
+    older, newer = parts.page(1, 1, 2, 3), parts.page(2, 1, 4, 5)
+    older.rows[0] = older.rows[0]._replace(name="bad")
+    parts.load(older, newer)
+    assert (parts.ids(), parts.state()) == ([1, 2, 3, 4, 5], State.COMPLETE)
+
+
+def test_an_older_row_of_the_account_does_not_end_a_refusal(parts: Parts) -> None:
+    parts.sql(
+        "CREATE TRIGGER no BEFORE INSERT ON all_accounts WHEN NEW.name = 'bad' BEGIN SELECT RAISE(ABORT, ''); END"
+    )
+    older, newer = parts.page(1, 1, 2, 3), parts.page(2, 1, 4, 5)
+    newer.rows[0] = newer.rows[0]._replace(name="bad")
+    parts.load(older, newer)
+    assert (parts.ids(), parts.state()) == ([1, 2, 3, 4, 5], State.FETCHED)
+
+
+def test_a_row_that_is_refused_again_is_set_aside_once_and_is_no_news_about_the_table(parts: Parts) -> None:
+    parts.refuse("NEW.id < '4'")
+    page = parts.page(1, *range(1, 9))
+    parts.load(page)
+    parts.load(replace(page, rows=page.rows[:3]))  # most of this batch, and of this run so far
+    assert parts.stop.error is None
+    assert parts.rejects() == [("refused", "BTC", id_) for id_ in "123"]
+    assert parts.state() is State.FETCHED
+
+    parts.sql("DROP TRIGGER no")
+    parts.load(replace(page, rows=page.rows[:3]))
+    assert (parts.ids(), parts.state()) == (list(range(1, 9)), State.COMPLETE)
+
+
+@pytest.mark.parametrize("follows_table", ["follows"])
+def test_refused_follows_are_set_aside_and_keep_their_list_from_being_complete(parts: Parts) -> None:
+    parts.refuse("NEW.user_id = '2'", "follows")
+    parts.sql("CREATE TRIGGER not_whole BEFORE INSERT ON follows_crawls BEGIN SELECT RAISE(ABORT, 'no'); END")
+    page = parts.page(1, 1, 2, 3)
+    follows = [Follow("btc", row.id, "2026-11-01 00:00:00", "2026-11-01 00:00:00") for row in page.rows]
+    whole = WholeReading("btc", "2026-11-01 00:00:00", "2026-11-01 00:00:00")
+    page = replace(page, follows=follows, whole=whole)
+    parts.load(page)
+    assert parts.rejects() == [("follow_refused", "BTC", "2"), ("follow_refused", "BTC", None)]
+    assert parts.sql("SELECT user_id FROM follows ORDER BY user_id") == [("1",), ("3",)]
+    assert (parts.tally.follows_upserted, parts.tally.follows_whole) == (2, 0)
+    (kol,) = parts.ledger.kols
+    assert (kol.state, kol.refused) == (State.FETCHED, 2)
+
+    parts.sql("DROP TRIGGER no", "DROP TRIGGER not_whole")
+    parts.load(page)
+    assert parts.state() is State.COMPLETE
+
+
+@pytest.mark.parametrize("follows_table", ["follows"])
+def test_a_follows_table_that_refuses_every_row_stops_the_run(parts: Parts) -> None:
+    parts.refuse("NEW.user_id <> ''", "follows")
+    page = parts.page(1, 1, 2, 3)
+    page.follows.extend(Follow("btc", row.id, "2026-11-01 00:00:00", "2026-11-01 00:00:00") for row in page.rows)
+    parts.load(page)
+    assert "follows refuses most rows" in str(parts.stop.error)
+    assert (parts.loaded(), parts.rejects(), parts.state()) == (set(), [], State.FETCHED)
+
+
+def test_a_page_that_could_not_be_stored_is_written_and_marks_nothing(parts: Parts) -> None:
+    parts.refuse("NEW.id = '1'")
+    page = MappedPage(FollowingsPage(BTC, 1, "", [], last=True), parts.page(9, 1, 2, 3).rows)
+
+    async def story() -> None:
+        parts.writer.add(page)
+
+    parts.run(story)
+    assert (parts.ids(), parts.rejects()) == ([2, 3], [("refused", "BTC", "1")])
+    assert parts.loaded() == set()
+    assert parts.state() is State.FETCHING
 
 
 def _waiting(ledger: Ledger) -> list[CachedPage]:

@@ -14,10 +14,11 @@ from kolspider.items import State
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.options.arguments import Arguments
+from kolspider.store.kols import KolRecord
 from kolspider.watch.summary import Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from kolspider.store.ledger import Ledger
 
@@ -31,11 +32,15 @@ def summary(
     states: Mapping[State, int] = DONE,
     left: int = 0,
     error: str = "",
+    refused: Sequence[KolRecord] = (),
     **stats: Any,
 ) -> Summary:
     """The summary of a run with these arguments, counters, states and stats of Scrapy."""
     ledger = SimpleNamespace(
-        kols=SimpleNamespace(states_of_selected=lambda: states, selected_in=lambda *_: []),
+        kols=SimpleNamespace(
+            states_of_selected=lambda: states, selected_in=lambda *_: [], refused_selected=lambda *_: refused
+        ),
+        refusals=SimpleNamespace(count_selected=lambda: len(refused)),
         selection=SimpleNamespace(count_waiting=lambda: 0, left=left),
     )
     command = [*COMMAND, *(word for argument in typed for word in ("-a", argument))]
@@ -135,3 +140,17 @@ def test_next_is_a_command_to_paste_with_a_remark_behind_it(run: Summary, exit_c
 )
 def test_a_run_takes_from_its_start_to_its_end(stats: dict[str, Any], seconds: tuple[float, float]) -> None:
     assert seconds[0] <= json.loads(summary(None, **stats).as_json())["seconds"] <= seconds[1]
+
+
+def test_a_list_with_refused_rows_is_named_and_is_no_success() -> None:
+    btc = KolRecord("btc", "BTC", State.FETCHED, "", 0, 3, 450, 3, 1.0, 2.0, None, 2, "mysql://db: too long")
+    for typed in ((), ("replay=pending",)):
+        run = summary(None, *typed, states={State.COMPLETE: 1, State.FETCHED: 1}, refused=[btc])
+        assert run.exit_code == 3
+        lines = list(run.lines())
+        assert "refused   BTC: 2 rows: mysql://db: too long" in lines
+        assert lines[-1].startswith("next      scrapy crawl followings -a replay=pending   (after the table is changed")
+        assert json.loads(run.as_json())["refused"] == [
+            {"user_name": "BTC", "rows": 2, "reason": "mysql://db: too long"}
+        ]
+    assert summary(None, "dry_run=1", states={State.FETCHED: 1}, refused=[btc]).exit_code == 0

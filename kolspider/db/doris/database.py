@@ -281,6 +281,9 @@ class DorisDatabase(MysqlDatabase):
             taken, load.taken = load.taken, 0.0
             try:
                 status = self._inserted(cursor, sql)
+                if status != "COMMITTED" and cursor.rowcount < len(load.rows):
+                    text = f"{cursor.rowcount} of {len(load.rows)} rows were loaded: filtered data"
+                    raise pymysql.err.OperationalError(1105, text)
             except pymysql.err.Error as error:
                 if not _is_taken(load.label, error):
                     raise

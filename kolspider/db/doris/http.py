@@ -105,6 +105,11 @@ class StreamLoad:
             status = _existing(facts)
         elif status not in {"Success", "Publish Timeout"}:
             raise self._failed(facts, back_end)
+        elif facts.get("NumberLoadedRows") != facts.get("NumberTotalRows"):
+            raise StreamLoadError(
+                DbErrorKind.REFUSED,
+                f"{facts.get('NumberLoadedRows')} of {facts.get('NumberTotalRows')} rows were loaded",
+            )
         return f"label {headers['label']}, txnId {facts.get('TxnId', '?')}, {status}"
 
     def _back_end(self, path: str) -> tuple[Address, str]:

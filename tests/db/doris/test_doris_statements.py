@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from kolspider.db.base import DbErrorKind
 from kolspider.db.check import check_source
 from kolspider.db.doris.database import DorisDatabase
 from kolspider.db.doris.facts import Layout, column
+from kolspider.db.follow_tables import SPAN_FOLLOWS
 from kolspider.db.url import open_database
 
 DB = open_database("doris://kol:hunter2@fe/public_data", base=Path("/"))
@@ -136,6 +138,17 @@ def test_status_and_transaction_are_in_the_ok_packet() -> None:
     info = b"{'label':'label_7', 'status':'COMMITTED', 'txnId':'4013', 'err':'...'}"
     assert inserted(bytes([len(info)]) + info) == "txnId 4013, COMMITTED"
     assert inserted(b"") == "txnId ?, ?"
+
+
+def test_an_insert_of_fewer_rows_than_were_sent_is_refused_and_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    db = open_database("doris://kol@fe/public_data", base=Path("/"))
+    cursor = FakeCursor(b"")
+    monkeypatch.setattr(cursor, "rowcount", 1, raising=False)
+    monkeypatch.setattr(db, "_open", lambda: SimpleNamespace(cursor=lambda: nullcontext(cursor)))
+    rows = [("btc", "1", "2026-11-01", "2026-11-01"), ("btc", "2", "2026-11-01", "2026-11-01")]
+    with pytest.raises(pymysql.err.OperationalError, match="1 of 2 rows were loaded") as caught:
+        db.widen("f", SPAN_FOLLOWS, rows)
+    assert db.error_kind(caught.value) is DbErrorKind.REFUSED
 
 
 def test_an_error_that_says_committed_is_none() -> None:

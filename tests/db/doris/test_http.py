@@ -220,6 +220,13 @@ def test_what_the_back_end_says_of_a_load(stack: ExitStack, told: Any, good: boo
     assert caught.value.kind is DbErrorKind.LOST
 
 
+def test_a_load_of_fewer_rows_than_were_sent_is_refused_and_halved(stack: ExitStack) -> None:
+    loader, _, _ = pair(stack, answering({"Status": "Success", "NumberTotalRows": 3, "NumberLoadedRows": 2}))
+    with pytest.raises(StreamLoadError, match="2 of 3 rows") as caught:
+        load(loader)
+    assert caught.value.kind is DbErrorKind.REFUSED
+
+
 def test_a_back_end_that_refuses_before_the_body_is_heard(stack: ExitStack) -> None:
     """As it does what is wrong with the headers; the body, here 20 MB, is not sent."""
     told = {"Status": "Fail", "Message": "[NOT_AUTHORIZED]no valid Basic authorization"}

@@ -1,0 +1,46 @@
+"""What the spider records of a list, page by page."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from scrapy.http import TextResponse
+
+from kolspider.crawl.page_request import PageRequest
+from kolspider.items import FollowingsPage, Kol, State
+from kolspider.providers import provider
+from kolspider.providers.base import Page
+from kolspider.spiders.followings import FollowingsSpider, _List
+
+BTC = Kol("btc", "BTC")
+
+
+class Recorder:
+    """Records how lists end; everything else of a run does nothing here."""
+
+    def __init__(self) -> None:
+        self.ended: list[State] = []
+
+    def list_ended(self, _: Kol, state: State, *__: object, **___: object) -> None:
+        self.ended.append(state)
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: None
+
+
+@pytest.mark.parametrize(("seq", "ended"), [(1, [State.FETCHED]), (None, [])])
+def test_a_list_whose_last_page_could_not_be_stored_has_not_ended(seq: int | None, ended: list[State]) -> None:
+    recorder = Recorder()
+    config = SimpleNamespace(provider=provider("twitterapi_io"), concurrency=8)
+    run = SimpleNamespace(
+        config=config, ledger=recorder, stop=recorder, disk=recorder, tally=recorder, work=recorder, commits=recorder
+    )
+    spider = FollowingsSpider()
+    spider.use(cast("Any", run))
+    spider._cached = cast("Any", recorder)
+    asked = PageRequest(BTC, 0, "", 1, answer=Page([{"id": "1"}], more=False, next_cursor=None), seq=seq)
+    yielded = list(spider.parse_page(TextResponse("http://api"), _List(BTC, 0), asked))
+    assert [type(item) for item in yielded] == [FollowingsPage], "its users go into the table all the same"
+    assert recorder.ended == ended
