@@ -8,7 +8,11 @@ from dotenv import dotenv_values
 
 from kolspider.options import config  # not its names in capitals, which Scrapy would take for settings
 
-_environment = {**dotenv_values(config.PROJECT_DIR / ".env"), **os.environ}
+_dotenv = dotenv_values(config.PROJECT_DIR / ".env")
+_environment = {**_dotenv, **os.environ}
+_for_libraries = {"https_proxy", "http_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir"}
+_for_libraries -= {name.lower() for name in os.environ}  # one that is exported counts, also when it is empty
+os.environ.update({name: value for name, value in _dotenv.items() if value and name.lower() in _for_libraries})
 
 
 def _setting(name: str, default: str) -> str:
@@ -42,6 +46,8 @@ DOWNLOAD_HANDLERS = {
 }
 DOWNLOAD_VERIFY_CERTIFICATES = True  # Scrapy's default is False, but each request carries the key
 DOWNLOAD_MAXSIZE = 64 * 1024 * 1024  # bytes; a page is some 150 KB, so a larger answer is not a page
+TWISTED_DNS_RESOLVER = "scrapy.resolver.CachingHostnameResolver"  # the default one knows no IPv6
+DNSCACHE_ENABLED = False  # runs last hours: each connection looks the API's address up again, in about a millisecond
 USER_AGENT = "kolspider"
 DEFAULT_REQUEST_HEADERS = {"Accept": "application/json"}
 ROBOTSTXT_OBEY = False  # a paid API, not a site

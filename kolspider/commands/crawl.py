@@ -24,6 +24,7 @@ from kolspider.files import make_directory, write_atomically
 from kolspider.options.arguments import HELP, Arguments
 from kolspider.options.config import PROJECT_DIR, Config, boolean, point_at_sandbox
 from kolspider.options.feeds import check_feeds, check_writable, passwords
+from kolspider.options.proxy import proxy_of
 from kolspider.options.secrets import redact_logs, redacted
 from kolspider.run.estimate import estimate
 from kolspider.run.job import Job
@@ -110,6 +111,8 @@ class Command(CrawlCommand):
             check_names(self._database, config.source_table, config.target_table, config.follows_table)
             if not (self._config.api_key or self._arguments.needs_no_key):
                 raise WrongUsage("KOL_API_KEY is not set; put it into .env, or try -a sandbox=1, which needs no key")
+            if not (self._arguments.needs_no_key or self._arguments.sandbox):
+                proxy_of(self._config.api_url)  # refuses one that can't be used
             if self._config.jobdir:
                 Job.load(self._config.jobdir, self._arguments.of_job())
             # Scrapy's own JOBDIR files survive only a clean stop (scrapy/scrapy#7978), so Scrapy must not see JOBDIR.

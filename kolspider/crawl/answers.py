@@ -10,17 +10,12 @@ import logging
 from typing import TYPE_CHECKING
 
 from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
-from scrapy.exceptions import (
-    CannotResolveHostError,
-    DownloadConnectionRefusedError,
-    DownloadTimeoutError,
-    ResponseDataLossError,
-)
 
+from kolspider.crawl.network_errors import Fault, network_failure, never_left
 from kolspider.crawl.page_request import PageRequest
 from kolspider.errors import NotAsked, StopRun
-from kolspider.options.secrets import redacted, redacted_body
-from kolspider.providers.base import ApiError, ApiErrorKind, Page, one_line
+from kolspider.options.secrets import redacted_body
+from kolspider.providers.base import ApiError, ApiErrorKind, Page
 from kolspider.run.run import run_of
 
 if TYPE_CHECKING:
@@ -35,7 +30,7 @@ if TYPE_CHECKING:
     from kolspider.options.config import Config
     from kolspider.store.pages import Pages
 
-__all__ = ["AnswerMiddleware", "UnpackMiddleware", "network_error"]
+__all__ = ["AnswerMiddleware", "UnpackMiddleware"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,26 +38,11 @@ _RETRIES_OF_200 = 2
 """The most retries of a failure inside a 200: the server works, and charges for each."""
 _LONGEST_WAIT = 120.0
 
-_NEVER_ARRIVED = (DownloadConnectionRefusedError, CannotResolveHostError)
-"""Failures that nothing was charged for, because nothing reached the API."""
-
 _STOPS = {
     ApiErrorKind.AUTH: "the API refuses the key{said}; check KOL_API_KEY",
     ApiErrorKind.NO_CREDIT: "the API account has no credit left{said}; recharge it, then run the same command again",
     ApiErrorKind.WRONG_PATH: "there is no followings API at {url}{said}; check KOL_API_URL",
 }
-
-
-def network_error(exception: BaseException | None, config: Config) -> str:
-    """Describe a network failure in one line."""
-    texts: dict[type, str] = {
-        DownloadConnectionRefusedError: f"{config.api_url} refuses the connection (KOL_API_URL)",
-        CannotResolveHostError: f"the host of {config.api_url} can't be found (KOL_API_URL)",
-        DownloadTimeoutError: f"no answer within {config.timeout:g} s (DOWNLOAD_TIMEOUT)",
-        ResponseDataLossError: "the answer was cut off",
-    }
-    text = texts.get(type(exception)) or f"the connection failed: {type(exception).__name__}: {exception}"
-    return one_line(redacted(text, (config.api_key,)))
 
 
 class UnpackMiddleware(HttpCompressionMiddleware):
@@ -90,6 +70,8 @@ class AnswerMiddleware:
         self._stop = stop
         self._tally = tally
         self._work = work
+        self._has_answered = False
+        """Whether the API answered in this run: its address is right, then."""
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> AnswerMiddleware:
@@ -108,6 +90,7 @@ class AnswerMiddleware:
         answer = asked.answer = self._provider.parse(response.status, body, asked.cursor)
         if "cached" in response.flags:
             return response if isinstance(answer, Page) else self._buy_again(request, asked)
+        self._has_answered = True
         users = len(answer.users) if isinstance(answer, Page) else 0
         self._tally.credits += self._provider.price(users, self._provider.page_size)
         if isinstance(answer, Page):
@@ -126,10 +109,17 @@ class AnswerMiddleware:
         if isinstance(exception, NotAsked) or asked is None:
             return None
         self._tally.errors["network"] += 1
-        if not isinstance(exception, _NEVER_ARRIVED):
+        if not never_left(exception):
             self._tally.credits += self._provider.price(0, self._provider.page_size)
-        error = ApiError(ApiErrorKind.TRANSIENT, network_error(exception, self._config))
-        return await self._again(request, asked, error)
+        failure = network_failure(exception, self._config)
+        again = None
+        if failure.fault is not Fault.OURS:
+            again = await self._again(request, asked, ApiError(ApiErrorKind.TRANSIENT, failure.text))
+        lasts = failure.fault is not Fault.CALL and not (failure.fault is Fault.ADDRESS and self._has_answered)
+        if again is None and lasts:
+            self._stop.fail(StopRun(f"{failure}; then run the same command again"))
+            raise NotAsked("the run is stopping")
+        return again
 
     def _buy_again(self, request: Request, asked: PageRequest) -> Request:
         """Drop a cached page that the provider no longer reads as a page."""

@@ -6,10 +6,12 @@ import asyncio
 import json
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from scrapy import Request
+from scrapy.core.downloader.handlers.http11 import TunnelError
 from scrapy.exceptions import DownloadConnectionRefusedError, DownloadTimeoutError
 from scrapy.http import TextResponse
 from scrapy.settings import Settings
@@ -48,16 +50,17 @@ class Parts:
     tally: Tally = field(default_factory=Tally)
     work: Work = field(default_factory=Work)
 
+    @cached_property
     def middleware(self) -> AnswerMiddleware:
         return AnswerMiddleware(self.config, self.ledger.pages, self.disk, self.stop, self.tally, self.work)
 
     def answer(self, request: Request, status: int, body: object, *flags: str) -> Response | Request:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         response = TextResponse(request.url, status=status, body=raw, flags=list(flags))
-        return self.runner.run(self.middleware().process_response(request, response))
+        return self.runner.run(self.middleware.process_response(request, response))
 
     def failure(self, request: Request, exception: Exception) -> Request | None:
-        return self.runner.run(self.middleware().process_exception(request, exception))
+        return self.runner.run(self.middleware.process_exception(request, exception))
 
 
 @pytest.fixture
@@ -143,7 +146,42 @@ def test_a_timeout_may_be_charged_and_a_refused_connection_is_not(parts: Parts) 
 
 
 def test_the_spider_gets_a_network_failure_that_lasts(parts: Parts) -> None:
+    parts.answer(request(), 502, b"bad gateway")  # the API can be reached
     assert parts.failure(request(asked_again=3), DownloadTimeoutError("slow")) is None
+    assert not parts.stop.is_set()
+
+
+@pytest.mark.parametrize("failure", [DownloadTimeoutError("slow"), DownloadConnectionRefusedError("no")])
+def test_an_api_that_never_answered_stops_the_run_when_no_retry_is_left(parts: Parts, failure: Exception) -> None:
+    assert parts.failure(request(asked_again=2), failure)
+    with pytest.raises(NotAsked):
+        parts.failure(request(asked_again=3), failure)
+    assert "check KOL_API_URL" in str(parts.stop.error)
+
+
+def test_a_proxy_that_refuses_stops_the_run_at_once_and_costs_nothing(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://user:secret@proxy:3128")
+    monkeypatch.setenv("no_proxy", "")
+    parts.answer(request(), 502, b"bad gateway")
+    before = parts.tally.credits
+    with pytest.raises(NotAsked):
+        parts.failure(request(), TunnelError("[{'status': 407, 'reason': b''}]"))
+    assert str(parts.stop.error).startswith("the proxy proxy:3128 (https_proxy) asks for a user and password")
+    assert parts.tally.credits == before
+
+
+def test_a_proxy_that_cannot_be_reached_stops_the_run_when_no_retry_is_left(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", "")
+    parts.answer(request(), 502, b"bad gateway")  # whatever came before
+    assert parts.failure(request(asked_again=2), DownloadConnectionRefusedError("no"))
+    with pytest.raises(NotAsked):
+        parts.failure(request(asked_again=3), DownloadConnectionRefusedError("no"))
+    assert str(parts.stop.error).startswith("the proxy proxy:3128 (https_proxy) refuses the connection")
 
 
 def test_a_request_that_was_never_sent_is_no_failure(parts: Parts) -> None:
