@@ -13,7 +13,7 @@ from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddlewa
 
 from kolspider.crawl.network_errors import Fault, network_failure, never_left
 from kolspider.crawl.page_request import PageRequest
-from kolspider.errors import NotAsked, StopRun
+from kolspider.errors import NotAsked, StopRun, out_of_memory
 from kolspider.options.secrets import redacted_body
 from kolspider.providers.base import ApiError, ApiErrorKind, Page
 from kolspider.run.run import run_of
@@ -87,7 +87,11 @@ class AnswerMiddleware:
         body = redacted_body(response.body, self._config.api_key)
         if body != response.body:
             response = response.replace(body=body)
-        answer = asked.answer = self._provider.parse(response.status, body, asked.cursor)
+        try:
+            answer = asked.answer = self._provider.parse(response.status, body, asked.cursor)
+        except MemoryError:
+            self._stop.fail(out_of_memory())
+            raise NotAsked("the run is stopping") from None
         if "cached" in response.flags:
             return response if isinstance(answer, Page) else self._buy_again(request, asked)
         self._has_answered = True
@@ -108,6 +112,9 @@ class AnswerMiddleware:
         asked = PageRequest.of(request)
         if isinstance(exception, NotAsked) or asked is None:
             return None
+        if isinstance(exception, MemoryError):
+            self._stop.fail(out_of_memory())
+            raise NotAsked("the run is stopping")
         self._tally.errors["network"] += 1
         if not never_left(exception):
             self._tally.credits += self._provider.price(0, self._provider.page_size)

@@ -145,6 +145,16 @@ def test_a_timeout_may_be_charged_and_a_refused_connection_is_not(parts: Parts) 
     assert parts.tally.errors == {"network": 2}
 
 
+def test_low_memory_stops_the_run_and_is_no_answer(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> Page:
+        raise MemoryError
+
+    monkeypatch.setattr(type(parts.config.provider), "parse", no_room)
+    with pytest.raises(NotAsked):
+        parts.answer(request(), 200, GOOD)
+    assert str(parts.stop.error).startswith("out of memory")
+
+
 def test_the_spider_gets_a_network_failure_that_lasts(parts: Parts) -> None:
     parts.answer(request(), 502, b"bad gateway")  # the API can be reached
     assert parts.failure(request(asked_again=3), DownloadTimeoutError("slow")) is None
