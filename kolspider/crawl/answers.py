@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
-
 from kolspider.crawl.network_errors import Fault, network_failure, never_left
 from kolspider.crawl.page_request import PageRequest
+from kolspider.crawl.unpacking import TOO_LARGE
 from kolspider.errors import NotAsked, StopRun, out_of_memory
 from kolspider.options.secrets import redacted_body
 from kolspider.providers.base import ApiError, ApiErrorKind, Page
@@ -30,33 +29,21 @@ if TYPE_CHECKING:
     from kolspider.options.config import Config
     from kolspider.store.pages import Pages
 
-__all__ = ["AnswerMiddleware", "UnpackMiddleware"]
+__all__ = ["AnswerMiddleware"]
 
 logger = logging.getLogger(__name__)
 
 _RETRIES_OF_200 = 2
 """The most retries of a failure inside a 200: the server works, and charges for each."""
 _LONGEST_WAIT = 120.0
+_MOST_PAGES = 10
+"""An answer with the users of more pages than this was not asked for."""
 
 _STOPS = {
     ApiErrorKind.AUTH: "the API refuses the key{said}; check KOL_API_KEY",
     ApiErrorKind.NO_CREDIT: "the API account has no credit left{said}; recharge it, then run the same command again",
     ApiErrorKind.WRONG_PATH: "there is no followings API at {url}{said}; check KOL_API_URL",
 }
-
-
-class UnpackMiddleware(HttpCompressionMiddleware):
-    """Turns an answer that can't be unpacked into an empty one, so that it is retried like any broken answer."""
-
-    def process_response(  # type: ignore[override]  # Scrapy's old `spider` argument is gone in 2.19
-        self, request: Request, response: Response
-    ) -> Response | Request:
-        """Unpack, whatever Content-Encoding says."""
-        try:
-            return super().process_response(request=request, response=response)
-        except Exception as error:  # noqa: BLE001 - zlib, gzip, brotli and zstd each have errors of their own
-            logger.debug("%s can't be unpacked: %r", request.url, error)
-            return response.replace(body=b"")
 
 
 class AnswerMiddleware:
@@ -87,11 +74,7 @@ class AnswerMiddleware:
         body = redacted_body(response.body, self._config.api_key)
         if body != response.body:
             response = response.replace(body=body)
-        try:
-            answer = asked.answer = self._provider.parse(response.status, body, asked.cursor)
-        except MemoryError:
-            self._stop.fail(out_of_memory())
-            raise NotAsked("the run is stopping") from None
+        answer = asked.answer = self._read(response, body, asked.cursor)
         if "cached" in response.flags:
             return response if isinstance(answer, Page) else self._buy_again(request, asked)
         self._has_answered = True
@@ -127,6 +110,19 @@ class AnswerMiddleware:
             self._stop.fail(StopRun(f"{failure}; then run the same command again"))
             raise NotAsked("the run is stopping")
         return again
+
+    def _read(self, response: Response, body: bytes, cursor: str) -> Page | ApiError:
+        too_large = ApiError(ApiErrorKind.CONTRACT_DRIFT, f"HTTP {response.status}: the answer is too large for a page")
+        if TOO_LARGE in response.flags:
+            return too_large
+        try:
+            answer = self._provider.parse(response.status, body, cursor)
+        except MemoryError:
+            self._stop.fail(out_of_memory())
+            raise NotAsked("the run is stopping") from None
+        if "cached" not in response.flags and isinstance(answer, Page):
+            return answer if len(answer.users) <= _MOST_PAGES * self._provider.page_size else too_large
+        return answer
 
     def _buy_again(self, request: Request, asked: PageRequest) -> Request:
         """Drop a cached page that the provider no longer reads as a page."""

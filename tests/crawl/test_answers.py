@@ -18,6 +18,7 @@ from scrapy.settings import Settings
 
 from kolspider.crawl.answers import AnswerMiddleware
 from kolspider.crawl.page_request import PageRequest
+from kolspider.crawl.unpacking import TOO_LARGE
 from kolspider.errors import NotAsked
 from kolspider.items import Kol
 from kolspider.live.disk import Disk
@@ -143,6 +144,23 @@ def test_a_timeout_may_be_charged_and_a_refused_connection_is_not(parts: Parts) 
     assert parts.failure(request(), DownloadTimeoutError("slow"))
     assert parts.tally.credits > 0
     assert parts.tally.errors == {"network": 2}
+
+
+def test_an_answer_that_is_too_large_is_asked_for_twice_more_and_is_no_page(parts: Parts) -> None:
+    users = {**GOOD, "followings": [{"id": "1"}] * 2_001}
+    for body, flags in ((b"", [TOO_LARGE]), (users, [])):
+        sent, repeats = request(), 0
+        while isinstance(again := parts.answer(sent, 200, body, *flags), Request):
+            sent, repeats = again, repeats + 1
+        assert repeats == 2
+        answer = asked_by(sent).answer
+        assert isinstance(answer, ApiError)
+        assert answer.message == "HTTP 200: the answer is too large for a page"
+    assert isinstance(parts.answer(request(), 200, users, "cached"), TextResponse), "an old cache has such pages"
+
+
+def test_an_empty_answer_is_retried_like_any_broken_one(parts: Parts) -> None:
+    assert isinstance(parts.answer(request(), 200, b""), Request), "unpacking.py makes it of one that can't be unpacked"
 
 
 def test_low_memory_stops_the_run_and_is_no_answer(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
