@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from scrapy.core.downloader.handlers import http11
 from scrapy.downloadermiddlewares import httpcompression
 from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
 from scrapy.exceptions import IgnoreRequest
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 TOO_LARGE = "too large"
 """The flag of a response whose body was dropped."""
-_MOST_VALUES = 200_000
+_MOST_VALUES = 100_000
 """The most JSON values in an answer; 200 users have some 10,000. An empty one takes 3 bytes of the answer, and some 100
 bytes of memory."""
 
@@ -33,8 +34,9 @@ class UnpackMiddleware(HttpCompressionMiddleware):
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> UnpackMiddleware:
-        """Silence Scrapy's own line about an answer that is too large: AnswerMiddleware has one."""
-        httpcompression.logger.setLevel(logging.ERROR)
+        """Silence Scrapy's own lines about answers that are too large or cut off: AnswerMiddleware has one for each."""
+        for module in (httpcompression, http11):
+            module.logger.setLevel(logging.ERROR)
         return super().from_crawler(crawler)
 
     def process_response(  # type: ignore[override]  # Scrapy's old `spider` argument is gone in 2.19

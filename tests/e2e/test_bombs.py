@@ -73,5 +73,8 @@ def test_eight_bombs_at_once_keep_the_run_under_300_mb(make_project: MakeProject
     for kol in bombs:
         assert "the answer is too large for a page" in project.records()[kol].reason
         assert sum(f"KOL {kol}: " in line for line in result.err.splitlines()) == 2  # one more try, and the end
+    assert "scrapy.core.downloader" not in result.err
+    assert "scrapy.downloadermiddlewares" not in result.err
     (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", (tmp_path / "peak").read_text())
+
     assert int(peak) < 300 * 1024
