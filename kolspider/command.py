@@ -13,7 +13,7 @@ from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
 from kolspider.console.output import print_error, standard_output
 from kolspider.db.check import check_names
 from kolspider.db.url import open_database
-from kolspider.errors import StopRun, UserError, WrongUsage
+from kolspider.errors import StopRun, UserError, WrongUsage, out_of_memory
 from kolspider.options.config import PROJECT_DIR, Config, point_at_sandbox
 from kolspider.store.damage import is_damage, mark_damaged
 from kolspider.store.database import FILE_NAME, REPAIR
@@ -75,6 +75,8 @@ class ProjectCommand(ScrapyCommand):
                 database.close()
         except UserError as error:
             self.exitcode = print_error(error)
+        except MemoryError:
+            self.exitcode = print_error(out_of_memory())
         except sqlite3.Error as error:
             if is_damage(error):
                 mark_damaged(config.cache_dir / FILE_NAME)

@@ -2,7 +2,7 @@
 
 from scrapy.exceptions import IgnoreRequest
 
-__all__ = ["NotAsked", "StopRun", "UserError", "WrongUsage"]
+__all__ = ["NotAsked", "StopRun", "UserError", "WrongUsage", "out_of_memory"]
 
 
 _LONGEST = 2000
@@ -28,6 +28,14 @@ class WrongUsage(UserError):  # noqa: N818
     """Wrong arguments or settings, or another run holds the cache directory (exit code 2)."""
 
     exit_code = 2
+
+
+def out_of_memory() -> StopRun:
+    """Return the error that ends a run for which there is too little memory: nothing is wrong with what it reads."""
+    return StopRun(
+        "out of memory; nothing is lost: make some free, or lower CONCURRENT_REQUESTS and KOL_FLUSH_ROWS, then run the "
+        "same command again"
+    )
 
 
 class NotAsked(IgnoreRequest):

@@ -13,6 +13,7 @@ from kolspider.options.environment import Environment  # noqa: E402 - as above
 
 _environment = Environment(os.environ, config.PROJECT_DIR / ".env")
 _setting = _environment.get
+_environment.export({"https_proxy", "http_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir"})
 
 BOT_NAME = "kolspider"
 SPIDER_MODULES = ["kolspider.spiders"]
@@ -40,7 +41,9 @@ DOWNLOAD_HANDLERS = {
     "s3": None,
 }
 DOWNLOAD_VERIFY_CERTIFICATES = True  # Scrapy's default is False, but each request carries the key
-DOWNLOAD_MAXSIZE = 64 * 1024 * 1024  # bytes; a page is some 150 KB, so a larger answer is not a page
+DOWNLOAD_MAXSIZE = 8 * 1024 * 1024  # bytes, also unpacked; a page is some 150 KB, so a larger answer is not a page
+TWISTED_DNS_RESOLVER = "scrapy.resolver.CachingHostnameResolver"  # the default one knows no IPv6
+DNSCACHE_ENABLED = False  # runs last hours: each connection looks the API's address up again, in about a millisecond
 USER_AGENT = "kolspider"
 DEFAULT_REQUEST_HEADERS = {"Accept": "application/json"}
 ROBOTSTXT_OBEY = False  # a paid API, not a site
@@ -62,7 +65,7 @@ DOWNLOADER_MIDDLEWARES_BASE = {
     # These two are nearer the spider than UnpackMiddleware: they see and store unpacked bodies.
     "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": 560,
     "kolspider.crawl.answers.AnswerMiddleware": 570,
-    "kolspider.crawl.answers.UnpackMiddleware": 590,
+    "kolspider.crawl.unpacking.UnpackMiddleware": 590,
     "scrapy.downloadermiddlewares.httpproxy.HttpProxyMiddleware": 750,
     "scrapy.downloadermiddlewares.stats.DownloaderStats": 850,
 }

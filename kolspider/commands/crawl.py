@@ -25,6 +25,7 @@ from kolspider.files import make_directory, write_atomically
 from kolspider.options.arguments import HELP, Arguments
 from kolspider.options.config import PROJECT_DIR, SECRETS, Config, boolean, point_at_sandbox
 from kolspider.options.feeds import check_feeds, check_writable, passwords
+from kolspider.options.proxy import proxy_of
 from kolspider.options.secrets import redact_logs, redacted, without_password
 from kolspider.run.estimate import estimate
 from kolspider.run.job import Job
@@ -111,8 +112,7 @@ class Command(CrawlCommand):
             check_names(self._database, config.source_table, config.target_table, config.follows_table)
             if config.summary_file:
                 check_writable(config.summary_file, "KOL_SUMMARY_FILE", makes_folder=True)
-            if not (self._config.api_key or self._arguments.needs_no_key):
-                raise WrongUsage("KOL_API_KEY is not set; put it into .env, or try -a sandbox=1, which needs no key")
+            self._check_api()
             if self._config.jobdir:
                 Job.load(self._config.jobdir, self._arguments.of_job())
             # Scrapy's own JOBDIR files survive only a clean stop (scrapy/scrapy#7978), so Scrapy must not see JOBDIR.
@@ -126,6 +126,14 @@ class Command(CrawlCommand):
         self._secrets = (self._config.api_key, *self._database.secrets, *passwords(settings))
         self._typed = ["scrapy", "crawl", _SPIDER, *_typed(opts, self._secrets)]
         opts.spargs = {}
+
+    def _check_api(self) -> None:
+        if self._arguments.needs_no_key:
+            return
+        if not self._config.api_key:
+            raise WrongUsage("KOL_API_KEY is not set; put it into .env, or try -a sandbox=1, which needs no key")
+        if not self._arguments.sandbox:
+            proxy_of(self._config.api_url)  # refuses one that can't be used
 
     @property
     def _settings(self) -> BaseSettings:

@@ -9,18 +9,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
-from scrapy.exceptions import (
-    CannotResolveHostError,
-    DownloadConnectionRefusedError,
-    DownloadTimeoutError,
-    ResponseDataLossError,
-)
-
+from kolspider.crawl.network_errors import Fault, network_failure, never_left
 from kolspider.crawl.page_request import PageRequest
-from kolspider.errors import NotAsked, StopRun
-from kolspider.options.secrets import redacted, redacted_body
-from kolspider.providers.base import ApiError, ApiErrorKind, Page, one_line
+from kolspider.crawl.unpacking import TOO_LARGE
+from kolspider.errors import NotAsked, StopRun, out_of_memory
+from kolspider.options.secrets import redacted_body
+from kolspider.providers.base import ApiError, ApiErrorKind, Page
 from kolspider.run.run import run_of
 
 if TYPE_CHECKING:
@@ -35,48 +29,21 @@ if TYPE_CHECKING:
     from kolspider.options.config import Config
     from kolspider.store.pages import Pages
 
-__all__ = ["AnswerMiddleware", "UnpackMiddleware", "network_error"]
+__all__ = ["AnswerMiddleware"]
 
 logger = logging.getLogger(__name__)
 
 _RETRIES_OF_200 = 2
 """The most retries of a failure inside a 200: the server works, and charges for each."""
 _LONGEST_WAIT = 120.0
-
-_NEVER_ARRIVED = (DownloadConnectionRefusedError, CannotResolveHostError)
-"""Failures that nothing was charged for, because nothing reached the API."""
+_MOST_PAGES = 10
+"""An answer with the users of more pages than this was not asked for."""
 
 _STOPS = {
     ApiErrorKind.AUTH: "the API refuses the key{said}; check KOL_API_KEY",
     ApiErrorKind.NO_CREDIT: "the API account has no credit left{said}; recharge it, then run the same command again",
     ApiErrorKind.WRONG_PATH: "there is no followings API at {url}{said}; check KOL_API_URL",
 }
-
-
-def network_error(exception: BaseException | None, config: Config) -> str:
-    """Describe a network failure in one line."""
-    texts: dict[type, str] = {
-        DownloadConnectionRefusedError: f"{config.api_url} refuses the connection (KOL_API_URL)",
-        CannotResolveHostError: f"the host of {config.api_url} can't be found (KOL_API_URL)",
-        DownloadTimeoutError: f"no answer within {config.timeout:g} s (DOWNLOAD_TIMEOUT)",
-        ResponseDataLossError: "the answer was cut off",
-    }
-    text = texts.get(type(exception)) or f"the connection failed: {type(exception).__name__}: {exception}"
-    return one_line(redacted(text, (config.api_key,)))
-
-
-class UnpackMiddleware(HttpCompressionMiddleware):
-    """Turns an answer that can't be unpacked into an empty one, so that it is retried like any broken answer."""
-
-    def process_response(  # type: ignore[override]  # Scrapy's old `spider` argument is gone in 2.19
-        self, request: Request, response: Response
-    ) -> Response | Request:
-        """Unpack, whatever Content-Encoding says."""
-        try:
-            return super().process_response(request=request, response=response)
-        except Exception as error:  # noqa: BLE001 - zlib, gzip, brotli and zstd each have errors of their own
-            logger.debug("%s can't be unpacked: %r", request.url, error)
-            return response.replace(body=b"")
 
 
 class AnswerMiddleware:
@@ -90,6 +57,8 @@ class AnswerMiddleware:
         self._stop = stop
         self._tally = tally
         self._work = work
+        self._has_answered = False
+        """Whether the API answered in this run: its address is right, then."""
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> AnswerMiddleware:
@@ -105,9 +74,10 @@ class AnswerMiddleware:
         body = redacted_body(response.body, self._config.api_key)
         if body != response.body:
             response = response.replace(body=body)
-        answer = asked.answer = self._provider.parse(response.status, body, asked.cursor)
+        answer = asked.answer = self._read(response, body, asked.cursor)
         if "cached" in response.flags:
             return response if isinstance(answer, Page) else self._buy_again(request, asked)
+        self._has_answered = True
         if isinstance(answer, Page):
             self._tally.pages += 1
             self._tally.credits += self._provider.price(len(answer.users))
@@ -125,11 +95,34 @@ class AnswerMiddleware:
         asked = PageRequest.of(request)
         if isinstance(exception, NotAsked) or asked is None:
             return None
+        if isinstance(exception, MemoryError):
+            self._stop.fail(out_of_memory())
+            raise NotAsked("the run is stopping")
         self._tally.errors["network"] += 1
-        if not isinstance(exception, _NEVER_ARRIVED):
+        if not never_left(exception):
             self._tally.credits += self._provider.price(self._provider.page_size)
-        error = ApiError(ApiErrorKind.TRANSIENT, network_error(exception, self._config))
-        return await self._again(request, asked, error)
+        failure = network_failure(exception, self._config)
+        again = None
+        if failure.fault is not Fault.OURS:
+            again = await self._again(request, asked, ApiError(ApiErrorKind.TRANSIENT, failure.text))
+        lasts = failure.fault is not Fault.CALL and not (failure.fault is Fault.ADDRESS and self._has_answered)
+        if again is None and lasts:
+            self._stop.fail(StopRun(f"{failure}; then run the same command again"))
+            raise NotAsked("the run is stopping")
+        return again
+
+    def _read(self, response: Response, body: bytes, cursor: str) -> Page | ApiError:
+        too_large = ApiError(ApiErrorKind.CONTRACT_DRIFT, f"HTTP {response.status}: the answer is too large for a page")
+        if TOO_LARGE in response.flags:
+            return too_large
+        try:
+            answer = self._provider.parse(response.status, body, cursor)
+        except MemoryError:
+            self._stop.fail(out_of_memory())
+            raise NotAsked("the run is stopping") from None
+        if "cached" not in response.flags and isinstance(answer, Page):
+            return answer if len(answer.users) <= _MOST_PAGES * self._provider.page_size else too_large
+        return answer
 
     def _price_of_failure(self, status: int, kind: ApiErrorKind) -> int:
         """Return the credits of an answer that is not a page: a page that arrived broken was probably charged."""

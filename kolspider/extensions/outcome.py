@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from scrapy import signals
 
-from kolspider.errors import NotAsked, StopRun
+from kolspider.errors import NotAsked, StopRun, out_of_memory
 from kolspider.items import State
 from kolspider.run.run import run_of
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
+    from twisted.python.failure import Failure
 
     from kolspider.run.run import Run
 
@@ -45,10 +46,15 @@ class Outcome:
             for state in {State.COMPLETE, State.PARTIAL, State.NOT_FOUND, State.FAILED, *states}:
                 stats.set_value(f"kol/{state}", states.get(state, 0))
 
-    def item_error(self) -> None:
+    def item_error(self, failure: Failure) -> None:
         """Count an error in a pipeline: Scrapy only logs it and continues."""
-        self._run.tally.bugs += 1
+        if isinstance(failure.value, MemoryError):
+            self._run.stop.fail(out_of_memory())
+        else:
+            self._run.tally.bugs += 1
 
-    def spider_error(self) -> None:
+    def spider_error(self, failure: Failure) -> None:
         """Stop after an error in the spider: its KOL would never end, and never make room for another."""
+        if isinstance(failure.value, MemoryError):
+            self._run.stop.fail(out_of_memory())
         self._run.stop.fail(StopRun("a bug stopped the run (see ERROR above); nothing is lost, the pages are cached"))

@@ -6,8 +6,8 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kolspider.errors import NotAsked, StopRun
-from kolspider.store.damage import is_damage, mark_damaged
+from kolspider.errors import NotAsked, StopRun, out_of_memory
+from kolspider.store.damage import is_damage, is_low_memory, mark_damaged
 from kolspider.store.database import FILE_NAME
 
 if TYPE_CHECKING:
@@ -31,13 +31,15 @@ class Disk:
         """Turn an error of the store or the disk into the end of the run. Raises NotAsked after such an error."""
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, MemoryError) as error:
             self._stop.fail(unusable(self._directory, error))
             raise NotAsked("the cache directory can't be used") from None
 
 
-def unusable(directory: Path, error: sqlite3.Error | OSError) -> StopRun:
+def unusable(directory: Path, error: sqlite3.Error | OSError | MemoryError) -> StopRun:
     """Return the error that ends the run; a damaged store is marked for the next run to salvage."""
+    if is_low_memory(error):
+        return out_of_memory()
     path = directory / FILE_NAME
     if is_damage(error):
         mark_damaged(path)

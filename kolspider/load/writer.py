@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.console.wording import counted
 from kolspider.db.follow_tables import spans
-from kolspider.errors import StopRun
+from kolspider.errors import StopRun, out_of_memory
 from kolspider.items import Reject
 from kolspider.load.batch import Batch, size_of, weight_of
 from kolspider.store.refusals import Refusal, What
@@ -152,6 +152,8 @@ class Writer:
                 self._has_room.set()
         except StopRun as error:
             self._stop.fail(error)
+        except MemoryError:
+            self._stop.fail(out_of_memory())
         except Exception:
             logger.exception("the writer has a bug")
             self._stop.fail(StopRun("a bug stopped the writer (see above); nothing is lost, the pages are cached"))

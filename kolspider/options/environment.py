@@ -17,7 +17,7 @@ from kolspider.console.output import print_error
 from kolspider.errors import WrongUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, MutableMapping
     from pathlib import Path
 
 __all__ = ["Environment", "parsed", "unknown"]
@@ -30,12 +30,13 @@ _OF_TESTS = "KOL_TEST_"
 class Environment:
     """The variables that are set, each noted when it is asked for: what nobody asked for is a mistake."""
 
-    def __init__(self, environ: Mapping[str, str], dotenv: Path) -> None:
+    def __init__(self, environ: MutableMapping[str, str], dotenv: Path) -> None:
         """Read `.env`, if it is there. Ends the process if it can't be understood."""
         try:
             self._dotenv = _set(_read(dotenv))
         except WrongUsage as error:
             _end(error)
+        self._exported = environ
         self._environ = _set(environ)
         self._known: set[str] = set()
 
@@ -43,6 +44,18 @@ class Environment:
         """Return the value of the environment, or else of `.env`, or else the default. Empty means unset."""
         self._known.add(name)
         return self._environ.get(name) or self._dotenv.get(name) or default
+
+    def export(self, names: Collection[str]) -> None:
+        """Put variables of `.env`, named in lower case, where libraries look for them.
+
+        One that is in the environment counts, even if it is empty.
+        """
+        present = {name.lower() for name in self._exported}
+        for name, value in self._dotenv.items():
+            if name.lower() in names:
+                self._known.add(name)
+                if name.lower() not in present:
+                    self._exported[name] = value
 
     def check(self) -> None:
         """End the process if there is a name of ours that nobody asked for, or in `.env` one of Scrapy's."""

@@ -50,11 +50,11 @@ def open_run(arguments: Arguments, config: Config, database: Database, command: 
     with ExitStack() as stack:
         try:
             run = _open(stack, arguments, config, database, command)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, MemoryError) as error:
             raise unusable(config.cache_dir, error) from None
         try:
             yield run
-        except sqlite3.Error as error:
+        except (sqlite3.Error, MemoryError) as error:
             reason = unusable(config.cache_dir, error)  # marks a damaged store for the next run to salvage
             raise run.stop.error or reason from None
 

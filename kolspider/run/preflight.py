@@ -13,6 +13,7 @@ from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.items import Row
 from kolspider.load.fitting import Fitter
 from kolspider.load.mapping import Mapper
+from kolspider.options.proxy import proxy_of
 from kolspider.run.opening import read_ledger
 from kolspider.run.source import read_source, source_handles
 
@@ -73,7 +74,9 @@ class _Checks:
         config = self._config
         if not config.api_key:
             raise WrongUsage("KOL_API_KEY is not set; put it into .env")
-        yield f"{config.provider.name} at {config.api_url}, KOL_API_KEY is set"
+        proxy = proxy_of(config.api_url)
+        through = f" through {proxy}" if proxy else ""
+        yield f"{config.provider.name} at {config.api_url}{through}, KOL_API_KEY is set"
         if config.key_in_clear:
             yield f"note: {config.key_in_clear}"
 

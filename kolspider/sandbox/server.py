@@ -99,7 +99,8 @@ class Sandbox:
     @property
     def url(self) -> str:
         """The base URL, for KOL_API_URL."""
-        return f"http://{self._host}:{self._port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}"
 
     @property
     def calls(self) -> list[Call]:

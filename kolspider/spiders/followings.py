@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scrapy import Request, Spider, signals
 
 from kolspider.console.wording import moment
-from kolspider.crawl.answers import network_error
+from kolspider.crawl.network_errors import network_failure
 from kolspider.crawl.page_request import PageRequest
 from kolspider.errors import NotAsked, StopRun
 from kolspider.follows.queries import known_ids
@@ -261,9 +261,10 @@ class FollowingsSpider(Spider):
         """End the list after a network failure that outlasted the retries; ignore a request that was never sent."""
         followings: _List = failure.request.cb_kwargs["followings"]  # type: ignore[attr-defined]
         self._give_back(followings)
-        if isinstance(failure.value, NotAsked):
+        error = failure.value
+        if error is None or isinstance(error, NotAsked):
             return
-        reason = f"page {followings.paging.pages + 1}: {network_error(failure.value, self._config)}"
+        reason = f"page {followings.paging.pages + 1}: {network_failure(error, self._config).text}"
         self._end(followings, State.FAILED, reason)
 
     def _give_back(self, followings: _List) -> None:

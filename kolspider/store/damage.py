@@ -15,7 +15,7 @@ from kolspider.store.schema import Kind
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["UNREADABLE", "WRONG", "is_damage", "looks_damaged", "mark", "mark_damaged"]
+__all__ = ["UNREADABLE", "WRONG", "is_damage", "is_low_memory", "looks_damaged", "mark", "mark_damaged"]
 
 _OF_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR}
 """Error codes of SQLite that mean damage. SQLITE_ERROR is one: our own statements are right, so a missing table or
@@ -44,6 +44,11 @@ def is_damage(error: BaseException) -> bool:
         return False
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # Python's own error: text that is not UTF-8
     return code & 0xFF in _OF_DAMAGE or isinstance(error, sqlite3.IntegrityError)
+
+
+def is_low_memory(error: BaseException) -> bool:
+    """Tell whether there was too little memory to read or write the store."""
+    return isinstance(error, MemoryError) or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_NOMEM
 
 
 def looks_damaged(path: Path) -> bool:

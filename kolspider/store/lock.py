@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from kolspider.errors import StopRun, WrongUsage
-from kolspider.files import make_directory
+from kolspider.files import make_directory, open_own
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["DirectoryLock"]
+
+_LINK = "{path} is a link, and may lead to somebody else's file; delete it, then run the same command again"
 
 
 class DirectoryLock:
@@ -24,8 +27,10 @@ class DirectoryLock:
         try:
             make_directory(directory)
             self.is_new = not path.exists()
-            self._file = path.open("a+", encoding="utf-8")
+            self._file = os.fdopen(open_own(path, os.O_RDWR | os.O_CREAT), "r+", encoding="utf-8")
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise StopRun(_LINK.format(path=path)) from None
             raise StopRun(f"the cache directory {directory} can't be used: {error.strerror}") from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,8 +43,12 @@ class DirectoryLock:
         except OSError as error:
             self._file.close()
             raise StopRun(f"{path} can't be locked: {error.strerror}; put KOL_CACHE_DIR on a local disk") from None
+        if os.fstat(self._file.fileno()).st_nlink > 1:
+            self._file.close()
+            raise StopRun(_LINK.format(path=path))
         with suppress(OSError):  # a full disk: the number only tells the next process which one holds the lock
             self._file.truncate(0)
+            self._file.seek(0)
             self._file.write(f"{os.getpid()}\n")
             self._file.flush()
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["CachedPage", "PageCount", "PageRecord", "Pages", "unpack"]
 
 _OPTIONS: dict[int, int] = {zstd.CompressionParameter.compression_level: 6, zstd.CompressionParameter.checksum_flag: 1}
+_LARGEST = 64 * 1024 * 1024
+"""Bytes of a page: none that was ever stored is larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +286,16 @@ class Pages(Part):
 
 
 def unpack(packed: object) -> bytes | None:
-    """Return a page's body; None if its checksum says that it is damaged."""
+    """Return a page's body; None if its checksum, or the size in its head, says that it is damaged.
+
+    Raises MemoryError if there is no room for it, which says nothing about the page.
+    """
+    if not isinstance(packed, bytes):
+        return None
     try:
-        return zstd.decompress(packed) if isinstance(packed, bytes) else None
-    except (zstd.ZstdError, MemoryError):
+        size = zstd.get_frame_info(packed).decompressed_size
+        return None if size is None or size > _LARGEST else zstd.decompress(packed)
+    except zstd.ZstdError as error:
+        if "not enough memory" in str(error):
+            raise MemoryError from None
         return None

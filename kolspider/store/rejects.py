@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from kolspider.files import sync_directory
+from kolspider.files import open_own, sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +27,7 @@ class RejectsFile:
         """Write and sync these rejects. Returns the size of the file in bytes, to be noted with the pages' commit."""
         lines = "".join(_line(page, reject) for page, reject in rejects)
         is_new = not self.path.exists()
-        with self.path.open("ab") as file:
+        with os.fdopen(open_own(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as file:
             file.write(lines.encode())
             file.flush()
             os.fsync(file.fileno())
@@ -43,7 +43,8 @@ class RejectsFile:
     def cut_to(self, size: int) -> None:
         """Drop the lines beyond a noted size: their pages do not count as loaded, so they will be written again."""
         if self.size() > size:
-            os.truncate(self.path, size)
+            with os.fdopen(open_own(self.path, os.O_RDWR), "r+b") as file:
+                file.truncate(size)
 
 
 def _line(page: FollowingsPage, reject: Reject) -> str:

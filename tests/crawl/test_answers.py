@@ -6,16 +6,19 @@ import asyncio
 import json
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from scrapy import Request
+from scrapy.core.downloader.handlers.http11 import TunnelError
 from scrapy.exceptions import DownloadConnectionRefusedError, DownloadTimeoutError
 from scrapy.http import TextResponse
 from scrapy.settings import Settings
 
 from kolspider.crawl.answers import AnswerMiddleware
 from kolspider.crawl.page_request import PageRequest
+from kolspider.crawl.unpacking import TOO_LARGE
 from kolspider.errors import NotAsked
 from kolspider.items import Kol
 from kolspider.live.disk import Disk
@@ -48,16 +51,17 @@ class Parts:
     tally: Tally = field(default_factory=Tally)
     work: Work = field(default_factory=Work)
 
+    @cached_property
     def middleware(self) -> AnswerMiddleware:
         return AnswerMiddleware(self.config, self.ledger.pages, self.disk, self.stop, self.tally, self.work)
 
     def answer(self, request: Request, status: int, body: object, *flags: str) -> Response | Request:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         response = TextResponse(request.url, status=status, body=raw, flags=list(flags))
-        return self.runner.run(self.middleware().process_response(request, response))
+        return self.runner.run(self.middleware.process_response(request, response))
 
     def failure(self, request: Request, exception: Exception) -> Request | None:
-        return self.runner.run(self.middleware().process_exception(request, exception))
+        return self.runner.run(self.middleware.process_exception(request, exception))
 
 
 @pytest.fixture
@@ -162,8 +166,70 @@ def test_a_timeout_may_be_charged_and_a_refused_connection_is_not(parts: Parts) 
     assert parts.tally.errors == {"network": 2}
 
 
+def test_an_answer_that_is_too_large_is_asked_for_twice_more_and_is_no_page(parts: Parts) -> None:
+    users = {**GOOD, "followings": [{"id": "1"}] * 2_001}
+    for body, flags in ((b"", [TOO_LARGE]), (users, [])):
+        sent, repeats = request(), 0
+        while isinstance(again := parts.answer(sent, 200, body, *flags), Request):
+            sent, repeats = again, repeats + 1
+        assert repeats == 2
+        answer = asked_by(sent).answer
+        assert isinstance(answer, ApiError)
+        assert answer.message == "HTTP 200: the answer is too large for a page"
+    assert isinstance(parts.answer(request(), 200, users, "cached"), TextResponse), "an old cache has such pages"
+
+
+def test_an_empty_answer_is_retried_like_any_broken_one(parts: Parts) -> None:
+    assert isinstance(parts.answer(request(), 200, b""), Request), "unpacking.py makes it of one that can't be unpacked"
+
+
+def test_low_memory_stops_the_run_and_is_no_answer(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> Page:
+        raise MemoryError
+
+    monkeypatch.setattr(type(parts.config.provider), "parse", no_room)
+    with pytest.raises(NotAsked):
+        parts.answer(request(), 200, GOOD)
+    assert str(parts.stop.error).startswith("out of memory")
+
+
 def test_the_spider_gets_a_network_failure_that_lasts(parts: Parts) -> None:
+    parts.answer(request(), 502, b"bad gateway")  # the API can be reached
     assert parts.failure(request(asked_again=3), DownloadTimeoutError("slow")) is None
+    assert not parts.stop.is_set()
+
+
+@pytest.mark.parametrize("failure", [DownloadTimeoutError("slow"), DownloadConnectionRefusedError("no")])
+def test_an_api_that_never_answered_stops_the_run_when_no_retry_is_left(parts: Parts, failure: Exception) -> None:
+    assert parts.failure(request(asked_again=2), failure)
+    with pytest.raises(NotAsked):
+        parts.failure(request(asked_again=3), failure)
+    assert "check KOL_API_URL" in str(parts.stop.error)
+
+
+def test_a_proxy_that_refuses_stops_the_run_at_once_and_costs_nothing(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://user:secret@proxy:3128")
+    monkeypatch.setenv("no_proxy", "")
+    parts.answer(request(), 502, b"bad gateway")
+    before = parts.tally.credits
+    with pytest.raises(NotAsked):
+        parts.failure(request(), TunnelError("[{'status': 407, 'reason': b''}]"))
+    assert str(parts.stop.error).startswith("the proxy proxy:3128 (https_proxy) asks for a user and password")
+    assert parts.tally.credits == before
+
+
+def test_a_proxy_that_cannot_be_reached_stops_the_run_when_no_retry_is_left(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", "")
+    parts.answer(request(), 502, b"bad gateway")  # whatever came before
+    assert parts.failure(request(asked_again=2), DownloadConnectionRefusedError("no"))
+    with pytest.raises(NotAsked):
+        parts.failure(request(asked_again=3), DownloadConnectionRefusedError("no"))
+    assert str(parts.stop.error).startswith("the proxy proxy:3128 (https_proxy) refuses the connection")
 
 
 def test_a_request_that_was_never_sent_is_no_failure(parts: Parts) -> None:

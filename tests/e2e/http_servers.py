@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["http_server", "reply"]
+__all__ = ["http_server", "reply", "tunnel"]
 
 
 @contextmanager
@@ -59,3 +61,19 @@ def reply(
         request.send_header(name, value)
     request.end_headers()
     request.wfile.write(body)
+
+
+def tunnel(request: BaseHTTPRequestHandler) -> None:
+    """Do as a proxy after CONNECT, in http_server's `answer`: pass on bytes, both ways, until one side hangs up."""
+    host, _, port = request.path.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as there:
+        request.send_response(200)
+        request.end_headers()
+        here = request.connection
+        ways = {here: there, there: here}
+        while ready := select.select(list(ways), [], [], 10)[0]:
+            for side in ready:
+                if not (data := side.recv(65536)):
+                    request.close_connection = True
+                    return
+                ways[side].sendall(data)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.expected import expected_rows
+from tests.e2e.project import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +114,29 @@ def test_whoever_looks_at_a_damaged_store_gets_one_line(half_done: Project) -> N
     one_node = ("--replicas", "1") if half_done.dialect == "doris" else ()
     half_done.follows = f"{half_done.target}_follows"
     assert "follows_crawls: created" in half_done.look("initdb", "--follows", *one_node).expect(0).out
+
+
+def test_low_memory_is_no_damage_and_buys_nothing_again(half_done: Project, tmp_path: Path) -> None:
+    # Given a machine without memory for the third page
+    hook = (
+        "from kolspider.store import pages\n"
+        "unpack, sizes = pages.zstd.decompress, []\n"
+        "def decompress(packed):\n"
+        "    sizes.append(len(packed))\n"
+        "    if len(sizes) == 3:\n"
+        "        raise MemoryError\n"
+        "    return unpack(packed)\n"
+        "pages.zstd.decompress = decompress\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(hook)
+    half_done.api.clear_calls()
+    # when the pages are loaded again
+    low = half_done.crawl("-a", "replay=all", env={"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}).expect(1)
+    # then the run stops and says why, and a run on another machine finds every page as it was
+    assert "out of memory; nothing is lost" in low.out
+    assert "Traceback" not in low.text
+    assert "14 from the cache" in half_done.crawl("-a", "replay=all").expect(0).out
+    assert half_done.api.calls == []
 
 
 @pytest.fixture

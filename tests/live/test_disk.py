@@ -42,6 +42,15 @@ def test_a_damaged_store_is_marked_for_the_next_run(tmp_path: Path) -> None:
     assert mark(path).exists()
 
 
+def test_low_memory_stops_the_run_and_is_no_damage(tmp_path: Path) -> None:
+    of_sqlite = sqlite3.OperationalError("disk I/O error")
+    of_sqlite.sqlite_errorcode = sqlite3.SQLITE_IOERR_NOMEM
+    for error in (MemoryError(), of_sqlite):
+        stop = after(tmp_path, error)
+        assert str(stop.error).startswith("out of memory; nothing is lost")
+        assert not mark(tmp_path / FILE_NAME).exists()
+
+
 def test_a_bug_passes_through(tmp_path: Path) -> None:
     stop = Stop()
     with pytest.raises(KeyError), Disk(tmp_path, stop).guard():

@@ -21,7 +21,7 @@ TABLE = "KOL_TARGET_TABLE"
 
 def environment(folder: Path, environ: Mapping[str, str], dotenv: bytes = b"") -> Environment:
     (folder / ".env").write_bytes(dotenv)
-    return Environment(environ, folder / ".env")
+    return Environment(dict(environ), folder / ".env")
 
 
 def ends(capsys: pytest.CaptureFixture[str], folder: Path, environ: Mapping[str, str], dotenv: bytes = b"") -> str:

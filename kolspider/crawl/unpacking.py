@@ -1,0 +1,60 @@
+"""Unpacks answers, and refuses those that are too large to be a page: a few KB can unpack to gigabytes."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from scrapy.core.downloader.handlers import http11
+from scrapy.downloadermiddlewares import httpcompression
+from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
+from scrapy.exceptions import IgnoreRequest
+
+if TYPE_CHECKING:
+    from scrapy import Request
+    from scrapy.crawler import Crawler
+    from scrapy.http import Response
+
+__all__ = ["TOO_LARGE", "UnpackMiddleware"]
+
+logger = logging.getLogger(__name__)
+
+TOO_LARGE = "too large"
+"""The flag of a response whose body was dropped."""
+_MOST_VALUES = 100_000
+"""The most JSON values in an answer; 200 users have some 10,000. An empty one takes 3 bytes of the answer, and some 100
+bytes of memory."""
+
+
+class UnpackMiddleware(HttpCompressionMiddleware):
+    """Turns an answer that can't be unpacked, or is too large, into an empty one, so that it is retried.
+
+    DOWNLOAD_MAXSIZE bounds an answer while it is unpacked, too.
+    """
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> UnpackMiddleware:
+        """Silence Scrapy's own lines about answers that are too large or cut off: AnswerMiddleware has one for each."""
+        for module in (httpcompression, http11):
+            module.logger.setLevel(logging.ERROR)
+        return super().from_crawler(crawler)
+
+    def process_response(  # type: ignore[override]  # Scrapy's old `spider` argument is gone in 2.19
+        self, request: Request, response: Response
+    ) -> Response | Request:
+        """Unpack, whatever Content-Encoding says."""
+        if "cached" in response.flags:
+            return response
+        try:
+            unpacked = super().process_response(request=request, response=response)
+        except IgnoreRequest:  # larger than DOWNLOAD_MAXSIZE
+            return response.replace(body=b"", flags=[TOO_LARGE])
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - zlib, gzip, brotli and zstd each have errors of their own
+            logger.debug("%s can't be unpacked: %r", request.url, error)
+            return response.replace(body=b"")
+        body = getattr(unpacked, "body", b"")
+        if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+            return response.replace(body=b"", flags=[TOO_LARGE])
+        return unpacked

@@ -1,0 +1,49 @@
+"""A link in the cache directory leads to somebody else's file, which is not touched."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kolspider.errors import StopRun
+from kolspider.store.lock import DirectoryLock
+from kolspider.store.rejects import RejectsFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    path = tmp_path / "victim"
+    path.write_text("precious")
+    return path
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symlink", "hard link"])
+def test_a_lock_that_is_a_link_is_refused(tmp_path: Path, victim: Path, link: Callable[[Path, Path], None]) -> None:
+    link(victim, tmp_path / "lock")
+    with pytest.raises(StopRun, match="lock is a link"):
+        DirectoryLock(tmp_path)
+    assert victim.read_text() == "precious"
+
+
+def test_rejects_never_go_through_a_link(tmp_path: Path, victim: Path) -> None:
+    (tmp_path / "rejects.jsonl").symlink_to(victim)
+    rejects = RejectsFile(tmp_path / "rejects.jsonl")
+    with pytest.raises(OSError, match="it is a link"):
+        rejects.cut_to(0)
+    with pytest.raises(OSError, match="it is a link"):
+        rejects.append([])
+    assert victim.read_text() == "precious"
+
+
+def test_rejects_are_cut_to_the_size_that_was_noted(tmp_path: Path) -> None:
+    rejects = RejectsFile(tmp_path / "rejects.jsonl")
+    rejects.cut_to(10)  # none is there
+    rejects.path.write_bytes(b"0123456789abc")
+    rejects.cut_to(10)
+    assert rejects.path.read_bytes() == b"0123456789"
