@@ -176,9 +176,10 @@ def choose_due(
         selection.read(kol.user_name for kol in arguments.kols)
     else:
         read_source(selection, source(), config)
+    now = job.began_at if job else time.time()
     selection.choose_due(
-        now=job.began_at if job else time.time(),
-        refresh=arguments.refresh,
+        now=now,
+        refresh_before=arguments.refresh.moment(now) if arguments.refresh else None,
         retry=arguments.retry,
         limit=None if job else arguments.limit,
         keep_done=job is not None,

@@ -123,7 +123,7 @@ class _Checks:
         with read_ledger(self._config, self._database) as ledger:
             selection, limit = ledger.selection, self._arguments.limit or _KOLS_SHOWN
             read_source(selection, source_handles(self._config, self._database), self._config)
-            selection.choose_due(now=time.time(), refresh=None, retry=(), limit=limit, keep_done=False)
+            selection.choose_due(now=time.time(), refresh_before=None, retry=(), limit=limit, keep_done=False)
             found = [f"{due.kol.user_name} ({due.why})" for due in selection.due()]
         yield from found or [f"none is due: all KOLs of {self._config.source_table} are done"]
 

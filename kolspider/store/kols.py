@@ -67,6 +67,9 @@ class Kols(Part):
         super().__init__(connection, provider, target)
         self._pages = pages
         self._readings = readings
+        self.ends_from = 0.0
+        """The earliest moment, in unix seconds, at which a list counts as finished: a refresh sets it, so that what it
+        reads in the second in which it began is not due again."""
 
     def __iter__(self) -> Iterator[KolRecord]:
         """Iterate over every KOL that was ever begun, by handle."""
@@ -232,7 +235,7 @@ class Kols(Part):
         a reading is not that of the list, which grows by the new users.
         """
         with transaction(self._db):
-            now = time.time()
+            now = max(time.time(), self.ends_from)
             self._readings.end(handle, state, pages, users, now, bought=bought, new=new)
             if self._readings.kind(handle) is Kind.INCREMENTAL:
                 pages, users = self._readings.size(handle) or self.size(handle)

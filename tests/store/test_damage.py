@@ -195,7 +195,7 @@ def load(directory: Path, wanted: list[Kol]) -> None:
 
 def due(ledger: Ledger, wanted: list[Kol]) -> list[Kol]:
     ledger.selection.read(kol.user_name for kol in wanted)
-    ledger.selection.choose_due(now=time.time(), refresh=None, retry=(), limit=None, keep_done=False)
+    ledger.selection.choose_due(now=time.time(), refresh_before=None, retry=(), limit=None, keep_done=False)
     return [due.kol for due in ledger.selection.due()]
 
 
