@@ -13,18 +13,22 @@ from kolspider.files import make_directory
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DirectoryLock"]
+__all__ = ["LOCK_NAME", "DirectoryLock"]
+
+LOCK_NAME = "lock"
 
 
 class DirectoryLock:
     """Holds `<directory>/lock`. Raises WrongUsage if another process holds it, StopRun if it can't be made."""
 
     def __init__(self, directory: Path) -> None:
-        path = directory / "lock"
+        path = directory / LOCK_NAME
         try:
             make_directory(directory)
             self.is_new = not path.exists()
-            self._file = path.open("a+", encoding="utf-8")
+            # O_NOFOLLOW: the process id must not overwrite what a link points to.
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+            self._file = open(descriptor, "r+", encoding="utf-8")  # noqa: SIM115, PTH123 - kept open; a descriptor has no path
         except OSError as error:
             raise StopRun(f"the cache directory {directory} can't be used: {error.strerror}") from None
         try:
