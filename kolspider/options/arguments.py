@@ -9,10 +9,10 @@ from enum import StrEnum
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from kolspider.clock import latest
 from kolspider.errors import WrongUsage
 from kolspider.items import Mode, State
 from kolspider.options.secrets import fits_a_header
-from kolspider.store.clock import latest
 from kolspider.store.handles import normalise
 
 if TYPE_CHECKING:

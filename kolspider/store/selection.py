@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from kolspider.clock import latest
 from kolspider.items import Kol
-from kolspider.store.clock import latest
 from kolspider.store.handles import HandleError, normalise
 from kolspider.store.part import Part
 from kolspider.store.readings import state_of
@@ -89,6 +89,8 @@ class Selection(Part):
         """Lists that were finished before this moment, in unix seconds, are due; None without a refresh."""
         self.left = 0
         """Number of KOLs that are due but beyond the limit: the next run takes them."""
+        self.is_of_job = False
+        """Whether the KOLs are those of a named job."""
         self.is_the_source = False
         """Whether all of the source table was taken in."""
         connection.execute("CREATE TEMP TABLE source (handle TEXT PRIMARY KEY, user_name TEXT, position INTEGER)")

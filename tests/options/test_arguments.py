@@ -111,7 +111,10 @@ def test_a_good_value_is_understood(name: str, text: str, value: object) -> None
         *(("limit", text) for text in ("", "0", "-1", "1.5", "1e3", "ten", "\N{ARABIC-INDIC DIGIT FOUR}", "1" * 40)),
         *(("max_calls", text) for text in ("", "-1", "all", "5 0")),
         *(("refresh", text) for text in ("", "30", "d", "30y", "-1d", "1.5d", "30 d", "30D")),
-        *(("refresh", text) for text in ("2026-11-24", "2026-11-24 07:10:00", "2026-02-30T07:10:00", "2026-11-24T07:10")),
+        *(
+            ("refresh", text)
+            for text in ("2026-11-24", "2026-11-24 07:10:00", "2026-02-30T07:10:00", "2026-11-24T07:10")
+        ),
         *(("refresh", text) for text in ("2026-11-24T07:10:00+08:00", "9026-11-24T07:10:00", "0000-01-01T00:00:00")),
         *(("retry", text) for text in ("", ",", "complete", "partial,nope", "PARTIAL", "new")),
         *(("replay", text) for text in ("", "1", "All", "waiting")),
@@ -263,8 +266,11 @@ def test_each_example_in_the_help_is_a_good_value() -> None:
         assert getattr(Arguments.parse(NEEDS.get(name, {}) | {name: value}), name) != argument.default
 
 
-def test_what_makes_a_job_the_same_job_is_all_but_the_key_the_cap_and_the_feed() -> None:
+def test_what_makes_a_job_the_same_job_is_all_but_what_is_a_runs_own() -> None:
     plain = Arguments.parse({"limit": "2"}).of_job()
-    assert Arguments.parse({"limit": "2", "api_key": "k", "max_calls": "9", "feed": "follows"}).of_job() == plain
+    assert (
+        Arguments.parse({"limit": "2", "api_key": "k", "max_calls": "9", "feed": "follows", "fresh": "1"}).of_job()
+        == plain
+    )
     for name in ("kols", "refresh", "incremental", "full_every", "retry", "replay", "dry_run", "sandbox"):
         assert Arguments.parse({"limit": "2", **given_with(name)}).of_job() != plain, name
