@@ -180,10 +180,7 @@ class Command(CrawlCommand):
             return 1
         target, stats = target_label(run.config, self._database), crawler.stats.get_stats()
         credit_usd = run.config.credit_usd
-        in_job = run.config.jobdir is not None
-        summary = Summary(
-            self._typed, run.arguments, target, credit_usd, run.ledger, run.tally, run.stop, stats, in_job=in_job
-        )
+        summary = Summary(self._typed, run.arguments, target, credit_usd, run.ledger, run.tally, run.stop, stats)
         run.history.end(summary)
         feeds_stdout = any(str(feed).startswith(("stdout:", "-")) for feed in crawler.settings.getdict("FEEDS"))
         exit_code = summary.exit_code
