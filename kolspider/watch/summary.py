@@ -44,15 +44,11 @@ class Summary:
         tally: Tally,
         stop: Stop,
         stats: Mapping[str, Any],
-        *,
-        in_job: bool = False,
     ) -> None:
-        """Take stock of a run. `command` is what was typed, without the key; `stats` are Scrapy's.
-
-        `in_job` tells whether the run has a JOBDIR, which takes no other arguments than its own.
-        """
+        """Take stock of a run. `command` is what was typed, without the key; `stats` are Scrapy's."""
         self._arguments, self._target, self._credit_usd = arguments, target, credit_usd
-        self._in_job = in_job
+        self._in_job = in_job = ledger.selection.is_of_job
+        """Whether the run has a JOBDIR, which takes no other arguments than those of its first run."""
         self._outside = _going_on(command, ledger.selection.refresh_before)
         """The command to go on with the same work outside of the job."""
         self._command = without(command, ["fresh"]) if in_job else self._outside

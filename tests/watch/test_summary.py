@@ -39,7 +39,7 @@ def summary(
     """The summary of a run with these arguments, counters, states and stats of Scrapy."""
     ledger = SimpleNamespace(
         kols=SimpleNamespace(states_of_selected=lambda: states, selected_in=lambda *_: []),
-        selection=SimpleNamespace(count_waiting=lambda: 0, left=left, refresh_before=refresh_before),
+        selection=SimpleNamespace(count_waiting=lambda: 0, left=left, refresh_before=refresh_before, is_of_job=in_job),
     )
     command = [*COMMAND, *(word for argument in typed for word in ("-a", argument))]
     command += [word for setting in settings for word in ("-s", setting)]
@@ -48,9 +48,7 @@ def summary(
     if error:
         stop.fail(StopRun(error))
     target = "sqlite:///kol.db twitter_kol_all"
-    return Summary(
-        command, arguments, target, 0.00001, cast("Ledger", ledger), tally or Tally(), stop, stats, in_job=in_job
-    )
+    return Summary(command, arguments, target, 0.00001, cast("Ledger", ledger), tally or Tally(), stop, stats)
 
 
 def labels(run: Summary) -> list[str]:
