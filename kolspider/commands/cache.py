@@ -1,4 +1,4 @@
-"""`scrapy cache`: shows what was paid for, deletes it on request, and takes over the old script's cache."""
+"""`scrapy cache`: shows what was paid for, copies or deletes it on request, and takes over the old script's cache."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from kolspider.items import State
 from kolspider.providers.twitterapi_io import TwitterApiIo
 from kolspider.run.old_cache import import_old_cache
 from kolspider.run.opening import read_ledger, target_label
+from kolspider.store.backup import back_up
 from kolspider.store.database import FILE_NAME
 from kolspider.store.ledger import Ledger
 from kolspider.store.lock import DirectoryLock
@@ -29,38 +30,43 @@ if TYPE_CHECKING:
 
 
 class Command(ProjectCommand):
-    """status and show are safe during a run; prune, clear and import need its lock."""
+    """status, show and backup are safe during a run; prune, clear and import need its lock."""
 
     examples = """
   scrapy cache status                  directory, pages, size, KOLs loaded, pages not in the table yet
   scrapy cache show BTC                the pages of one KOL
-  scrapy cache prune                   delete the pages of KOLs that are loaded
+  scrapy cache backup /mnt/kol.sqlite3 copy pages and progress into one file, also during a run
+  scrapy cache prune                   delete the pages of KOLs that are loaded; asks first
   scrapy cache clear                   delete all pages and the progress; asks first
   scrapy cache clear --keep-progress   delete only pages: finished KOLs stay finished
   scrapy cache import old/.kol_cache   take over the lists and the progress of the script before kolspider
 """
 
     def syntax(self) -> str:
-        return "status | show KOL | prune | clear [--keep-progress] [--yes] | import DIR"
+        return "status | show KOL | backup FILE [--yes] | prune [--yes] | clear [--keep-progress] [--yes] | import DIR"
 
     def short_desc(self) -> str:
-        return "Show the response cache, or delete from it"
+        return "Show the response cache, copy it, or delete from it"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument("--keep-progress", action="store_true", help="clear: delete only pages")
-        parser.add_argument("--yes", action="store_true", help="clear: do not ask")
+        parser.add_argument("--yes", action="store_true", help="prune, clear: do not ask; backup: replace the file")
 
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
-        if args != ["clear"] and (opts.yes or opts.keep_progress):
-            raise WrongUsage("--yes and --keep-progress only go with `scrapy cache clear`")
+        if opts.keep_progress and args != ["clear"]:
+            raise WrongUsage("--keep-progress only goes with `scrapy cache clear`")
+        if opts.yes and args[:1] not in (["backup"], ["prune"], ["clear"]):
+            raise WrongUsage("--yes only goes with `scrapy cache backup`, `prune` and `clear`")
         match args:
             case ["status"]:
                 _status(config, database)
             case ["show", name]:
                 _show(config, database, name)
+            case ["backup", file]:
+                _back_up(config, Path(file), replace=opts.yes)
             case ["prune"]:
-                _prune(config, database)
+                _prune(config, database, yes=opts.yes)
             case ["import", directory]:
                 _import(config, database, Path(directory))
             case ["clear"]:
@@ -126,8 +132,23 @@ def _ledger(config: Config, database: Database) -> Iterator[Ledger]:
         yield ledger
 
 
-def _prune(config: Config, database: Database) -> None:
+def _back_up(config: Config, file: Path, *, replace: bool) -> None:
+    back_up(config.cache_dir, file, replace=replace)
+    print(f"{file.absolute()}: {size(file.stat().st_size)}, the whole store as it was when the copy began")
+
+
+def _prune(config: Config, database: Database, *, yes: bool) -> None:
     with _ledger(config, database) as ledger:
+        kols, sizes = ledger.pages.count_loaded()
+        if not kols:
+            print("Nothing to delete: no KOL that is loaded has pages in the cache.")
+            return
+        print(f"This deletes {_bought(config, sizes)}.")
+        print(f"Their rows are in {target_label(config, database)}, all of {counted(kols, 'KOL')}.")
+        print("Rows and progress stay. To fill a feed, another table or KOL_FOLLOWS_TABLE, they are bought again.")
+        if not yes and not _confirmed():
+            print("Nothing deleted.")
+            return
         before = _bytes_on_disk(config.cache_dir)
         deleted = ledger.prune()
         freed = max(before - _bytes_on_disk(config.cache_dir), 0)
@@ -150,14 +171,11 @@ def _import(config: Config, database: Database, directory: Path) -> None:
 
 
 def _clear(config: Config, database: Database, *, keep_progress: bool, yes: bool) -> None:
-    provider = config.provider
     with _ledger(config, database) as ledger:
         count, sizes = ledger.pages.count(), ledger.pages.sizes()
-        dollars = sum(n * provider.price(users) for users, n in sizes) * config.credit_usd
         kols = sum(ledger.kols.states().values())
         progress = "" if keep_progress else f" and the progress of {counted(kols, 'KOL')}"
-        bought = f"{counted(count.pages, 'page')} with {counted(count.users, 'user')} (bought for about ${dollars:.2f})"
-        print(f"This deletes {bought}{progress}.")
+        print(f"This deletes {_bought(config, sizes)}{progress}.")
         if count.waiting:
             print(f"{count.waiting:,} of these pages are not in the table yet.")
         if not yes and not _confirmed():
@@ -165,6 +183,14 @@ def _clear(config: Config, database: Database, *, keep_progress: bool, yes: bool
             return
         ledger.clear(keep_progress=keep_progress)
     print("Pages deleted, progress kept." if keep_progress else "Pages and progress deleted.")
+
+
+def _bought(config: Config, sizes: list[tuple[int, int]]) -> str:
+    """Name pages, by (users, pages), and what they cost."""
+    provider = config.provider
+    dollars = sum(n * provider.price(users) for users, n in sizes) * config.credit_usd
+    pages, users = sum(n for _, n in sizes), sum(users * n for users, n in sizes)
+    return f"{counted(pages, 'page')} with {counted(users, 'user')} (bought for about ${dollars:.2f})"
 
 
 def _confirmed() -> bool:

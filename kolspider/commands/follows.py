@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from kolspider.command import ProjectCommand
 from kolspider.console.columns import in_columns, plain, spreadsheet_cell
 from kolspider.console.output import json_lines
+from kolspider.console.wording import counted
 from kolspider.db.check import check_accounts, check_follows_to_read
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
@@ -88,10 +89,15 @@ class Command(ProjectCommand):
             )
         answer = _ask(question, config, database)
         with _ledger(config, database) as ledger:
-            note = emptied(answer.empty, ledger.kols, ledger.pages) if ledger else ""
+            note = emptied(answer.empty, ledger.kols) if ledger else ""
             found = _found(question, answer, config, database, ledger)
         if not note and config.follows_table in answer.empty:
             note = f"{config.follows_table} is empty: `scrapy crawl followings` fills it"
+        if not note and answer.doubtful:
+            note = (
+                f"a clock was wrong when the lists of {counted(answer.doubtful, 'KOL')} were read whole: none of their "
+                "follows counts as lost until they are read whole again"
+            )
         if not note and question.cut and isinstance(found, list) and len(found) > question.cut:
             note = f"only the first {question.cut:,} are shown: --limit 1000 shows 1,000"
         rows = islice(found, question.limit or question.cut)
@@ -122,6 +128,8 @@ class _Answer(NamedTuple):
     follows: Follows
     unknown: Sequence[str]
     """KOLs of --kol that have no row."""
+    doubtful: int
+    """Number of KOLs whose last whole reading was in the future."""
     empty: Sequence[str]
     """Which of the follows table and the crawls table have no row."""
 
@@ -148,6 +156,7 @@ def _ask(question: Question, config: Config, database: Database) -> _Answer:
             rows,
             follows,
             [kol for kol in question.kols if not follows.knows(kol)],
+            follows.count_doubtful() if question.what == "lost" else 0,
             empty_tables(database, table),
         )
 

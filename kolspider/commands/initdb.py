@@ -71,7 +71,7 @@ class Command(ProjectCommand):
 def _say_what_fills(empty: list[str], config: Config, database: Database) -> None:
     """Add a note if lists were loaded into empty tables. Without a readable store there is no note."""
     with suppress(StopRun, sqlite3.Error), read_ledger(config, database) as ledger:
-        if note := emptied(empty, ledger.kols, ledger.pages):
+        if note := emptied(empty, ledger.kols):
             print(f"  note: {note}")
 
 

@@ -91,7 +91,7 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
             self._stop.fail(
                 StopRun(
                     f"the cap of {self._cap} API calls is reached and work is left (-a max_calls); "
-                    "run the same command again to continue"
+                    "the line `next` has the command that continues"
                 )
             )
         if self._stop.is_set():

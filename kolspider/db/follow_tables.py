@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kolspider.clock import latest
+from kolspider.console.wording import moment
 from kolspider.items import CRAWLS, FOLLOWS
 
 __all__ = ["SPAN_CRAWLS", "SPAN_FOLLOWS", "Span", "crawls_table", "spans"]
@@ -29,6 +31,10 @@ class Span:
     def columns(self) -> tuple[str, ...]:
         """All columns, in the order of a row."""
         return (*self.keys, self.least, self.most)
+
+    def believed(self, column: str) -> str:
+        """Return SQL for the greatest moment so far; NULL for one in the future, which a wrong clock wrote."""
+        return f"CASE WHEN {column} <= '{moment(latest())}' THEN {column} END"
 
 
 SPAN_FOLLOWS = Span(

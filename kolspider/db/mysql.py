@@ -168,8 +168,11 @@ class MysqlDatabase(Database):
 
     def widen(self, table: str, span: Span, rows: Sequence[tuple[str, ...]]) -> str:
         updates = ", ".join(
-            f"`{name}` = {which}(COALESCE(`{name}`, VALUES(`{name}`)), VALUES(`{name}`))"
-            for name, which in ((span.least, "LEAST"), (span.most, "GREATEST"))
+            f"`{name}` = {which}(COALESCE({kept}, VALUES(`{name}`)), VALUES(`{name}`))"
+            for name, which, kept in (
+                (span.least, "LEAST", f"`{span.least}`"),
+                (span.most, "GREATEST", span.believed(f"`{span.most}`")),
+            )
         )
         insert = f"INSERT INTO {self.quoted(table)} ({self._column_list(span.columns)}) VALUES\n"
         parts = list(of_at_most(STATEMENT_BYTES, map(values_sql, rows)))

@@ -146,8 +146,11 @@ class SqliteDatabase(Database):
     def widen(self, table: str, span: Span, rows: Sequence[tuple[str, ...]]) -> str:
         marks = ", ".join("?" * len(span.columns))
         updates = ", ".join(
-            f'"{name}" = {which}(coalesce("{name}", excluded."{name}"), excluded."{name}")'
-            for name, which in ((span.least, "min"), (span.most, "max"))
+            f'"{name}" = {which}(coalesce({kept}, excluded."{name}"), excluded."{name}")'
+            for name, which, kept in (
+                (span.least, "min", f'"{span.least}"'),
+                (span.most, "max", span.believed(f'"{span.most}"')),
+            )
         )
         self._write(
             f"INSERT INTO {self.quoted(table)} ({self._column_list(span.columns)}) VALUES ({marks})\n"

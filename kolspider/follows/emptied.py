@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from kolspider.db.base import Database
     from kolspider.store.kols import Kols
-    from kolspider.store.pages import Pages
 
 __all__ = ["emptied", "empty_tables"]
 
@@ -26,14 +25,20 @@ def empty_tables(database: Database, follows: str) -> list[str]:
     ]
 
 
-def emptied(empty: Sequence[str], kols: Kols, pages: Pages) -> str:
+def emptied(empty: Sequence[str], kols: Kols) -> str:
     """Warn that tables are empty although lists were loaded into them, and say what to do; else an empty text."""
     lists = kols.count_loaded() if empty else 0
     if not lists:
         return ""
+    cached = kols.count_loaded(cached=True)
     remedy = "-a replay=all` loads them again from the cache, without a call"
-    if not len(pages):
-        remedy = "-a refresh=0s` buys them again: none of their pages is in the cache"
+    if not cached:
+        remedy = "-a refresh=0s` buys them again: their pages are no longer in the cache"
+    elif cached < lists:
+        remedy = (
+            f"-a replay=all` loads {counted(cached, 'list')} from the cache, without a call; of the others no page is "
+            "left, and `-a refresh=0s` buys all lists again"
+        )
     return (
         f"{' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty although {counted(lists, 'list')} "
         f"{'was' if lists == 1 else 'were'} loaded, so new and lost follows are wrong: "

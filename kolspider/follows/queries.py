@@ -13,6 +13,8 @@ from itertools import combinations, groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from kolspider.clock import latest
+from kolspider.console.wording import moment
 from kolspider.db.follow_tables import crawls_table
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ __all__ = ["FollowSeen", "Follows", "Shared", "known_ids"]
 _Counted = TypeVar("_Counted")
 
 _OF_KOL = "c.`kol_user_name` = ?"
-_CURRENT = "(c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole`)"
 _FIRST_WHOLE = "COALESCE(c.`first_whole`, '9999-12-31 00:00:00')"
 """Far in the future for a KOL whose list was never read whole, so that none of its follows is new. NULL would do the
 same, but a condition must not reject NULL (_follow_after_follow)."""
@@ -65,6 +66,11 @@ class Follows:
 
     def __init__(self, database: Database, follows: str, target: str) -> None:
         self._database = database
+        self._latest = moment(latest())
+        self._current = (
+            f"(c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole` OR c.`last_whole` > '{self._latest}')"
+        )
+        """SQL: whether a follow is not lost. A list that was read in the future, by a wrong clock, loses nobody."""
         self._follows, self._crawls, self._target = map(database.quoted, (follows, crawls_table(follows), target))
 
     def new(self, *, since: str | None, kol: str | None) -> Iterator[FollowSeen]:
@@ -76,7 +82,7 @@ class Follows:
 
     def lost(self, *, since: str | None, kol: str | None) -> Iterator[FollowSeen]:
         """Yield the lost follows, last seen first; since: only of lists read whole at this moment or later."""
-        limits = {"c.`last_whole` >= ?": since, _OF_KOL: kol}
+        limits = {"c.`last_whole` <= ?": self._latest, "c.`last_whole` >= ?": since, _OF_KOL: kol}
         return self._seen(self._kol_after_kol, "f.`last_seen` < c.`last_whole`", "last_seen", limits)
 
     @property
@@ -119,7 +125,7 @@ class Follows:
         """Yield what `top` returns, without a limit: it may be much."""
         if new_since is not None:
             return self._shared(_NEW_SINCE, (new_since, least))
-        return self._shared(_CURRENT, (least,))
+        return self._shared(self._current, (least,))
 
     def _shared(self, which: str, values: Sequence[object], limit: str = "") -> Iterator[Shared]:
         rows = self._database.stream(
@@ -152,7 +158,7 @@ class Follows:
         """Count the users that each two of some KOLs both follow."""
         rows = self._database.stream(
             f"SELECT f.`user_id`, f.`kol_user_name` FROM {self._follow_after_follow} "
-            f"WHERE f.`kol_user_name` IN ({_marks(kols)}) AND {_CURRENT} ORDER BY f.`user_id`",
+            f"WHERE f.`kol_user_name` IN ({_marks(kols)}) AND {self._current} ORDER BY f.`user_id`",
             kols,
         )
         pairs: Counter[tuple[str, str]] = Counter()
@@ -165,6 +171,13 @@ class Follows:
         """Return when the last whole reading of each KOL's list began."""
         rows = self._database.query(f"SELECT `kol_user_name`, `last_whole` FROM {self._crawls}")
         return {kol: str(at) for kol, at in rows}
+
+    def count_doubtful(self) -> int:
+        """Count the KOLs whose last whole reading was in the future, by a wrong clock."""
+        ((count,),) = self._database.query(
+            f"SELECT COUNT(*) FROM {self._crawls} WHERE `last_whole` > ?", (self._latest,)
+        )
+        return int(count)
 
     def knows(self, kol: str) -> bool:
         """Whether the follows table or the crawls table has a row about a KOL."""
@@ -196,10 +209,10 @@ class Follows:
             if not candidates:
                 return []
             keys = [row[0] for row in candidates]
-            found = counted(f"f.`{key}` IN ({_marks(keys)}) AND {_CURRENT}", keys)
+            found = counted(f"f.`{key}` IN ({_marks(keys)}) AND {self._current}", keys)
             if len(candidates) < room or (len(found) == limit and number(found[-1]) > candidates[-1][1]):
                 return found
-        return counted(_CURRENT, ())
+        return counted(self._current, ())
 
 
 def known_ids(database: Database, follows: str, handle: str, before: str) -> frozenset[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ class CachedPages:
         self._provider = provider
         self._disk = disk
         self._tally = tally
+        self._now = time.time()
+        """A page that a wrong clock fetched later than this counts as fetched now."""
         self.damaged: set[str] = set()
         """Handles of the KOLs with a damaged page, which is bought again when their turn comes."""
         self._with_gaps: set[tuple[str, int]] = set()
@@ -67,7 +70,7 @@ class CachedPages:
                 users,
                 not answer.more,
                 cached.seq,
-                cached.fetched_at,
+                min(cached.fetched_at, self._now),
                 None if answer.more else self.full_reading_began(cached.handle, cached.generation),
                 only_rows,
             )

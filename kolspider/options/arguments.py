@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from enum import StrEnum
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from kolspider.clock import latest
 from kolspider.errors import WrongUsage
 from kolspider.items import Mode, State
 from kolspider.options.secrets import fits_a_header
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
     from kolspider.items import Kol
 
-__all__ = ["HELP", "Arguments", "Feed", "Replay", "age", "listed_kols", "without"]
+__all__ = ["HELP", "Arguments", "Cutoff", "Feed", "Replay", "age", "listed_kols", "replaced", "typed_moment", "without"]
 
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -39,6 +42,27 @@ class Feed(StrEnum):
     """Accounts, each once."""
     FOLLOWS = "follows"
     """Follows: an account for each KOL that follows it, with the KOL in front."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cutoff:
+    """A moment, whole unix seconds, or an age from which a moment follows once a run begins."""
+
+    age: int | None = None
+    at: int | None = None
+
+    def moment(self, now: float) -> int:
+        """Return the moment, for a run that begins now."""
+        return self.at if self.at is not None else ceil(now) - (self.age or 0)
+
+    def of_job(self) -> int | str:
+        """Return it as a job's file has it."""
+        return self.age if self.age is not None else typed_moment(self.at or 0)
+
+
+def typed_moment(at: float) -> str:
+    """Return a moment in the form of an argument, `2026-11-26T07:10:00`, UTC."""
+    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _decoded(raw: str) -> str:
@@ -77,6 +101,21 @@ def age(raw: str) -> int:
     if not match:
         raise ValueError("is not an age such as 30d (units: s, m, h, d, w)")
     return int(match[1]) * _SECONDS[match[2]]
+
+
+def _cutoff(raw: str) -> Cutoff:
+    if not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}T.*", raw):
+        try:
+            return Cutoff(age=age(raw))
+        except ValueError as error:
+            raise ValueError(f"{error}, nor a moment in UTC such as 2026-11-26T07:10:00") from None
+    try:
+        at = int(datetime.strptime(raw.removesuffix("Z"), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        raise ValueError("is not a moment in UTC such as 2026-11-26T07:10:00") from None
+    if at > latest():
+        raise ValueError("is in the future, so every list would be read in every run")
+    return Cutoff(at=at)
 
 
 def _states(raw: str) -> frozenset[State]:
@@ -137,8 +176,12 @@ class Arguments:
     max_calls: int | None = _argument(
         _count(0), None, "max_calls=500", "never more than 500 API requests in this run, retries included"
     )
-    refresh: int | None = _argument(
-        age, None, "refresh=30d", "also read again the lists finished longer ago than that (s, m, h, d, w)"
+    refresh: Cutoff | None = _argument(
+        _cutoff,
+        None,
+        "refresh=30d",
+        "also read again the lists finished longer ago than that (s, m, h, d, w), or before a moment in UTC "
+        "(2026-11-26T07:10:00)",
     )
     incremental: bool = _argument(
         _flag,
@@ -154,6 +197,9 @@ class Arguments:
     )
     replay: Replay | None = _argument(
         _replay, None, "replay=pending", "load cached pages not in the target yet, no API call (all: every page)"
+    )
+    fresh: bool = _argument(
+        _flag, False, "fresh=1", "buy although the cache directory is new and the target table has rows already"
     )
     feed: Feed = _argument(
         _feed, Feed.ACCOUNTS, "feed=follows", "with -o FILE: a line for each follow, with its KOL, not for each account"
@@ -214,11 +260,11 @@ class Arguments:
         return Mode.REPLAY if self.replay else Mode.DRY_RUN if self.dry_run else Mode.BUY
 
     def of_job(self) -> dict[str, Any]:
-        """Return what each run of a named job must repeat: all but the key, the cap and the feed, a run's own."""
+        """Return what each run of a named job must repeat: all but what is a run's own: key, cap, feed, fresh."""
         return {
             "limit": self.limit,
             "kols": [kol.handle for kol in self.kols],
-            "refresh": self.refresh,
+            "refresh": self.refresh.of_job() if self.refresh else None,
             **({"incremental": True, "full_every": self.full_every} if self.incremental else {}),
             "retry": sorted(self.retry),
             "replay": self.replay or "",
@@ -252,3 +298,9 @@ def without(command: Sequence[str], names: Iterable[str]) -> list[str]:
     starts = tuple(f"{name}=" for name in names)
     pairs = zip(command[3::2], command[4::2], strict=False)
     return [*command[:3], *(word for pair in pairs if not pair[1].startswith(starts) for word in pair)]
+
+
+def replaced(command: Sequence[str], name: str, value: str) -> list[str]:
+    """Return a typed command with another value of one of its arguments, if it has that argument."""
+    start = f"{name}="
+    return [start + value if word.startswith(start) else word for word in command]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from math import sqrt
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -36,7 +37,8 @@ def estimate(arguments: Arguments, config: Config, database: Database, command: 
     job = Job.load(config.jobdir, arguments.of_job()) if config.jobdir else None
     try:
         with read_ledger(config, database) as ledger:
-            choose_due(ledger.selection, arguments, config, job, lambda: _source(arguments, config, database))
+            now = job.began_at if job else time.time()
+            choose_due(ledger.selection, arguments, config, job, lambda: _source(arguments, config, database), now=now)
             table = _Estimate(arguments, config, ledger.selection, ledger.forecast)
             print("\n".join(table.lines(shlex.join(without(command, ["estimate"])))))
     finally:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kolspider.clock import latest
+from kolspider.console.wording import moment
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.files import write_atomically
 
@@ -51,12 +52,17 @@ class Job:
                 f"JOBDIR {directory} was begun with other arguments ({', '.join(other) or 'by another version'}); "
                 "use the same ones, or another JOBDIR"
             )
+        if job.began_at > latest():
+            raise WrongUsage(
+                f"JOBDIR {directory} was begun in the future ({moment(job.began_at)} UTC): a clock was wrong then, or "
+                "is now; choose another JOBDIR (no page is lost, all are in the cache)"
+            )
         return job
 
     @classmethod
-    def begin(cls, directory: Path, arguments: dict[str, Any], kols: Iterable[str]) -> Job:
+    def begin(cls, directory: Path, arguments: dict[str, Any], began_at: float, kols: Iterable[str]) -> Job:
         """Write the job's file, which is on disk when this returns. Raises StopRun."""
-        job = cls(arguments, time.time(), tuple(kols))
+        job = cls(arguments, began_at, tuple(kols))
         content = {"arguments": job.arguments, "began_at": job.began_at, "kols": job.kols}
         path = _file(directory)
         try:

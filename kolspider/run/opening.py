@@ -8,10 +8,10 @@ import time
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
-from kolspider.console.wording import counted
+from kolspider.console.wording import counted, moment
 from kolspider.db.check import check_follows, check_source, check_target, warnings
 from kolspider.db.thread import DatabaseThread
-from kolspider.errors import StopRun
+from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.live.disk import Disk, unusable
 from kolspider.live.stop import Stop
@@ -24,6 +24,7 @@ from kolspider.options.arguments import Replay
 from kolspider.run.job import Job
 from kolspider.run.run import Run
 from kolspider.run.source import read_source, source_handles
+from kolspider.store.damage import is_damage
 from kolspider.store.database import FILE_NAME
 from kolspider.store.ledger import Ledger
 from kolspider.store.lock import DirectoryLock
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from kolspider.options.config import Config
     from kolspider.store.selection import Selection
 
-__all__ = ["choose_due", "open_run", "read_ledger", "target_label"]
+__all__ = ["choose_due", "is_new_beside_rows", "open_run", "read_ledger", "target_label"]
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,11 @@ def open_run(arguments: Arguments, config: Config, database: Database, command: 
         try:
             run = _open(stack, arguments, config, database, command)
         except (sqlite3.Error, OSError, MemoryError) as error:
-            raise unusable(config.cache_dir, error) from None
+            reason = unusable(config.cache_dir, error)
+            if not is_damage(error):
+                raise reason from None
+            stack.close()  # nothing is bought yet: begin again, with a salvage
+            run = _open_salvaged(stack, arguments, config, database, command)
         try:
             yield run
         except (sqlite3.Error, MemoryError) as error:
@@ -69,17 +74,32 @@ def read_ledger(config: Config, database: Database) -> AbstractContextManager[Le
     return Ledger.read(config.cache_dir, config.provider, target_label(config, database))
 
 
+def _open_salvaged(
+    stack: ExitStack, arguments: Arguments, config: Config, database: Database, command: Sequence[str]
+) -> Run:
+    try:
+        return _open(stack, arguments, config, database, command)
+    except (sqlite3.Error, OSError) as error:
+        raise unusable(config.cache_dir, error) from None
+
+
 def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Database, command: Sequence[str]) -> Run:
     lock = stack.enter_context(DirectoryLock(config.cache_dir))
-    _warn_of_losses(config, lock)
-    ledger = stack.enter_context(
-        closing(Ledger.open(config.cache_dir, config.provider, target_label(config, database)))
-    )
+    is_salvaged = _warn_of_losses(config, lock)
+    label = target_label(config, database)
+    ledger = stack.enter_context(closing(Ledger.open(config.cache_dir, config.provider, label, fresh=arguments.fresh)))
+    disk = Disk(config.cache_dir, stop := Stop())
     ledger.drop_unnoted_rejects()
     stack.callback(database.close)
     table = _check_tables(arguments, config, database, ledger)
-    _select(arguments, config, database, ledger.selection)
-    tally, work, stop, repeats = Tally(), Work(), Stop(), Repeats()
+    job = Job.load(config.jobdir, arguments.of_job()) if config.jobdir else None
+    now = job.began_at if job else time.time()
+    _select(arguments, config, database, ledger, job, now)
+    if not (arguments.fresh or arguments.replay or arguments.sandbox or is_salvaged):
+        _refuse_to_buy_all_again(config, database, ledger)
+    if config.jobdir and not job:
+        Job.begin(config.jobdir, arguments.of_job(), now, ledger.selection.handles())
+    tally, work, repeats = Tally(), Work(), Repeats()
     _announce(config, ledger.selection, tally)
 
     def retrying() -> None:
@@ -90,15 +110,14 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
         closing(DatabaseThread(database, table, retry_secs=config.db_retry_secs, on_retry=retrying))
     )
     stop.on_stop(thread.give_up)  # a run that stops does not wait until the database is back
-    disk = Disk(config.cache_dir, stop)
     commits = Commits(ledger, disk, tally, work, dry_run=arguments.dry_run, evict=config.cache_evict)
     writer = None if arguments.dry_run else Writer(config, thread, commits, repeats, ledger, stop, tally, work)
     history = History(ledger, tally, config.credit_usd, arguments.mode, command)
     return Run(arguments, config, table, ledger, thread, stop, disk, tally, work, repeats, commits, writer, history)
 
 
-def _warn_of_losses(config: Config, lock: DirectoryLock) -> None:
-    """Warn of pages that earlier runs bought and this one will not find."""
+def _warn_of_losses(config: Config, lock: DirectoryLock) -> bool:
+    """Warn of pages that earlier runs bought and this one will not find. Returns whether a store was salvaged."""
     path, provider = config.cache_dir / FILE_NAME, config.provider
     page = provider.price(provider.page_size) * config.credit_usd
     if salvaged := salvage_if_damaged(config.cache_dir):
@@ -115,13 +134,14 @@ def _warn_of_losses(config: Config, lock: DirectoryLock) -> None:
             lost,
             salvaged.aside,
         )
-    elif not lock.is_new and not (path.exists() and path.stat().st_size):
+    elif not lock.is_new and not path.exists():
         logger.warning(
             "%s is missing, although there were runs in this directory: what they bought is bought again (about $%.4f "
             "a page); to avoid that, stop this run and put the file back",
             path,
             page,
         )
+    return salvaged is not None
 
 
 def _check_tables(arguments: Arguments, config: Config, database: Database, ledger: Ledger) -> Table:
@@ -136,13 +156,39 @@ def _check_tables(arguments: Arguments, config: Config, database: Database, ledg
         raise StopRun(f"{database.explain(error)}; {database.advice(error)}") from None
     for warning in warnings(table):
         logger.warning(warning)
-    if arguments.replay is not Replay.ALL and (warning := emptied(empty, ledger.kols, ledger.pages)):
+    if arguments.replay is not Replay.ALL and (warning := emptied(empty, ledger.kols)):
         logger.warning(warning)
     return table
 
 
-def _select(arguments: Arguments, config: Config, database: Database, selection: Selection) -> None:
-    job = Job.load(config.jobdir, arguments.of_job()) if config.jobdir else None
+def is_new_beside_rows(config: Config, database: Database, ledger: Ledger) -> bool:
+    """Tell whether nothing was ever bought into this cache directory, although the target has rows."""
+    if ledger.kols.is_any_known() or ledger.runs.has_bought():
+        return False
+    table = database.quoted(config.target_table)
+    return bool(database.query(f"SELECT {database.identifier('id')} FROM {table} LIMIT 1"))
+
+
+def _refuse_to_buy_all_again(config: Config, database: Database, ledger: Ledger) -> None:
+    """Raise WrongUsage if nothing was ever bought into this cache directory, although the target has rows."""
+    total = ledger.forecast.total()
+    with database.explained_errors():
+        if not total.calls or not is_new_beside_rows(config, database, ledger):
+            return
+    lists, credits_ = sum(ledger.selection.count_by_why().values()), round(total.credits)
+    raise WrongUsage(
+        f"no list was ever bought into the cache directory {config.cache_dir}, but {config.target_table} has rows: "
+        f"this run would buy {counted(lists, 'list')} (about {round(total.calls):,} calls, {credits_:,} credits, "
+        f"${credits_ * config.credit_usd:,.2f}); set KOL_CACHE_DIR to the directory of the runs that filled the table, "
+        "or buy them with -a fresh=1"
+    )
+
+
+def _select(
+    arguments: Arguments, config: Config, database: Database, ledger: Ledger, job: Job | None, now: float
+) -> None:
+    selection = ledger.selection
+    selection.is_of_job = config.jobdir is not None
     if arguments.replay:
         selection.read_cached(waiting_only=arguments.replay is Replay.PENDING)
         if job or arguments.kols:
@@ -154,9 +200,8 @@ def _select(arguments: Arguments, config: Config, database: Database, selection:
             with database.explained_errors():
                 yield from source_handles(config, database)
 
-        choose_due(selection, arguments, config, job, source)
-    if config.jobdir and not job:
-        Job.begin(config.jobdir, arguments.of_job(), selection.handles())
+        choose_due(selection, arguments, config, job, source, now=now)
+        ledger.kols.ends_from = selection.refresh_before or 0.0
 
 
 def choose_due(
@@ -165,10 +210,13 @@ def choose_due(
     config: Config,
     job: Job | None,
     source: Callable[[], Iterable[str | None]],
+    *,
+    now: float,
 ) -> None:
     """Select the KOLs that a run with these arguments, or of this job, works on.
 
-    `source` returns the handles of the source table. Raises WrongUsage if that names no KOL.
+    `source` returns the handles of the source table; `now` is when the job, or else the run, began. Raises WrongUsage
+    if the table names no KOL.
     """
     if job:
         selection.read(job.kols)
@@ -177,8 +225,8 @@ def choose_due(
     else:
         read_source(selection, source(), config)
     selection.choose_due(
-        now=job.began_at if job else time.time(),
-        refresh=arguments.refresh,
+        now=now,
+        refresh_before=arguments.refresh.moment(now) if arguments.refresh else None,
         retry=arguments.retry,
         limit=None if job else arguments.limit,
         keep_done=job is not None,
@@ -194,6 +242,15 @@ def _announce(config: Config, selection: Selection, tally: Tally) -> None:
     whys = ", ".join(f"{count:,} {why}" for why, count in by_why.items())
     left = f"; {counted(selection.left, 'more KOL')} left for the next run" if selection.left else ""
     logger.info("%s due%s%s", counted(sum(by_why.values()), "KOL"), f" ({whys})" if whys else "", left)
+    count, user_name, at = selection.finished_in_the_future()
+    if count:
+        logger.warning(
+            "the lists of %s were finished in the future (%s at %s UTC): a clock was wrong then, or is now, so "
+            "their age is not known, and a refresh reads them again",
+            counted(count, "KOL"),
+            user_name,
+            moment(at),
+        )
     if gone := selection.count_gone():
         logger.warning(
             "%s complete only in another database or table, and no longer in the cache; "

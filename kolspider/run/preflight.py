@@ -14,7 +14,7 @@ from kolspider.items import Row
 from kolspider.load.fitting import Fitter
 from kolspider.load.mapping import Mapper
 from kolspider.options.proxy import proxy_of
-from kolspider.run.opening import read_ledger
+from kolspider.run.opening import is_new_beside_rows, read_ledger
 from kolspider.run.source import read_source, source_handles
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class _Checks:
             yield self._size(table)
             empty = empty_tables(database, table)
             with read_ledger(self._config, database) as ledger:
-                if warning := emptied(empty, ledger.kols, ledger.pages):
+                if warning := emptied(empty, ledger.kols):
                     yield f"note: {warning}"
 
     def kols(self) -> Iterator[str]:
@@ -128,8 +128,10 @@ class _Checks:
         with read_ledger(self._config, self._database) as ledger:
             selection, limit = ledger.selection, self._arguments.limit or _KOLS_SHOWN
             read_source(selection, source_handles(self._config, self._database), self._config)
-            selection.choose_due(now=time.time(), refresh=None, retry=(), limit=limit, keep_done=False)
+            selection.choose_due(now=time.time(), refresh_before=None, retry=(), limit=limit, keep_done=False)
             found = [f"{due.kol.user_name} ({due.why})" for due in selection.due()]
+            if found and is_new_beside_rows(self._config, self._database, ledger):
+                found.append("note: a run needs the KOL_CACHE_DIR of the runs that filled the table, or -a fresh=1")
         yield from found or [f"none is due: all KOLs of {self._config.source_table} are done"]
 
     def _size(self, table: str, where: str = "") -> str:

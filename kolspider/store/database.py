@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FILE_NAME",
     "REPAIR",
+    "check_not_newer",
     "closed_on_error",
     "connect",
     "connect_to_read",
@@ -30,24 +31,26 @@ __all__ = [
 FILE_NAME = "kolspider.sqlite3"
 NO_TEMPORARY_FILES = "PRAGMA temp_store = MEMORY"
 """A container may have nowhere to write but the cache directory."""
+_LATEST_VERSION = 999
+"""The greatest format that is taken for one of a later version: a greater number is damage."""
 REPAIR = "if it is damaged, `scrapy crawl followings` keeps what can be read of it and buys the rest again"
 """Advice for a user whose file a command could not read."""
 
 
-def connect(directory: Path) -> sqlite3.Connection:
+def connect(directory: Path, *, fresh: bool = False) -> sqlite3.Connection:
     """Open the file for changes, and create it if it is missing. The caller holds the directory's lock.
 
-    Raises StopRun if the file can't be used, WrongUsage if another version of kolspider wrote it.
+    `fresh` also fills a file that has no tables. Raises StopRun if the file can't be used, WrongUsage if it has no
+    tables or another version of kolspider wrote it.
     """
     path = _undamaged(directory)
     try:
+        if fresh or not path.exists():
+            _create_file(path)
         with closed_on_error(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute(NO_TEMPORARY_FILES)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk before it is reported
-            if _version(connection) == 0:
-                create(connection)
-                sync_directory(directory)
             _check_version(connection, path)
             if _version(connection) == FIRST_VERSION:
                 connection.executescript(f"BEGIN; {REFUSED} PRAGMA user_version = {VERSION}; COMMIT;")
@@ -57,6 +60,21 @@ def connect(directory: Path) -> sqlite3.Connection:
             f"{path} can't be used: {error}; free some disk space or fix its permissions, or move the file away "
             "(then its pages are bought again)"
         ) from None
+
+
+def _create_file(path: Path) -> None:
+    """Create the file with all tables, unless it has some; so a file without tables is none that a run has left."""
+    unfinished = path.with_name(f"{FILE_NAME}.new")
+    if path.exists():
+        with closing(sqlite3.connect(path)) as connection:
+            if _version(connection):
+                return
+    unfinished.unlink(missing_ok=True)
+    with closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        create(connection)
+    unfinished.replace(path)
+    sync_directory(path.parent)
 
 
 def create(connection: sqlite3.Connection) -> None:
@@ -84,8 +102,8 @@ def connect_to_read(directory: Path) -> sqlite3.Connection | None:
 def _connect_to_read(path: Path, how: str) -> sqlite3.Connection:
     with closed_on_error(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)) as connection:
         connection.execute(NO_TEMPORARY_FILES)
-        connection.execute("SELECT count(*) FROM target").fetchone()
         _check_version(connection, path)
+        connection.execute("SELECT count(*) FROM target").fetchone()
         if _version(connection) == FIRST_VERSION:  # the next run upgrades it
             connection.executescript(REFUSED.replace("TABLE", "TEMP TABLE").replace("INDEX ", "INDEX temp."))
         return connection
@@ -104,10 +122,22 @@ def closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connecti
 def _undamaged(directory: Path) -> Path:
     """Return the path of the file. Raises StopRun if the file looks damaged; the next run then salvages it."""
     path = directory / FILE_NAME
-    if path.exists() and looks_damaged(path):
-        mark_damaged(path)
-        raise StopRun(f"{path} is damaged; {REPAIR}")
+    if path.exists():
+        check_not_newer(path)
+        if looks_damaged(path):
+            mark_damaged(path)
+            raise StopRun(f"{path} is damaged; {REPAIR}")
     return path
+
+
+def check_not_newer(path: Path) -> None:
+    """Raise WrongUsage for a file of a later version of kolspider, whose tables and values may look damaged."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as connection:
+        if VERSION < (version := _version(connection)) <= _LATEST_VERSION:
+            raise WrongUsage(
+                f"{path} was written by a later version of kolspider (format {version}; this one knows {VERSION}): "
+                "use that version, or another KOL_CACHE_DIR"
+            )
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -115,7 +145,13 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:
-    if not FIRST_VERSION <= (version := _version(connection)) <= VERSION:
+    version = _version(connection)
+    if not version:
+        raise WrongUsage(
+            f"{path} has no tables: it is empty, or a copy made during a run, which lacks what was in the journal; put "
+            "the whole file back, or buy everything again with -a fresh=1"
+        )
+    if not FIRST_VERSION <= version <= VERSION:
         raise WrongUsage(f"{path} was written by another version of kolspider (format {version}, not {VERSION})")
 
 

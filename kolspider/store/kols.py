@@ -79,6 +79,9 @@ class Kols(Part):
         self._pages = pages
         self._readings = readings
         self._refusals = refusals
+        self.ends_from = 0.0
+        """The earliest moment, in unix seconds, at which a list counts as finished: a refresh sets it, so that what it
+        reads in the second in which it began is not due again."""
 
     def __iter__(self) -> Iterator[KolRecord]:
         """Iterate over every KOL that was ever begun, by handle."""
@@ -140,12 +143,17 @@ class Kols(Part):
         """Count the users in all lists; of an unfinished list, those that are in the cache."""
         return self._count("SELECT coalesce(sum(users), 0) FROM temp.kol_here")
 
-    def count_loaded(self) -> int:
-        """Count the full lists that are in this target and have users."""
+    def is_any_known(self) -> bool:
+        """Tell whether a list was ever begun or taken over, with any provider."""
+        return bool(self._value("SELECT 1 FROM kol LIMIT 1"))
+
+    def count_loaded(self, *, cached: bool = False) -> int:
+        """Count the full lists that are in this target and have users; with `cached`, those that have pages."""
         return self._count(
             "SELECT count(*) FROM kol_load l JOIN kol k USING (provider, handle) "
-            "WHERE l.target = ? AND l.provider = ? AND k.state = 'fetched' AND k.users > 0",
-            *(self._target, self._provider),
+            "WHERE l.target = ? AND l.provider = ? AND k.state = 'fetched' AND k.users > 0 AND (NOT ? OR EXISTS "
+            "(SELECT 1 FROM page p WHERE p.provider = k.provider AND p.handle = k.handle))",
+            *(self._target, self._provider, cached),
         )
 
     def reasons(self) -> list[Reason]:
@@ -254,7 +262,7 @@ class Kols(Part):
         a reading is not that of the list, which grows by the new users.
         """
         with transaction(self._db):
-            now = time.time()
+            now = max(time.time(), self.ends_from)
             self._readings.end(handle, state, pages, users, now, bought=bought, new=new)
             if self._readings.kind(handle) is Kind.INCREMENTAL:
                 pages, users = self._readings.size(handle) or self.size(handle)

@@ -52,12 +52,12 @@ class Ledger:
         self.rejects = RejectsFile(directory / "rejects.jsonl")
 
     @classmethod
-    def open(cls, directory: Path, provider: Provider, target: str) -> Self:
+    def open(cls, directory: Path, provider: Provider, target: str, *, fresh: bool = False) -> Self:
         """Open the store for changes, and create it if it is missing. The caller holds the directory's lock.
 
-        Raises StopRun, WrongUsage, sqlite3.Error or OSError.
+        `fresh` also fills a file that has no tables. Raises StopRun, WrongUsage, sqlite3.Error or OSError.
         """
-        with closed_on_error(connect(directory)) as connection:
+        with closed_on_error(connect(directory, fresh=fresh)) as connection:
             with transaction(connection):
                 connection.execute("INSERT INTO target (label) VALUES (?) ON CONFLICT (label) DO NOTHING", (target,))
             return cls(connection, directory, provider, _target_id(connection, target))

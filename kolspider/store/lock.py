@@ -14,7 +14,9 @@ from kolspider.files import make_directory, open_own
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DirectoryLock"]
+__all__ = ["LOCK_NAME", "DirectoryLock"]
+
+LOCK_NAME = "lock"
 
 _LINK = "{path} is a link, and may lead to somebody else's file; delete it, then run the same command again"
 
@@ -23,7 +25,7 @@ class DirectoryLock:
     """Holds `<directory>/lock`. Raises WrongUsage if another process holds it, StopRun if it can't be made."""
 
     def __init__(self, directory: Path) -> None:
-        path = directory / "lock"
+        path = directory / LOCK_NAME
         try:
             make_directory(directory)
             self.is_new = not path.exists()

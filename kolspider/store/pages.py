@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kolspider.clock import latest
 from kolspider.store.database import transaction
 from kolspider.store.part import Part
 
@@ -25,6 +26,13 @@ __all__ = ["CachedPage", "PageCount", "PageRecord", "Pages", "unpack"]
 _OPTIONS: dict[int, int] = {zstd.CompressionParameter.compression_level: 6, zstd.CompressionParameter.checksum_flag: 1}
 _LARGEST = 64 * 1024 * 1024
 """Bytes of a page: none that was ever stored is larger."""
+
+
+_IS_LOADED = """
+provider = ? AND EXISTS (SELECT 1 FROM temp.kol_here WHERE handle = page.handle AND state = 'complete')
+AND handle NOT IN (SELECT handle FROM page WHERE seq >= (SELECT min(seq) FROM temp.waiting_page))
+"""
+"""SQL: whether a page can be deleted, because the full list of its KOL is in the target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +189,14 @@ class Pages(Part):
     def full_reading_began(self, handle: str, generation: int) -> float | None:
         """Return the unix second in which the first page of a list was fetched, once its last page is stored.
 
-        None if a page is missing, or if no page has a user.
+        None if a page is missing, if no page has a user, or if a clock was wrong: a page was fetched in the future.
         """
-        pages, last, users, since = self._db.execute(
-            "SELECT count(*), max(number), sum(users), min(fetched_at) FROM page "
+        pages, last, users, since, until = self._db.execute(
+            "SELECT count(*), max(number), sum(users), min(fetched_at), max(fetched_at) FROM page "
             "WHERE provider = ? AND handle = ? AND generation = ?",
             (self._provider, handle, generation),
         ).fetchone()
-        return since if pages == last and users else None
+        return since if pages == last and users and until <= latest() else None
 
     def drop(self, seq: int) -> None:
         """Delete a page that can't be used."""
@@ -249,16 +257,20 @@ class Pages(Part):
             (time,),
         ).fetchall()
 
+    def count_loaded(self) -> tuple[int, list[tuple[int, int]]]:
+        """Count the KOLs whose pages `delete_loaded` deletes, and these pages by number of users: (users, pages)."""
+        kols = self._count(f"SELECT count(DISTINCT handle) FROM page WHERE {_IS_LOADED}", self._provider)
+        sizes = self._db.execute(
+            f"SELECT users, count(*) FROM page WHERE {_IS_LOADED} GROUP BY users", (self._provider,)
+        )
+        return kols, sizes.fetchall()
+
     def delete_loaded(self) -> int:
         """Delete the pages of KOLs whose full list is in the target. Returns how many. Inside a transaction.
 
         A list with a page that was fetched after a waiting one is kept: it is written again after that one.
         """
-        return self._forget(
-            "provider = ? AND EXISTS (SELECT 1 FROM temp.kol_here WHERE handle = page.handle AND state = 'complete') "
-            "AND handle NOT IN (SELECT handle FROM page WHERE seq >= (SELECT min(seq) FROM temp.waiting_page))",
-            (self._provider,),
-        )
+        return self._forget(_IS_LOADED, (self._provider,))
 
     def delete_older(self, handle: str, generation: int) -> None:
         """Delete the pages of a KOL's earlier generations. Inside a transaction."""

@@ -166,6 +166,10 @@ class Runs(Part):
         )
         return Counters(*(*sums.fetchone(), dict(errors.fetchall())))
 
+    def has_bought(self) -> bool:
+        """Tell whether a run has bought a page."""
+        return bool(self._value("SELECT 1 FROM run WHERE pages > 0 LIMIT 1"))
+
     def began_at(self) -> float | None:
         """Return when the first run of the history began."""
         at: float | None = self._value("SELECT min(started_at) FROM run")

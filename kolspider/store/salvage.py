@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kolspider.files import sync_directory
 from kolspider.store.damage import UNREADABLE, WRONG, looks_damaged, mark
-from kolspider.store.database import FILE_NAME, create, transaction
+from kolspider.store.database import FILE_NAME, check_not_newer, create, transaction
 from kolspider.store.pages import unpack
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ __all__ = ["Salvaged", "salvage_if_damaged"]
 _COUNTED_BY = {"page": "page", "page_load": "page", "run": "run", "sample": "run"}
 """Tables whose first key is a number that SQLite assigned, each with the table that it numbers the rows of."""
 _TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,), "BLOB": (bytes,)}
+_SMALL = 256_000_000
+"""Size in bytes up to which a whole store is checked when a run begins, which takes a second at most."""
 _MOST_NUMBERS = 20_000_000
 """Largest number of a page that is believed, of a store of some 300 GB: a larger one is damage itself."""
 
@@ -45,13 +47,17 @@ class Salvaged:
 def salvage_if_damaged(directory: Path) -> Salvaged | None:
     """Replace a damaged store by a good one; None if there is none or it looks good.
 
-    The caller holds the directory's lock. Raises sqlite3.Error or OSError if the disk can't be used.
+    The caller holds the directory's lock. Raises sqlite3.Error or OSError if the disk can't be used, WrongUsage if a
+    later version of kolspider wrote it.
     """
     path = directory / FILE_NAME
     salvaged = path.with_name(f"{FILE_NAME}.salvaged")
     if salvaged.exists():  # an earlier salvage died when only the swap was left
         return _swap(path, salvaged, None)
-    if not path.exists() or not (mark(path).exists() or looks_damaged(path)):
+    if not path.exists():
+        return None
+    check_not_newer(path)
+    if not (mark(path).exists() or looks_damaged(path, thoroughly=path.stat().st_size <= _SMALL)):
         return None
     unfinished = path.with_name(f"{FILE_NAME}.new")
     _delete(unfinished)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from kolspider.clock import latest
 from kolspider.items import Kol
 from kolspider.store.handles import HandleError, normalise
 from kolspider.store.part import Part
@@ -55,14 +56,17 @@ class Due:
     """Whether its list is read only up to where every account is known."""
 
 
-_WHY = """
+_ENDED_BEFORE = "(k.finished_at < {0} OR k.finished_at > :latest)"
+"""SQL: whether a list ended before a moment. One that ended in the future may have: a clock was wrong."""
+_WHY = f"""
 CASE
   WHEN k.handle IS NULL OR k.state = 'new' THEN 'new'
-  WHEN k.state = 'failed' AND 'failed' IN (SELECT value FROM json_each(:retry)) AND k.finished_at < :now THEN 'retry'
+  WHEN k.state = 'failed' AND 'failed' IN (SELECT value FROM json_each(:retry)) AND {_ENDED_BEFORE.format(":now")}
+    THEN 'retry'
   WHEN k.state = 'failed' THEN 'failed'
   WHEN k.state = 'fetching' THEN 'begun'
-  WHEN k.state IN (SELECT value FROM json_each(:retry)) AND k.finished_at < :now THEN 'retry'
-  WHEN k.finished_at < :refresh_before THEN 'refresh'
+  WHEN k.state IN (SELECT value FROM json_each(:retry)) AND {_ENDED_BEFORE.format(":now")} THEN 'retry'
+  WHEN :refresh_before IS NOT NULL AND {_ENDED_BEFORE.format(":refresh_before")} THEN 'refresh'
   WHEN EXISTS (SELECT 1 FROM temp.waiting_page w WHERE w.handle = k.handle) THEN 'begun'
   WHEN EXISTS (SELECT 1 FROM refused r WHERE r.target = :target AND r.provider = k.provider AND r.handle = k.handle)
        THEN 'refused'
@@ -72,7 +76,7 @@ END
 """
 _MAY_BE_INCREMENTAL = f"""
 (:incremental AND ((:follows AND l.generation >= b.generation) OR {BASE_IS_CACHED})
-  AND (:full_before IS NULL OR b.ended_at >= :full_before))
+  AND (:full_before IS NULL OR b.ended_at BETWEEN :full_before AND :latest))
 """
 """SQL: whether the cache or the follows table tells whom a KOL follows, by a full reading that is recent enough."""
 
@@ -85,8 +89,12 @@ class Selection(Part):
         self.skipped: Counter[str] = Counter()
         """How many rows of the source table name no KOL, or one named before: `blank`, `repeated`, `invalid`."""
         self.invalid_example = ""
+        self.refresh_before: float | None = None
+        """Lists that were finished before this moment, in unix seconds, are due; None without a refresh."""
         self.left = 0
         """Number of KOLs that are due but beyond the limit: the next run takes them."""
+        self.is_of_job = False
+        """Whether the KOLs are those of a named job."""
         self.is_the_source = False
         """Whether all of the source table was taken in."""
         connection.execute("CREATE TEMP TABLE source (handle TEXT PRIMARY KEY, user_name TEXT, position INTEGER)")
@@ -144,7 +152,7 @@ class Selection(Part):
         self,
         *,
         now: float,
-        refresh: int | None,
+        refresh_before: float | None,
         retry: Iterable[State],
         limit: int | None,
         keep_done: bool,
@@ -154,11 +162,13 @@ class Selection(Part):
     ) -> None:
         """Select the KOLs that are due.
 
-        `now` is when the job (or run) began, in unix seconds; `refresh` is an age in seconds. `keep_done` selects the
-        others too, as KOLs without work: those of a job count in its outcome. `incremental` reads a list whose users
-        are known only as far as it changed, unless its last full reading is more than `full_every` seconds ago;
-        `follows` tells whether the target has a follows table, which knows the users.
+        `now` is when the job (or run) began, in unix seconds; lists that were finished before `refresh_before` are
+        read again. `keep_done` selects the others too, as KOLs without work: those of a job count in its outcome.
+        `incremental` reads a list whose users are known only as far as it changed, unless its last full reading is
+        more than `full_every` seconds ago; `follows` tells whether the target has a follows table, which knows the
+        users.
         """
+        self.refresh_before = refresh_before
         order = ", ".join(f"('{why}', {rank})" for rank, why in enumerate(Why))
         self._db.execute(
             f"""
@@ -184,7 +194,8 @@ class Selection(Part):
                 "target": self._target,
                 "now": now,
                 "retry": json.dumps(list(retry)),
-                "refresh_before": None if refresh is None else now - refresh,
+                "latest": latest(),
+                "refresh_before": refresh_before,
                 "keep_done": keep_done,
                 "incremental": incremental,
                 "full_before": None if full_every is None else now - full_every,
@@ -207,6 +218,15 @@ class Selection(Part):
             "SELECT count(*) FROM temp.source WHERE handle NOT IN (SELECT handle FROM kol WHERE provider = ?)",
             self._provider,
         )
+
+    def finished_in_the_future(self) -> tuple[int, str, float]:
+        """Count the KOLs taken in whose list was finished in the future, by a wrong clock; and name one, and when."""
+        count, user_name, at = self._db.execute(
+            "SELECT count(*), min(s.user_name), max(k.finished_at) FROM temp.source s "
+            "JOIN kol k ON k.provider = ? AND k.handle = s.handle WHERE k.finished_at > ?",
+            (self._provider, latest()),
+        ).fetchone()
+        return count, user_name or "", at or 0.0
 
     def count_gone(self) -> int:
         """Count the KOLs taken in whose list was read for another target only, and has no page in the cache."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kolspider.console.columns import labelled
 from kolspider.console.wording import counted, duration, iso
 from kolspider.items import State
-from kolspider.options.arguments import without
+from kolspider.options.arguments import replaced, typed_moment, without
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -26,6 +26,7 @@ __all__ = ["Summary"]
 _STOPPED, _UNFINISHED, _INTERRUPTED = 1, 3, 130
 _ONCE = ("retry", "refresh", "incremental", "full_every")
 """Arguments whose work is done by one run."""
+_OF_A_REPLAY = ("replay", "HTTPCACHE_IGNORE_MISSING", "JOBDIR")
 _SHOWN = 20
 """Failed and partial KOLs that the table lists; `scrapy kols` lists all."""
 
@@ -45,7 +46,12 @@ class Summary:
         stats: Mapping[str, Any],
     ) -> None:
         """Take stock of a run. `command` is what was typed, without the key; `stats` are Scrapy's."""
-        self._command, self._arguments, self._target, self._credit_usd = command, arguments, target, credit_usd
+        self._arguments, self._target, self._credit_usd = arguments, target, credit_usd
+        self._in_job = in_job = ledger.selection.is_of_job
+        """Whether the run has a JOBDIR, which takes no other arguments than those of its first run."""
+        self._outside = _going_on(command, ledger.selection.refresh_before)
+        """The command to go on with the same work outside of the job."""
+        self._command = without(command, ["fresh"]) if in_job else self._outside
         self._tally = tally
         self.states: Mapping[State, int] = ledger.kols.states_of_selected()
         """Number of selected KOLs in each state."""
@@ -137,20 +143,24 @@ class Summary:
         if self._lacks_only_refused:
             return "scrapy crawl followings -a replay=pending   (after the table is changed: loads the refused rows)"
         if self._arguments.replay and self._unfinished:
-            return "scrapy crawl followings   (continues the unfinished lists)"
+            return f"{shlex.join(without(self._outside, _OF_A_REPLAY))}   (continues the unfinished lists)"
         if self._arguments.replay:
             return "nothing to do" if states else "nothing to do: the cache holds no page to load"
         if self._arguments.dry_run:
-            return f"{shlex.join(without(self._command, ['dry_run']))}   (loads these pages, they are not bought again)"
-        if self._left:
-            return f"{command}   ({counted(self._left, 'more KOL')} {'is' if self._left == 1 else 'are'} due)"
+            load = shlex.join(without(self._outside, ["dry_run", "JOBDIR"]))
+            return f"{load}   (loads these pages, they are not bought again)"
+        due = f"{counted(self._left, 'more KOL')} {'is' if self._left == 1 else 'are'} due"
+        if self._left and not self._in_job:
+            return f"{command}   ({due})"
         if states.get(State.FAILED):
-            return f"{shlex.join(without(self._command, _ONCE))}   (tries the failed KOLs again)"
+            again = self._command if self._in_job else without(self._command, _ONCE)
+            return f"{shlex.join(again)}   (tries the failed KOLs again)"
         if self._on_the_way:
             return f"{command}   (continues with {counted(self._on_the_way, 'unfinished KOL')})"
         if states.get(State.PARTIAL):
-            return "scrapy crawl followings -a retry=partial   (buys only the page that broke each list)"
-        return "nothing to do"
+            again = [*without(self._outside, (*_ONCE, "limit", "JOBDIR")), "-a", "retry=partial"]
+            return f"{shlex.join(again)}   (buys only the page that broke each list)"
+        return f"nothing to do in this job; {due}, for another JOBDIR" if self._left else "nothing to do"
 
     def as_json(self) -> str:
         """Return the same as JSON, for programs."""
@@ -247,6 +257,12 @@ class Summary:
     @property
     def _unfinished(self) -> int:
         return sum(self.states.values()) - self._whole - self.states.get(State.NOT_FOUND, 0)
+
+
+def _going_on(command: Sequence[str], refresh_before: float | None) -> list[str]:
+    """Return the command that goes on with a run's work: a refresh does not read again what this run has read."""
+    going_on = without(command, ["fresh"])
+    return going_on if refresh_before is None else replaced(going_on, "refresh", typed_moment(refresh_before))
 
 
 def _seconds(stats: Mapping[str, Any]) -> float:

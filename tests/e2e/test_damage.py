@@ -96,11 +96,15 @@ def test_unreadable_names_cost_no_other_kol(half_done: Project) -> None:
 
 def test_a_store_that_is_gone_or_emptied_is_reported_before_pages_are_bought_again(half_done: Project) -> None:
     (project := half_done).look("kols", "kol03").expect(0)
-    for lose in (os.unlink, lambda path: os.truncate(path, 0)):
-        lose(project.cache / "kolspider.sqlite3")
-        result = project.crawl("-a", "max_calls=2").expect(1)
-        assert "kolspider.sqlite3 is missing, although there were runs in this directory" in result.err
-    project.crawl().expect(0)
+    calls = len(project.api.calls)
+    os.truncate(project.store_file, 0)
+    assert "kolspider.sqlite3 has no tables" in project.crawl().expect(2).err
+    project.store_file.unlink()
+    result = project.crawl().expect(2)
+    assert "kolspider.sqlite3 is missing, although there were runs in this directory" in result.err
+    assert "-a fresh=1" in result.err
+    assert len(project.api.calls) == calls
+    project.crawl("-a", "fresh=1").expect(0)
     assert project.rows() == expected_rows(KOLS)
 
 

@@ -43,7 +43,7 @@ def test_columns_that_are_not_ours_keep_their_values(make_project: MakeProject, 
         f"INSERT INTO `{project.target}` (id, name, note, score) VALUES {values}, ('31415', 'alien', 'stays', 1)"
     )
 
-    project.crawl().expect(0)
+    project.crawl("-a", "fresh=1").expect(0)
 
     theirs = {id_: rest for id_, *rest in project.sql(f"SELECT id, note, score FROM `{project.target}`")}
     assert theirs == {id_: [f"note of {id_}", 42] if id_ in known else [None, 7] for id_ in expected} | {

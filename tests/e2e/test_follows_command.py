@@ -212,3 +212,14 @@ def test_without_the_ledger_a_loss_is_of_the_last_whole_reading(project: Project
 
     assert [row["missed_since"] for row in json.loads(told.out)] == [day(9)]
     assert "kolspider: without the ledger: " in told.err
+
+
+def test_a_reading_by_a_wrong_clock_is_reported_and_loses_nobody(project: Project) -> None:
+    assert found(project, "lost", "--kol", "btc") == ["btc3"]
+    with closing(project.database()) as database:
+        database.widen(crawls_table(project.follows), SPAN_CRAWLS, [("btc", day(1), "2999-01-01 00:00:00")])
+
+    lost = project.look("follows", "lost").expect(0)
+
+    assert "a clock was wrong when the lists of 1 KOL were read whole" in lost.err
+    assert found(project, "lost") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 from kolspider.sandbox import Fault
@@ -38,6 +39,28 @@ def test_a_refresh_buys_each_list_again_once_and_goes_on_after_a_kill(make_proje
     assert project.ended() == dict.fromkeys(kols, "complete")
     assert project.cached(generation=1) == set(bought)
     assert project.cached(generation=0) == set()
+
+
+def test_following_next_finishes_an_interrupted_refresh_without_a_second_call_for_a_page(
+    make_project: MakeProject,
+) -> None:
+    project = make_project({"alpha": 1100, "beta": 1500, "gamma": 800})
+    project.crawl().expect(0)
+    project.api.clear_calls()
+    words, runs = ["-a", "refresh=0s", "-a", "max_calls=3"], 0
+
+    while words:
+        result = project.crawl(*words)
+        runs += 1
+        (following,) = re.findall("^next +(.*)$", result.out, re.MULTILINE)
+        assert runs <= 10, following
+        words = shlex.split(following.partition("   (")[0])[3:] if result.code else []
+
+    result.expect(0)
+    assert following == "nothing to do"
+    assert set(project.bought().values()) == {1}
+    assert len(project.api.calls) == 18
+    assert project.cached(generation=1) == set(project.bought())
 
 
 def test_a_retry_of_a_partial_list_buys_from_the_page_that_broke_it(make_project: MakeProject) -> None:

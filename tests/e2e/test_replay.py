@@ -263,7 +263,7 @@ def test_half_a_pruned_list_is_never_taken_for_a_whole_one_in_another_database(m
     project.crawl("-a", "kols=beta", "-a", "max_calls=1", "-a", "dry_run=1").expect(1)
     project.crawl("-a", "kols=alpha").expect(0)
 
-    project.look("cache", "prune").expect(0)
+    project.look("cache", "prune", "--yes").expect(0)
     project.take_another_database()
     project.init(["alpha"])
     project.crawl("-a", "kols=alpha").expect(0)

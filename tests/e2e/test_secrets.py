@@ -230,7 +230,7 @@ def side_by_side(project: Project, cases: Mapping[str, tuple[str, ...]]) -> dict
 
     def crawl(name: str) -> Result:
         cache = WARN | {"KOL_CACHE_DIR": str(project.folder / f"cache {name}")}
-        return project.crawl(*LOUD, *cases[name], env=cache)
+        return project.crawl(*LOUD, "-a", "fresh=1", *cases[name], env=cache)
 
     with ThreadPoolExecutor(3) as threads:
         return dict(zip(cases, threads.map(crawl, cases), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -56,3 +57,28 @@ def test_a_bug_passes_through(tmp_path: Path) -> None:
     with pytest.raises(KeyError), Disk(tmp_path, stop).guard():
         raise KeyError("a bug")
     assert not stop.is_set()
+
+
+@pytest.mark.parametrize("name", ["", "lock", FILE_NAME])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_what_was_removed_or_replaced_takes_no_page(tmp_path: Path, name: str, replaced: bool) -> None:
+    directory, stop = tmp_path / "cache", Stop()
+    directory.mkdir()
+    for file in ("lock", FILE_NAME):
+        (directory / file).touch()
+    disk = Disk(directory, stop)
+    with disk.guard():
+        pass  # it is as it was
+
+    gone = directory / name if name else directory
+    gone.rename(tmp_path / "aside")
+    if replaced and name:
+        gone.touch()
+    elif replaced:
+        shutil.copytree(tmp_path / "aside", gone)
+
+    reached = False
+    with pytest.raises(NotAsked), disk.guard():
+        reached = True
+    assert not reached
+    assert f"{gone} was removed or replaced during the run" in str(stop.error)

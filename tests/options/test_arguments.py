@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kolspider.errors import WrongUsage
 from kolspider.items import Kol, State
-from kolspider.options.arguments import HELP, Arguments
+from kolspider.options.arguments import HELP, Arguments, Cutoff
 from tests.wild import wildly
 
 NAMES = [argument.name for argument in fields(Arguments)]
@@ -23,6 +23,7 @@ EXAMPLES = {  # one good value each, which is not the default
     "full_every": "60d",
     "retry": "partial",
     "replay": "pending",
+    "fresh": "1",
     "feed": "follows",
     "dry_run": "1",
     "estimate": "1",
@@ -77,12 +78,14 @@ def test_nothing_is_asked_for_by_default() -> None:
         ("limit", " 50 ", 50),
         ("max_calls", "0", 0),
         ("max_calls", "999999999", 999_999_999),
-        ("refresh", "0s", 0),
-        ("refresh", "90s", 90),
-        ("refresh", "5m", 300),
-        ("refresh", "2h", 7200),
-        ("refresh", "30d", 30 * 86_400),
-        ("refresh", "2w", 14 * 86_400),
+        ("refresh", "0s", Cutoff(age=0)),
+        ("refresh", "90s", Cutoff(age=90)),
+        ("refresh", "5m", Cutoff(age=300)),
+        ("refresh", "2h", Cutoff(age=7200)),
+        ("refresh", "30d", Cutoff(age=30 * 86_400)),
+        ("refresh", "2w", Cutoff(age=14 * 86_400)),
+        ("refresh", "2026-11-24T07:10:00", Cutoff(at=1_795_504_200)),
+        ("refresh", "2026-11-24T07:10:00Z", Cutoff(at=1_795_504_200)),
         ("retry", "partial", frozenset({State.PARTIAL})),
         ("retry", "partial, not_found,failed", frozenset({State.PARTIAL, State.NOT_FOUND, State.FAILED})),
         ("replay", "pending", "pending"),
@@ -108,6 +111,11 @@ def test_a_good_value_is_understood(name: str, text: str, value: object) -> None
         *(("limit", text) for text in ("", "0", "-1", "1.5", "1e3", "ten", "\N{ARABIC-INDIC DIGIT FOUR}", "1" * 40)),
         *(("max_calls", text) for text in ("", "-1", "all", "5 0")),
         *(("refresh", text) for text in ("", "30", "d", "30y", "-1d", "1.5d", "30 d", "30D")),
+        *(
+            ("refresh", text)
+            for text in ("2026-11-24", "2026-11-24 07:10:00", "2026-02-30T07:10:00", "2026-11-24T07:10")
+        ),
+        *(("refresh", text) for text in ("2026-11-24T07:10:00+08:00", "9026-11-24T07:10:00", "0000-01-01T00:00:00")),
         *(("retry", text) for text in ("", ",", "complete", "partial,nope", "PARTIAL", "new")),
         *(("replay", text) for text in ("", "1", "All", "waiting")),
         *((flag, text) for flag in ("dry_run", "estimate", "test") for text in ("", "2", "on", "maybe")),
@@ -258,8 +266,11 @@ def test_each_example_in_the_help_is_a_good_value() -> None:
         assert getattr(Arguments.parse(NEEDS.get(name, {}) | {name: value}), name) != argument.default
 
 
-def test_what_makes_a_job_the_same_job_is_all_but_the_key_the_cap_and_the_feed() -> None:
+def test_what_makes_a_job_the_same_job_is_all_but_what_is_a_runs_own() -> None:
     plain = Arguments.parse({"limit": "2"}).of_job()
-    assert Arguments.parse({"limit": "2", "api_key": "k", "max_calls": "9", "feed": "follows"}).of_job() == plain
+    assert (
+        Arguments.parse({"limit": "2", "api_key": "k", "max_calls": "9", "feed": "follows", "fresh": "1"}).of_job()
+        == plain
+    )
     for name in ("kols", "refresh", "incremental", "full_every", "retry", "replay", "dry_run", "sandbox"):
         assert Arguments.parse({"limit": "2", **given_with(name)}).of_job() != plain, name

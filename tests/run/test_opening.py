@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from scrapy.settings import Settings
 
 from kolspider.db.url import open_database
 from kolspider.errors import StopRun, WrongUsage
-from kolspider.options.arguments import Arguments
+from kolspider.items import Kol, State
+from kolspider.options.arguments import Arguments, typed_moment
 from kolspider.options.config import Config
 from kolspider.run.opening import open_run, read_ledger, target_label
 from kolspider.store.damage import mark
 from kolspider.store.database import FILE_NAME
 from kolspider.store.ledger import Ledger
 from kolspider.store.lock import DirectoryLock
+from kolspider.store.selection import Selection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,3 +126,71 @@ def test_a_run_drops_the_rejects_of_a_batch_that_was_never_marked_and_looking_do
         assert path.read_text() == "half a batch"
     with open_run(Arguments(), config, database, COMMAND):
         assert path.read_text() == ""
+
+
+def test_damage_that_opening_meets_is_salvaged_in_the_same_run(
+    config: Config, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some damage shows only to the query that reads it."""
+    with open_run(Arguments(), config, database, COMMAND):
+        pass
+    select, met = Selection.choose_due, list[bool]()
+
+    def damaged_once(selection: Selection, **asked: Any) -> None:
+        if not met:
+            met.append(True)
+            raise sqlite3.DatabaseError("database disk image is malformed")
+        select(selection, **asked)
+
+    monkeypatch.setattr(Selection, "choose_due", damaged_once)
+    with open_run(Arguments(), config, database, COMMAND) as run:
+        assert [due.kol.user_name for due in run.ledger.selection.due()] == ["BTC", "eth"]
+
+    assert "was damaged" in caplog.text
+    assert not mark(config.cache_dir / FILE_NAME).exists()
+
+
+def test_a_list_finished_in_the_future_is_reported_and_a_refresh_reads_it_again(
+    config: Config, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A clock was a year ahead for a while."""
+    with open_run(Arguments(), config, database, COMMAND) as run:
+        for due in run.ledger.selection.due():
+            run.ledger.kols.begin(due.kol)
+            run.ledger.kols.end(due.kol.handle, State.FETCHED, "", 1, 2, bought=True)
+            run.ledger.kols.settle(due.kol.handle, evict=False)
+    with closing(sqlite3.connect(config.cache_dir / FILE_NAME)) as store, store:
+        store.execute("UPDATE kol SET finished_at = finished_at + 365 * 86400 WHERE handle = 'btc'")
+
+    with open_run(Arguments.parse({"refresh": "30d"}), config, database, COMMAND) as run:
+        assert [due.kol.user_name for due in run.ledger.selection.due()] == ["BTC"]
+        run.ledger.kols.begin_generation("btc")
+        run.ledger.kols.end("btc", State.FETCHED, "", 1, 2, bought=True)
+        run.ledger.kols.settle("btc", evict=False)
+    assert "the lists of 1 KOL were finished in the future (BTC at 20" in caplog.text
+
+    caplog.clear()
+    with open_run(Arguments.parse({"refresh": "30d"}), config, database, COMMAND) as run:
+        assert list(run.ledger.selection.due()) == []
+    assert "future" not in caplog.text
+
+
+def test_a_refresh_by_age_and_by_its_moment_find_the_same_lists(config: Config, database: Database) -> None:
+    """What a run has read in its first second is not due again by the moment that it names."""
+    with open_run(Arguments.parse({"refresh": "0s"}), config, database, COMMAND) as run:
+        run.ledger.kols.begin(Kol("btc", "BTC"))
+        run.ledger.kols.end("btc", State.FETCHED, "", 1, 2, bought=True)
+        run.ledger.kols.settle("btc", evict=False)
+        moment = typed_moment(run.ledger.selection.refresh_before or 0)
+    with open_run(Arguments.parse({"refresh": moment}), config, database, COMMAND) as run:
+        assert [due.kol.user_name for due in run.ledger.selection.due()] == ["eth"]
+
+
+def test_a_job_that_was_begun_in_the_future_has_no_end(config: Config, database: Database, tmp_path: Path) -> None:
+    config = replace(config, jobdir=tmp_path / "job")
+    with open_run(Arguments(), config, database, COMMAND):
+        pass
+    path = tmp_path / "job" / "job.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"began_at": time.time() + 86_400}))
+    with pytest.raises(WrongUsage, match="begun in the future"), open_run(Arguments(), config, database, COMMAND):
+        pass

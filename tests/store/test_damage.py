@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.errors import StopRun
+from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import Kol, State
 from kolspider.providers import provider
 from kolspider.store.damage import is_damage, looks_damaged, mark_damaged
-from kolspider.store.database import FILE_NAME, connect
+from kolspider.store.database import FILE_NAME, connect, connect_to_read
 from kolspider.store.ledger import Ledger
 from kolspider.store.salvage import salvage_if_damaged
+from kolspider.store.schema import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +99,62 @@ def test_a_lost_page_of_an_incremental_reading_does_not_cost_the_full_list_below
         readings = Ledger(connection, tmp_path, provider("twitterapi_io"), 1).readings
         assert [reading.state for reading in readings.of_kol("btc")] == ["fetched", "fetching"]
         assert not readings.base_is_missing("btc")
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_list_that_lost_a_page_is_complete_in_no_target(tmp_path: Path, number: int) -> None:
+    with opened(tmp_path) as ledger:
+        ledger.kols.begin(KOLS[0])
+        seqs = [ledger.pages.put(KOLS[0], 0, str(n), n, 200, b"page", fetched_at=1.0) for n in (1, 2, 3)]
+        ledger.kols.end("kol00", State.FETCHED, "", 3, 600, bought=True)
+        ledger.note_loaded(seqs, None)
+        ledger.kols.settle("kol00", evict=False)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as store, store:
+        store.execute("UPDATE page SET body = x'00' WHERE number = ?", (number,))
+    mark_damaged(tmp_path / FILE_NAME)
+
+    salvaged = salvage_if_damaged(tmp_path)
+
+    assert salvaged
+    assert salvaged.lost_pages == 1
+    assert states(tmp_path) == {"kol00": State.FETCHING}
+    with opened(tmp_path) as ledger:
+        assert due(ledger, KOLS[:1]) == KOLS[:1]
+        # When the page is bought again, the list is not complete before that page is in the table, too
+        ledger.kols.begin(KOLS[0])
+        ledger.pages.put(KOLS[0], 0, str(number), number, 200, b"page", fetched_at=2.0)
+        ledger.kols.end("kol00", State.FETCHED, "", 3, 600, bought=True)
+        assert ledger.kols.settle("kol00", evict=False) is None
+        assert ledger.kols.states() == {State.FETCHED: 1}
+
+
+def test_damage_in_the_table_of_pages_is_found_when_a_run_begins(store: Path) -> None:
+    with closing(sqlite3.connect(store)) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'page'").fetchone()
+    with store.open("r+b") as file:
+        file.seek((root - 1) * 4096 + 8)  # where the last pages are
+        file.write(b"\x7f" * 4)
+
+    assert not looks_damaged(store), "commands that only look are not held up by it"
+    assert salvage_if_damaged(store.parent)
+    assert not looks_damaged(store, thoroughly=True)
+
+
+def test_a_store_of_a_later_version_is_refused_and_never_salvaged(store: Path) -> None:
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("CREATE TABLE later (id INTEGER)")
+        connection.execute(
+            "INSERT INTO kol (provider, handle, user_name, state) VALUES ('p', 'k', 'k', 'a later state')"
+        )
+        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+        connection.commit()
+    mark_damaged(store)
+    before = store.read_bytes()
+
+    for work in (connect, connect_to_read, salvage_if_damaged):
+        with pytest.raises(WrongUsage, match=rf"by a later version of kolspider \(format {VERSION + 1};"):
+            work(store.parent)
+    assert store.read_bytes() == before
 
 
 @pytest.mark.parametrize("table", ["kol", "kol_load", "crawl", "page"])
@@ -195,7 +252,7 @@ def load(directory: Path, wanted: list[Kol]) -> None:
 
 def due(ledger: Ledger, wanted: list[Kol]) -> list[Kol]:
     ledger.selection.read(kol.user_name for kol in wanted)
-    ledger.selection.choose_due(now=time.time(), refresh=None, retry=(), limit=None, keep_done=False)
+    ledger.selection.choose_due(now=time.time(), refresh_before=None, retry=(), limit=None, keep_done=False)
     return [due.kol for due in ledger.selection.due()]
 
 

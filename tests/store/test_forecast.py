@@ -66,7 +66,13 @@ class History:
         selection.read(names)
         states = [State(retry)] if retry else []
         selection.choose_due(
-            now=100, refresh=refresh, retry=states, limit=None, keep_done=False, incremental=incremental, follows=True
+            now=100,
+            refresh_before=None if refresh is None else 100 - refresh,
+            retry=states,
+            limit=None,
+            keep_done=False,
+            incremental=incremental,
+            follows=True,
         )
         return self.ledger.forecast
 

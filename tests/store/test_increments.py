@@ -51,7 +51,7 @@ def test_a_list_is_as_long_as_its_full_reading_and_what_was_new_since(
     # A full refresh is expected to be as long.
     selection = ledger.selection
     selection.read(["btc"])
-    selection.choose_due(now=1e12, refresh=0, retry=[], limit=None, keep_done=False)
+    selection.choose_due(now=1e12, refresh_before=1e12, retry=[], limit=None, keep_done=False)
     forecast = ledger.forecast
     assert forecast.of("btc").calls == pages
     assert forecast.total().credits == forecast.cost(pages, 1000 + new)

@@ -94,7 +94,7 @@ def test_what_one_target_refuses_is_nothing_to_another(ledger: Ledger, store: sq
 
 def due(ledger: Ledger) -> list[tuple[str, Why]]:
     ledger.selection.read(["btc", "eth", "new"])
-    ledger.selection.choose_due(now=1e12, refresh=None, retry=[], limit=None, keep_done=False)
+    ledger.selection.choose_due(now=1e12, refresh_before=None, retry=[], limit=None, keep_done=False)
     return [(one.kol.handle, one.why) for one in ledger.selection.due()]
 
 

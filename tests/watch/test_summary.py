@@ -33,6 +33,9 @@ def summary(
     left: int = 0,
     error: str = "",
     refused: Sequence[KolRecord] = (),
+    refresh_before: float | None = None,
+    settings: tuple[str, ...] = (),
+    in_job: bool = False,
     **stats: Any,
 ) -> Summary:
     """The summary of a run with these arguments, counters, states and stats of Scrapy."""
@@ -41,9 +44,10 @@ def summary(
             states_of_selected=lambda: states, selected_in=lambda *_: [], refused_selected=lambda *_: refused
         ),
         refusals=SimpleNamespace(count_selected=lambda: len(refused)),
-        selection=SimpleNamespace(count_waiting=lambda: 0, left=left),
+        selection=SimpleNamespace(count_waiting=lambda: 0, left=left, refresh_before=refresh_before, is_of_job=in_job),
     )
     command = [*COMMAND, *(word for argument in typed for word in ("-a", argument))]
+    command += [word for setting in settings for word in ("-s", setting)]
     arguments = Arguments.parse(dict(argument.split("=") for argument in typed))
     stop, stats = Stop(), {"finish_reason": "finished"} | stats
     if error:
@@ -127,6 +131,52 @@ def test_nothing_saved_takes_no_line() -> None:
 def test_next_is_a_command_to_paste_with_a_remark_behind_it(run: Summary, exit_code: int, expected: str) -> None:
     assert run.next == expected.format(command=" ".join(COMMAND))
     assert run.exit_code == exit_code
+
+
+CUT = 1795677000.0
+JOB = ("JOBDIR=jobs/a",)
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (
+            summary(Tally(calls=3), "refresh=0s", "max_calls=3", error="the cap is reached", refresh_before=CUT),
+            "{command} -a refresh=2026-11-26T07:10:00 -a max_calls=3   (the run continues where it stopped)",
+        ),
+        (
+            summary(None, "refresh=2026-11-26T07:10:00", "limit=2", left=1, refresh_before=CUT),
+            "{command} -a refresh=2026-11-26T07:10:00 -a limit=2   (1 more KOL is due)",
+        ),
+        (
+            summary(None, "refresh=0s", "dry_run=1", states={State.FETCHED: 2}, refresh_before=CUT),
+            "{command} -a refresh=2026-11-26T07:10:00   (loads these pages, they are not bought again)",
+        ),
+        (
+            summary(None, "refresh=0s", states={State.FETCHING: 1}, refresh_before=CUT, settings=JOB, in_job=True),
+            "{command} -a refresh=0s -s JOBDIR=jobs/a   (continues with 1 unfinished KOL)",
+        ),
+        (
+            summary(None, "refresh=0s", states={State.FAILED: 1}, refresh_before=CUT, settings=JOB, in_job=True),
+            "{command} -a refresh=0s -s JOBDIR=jobs/a   (tries the failed KOLs again)",
+        ),
+        (
+            summary(None, "refresh=0s", "limit=2", left=6, refresh_before=CUT, settings=JOB, in_job=True),
+            "nothing to do in this job; 6 more KOLs are due, for another JOBDIR",
+        ),
+        (
+            summary(None, "dry_run=1", states={State.FETCHED: 2}, settings=JOB, in_job=True),
+            "{command}   (loads these pages, they are not bought again)",
+        ),
+        (
+            summary(None, "sandbox=1", "fresh=1", states={State.PARTIAL: 1}, settings=("KOL_CACHE_DIR=x",)),
+            "{command} -a sandbox=1 -s KOL_CACHE_DIR=x -a retry=partial   (buys only the page that broke each list)",
+        ),
+        (summary(None, "fresh=1", states={State.FETCHING: 1}), "{command}   (continues with 1 unfinished KOL)"),
+    ],
+)
+def test_next_goes_on_with_the_same_work_and_begins_none_of_it_again(run: Summary, expected: str) -> None:
+    assert run.next == expected.format(command=" ".join(COMMAND))
 
 
 @pytest.mark.parametrize(
