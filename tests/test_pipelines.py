@@ -12,6 +12,7 @@ from itemadapter import ItemAdapter
 from kolspider.db.base import Table
 from kolspider.items import FollowingsPage, Kol, MappedPage, as_item
 from kolspider.live.tally import Tally
+from kolspider.load.remarks import Remarks
 from kolspider.load.repeats import Repeats
 from kolspider.pipelines import MapPipeline, UpsertPipeline
 from kolspider.providers import provider
@@ -38,7 +39,7 @@ class OfATeam:
 
 
 def mapping(tally: Tally, repeats: Repeats | None = None, *, keeps_follows: bool = False) -> MapPipeline:
-    return MapPipeline(provider("twitterapi_io"), Table("t", {}, []), tally, repeats, keeps_follows=keeps_follows)
+    return MapPipeline(provider("twitterapi_io"), Table("t", {}, []), tally, repeats, Remarks(), keeps_follows=keeps_follows)
 
 
 def as_dict(page: FollowingsPage) -> dict[str, Any]:
@@ -89,13 +90,13 @@ class FakeWriter:
 def test_a_mapped_page_reaches_the_writer_as_one(kind: Callable[[MappedPage], object]) -> None:
     writer, mapped = FakeWriter(), mapping(Tally()).process_item(PAGE)
     item = kind(mapped)
-    assert asyncio.run(UpsertPipeline(writer).process_item(item)) is item  # type: ignore[arg-type]
+    assert asyncio.run(UpsertPipeline(writer, Remarks()).process_item(item)) is item  # type: ignore[arg-type]
     assert writer.pages == [mapped]
 
 
 def test_a_dry_run_writes_nothing() -> None:
     mapped = mapping(Tally()).process_item(PAGE)
-    assert asyncio.run(UpsertPipeline(None).process_item(mapped)) is mapped
+    assert asyncio.run(UpsertPipeline(None, Remarks()).process_item(mapped)) is mapped
 
 
 def test_an_item_without_the_fields_is_a_bug_of_whoever_made_it() -> None:

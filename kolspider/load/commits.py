@@ -28,12 +28,7 @@ __all__ = ["Commits"]
 
 logger = logging.getLogger(__name__)
 
-_WHAT_NEXT = {
-    State.PARTIAL: "its users so far are kept; -a retry=partial buys only the page that broke the list",
-    State.NOT_FOUND: "it is not asked for again, except with -a retry=not_found",
-    State.FAILED: "the next run continues its list",
-}
-
+_ENDED = (State.FETCHED, State.COMPLETE, State.PARTIAL, State.NOT_FOUND)
 
 class Commits:
     """Connects the spider, which knows where a list ends, with the writer, which knows what is committed."""
@@ -76,7 +71,7 @@ class Commits:
         """
         size = f"{counted(users, 'user')} in {counted(pages, 'page')} ({bought} bought)"
         if new is not None:
-            size = f"{new:,} new of {size}, the rest is known"
+            size = f"{new:,} new of {counted(users, 'user')}, {counted(pages, 'page')} ({bought} bought)"
         if state is State.FETCHED and not self._dry_run:
             self._fetched[kol.handle] = f"KOL {kol.user_name}: complete, {size}"
         else:
@@ -84,7 +79,7 @@ class Commits:
             if state is State.FETCHED:
                 logger.info("KOL %s: fetched, %s", kol.user_name, size)
             else:
-                logger.warning("KOL %s: %s, %s: %s", kol.user_name, state, reason, _WHAT_NEXT[state])
+                logger.warning("KOL %s: %s, %s", kol.user_name, state, reason)
         with suppress(NotAsked), self._disk.guard():
             self._ledger.kols.end(kol.handle, state, reason, pages, users, bought=bought > 0, new=new)
             if new is not None:
@@ -101,9 +96,19 @@ class Commits:
 
     def list_had_ended(self, kol: Kol) -> None:
         """Record that only cached pages of the list had to be loaded: it is done once they are committed."""
-        self._work.done[State.COMPLETE] += 1
         with suppress(NotAsked), self._disk.guard():
-            self._settle(kol.handle)
+            found = self._ledger.kols.find(kol.handle)
+            if found is None or found.state not in _ENDED:
+                return  # a replay loads unfinished lists, too
+            text = f"{found.state}, {counted(found.users, 'user')} in {counted(found.pages, 'page')} (0 bought)"
+            if found.state is State.FETCHED and not self._dry_run:
+                self._fetched[kol.handle] = f"KOL {kol.user_name}: {text.replace(found.state, State.COMPLETE, 1)}"
+                self._settle(kol.handle)
+            else:
+                self._work.done[found.state] += 1
+                logger.info("KOL %s: %s", kol.user_name, text)
+                if found.state is State.PARTIAL:
+                    self._settle(kol.handle)
 
     def _settle(self, handle: str) -> None:
         """Finish the KOL if its list has ended and none of its pages waits in the writer."""

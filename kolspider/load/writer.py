@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kolspider.live.tally import Tally
     from kolspider.live.work import Work
     from kolspider.load.commits import Commits
+    from kolspider.load.remarks import Remarks
     from kolspider.load.repeats import Repeats
     from kolspider.options.config import Config
     from kolspider.store.pages import Pages
@@ -60,6 +61,7 @@ class Writer:
         stop: Stop,
         tally: Tally,
         work: Work,
+        remarks: Remarks,
     ) -> None:
         self._config = config
         self._database = database
@@ -69,6 +71,7 @@ class Writer:
         self._stop = stop
         self._tally = tally
         self._work = work
+        self._remarks = remarks
         self._waiting: deque[tuple[MappedPage, int, float]] = deque()
         """Each waiting page with its size in bytes, and its time of arrival on the monotonic clock."""
         self._rows = 0
@@ -169,6 +172,9 @@ class Writer:
         if self._config.follows_table:
             rejects += await self._write_follows(batch)
         self._commits.committed([page.page for page in batch.pages], rejects)
+        for mapped in batch.pages:
+            if mapped.page.last:
+                self._remarks.list_is_through(mapped.page.kol)
 
     def _unmapped(self, batch: Batch) -> _Rejects:
         """Return the users without a row, unless an earlier load of their page put them into rejects.jsonl."""
@@ -204,7 +210,7 @@ class Writer:
         rejects: _Rejects = []
         for row, reason in refused:
             page = batch.page_of(row)
-            logger.warning("KOL %s: the database refuses account %s: %s", page.kol.user_name, row.id, reason)
+            self._remarks.refused(page.kol, f"account {row.id}", self._without_label(reason))
             self._reject(rejects, page, "refused", row._asdict(), reason)
         return rejects
 
@@ -243,11 +249,15 @@ class Writer:
                 self._tally.follows_whole += len(rows) - len(refused)
             owners = {row: page for page, row in rows}
             for row, reason in refused:
-                logger.warning("KOL %s: the database refuses %s in %s: %s", row[0], row, table, reason)
+                self._remarks.refused(owners[row].kol, f"a row of {table}", self._without_label(reason))
                 fields = dict(zip(span.columns, row, strict=True))
                 self._reject(rejects, owners[row], "follow_refused", fields, reason)
         self._work.resume("the database")
         return rejects
+
+    def _without_label(self, reason: str) -> str:
+        """Return an error of the database without its address, which a log line has no room for."""
+        return reason.removeprefix(f"{self._database.label}: ")
 
     def _reject(self, rejects: _Rejects, page: FollowingsPage, reason: str, row: dict[str, Any], detail: str) -> None:
         """Set a refused row aside, unless an earlier load of its page has done so."""

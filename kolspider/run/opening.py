@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import time
 from contextlib import ExitStack, closing, contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kolspider.console.wording import counted
@@ -18,6 +19,7 @@ from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.live.work import Work
 from kolspider.load.commits import Commits
+from kolspider.load.remarks import Remarks
 from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
 from kolspider.options.arguments import Replay
@@ -79,7 +81,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     stack.callback(database.close)
     table = _check_tables(arguments, config, database, ledger)
     _select(arguments, config, database, ledger.selection)
-    tally, work, stop, repeats = Tally(), Work(), Stop(), Repeats()
+    tally, work, stop, repeats, remarks = Tally(), Work(), Stop(), Repeats(), Remarks()
     _announce(config, ledger.selection, tally)
 
     def retrying() -> None:
@@ -92,9 +94,13 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     stop.on_stop(thread.give_up)  # a run that stops does not wait until the database is back
     disk = Disk(config.cache_dir, stop)
     commits = Commits(ledger, disk, tally, work, dry_run=arguments.dry_run, evict=config.cache_evict)
-    writer = None if arguments.dry_run else Writer(config, thread, commits, repeats, ledger.pages, stop, tally, work)
+    writer = None
+    if not arguments.dry_run:
+        writer = Writer(config, thread, commits, repeats, ledger.pages, stop, tally, work, remarks)
     history = History(ledger, tally, config.credit_usd, arguments.mode, command)
-    return Run(arguments, config, table, ledger, thread, stop, disk, tally, work, repeats, commits, writer, history)
+    return Run(
+        arguments, config, table, ledger, thread, stop, disk, tally, work, repeats, remarks, commits, writer, history
+    )
 
 
 def _warn_of_losses(config: Config, lock: DirectoryLock) -> None:
@@ -193,7 +199,8 @@ def _announce(config: Config, selection: Selection, tally: Tally) -> None:
     by_why = selection.count_by_why()
     whys = ", ".join(f"{count:,} {why}" for why, count in by_why.items())
     left = f"; {counted(selection.left, 'more KOL')} left for the next run" if selection.left else ""
-    logger.info("%s due%s%s", counted(sum(by_why.values()), "KOL"), f" ({whys})" if whys else "", left)
+    today = f"{datetime.now():%Y-%m-%d}"  # noqa: DTZ005 - in the zone of the log, whose lines have the time alone
+    logger.info("%s: %s due%s%s", today, counted(sum(by_why.values()), "KOL"), f" ({whys})" if whys else "", left)
     if gone := selection.count_gone():
         logger.warning(
             "%s complete only in another database or table, and no longer in the cache; "
