@@ -12,7 +12,7 @@ from kolspider.errors import NotAsked
 from kolspider.extensions.periodic import Periodic, after_each
 from kolspider.watch.progress import RunProgress
 from kolspider.watch.terminal import LiveBlock, is_live
-from kolspider.watch.words import block, line
+from kolspider.watch.words import block, log_lines
 
 __all__ = ["Progress"]
 
@@ -41,7 +41,9 @@ class Progress(Periodic):
         except NotAsked:  # the run stops
             return
         if not is_live(sys.stderr) or self._feeds_the_terminal():
-            self.task = asyncio.ensure_future(after_each(repeat(_LOG_EVERY), lambda: logger.info(line(now()))))
+            self.task = asyncio.ensure_future(
+                after_each(repeat(_LOG_EVERY), lambda: [logger.info(line) for line in log_lines(now())])
+            )
             return
         self._live = live = LiveBlock(sys.stderr)
         live.open()

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 COLUMNS, ROWS = 300, 60
 KOLS = {"BTC": 900, "ethereum": 450, "gone": 3}
-LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[[\w.]+\] (INFO|WARNING): \S.*")
+LOG_LINE = re.compile(r"\d\d:\d\d:\d\d [IW] \S.*")
+FILE_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[[\w.]+\] (INFO|WARNING): \S.*")
 TABLE_LINE = re.compile(r"(KOLs|pages|users|API|time|table|not_found|stopped|next) +\S.*")
 
 
@@ -133,7 +134,7 @@ def test_ctrl_c_leaves_a_clean_terminal_and_log_file(make_project: MakeProject) 
     # The file: log lines alone
     lines = log.read_text().splitlines()
     assert len(lines) > 4
-    assert [text for text in lines if not LOG_LINE.fullmatch(text)] == []
+    assert [text for text in lines if not FILE_LINE.fullmatch(text)] == []
 
 
 def test_without_progress_or_a_terminal_that_can_there_is_only_the_log(make_project: MakeProject) -> None:
