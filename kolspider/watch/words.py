@@ -67,8 +67,12 @@ class Snapshot:
 
 
 def log_lines(now: Snapshot) -> Iterator[str]:
-    """Yield the line for a log, and one for what is waited for, if anything is."""
-    yield cut(", ".join(_parts_of_line(now)), _LOG_COLUMNS)
+    """Yield the line for a log, as long as there is room, and one for what is waited for, if anything is."""
+    text, *rest = _parts_of_line(now)
+    for part in rest:
+        if len(text) + 2 + len(part) <= _LOG_COLUMNS:
+            text += f", {part}"
+    yield text
     if now.waits:
         beyond = f" (and {len(now.waits) - 1} more)" if len(now.waits) > 1 else ""
         yield f"waiting: {cut(now.waits[0], _LOG_COLUMNS - len(beyond) - 9)}{beyond}"
@@ -83,9 +87,9 @@ def _parts_of_line(now: Snapshot) -> Iterator[str]:
         yield from _troubles(now)
         yield counted(tally.calls, "call")
         yield dollars(now.dollars)
-    yield f"{short(tally.users_read)} users read" if now.waiting is None else f"{short(tally.rows_upserted)} rows"
     if now.left is not None and not now.waits:
         yield f"{rough(now.left)} left"
+    yield f"{short(tally.users_read)} users read" if now.waiting is None else f"{short(tally.rows_upserted)} rows"
 
 
 def block(now: Snapshot, columns: int, rows: int, *, colour: bool) -> list[str]:

@@ -31,7 +31,7 @@ NOW = Snapshot(
     waits=[],
     replay=False,
 )
-REST = ", 118 calls, $0.21, 21.3 k rows"
+REST = ", 118 calls, $0.21"
 AWAY = "the database is away, waiting up to 60 s: 12 s so far"
 REPLAY = replace(
     NOW,
@@ -60,7 +60,7 @@ def test_a_block_shows_what_a_run_is_doing() -> None:
         "",
         "KOLs      [####----------------] 12 of 50 done, 1 failed",
         "pages     116 bought, 5 from the cache, 28 calls/min",
-        "users     21,300 rows, 400 waiting to be written",
+        "users     21,300 written, 400 waiting to be written",
         "API       118 calls, about 21,480 credits ($0.21)",
         "time      4 min 12 s, about 1 h 20 min left",
         "reading   vitalik page 7, 1,400 users        BTC page 3 of 5, 600 users",
@@ -72,7 +72,7 @@ def test_a_block_of_a_run_that_has_just_begun_claims_nothing() -> None:
     assert block(BEGUN, 80, 24, colour=False)[1:] == [
         "KOLs      [--------------------] 0 of 50 done",
         "pages     0 bought, 0 from the cache",
-        "users     0 rows, 0 waiting to be written",
+        "users     0 written, 0 waiting to be written",
         "API       0 calls, about 0 credits ($0.00)",
         "time      0 s",
     ]
@@ -82,7 +82,7 @@ def test_a_block_of_a_replay_has_no_api() -> None:
     assert block(REPLAY, 80, 24, colour=False)[1:] == [
         "KOLs      [#########-----------] 8 to load",
         "pages     69 of 151 from the cache, 28 pages/min",
-        "users     21,300 rows, 400 waiting to be written",
+        "users     21,300 written, 400 waiting to be written",
         "time      4 min 12 s",
     ]
 
@@ -90,7 +90,7 @@ def test_a_block_of_a_replay_has_no_api() -> None:
 def test_a_dry_run_writes_nothing() -> None:
     dry = replace(NOW, waiting=None)
     assert "users     21,700 read (not written: dry run)" in block(dry, 80, 24, colour=False)
-    assert next(log_lines(dry)).startswith("12 of 50 KOLs, 1 failed, 118 calls, $0.21, 21.7 k users read, ")
+    assert next(log_lines(replace(dry, left=None))) == "12 of 50 KOLs, 1 failed, 118 calls, $0.21, 21.7 k users read"
 
 
 def test_cached_pages_that_are_loaded_first_have_their_total() -> None:
@@ -178,15 +178,15 @@ MUCH = Tally(calls=1_234_567, rows_upserted=123_456_789)
     [
         (NOW, ["12 of 50 KOLs, 1 failed" + REST + ", 1 h 20 min left"]),
         (replace(BEGUN, tally=Tally(calls=1), due=1, dollars=0.002), ["0 of 1 KOL, 1 call, $0.002, 0 rows"]),
-        (replace(NOW, done={State.COMPLETE: 3}, waits=[AWAY]), ["3 of 50 KOLs" + REST, f"waiting: {AWAY}"]),
+        (replace(NOW, done={State.COMPLETE: 3}, waits=[AWAY]), ["3 of 50 KOLs" + REST + ", 21.3 k rows", f"waiting: {AWAY}"]),
         (
             replace(NOW, done={}, waits=["x" * 100, AWAY]),
-            ["0 of 50 KOLs" + REST, f"waiting: {'x' * 44}... (and 1 more)"],
+            ["0 of 50 KOLs" + REST + ", 21.3 k rows", f"waiting: {'x' * 44}... (and 1 more)"],
         ),
         (REPLAY, ["69 of 151 pages from the cache, 21.3 k rows"]),
         (
             replace(NOW, tally=MUCH, due=100_000, dollars=12_345.6, done={State.COMPLETE: 12_345}),
-            ["12,345 of 100,000 KOLs, 1,234,567 calls, $12,346, 123 M rows, 1 h ..."],
+            ["12,345 of 100,000 KOLs, 1,234,567 calls, $12,346, 1 h 20 min left"],
         ),
     ],
 )
