@@ -56,7 +56,7 @@ class MapPipeline:
         run = run_of(crawler)
         repeats = None if run.arguments.feed is Feed.FOLLOWS else run.repeats
         follows = bool(run.config.follows_table)
-        return cls(run.config.provider, run.table, run.tally, repeats, run.remarks, keeps_follows=follows)
+        return cls(run.config.provider, run.table, run.tally, repeats, run.commits.remarks, keeps_follows=follows)
 
     def process_item(self, item: Any) -> MappedPage:
         """Map one page: a FollowingsPage, or any item with its fields. A user that can't be mapped is set aside."""
@@ -101,7 +101,7 @@ class UpsertPipeline:
     def from_crawler(cls, crawler: Crawler) -> UpsertPipeline:
         """Take the run's writer."""
         run = run_of(crawler)
-        return cls(run.writer, run.remarks)
+        return cls(run.writer, run.commits.remarks)
 
     def open_spider(self) -> None:
         """Start the writer, in the crawl's event loop."""

@@ -39,7 +39,9 @@ class OfATeam:
 
 
 def mapping(tally: Tally, repeats: Repeats | None = None, *, keeps_follows: bool = False) -> MapPipeline:
-    return MapPipeline(provider("twitterapi_io"), Table("t", {}, []), tally, repeats, Remarks(), keeps_follows=keeps_follows)
+    return MapPipeline(
+        provider("twitterapi_io"), Table("t", {}, []), tally, repeats, Remarks(), keeps_follows=keeps_follows
+    )
 
 
 def as_dict(page: FollowingsPage) -> dict[str, Any]:

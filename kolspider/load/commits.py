@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from kolspider.console.wording import counted
 from kolspider.errors import NotAsked
 from kolspider.items import State
+from kolspider.load.remarks import Remarks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 _ENDED = (State.FETCHED, State.COMPLETE, State.PARTIAL, State.NOT_FOUND)
 
+
 class Commits:
     """Connects the spider, which knows where a list ends, with the writer, which knows what is committed."""
 
@@ -40,6 +42,8 @@ class Commits:
         self._work = work
         self._dry_run = dry_run
         self._evict = evict
+        self.remarks = Remarks()
+        """What is said of each KOL's users beside the line for its end."""
         self._waiting: dict[str, int] = {}
         """Number of pages that are handed over and not committed, by handle."""
         self._fetched: dict[str, str] = {}

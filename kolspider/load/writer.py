@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from kolspider.live.tally import Tally
     from kolspider.live.work import Work
     from kolspider.load.commits import Commits
-    from kolspider.load.remarks import Remarks
     from kolspider.load.repeats import Repeats
     from kolspider.options.config import Config
     from kolspider.store.pages import Pages
@@ -61,7 +60,6 @@ class Writer:
         stop: Stop,
         tally: Tally,
         work: Work,
-        remarks: Remarks,
     ) -> None:
         self._config = config
         self._database = database
@@ -71,7 +69,6 @@ class Writer:
         self._stop = stop
         self._tally = tally
         self._work = work
-        self._remarks = remarks
         self._waiting: deque[tuple[MappedPage, int, float]] = deque()
         """Each waiting page with its size in bytes, and its time of arrival on the monotonic clock."""
         self._rows = 0
@@ -174,7 +171,7 @@ class Writer:
         self._commits.committed([page.page for page in batch.pages], rejects)
         for mapped in batch.pages:
             if mapped.page.last:
-                self._remarks.list_is_through(mapped.page.kol)
+                self._commits.remarks.list_is_through(mapped.page.kol)
 
     def _unmapped(self, batch: Batch) -> _Rejects:
         """Return the users without a row, unless an earlier load of their page put them into rejects.jsonl."""
@@ -210,7 +207,7 @@ class Writer:
         rejects: _Rejects = []
         for row, reason in refused:
             page = batch.page_of(row)
-            self._remarks.refused(page.kol, f"account {row.id}", self._without_label(reason))
+            self._commits.remarks.refused(page.kol, f"account {row.id}", self._without_label(reason))
             self._reject(rejects, page, "refused", row._asdict(), reason)
         return rejects
 
@@ -249,7 +246,7 @@ class Writer:
                 self._tally.follows_whole += len(rows) - len(refused)
             owners = {row: page for page, row in rows}
             for row, reason in refused:
-                self._remarks.refused(owners[row].kol, f"a row of {table}", self._without_label(reason))
+                self._commits.remarks.refused(owners[row].kol, f"a row of {table}", self._without_label(reason))
                 fields = dict(zip(span.columns, row, strict=True))
                 self._reject(rejects, owners[row], "follow_refused", fields, reason)
         self._work.resume("the database")

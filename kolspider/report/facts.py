@@ -64,6 +64,8 @@ class Facts:
     began_at: float | None
     states: dict[State, int]
     """KOLs by state. `new` includes those that the last run saw in the source table and no run has started."""
+    read_again: int
+    """KOLs whose lists are being read again, while the table has them as they were."""
     users: int
     total: Counters
     """Sum over all recorded runs."""
@@ -107,6 +109,7 @@ class Facts:
             cache_dir=str(config.cache_dir),
             began_at=min(began, default=None),
             states=_states(store),
+            read_again=store.kols.count_read_again(),
             users=store.kols.count_users(),
             total=runs.total(),
             pages_before=sum(one.pages for one in before),
@@ -132,8 +135,8 @@ class Facts:
 
     @property
     def done(self) -> int:
-        """Number of KOLs that need nothing more."""
-        return self.states.get(State.COMPLETE, 0) + self.states.get(State.NOT_FOUND, 0)
+        """Number of KOLs whose list is in the table, or that have none."""
+        return self.states.get(State.COMPLETE, 0) + self.states.get(State.NOT_FOUND, 0) + self.read_again
 
     @property
     def spent(self) -> float:

@@ -19,7 +19,6 @@ from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.live.work import Work
 from kolspider.load.commits import Commits
-from kolspider.load.remarks import Remarks
 from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
 from kolspider.options.arguments import Replay
@@ -81,7 +80,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     stack.callback(database.close)
     table = _check_tables(arguments, config, database, ledger)
     _select(arguments, config, database, ledger.selection)
-    tally, work, stop, repeats, remarks = Tally(), Work(), Stop(), Repeats(), Remarks()
+    tally, work, stop, repeats = Tally(), Work(), Stop(), Repeats()
     _announce(config, ledger.selection, tally)
 
     def retrying() -> None:
@@ -94,13 +93,9 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     stop.on_stop(thread.give_up)  # a run that stops does not wait until the database is back
     disk = Disk(config.cache_dir, stop)
     commits = Commits(ledger, disk, tally, work, dry_run=arguments.dry_run, evict=config.cache_evict)
-    writer = None
-    if not arguments.dry_run:
-        writer = Writer(config, thread, commits, repeats, ledger.pages, stop, tally, work, remarks)
+    writer = None if arguments.dry_run else Writer(config, thread, commits, repeats, ledger.pages, stop, tally, work)
     history = History(ledger, tally, config.credit_usd, arguments.mode, command)
-    return Run(
-        arguments, config, table, ledger, thread, stop, disk, tally, work, repeats, remarks, commits, writer, history
-    )
+    return Run(arguments, config, table, ledger, thread, stop, disk, tally, work, repeats, commits, writer, history)
 
 
 def _warn_of_losses(config: Config, lock: DirectoryLock) -> None:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from kolspider.live.tally import Tally
     from kolspider.live.work import Work
     from kolspider.load.commits import Commits
-    from kolspider.load.remarks import Remarks
     from kolspider.load.repeats import Repeats
     from kolspider.load.writer import Writer
     from kolspider.options.arguments import Arguments
@@ -41,7 +40,6 @@ class Run:
     tally: Tally
     work: Work
     repeats: Repeats
-    remarks: Remarks
     commits: Commits
     writer: Writer | None
     """None in a dry run."""

@@ -143,6 +143,7 @@ class FollowingsSpider(Spider):
                 return
             expected = self._ledger.forecast.of(due.kol.handle)
             followings = _List(due.kol, self._begin(due))
+            self._ledger.selection.mark_reached(due.kol.handle)
             if self._ledger.readings.kind(due.kol.handle) is Kind.INCREMENTAL:
                 followings.paging = Paging(await self._known(due.kol), self._config.known_stop)
             self.run.work.begin(due.kol, followings.paging, expected)

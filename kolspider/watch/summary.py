@@ -26,6 +26,7 @@ __all__ = ["Summary"]
 _STOPPED, _UNFINISHED, _INTERRUPTED = 1, 3, 130
 _ONCE = ("retry", "refresh", "incremental", "full_every")
 """Arguments whose work is done by one run."""
+_UNFINISHED_STATES = (State.NEW, State.FETCHING, State.FETCHED)
 _SHOWN = 20
 """Failed and partial KOLs that the table lists; `scrapy kols` lists all."""
 
@@ -48,7 +49,11 @@ class Summary:
         self._command, self._arguments, self._target, self._credit_usd = command, arguments, target, credit_usd
         self._tally = tally
         self.states: Mapping[State, int] = ledger.kols.states_of_selected()
-        """Number of selected KOLs in each state."""
+        """Number of selected KOLs that the run left in each state."""
+        self._not_reached = ledger.selection.count_not_reached()
+        """Selected KOLs whose lists were to be read or tried again and were not begun."""
+        self._source = ledger.selection.states_of_source() if not self.states else {}
+        """Number of KOLs that were looked at in each state, when none was due."""
         self._troubled = ledger.kols.selected_in((State.FAILED, State.PARTIAL), _SHOWN)
         self._waiting = ledger.selection.count_waiting()
         """Selected KOLs with cached pages that are not in the target."""
@@ -87,7 +92,7 @@ class Summary:
     def lines(self) -> Iterator[str]:
         """Return the lines of the closing table."""
         tally = self._tally
-        yield labelled("KOLs", ", ".join(f"{n:,} {state}" for state, n in self._in_order()) or "none were due")
+        yield labelled("KOLs", ", ".join(self._kols()))
         if self.states or tally.calls or tally.cache_hits:
             yield labelled("pages", f"{tally.pages:,} bought, {tally.cache_hits:,} from the cache")
             yield labelled("users", ", ".join(self._users()))
@@ -103,7 +108,7 @@ class Summary:
             yield labelled("", f"and {self._count_troubled - len(self._troubled):,} more: scrapy kols --state failed")
         if damaged := self._tally.cache_damaged:
             yield labelled("damaged", f"{counted(damaged, 'cached page')}, which a normal run buys again")
-        if self._arguments.replay:
+        if self._arguments.replay and self.states:
             yield labelled("lists", f"{self._whole:,} whole, {self._unfinished:,} unfinished")
         if self._feeds_failed:
             yield labelled("feed", "not whole, see ERROR in the log; -a replay=all -O FILE writes it without a call")
@@ -126,7 +131,7 @@ class Summary:
             return "scrapy crawl followings   (continues the unfinished lists)"
         if self._arguments.replay:
             return "nothing to do" if states else "nothing to do: the cache holds no page to load"
-        if self._arguments.dry_run:
+        if self._arguments.dry_run and states:
             return f"{shlex.join(without(self._command, ['dry_run']))}   (loads these pages, they are not bought again)"
         if self._left:
             return f"{command}   ({counted(self._left, 'more KOL')} {'is' if self._left == 1 else 'are'} due)"
@@ -155,7 +160,8 @@ class Summary:
             "interrupted": self._interrupted,
             "started_at": iso(self._started_at.timestamp()) if self._started_at else None,
             "seconds": round(self._seconds, 3),
-            "kols": dict(self._in_order()),
+            "kols": dict(_in_order(self.states)),
+            "kols_not_reached": self._not_reached,
             "pages": {"bought": self._tally.pages, "from_cache": self._tally.cache_hits},
             "users": users,
             "calls": self._tally.calls,
@@ -196,8 +202,15 @@ class Summary:
         if clipped := _sorted(self._tally.rows_clipped):
             yield f"{sum(clipped.values()):,} values cut to fit ({', '.join(clipped)})"
 
-    def _in_order(self) -> list[tuple[State, int]]:
-        return [(state, self.states[state]) for state in State if state in self.states]
+    def _kols(self) -> Iterator[str]:
+        yield from (f"{n:,} {state}" for state, n in _in_order(self.states))
+        if self._not_reached:
+            yield f"{self._not_reached:,} not reached"
+        elif not self.states and self._arguments.replay:
+            yield "none has a page to load"
+        elif not self.states:
+            already = ", ".join(f"{n:,} {state}" for state, n in _in_order(self._source))
+            yield f"none were due ({already})" if already else "none were due"
 
     @property
     def _interrupted(self) -> bool:
@@ -215,7 +228,7 @@ class Summary:
 
     @property
     def _on_the_way(self) -> int:
-        return sum(self.states.get(state, 0) for state in (State.NEW, State.FETCHING, State.FETCHED))
+        return self._not_reached + sum(self.states.get(state, 0) for state in _UNFINISHED_STATES)
 
     @property
     def _whole(self) -> int:
@@ -232,6 +245,10 @@ def _seconds(stats: Mapping[str, Any]) -> float:
         return float(elapsed)
     begun = stats.get("start_time")
     return (datetime.now(tz=UTC) - begun).total_seconds() if begun else 0.0
+
+
+def _in_order(states: Mapping[State, int]) -> list[tuple[State, int]]:
+    return [(state, states[state]) for state in State if state in states]
 
 
 def _sorted(counter: Counter[str]) -> dict[str, int]:

@@ -21,7 +21,6 @@ from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.live.work import Work
 from kolspider.load.commits import Commits
-from kolspider.load.remarks import Remarks
 from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
 from kolspider.options.config import Config
@@ -53,8 +52,9 @@ class Parts:
         self.thread = DatabaseThread(database, table, retry_secs=0, on_retry=lambda: None)
         disk = Disk(self.folder, self.stop)
         self.commits = Commits(self.ledger, disk, self.tally, self.work, dry_run=False, evict=False)
-        parts = (self.ledger.pages, self.stop, self.tally, self.work, Remarks())
-        self.writer = Writer(self.config, self.thread, self.commits, Repeats(), *parts)
+        self.writer = Writer(
+            self.config, self.thread, self.commits, Repeats(), self.ledger.pages, self.stop, self.tally, self.work
+        )
 
     def run(self, story: Callable[[], Awaitable[None]]) -> None:
         """Write while the story goes on, and close."""

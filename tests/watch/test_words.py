@@ -178,7 +178,10 @@ MUCH = Tally(calls=1_234_567, rows_upserted=123_456_789)
     [
         (NOW, ["12 of 50 KOLs, 1 failed" + REST + ", 1 h 20 min left"]),
         (replace(BEGUN, tally=Tally(calls=1), due=1, dollars=0.002), ["0 of 1 KOL, 1 call, $0.002, 0 rows"]),
-        (replace(NOW, done={State.COMPLETE: 3}, waits=[AWAY]), ["3 of 50 KOLs" + REST + ", 21.3 k rows", f"waiting: {AWAY}"]),
+        (
+            replace(NOW, done={State.COMPLETE: 3}, waits=[AWAY]),
+            ["3 of 50 KOLs" + REST + ", 21.3 k rows", f"waiting: {AWAY}"],
+        ),
         (
             replace(NOW, done={}, waits=["x" * 100, AWAY]),
             ["0 of 50 KOLs" + REST + ", 21.3 k rows", f"waiting: {'x' * 44}... (and 1 more)"],
