@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -31,6 +32,7 @@ class Command(ProjectCommand):
     examples = """
   scrapy report                     report.html in this folder: runs, states, spend, pace, failures, cache, rejects
   scrapy report -o /srv/www/kol.html
+  scrapy report --sandbox           report-sandbox.html: the same of the runs with -a sandbox=1
 """
 
     def syntax(self) -> str:
@@ -41,25 +43,38 @@ class Command(ProjectCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("-o", "--output", metavar="FILE", default="report.html", help="default: report.html")
+        parser.add_argument(
+            "-o", "--output", metavar="FILE", help="default: report.html; with --sandbox report-sandbox.html"
+        )
 
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
         from kolspider.report.page import page  # noqa: PLC0415 - every command would wait for jinja2
 
         if args:
             raise WrongUsage(f"the command is scrapy report {self.syntax()}")
-        path = Path(opts.output)
-        if path.is_dir() or not opts.output:
-            raise WrongUsage(f"-o {opts.output!r} is not the name of a file")
+        output = opts.output
+        if output is None:
+            output = "report-sandbox.html" if opts.sandbox else "report.html"
+        path = Path(output)
+        if path.is_dir() or not output:
+            raise WrongUsage(f"-o {output!r} is not the name of a file")
+        if not path.absolute().parent.exists():
+            raise WrongUsage(f"-o {output}: there is no folder {path.absolute().parent}; create it first")
         follows = _follows(config, database)
         with read_ledger(config, database) as ledger:
             ledger.freeze()
-            facts = Facts.gather(ledger, config, target_label(config, database), time.time(), follows)
+            facts = Facts.gather(ledger, config, target_label(config, database), time.time(), follows, _command(opts))
         try:
             write_atomically(path, page(facts))
         except OSError as error:
             raise StopRun(f"{path} can't be written: {error.strerror}") from None
         print(path.absolute())
+
+
+def _command(opts: argparse.Namespace) -> str:
+    """Return what was typed."""
+    output = [] if opts.output is None else ["-o", opts.output]
+    return shlex.join(["scrapy", "report", *output, *(["--sandbox"] if opts.sandbox else [])])
 
 
 def _follows(config: Config, database: Database) -> FollowFacts | None:

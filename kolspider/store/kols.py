@@ -95,6 +95,17 @@ class Kols(Part):
             )
         )
 
+    def unfinished(self) -> Iterator[KolRecord]:
+        """Yield the KOLs that any run continues or tries again."""
+        return self._records("WHERE state IN ('new', 'fetching', 'fetched', 'failed')")
+
+    def spellings(self) -> dict[str, str]:
+        """Return how the source spells the handles that are not in lower case there."""
+        rows = self._db.execute(
+            "SELECT handle, user_name FROM kol WHERE provider = ? AND handle <> user_name", (self._provider,)
+        )
+        return dict(rows.fetchall())
+
     def _records(self, which: str, *values: object) -> Iterator[KolRecord]:
         rows = self._db.execute(
             "SELECT has_earlier, handle, user_name, state, reason, generation, pages, users, calls, started_at, "
