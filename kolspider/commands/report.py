@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kolspider.command import ProjectCommand
-from kolspider.errors import StopRun, WrongUsage
+from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.files import write_atomically
 from kolspider.follows.queries import Follows
 from kolspider.report.facts import Facts
 from kolspider.report.follows import FollowFacts
 from kolspider.run.opening import read_ledger, target_label
+from kolspider.run.source import gone_from_source
 
 if TYPE_CHECKING:
     import argparse
 
     from kolspider.db.base import Database
     from kolspider.options.config import Config
+    from kolspider.store.ledger import Ledger
 
 
 _ANSWER_SECS = 120
@@ -60,8 +62,8 @@ class Command(ProjectCommand):
             raise WrongUsage(f"-o {output!r} is not the name of a file")
         if not path.absolute().parent.exists():
             raise WrongUsage(f"-o {output}: there is no folder {path.absolute().parent}; create it first")
-        follows = _follows(config, database)
         with read_ledger(config, database) as ledger:
+            follows = _follows(config, database, ledger)
             ledger.freeze()
             facts = Facts.gather(ledger, config, target_label(config, database), time.time(), follows, _command(opts))
         try:
@@ -77,14 +79,22 @@ def _command(opts: argparse.Namespace) -> str:
     return shlex.join(["scrapy", "report", *output, *(["--sandbox"] if opts.sandbox else [])])
 
 
-def _follows(config: Config, database: Database) -> FollowFacts | None:
-    """Return who follows whom; None if no such table is kept, or if the database can't be queried."""
+def _follows(config: Config, database: Database, ledger: Ledger) -> FollowFacts | None:
+    """Return who follows whom among the KOLs of the source table.
+
+    None if no such table is kept, or if the database can't be queried.
+    """
     if not config.follows_table:
         return None
     database.answer_secs = _ANSWER_SECS
+    tables = (config.follows_table, config.target_table)
     try:
         database.connect()
-        return FollowFacts.gather(Follows(database, config.follows_table, config.target_table), time.time())
+        known = [*Follows(database, *tables).last_whole(), *ledger.kols.handles()]
+        return FollowFacts.gather(Follows(database, *tables, gone_from_source(config, database, known)), time.time())
+    except UserError as error:
+        reason = str(error)
     except database.errors as error:
-        print(f"kolspider: the report leaves out who follows whom: {database.explain(error)}", file=sys.stderr)
-        return None
+        reason = database.explain(error)
+    print(f"kolspider: the report leaves out who follows whom: {reason}", file=sys.stderr)
+    return None
