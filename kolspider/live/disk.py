@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.errors import NotAsked, StopRun
 from kolspider.store.damage import is_damage, mark_damaged
-from kolspider.store.database import FILE_NAME
+from kolspider.store.database import FILE_NAME, locked_by_another
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +46,7 @@ def unusable(directory: Path, error: sqlite3.Error | OSError) -> StopRun:
             "again"
         )
     return StopRun(
-        f"the cache directory {directory} can't be written ({error}); free some disk space or fix its permissions, "
+        locked_by_another(path, error)
+        or f"the cache directory {directory} can't be written ({error}); free some disk space or fix its permissions, "
         "then run the same command again"
     )
