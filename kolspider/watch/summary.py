@@ -69,10 +69,10 @@ class Summary:
     @property
     def exit_code(self) -> int:
         """0 done, 3 some KOLs failed or partial, 1 stopped early or without a feed, 130 interrupted."""
+        if self._interrupted:  # first: an outage that was waited for ends with an error, too
+            return _INTERRUPTED
         if self._error:
             return _STOPPED
-        if self._interrupted:
-            return _INTERRUPTED
         if self._finish_reason != "finished" or self._bugs or self._feeds_failed:
             return _STOPPED
         if self._arguments.replay:
@@ -87,7 +87,7 @@ class Summary:
         """Why the run ended before its work was done, for the history; empty if it did not."""
         if self._bugs:
             return "a bug, see ERROR in the log"
-        return self._error or ("interrupted" if self._interrupted else "")
+        return "; ".join(filter(None, ("interrupted" if self._interrupted else "", self._error)))
 
     def lines(self) -> Iterator[str]:
         """Return the lines of the closing table."""
@@ -112,10 +112,8 @@ class Summary:
             yield labelled("lists", f"{self._whole:,} whole, {self._unfinished:,} unfinished")
         if self._feeds_failed:
             yield labelled("feed", "not whole, see ERROR in the log; -a replay=all -O FILE writes it without a call")
-        if self._error:
-            yield labelled("stopped", self._error)
-        elif self._interrupted:
-            yield labelled("stopped", "interrupted; nothing is lost")
+        if self._error or self._interrupted:
+            yield labelled("stopped", self.stopped if self._error else "interrupted; nothing is lost")
         yield labelled("next", self.next)
 
     @property
@@ -125,8 +123,7 @@ class Summary:
         if self._bugs:
             return f"{command}   (report the bug first: see ERROR in the log)"
         if self._error or self._interrupted:
-            fix = "fix that first; " if self._error and not self._capped else ""
-            return f"{command}   ({fix}the run continues where it stopped)"
+            return self._next_after_a_stop(command)
         if self._arguments.replay and self._unfinished:
             return "scrapy crawl followings   (continues the unfinished lists)"
         if self._arguments.replay:
@@ -142,6 +139,12 @@ class Summary:
         if states.get(State.PARTIAL):
             return "scrapy crawl followings -a retry=partial   (buys only the page that broke each list)"
         return "nothing to do"
+
+    def _next_after_a_stop(self, command: str) -> str:
+        if self._error and self._arguments.max_calls == 0:
+            return f"{shlex.join(without(self._command, ['max_calls']))}   (max_calls=0 allows no call)"
+        fix = "" if self._interrupted or self._capped else "fix that first; "
+        return f"{command}   ({fix}the run continues where it stopped)"
 
     def as_json(self) -> str:
         """Return the same as JSON, for programs."""

@@ -88,6 +88,12 @@ def test_a_run_with_nothing_due_does_not_speak_of_pages(typed: tuple[str, ...], 
     assert (run.exit_code, run.next.partition(":")[0]) == (0, "nothing to do")
 
 
+def test_a_ctrl_c_during_an_outage_says_both() -> None:
+    run = summary(error="the database was away", finish_reason="shutdown")
+    assert "stopped   interrupted; the database was away" in list(run.lines())
+    assert run.stopped == "interrupted; the database was away"
+
+
 def test_kols_that_a_run_did_not_reach_are_no_outcome_of_it() -> None:
     run = summary(Tally(calls=9), "refresh=0s", not_reached=8, finish_reason="shutdown")
     assert next(run.lines()) == "KOLs      2 complete, 8 not reached"
@@ -132,6 +138,12 @@ def test_nothing_saved_takes_no_line() -> None:
             "{command} -a max_calls=5   (the run continues where it stopped)",
         ),
         (summary(finish_reason="shutdown"), 130, "{command}   (the run continues where it stopped)"),
+        (
+            summary(error="the database was away", finish_reason="shutdown"),
+            130,
+            "{command}   (the run continues where it stopped)",
+        ),
+        (summary(None, "max_calls=0", error="no call"), 1, "{command}   (max_calls=0 allows no call)"),
         (summary(Tally(bugs=1)), 1, "{command}   (report the bug first: see ERROR in the log)"),
         (
             summary(None, "replay=all", states={State.FETCHING: 1}),
