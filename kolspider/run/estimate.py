@@ -13,7 +13,7 @@ from kolspider.db.check import check_source
 from kolspider.errors import StopRun
 from kolspider.options.arguments import without
 from kolspider.run.job import Job
-from kolspider.run.opening import choose_due, read_ledger
+from kolspider.run.opening import read_ledger, select_due
 from kolspider.run.source import source_handles
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def estimate(arguments: Arguments, config: Config, database: Database, command: 
     job = Job.load(config.jobdir, arguments.of_job()) if config.jobdir else None
     try:
         with read_ledger(config, database) as ledger:
-            choose_due(ledger.selection, arguments, config, job, lambda: _source(arguments, config, database))
+            select_due(ledger.selection, arguments, config, job, lambda: _source(arguments, config, database))
             table = _Estimate(arguments, config, ledger.selection, ledger.forecast)
             print("\n".join(table.lines(shlex.join(without(command, ["estimate"])))))
     finally:

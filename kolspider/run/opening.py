@@ -24,7 +24,7 @@ from kolspider.load.writer import Writer
 from kolspider.options.arguments import Replay
 from kolspider.run.job import Job
 from kolspider.run.run import Run
-from kolspider.run.source import read_source, source_handles
+from kolspider.run.source import read_source, skipped_rows, source_handles
 from kolspider.store.database import FILE_NAME
 from kolspider.store.ledger import Ledger
 from kolspider.store.lock import DirectoryLock
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from kolspider.options.config import Config
     from kolspider.store.selection import Selection
 
-__all__ = ["choose_due", "open_run", "read_ledger", "target_label"]
+__all__ = ["open_run", "read_ledger", "select_due", "target_label"]
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     table = _check_tables(arguments, config, database, ledger)
     _select(arguments, config, database, ledger.selection)
     tally, work, stop, repeats = Tally(), Work(), Stop(), Repeats()
-    _announce(config, ledger.selection, tally)
+    _announce(arguments, config, ledger.selection, tally)
 
     def retrying() -> None:
         tally.db_retries += 1
@@ -155,12 +155,12 @@ def _select(arguments: Arguments, config: Config, database: Database, selection:
             with database.explained_errors():
                 yield from source_handles(config, database)
 
-        choose_due(selection, arguments, config, job, source)
+        select_due(selection, arguments, config, job, source)
     if config.jobdir and not job:
         Job.begin(config.jobdir, arguments.of_job(), selection.handles())
 
 
-def choose_due(
+def select_due(
     selection: Selection,
     arguments: Arguments,
     config: Config,
@@ -189,24 +189,20 @@ def choose_due(
     )
 
 
-def _announce(config: Config, selection: Selection, tally: Tally) -> None:
+def _announce(arguments: Arguments, config: Config, selection: Selection, tally: Tally) -> None:
     """Log which KOLs this run works on, and count the rows of the source table that name none."""
     by_why = selection.count_by_why()
-    whys = ", ".join(f"{count:,} {why}" for why, count in by_why.items())
+    whys = "" if arguments.replay else ", ".join(f"{count:,} {why}" for why, count in by_why.items())
     left = f"; {counted(selection.left, 'more KOL')} left for the next run" if selection.left else ""
     today = f"{datetime.now():%Y-%m-%d}"  # noqa: DTZ005 - in the zone of the log, whose lines have the time alone
-    logger.info("%s: %s due%s%s", today, counted(sum(by_why.values()), "KOL"), f" ({whys})" if whys else "", left)
+    kols = counted(sum(by_why.values()), "KOL") + (" to load from the cache" if arguments.replay else " due")
+    logger.info("%s: %s%s%s", today, kols, f" ({whys})" if whys else "", left)
     if gone := selection.count_gone():
         logger.warning(
             "%s complete only in another database or table, and no longer in the cache; "
             "-a refresh=0s buys the lists again",
             "1 KOL is" if gone == 1 else f"{gone:,} KOLs are",
         )
-    skipped = selection.skipped
-    tally.skipped.update(skipped)
-    if skipped:
-        texts = [f"{skipped[why]:,} {why}" for why in ("blank", "repeated", "invalid") if why in skipped]
-        if "invalid" in skipped:
-            texts.append(f"such as {selection.invalid_example!r}")
-        level = logging.WARNING if "invalid" in skipped else logging.INFO
-        logger.log(level, "rows of %s skipped: %s", config.source_table, ", ".join(texts))
+    tally.skipped.update(selection.skipped)
+    if text := skipped_rows(selection, config):
+        logger.log(logging.WARNING if "invalid" in selection.skipped else logging.INFO, text)

@@ -14,7 +14,7 @@ from kolspider.items import Row
 from kolspider.load.fitting import Fitter
 from kolspider.load.mapping import Mapper
 from kolspider.run.opening import read_ledger
-from kolspider.run.source import read_source, source_handles
+from kolspider.run.source import read_source, skipped_rows, source_handles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,6 +125,8 @@ class _Checks:
             read_source(selection, source_handles(self._config, self._database), self._config)
             selection.choose_due(now=time.time(), refresh=None, retry=(), limit=limit, keep_done=False)
             found = [f"{due.kol.user_name} ({due.why})" for due in selection.due()]
+        if text := skipped_rows(selection, self._config):
+            yield f"note: {text}"
         yield from found or [f"none is due: all KOLs of {self._config.source_table} are done"]
 
     def _size(self, table: str, where: str = "") -> str:
