@@ -17,11 +17,11 @@ __all__ = ["BASE_IS_CACHED", "BASE_IS_MISSING", "JOIN_BASE", "JOIN_CURRENT", "NE
 
 JOIN_CURRENT = "LEFT JOIN crawl c ON c.provider = k.provider AND c.handle = k.handle AND c.generation = k.generation"
 
-JOIN_BASE = """
-LEFT JOIN crawl b ON b.provider = k.provider AND b.handle = k.handle AND b.generation =
-  (SELECT max(generation) FROM crawl
-   WHERE provider = k.provider AND handle = k.handle AND kind = 'full' AND state = 'fetched')
+_BASE = """
+(SELECT max(generation) FROM crawl
+ WHERE provider = k.provider AND handle = k.handle AND kind = 'full' AND state = 'fetched')
 """
+JOIN_BASE = f"LEFT JOIN crawl b ON b.provider = k.provider AND b.handle = k.handle AND b.generation = {_BASE}"
 
 BASE_IS_CACHED = """
 (b.pages = (SELECT count(*) FROM page
@@ -41,8 +41,9 @@ NEW_SINCE_BASE = """
 """SQL: how many accounts the incremental readings that ended properly have found since the base."""
 
 
-_HAS_EARLIER = "(k.state IN ('fetching', 'failed') AND coalesce(l.generation >= b.generation, 0))"
-"""SQL: whether a list that is being read again is in the target as its last full reading left it."""
+_HAS_EARLIER = f"(k.state IN ('fetching', 'failed') AND coalesce(l.generation >= {_BASE}, 0))"
+"""SQL: whether a list that is being read again is in the target as its last full reading left it. It does not join the
+base, which takes its time with 100,000 KOLs."""
 
 
 def create_views(connection: sqlite3.Connection, provider: Provider, target: int) -> None:
@@ -61,7 +62,7 @@ def create_views(connection: sqlite3.Connection, provider: Provider, target: int
           {_so_far("count(*)", "pages", _pages_as_known(provider.page_size))} AS pages,
           {_so_far("coalesce(sum(users), 0)", "users", f"b.users + {NEW_SINCE_BASE}")} AS users,
           l.generation AS loaded, {_HAS_EARLIER} AS has_earlier
-        FROM kol k {JOIN_CURRENT} {JOIN_BASE} {loaded} WHERE k.provider = '{provider.name}'
+        FROM kol k {JOIN_CURRENT} {loaded} WHERE k.provider = '{provider.name}'
         """,
         f"""
         reading_here AS         -- each KOL's current reading and its base; that of a full reading is itself
@@ -81,7 +82,8 @@ def _so_far(cached: str, ended: str, earlier: str) -> str:
     While a list is being read again, it counts as it was before: so it is in the target.
     """
     return (
-        f"CASE WHEN {_HAS_EARLIER} THEN {earlier} "
+        f"CASE WHEN {_HAS_EARLIER} THEN (SELECT {earlier} FROM crawl b WHERE b.provider = k.provider "
+        f"AND b.handle = k.handle AND b.generation = {_BASE}) "
         f"WHEN k.state = 'fetching' AND c.kind IS NOT 'incremental' THEN (SELECT {cached} FROM page "
         f"WHERE provider = k.provider AND handle = k.handle AND generation = k.generation) ELSE k.{ended} END"
     )
