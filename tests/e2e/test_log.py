@@ -35,7 +35,7 @@ def test_each_line_of_a_run_fits_80_columns_and_a_kol_has_one_for_what_is_set_as
             assert len(line) <= 80, line
     said = [match[1] for match in map(LINE.fullmatch, first.err.splitlines()) if match]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d: 5 KOLs due \(5 new\)", said[1])
-    assert "4 KOLs to load from the cache" in replay.err
+    assert "5 KOLs to load from the cache" in replay.err
     for kol in KOLS:
         assert sum(line.startswith(f"KOL {kol}: ") and "set aside" in line for line in said) <= 1
         # each KOL has a line for how it ended, in a replay, too

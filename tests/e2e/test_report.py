@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e.processes import kill, wait_until
-from tests.e2e.project import KEY
+from tests.e2e.project import KEY, ROOT
 
 if TYPE_CHECKING:
     import pytest
@@ -85,6 +86,7 @@ def test_the_report_of_the_sandbox_leaves_that_of_your_own_runs_alone(
     make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = make_project({})
+    shutil.copy(ROOT / "scrapy.cfg", project.folder)
     monkeypatch.chdir(project.folder)
     page = project.folder / "report-sandbox.html"
     assert project.look("report", "--sandbox").expect(0).out == f"{page}\n"
