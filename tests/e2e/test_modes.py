@@ -155,7 +155,7 @@ def test_the_demo_takes_every_value_as_it_is_and_names_commands_that_work(make_p
     assert run(*rows.split()).returncode == 0
     assert len((home.root / "users.csv").read_text().splitlines()) == 1 + 1_834
     assert run(*report.split()).returncode == 0
-    assert (home.root / "report.html").exists()
+    assert (home.root / "report-sandbox.html").exists()
     assert "KOL_API_KEY" in run(*own.split()).stdout
 
 
