@@ -16,7 +16,7 @@ from kolspider.db.url import open_database
 from kolspider.errors import StopRun, UserError, WrongUsage, out_of_memory
 from kolspider.options.config import PROJECT_DIR, Config, point_at_sandbox
 from kolspider.store.damage import is_damage, mark_damaged
-from kolspider.store.database import FILE_NAME, REPAIR
+from kolspider.store.database import FILE_NAME, REPAIR, locked_by_another
 from kolspider.store.handles import HandleError, normalise
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ class ProjectCommand(ScrapyCommand):
         except sqlite3.Error as error:
             if is_damage(error):
                 mark_damaged(config.cache_dir / FILE_NAME)
-            print(f"kolspider: {config.cache_dir / FILE_NAME} can't be used: {error}; {REPAIR}", file=sys.stderr)
+            path = config.cache_dir / FILE_NAME
+            reason = locked_by_another(path, error) or f"{path} can't be used: {error}; {REPAIR}"
+            print(f"kolspider: {reason}", file=sys.stderr)
             self.exitcode = 1
         except OSError as error:
             self.exitcode = print_error(of_a_file(error))

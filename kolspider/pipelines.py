@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kolspider.console.wording import counted
-from kolspider.items import FollowingsPage, MappedPage, Reject, Row, as_item
+from kolspider.items import FollowingsPage, MappedPage, Row, as_item
 from kolspider.load.fitting import Fitter
 from kolspider.load.follow_rows import mapped_follows, whole_reading
 from kolspider.load.mapping import Mapper, usable_id
@@ -20,14 +18,14 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
     from kolspider.db.base import Column, Table
+    from kolspider.items import Reject
     from kolspider.live.tally import Tally
+    from kolspider.load.remarks import Remarks
     from kolspider.load.repeats import Repeats
     from kolspider.load.writer import Writer
     from kolspider.providers.base import Provider
 
 __all__ = ["MapPipeline", "UpsertPipeline"]
-
-logger = logging.getLogger(__name__)
 
 LONGEST_TEXT = 65_535
 """Bytes of a text, at most, in every column: as many as a TEXT of MySQL holds. A row of longer ones might never fit
@@ -38,7 +36,14 @@ class MapPipeline:
     """Turns each user of a page into a row of the target table, or sets the user aside with a reason."""
 
     def __init__(
-        self, provider: Provider, table: Table, tally: Tally, repeats: Repeats | None, *, keeps_follows: bool
+        self,
+        provider: Provider,
+        table: Table,
+        tally: Tally,
+        repeats: Repeats | None,
+        remarks: Remarks,
+        *,
+        keeps_follows: bool,
     ) -> None:
         self._followed_user = provider.followed_user
         self._account_id = provider.account_id
@@ -46,6 +51,7 @@ class MapPipeline:
         self._fitter = Fitter({name: _bounded(column) for name, column in table.columns.items()})
         self._tally = tally
         self._repeats = repeats
+        self._remarks = remarks
         self._keeps_follows = keeps_follows
 
     @classmethod
@@ -53,7 +59,8 @@ class MapPipeline:
         """Take the parts of the run that it needs. A feed of follows gets every user of every page."""
         run = run_of(crawler)
         repeats = None if run.arguments.feed is Feed.FOLLOWS else run.repeats
-        return cls(run.config.provider, run.table, run.tally, repeats, keeps_follows=bool(run.config.follows_table))
+        follows = bool(run.config.follows_table)
+        return cls(run.config.provider, run.table, run.tally, repeats, run.commits.remarks, keeps_follows=follows)
 
     def process_item(self, item: Any) -> MappedPage:
         """Map one page: a FollowingsPage, or any item with its fields. A user that can't be mapped is set aside."""
@@ -79,19 +86,16 @@ class MapPipeline:
         return mapped
 
     def _count(self, page: FollowingsPage, rejects: list[Reject], repeated: int) -> None:
-        """Count and log the users set aside, and the values cut or dropped."""
-        tally, where = self._tally, f"KOL {page.kol.user_name}: page {page.number}"
+        """Count the users set aside, and the values cut or dropped."""
+        tally = self._tally
         tally.users_read += len(page.users)
         tally.rows_repeated += repeated
         tally.rows_out_of_range.update(self._mapper.out_of_range)
         self._mapper.out_of_range.clear()
-        for column, times in self._fitter.clipped.items():
-            logger.info("%s: %s cut to fit its column in %s", where, column, counted(times, "row"))
+        self._remarks.cut(page.kol, self._fitter.clipped.total())
         tally.rows_clipped.update(self._fitter.clipped)
         self._fitter.clipped.clear()
-        if rejects:
-            reasons = ", ".join(sorted({reject.reason for reject in rejects}))
-            logger.warning("%s: %s set aside (%s), see rejects.jsonl", where, counted(len(rejects), "user"), reasons)
+        self._remarks.set_aside(page.kol, len(rejects))
 
 
 def _bounded(column: Column) -> Column:
@@ -103,13 +107,15 @@ def _bounded(column: Column) -> Column:
 class UpsertPipeline:
     """Passes pages to the writer; a dry run has no writer."""
 
-    def __init__(self, writer: Writer | None) -> None:
+    def __init__(self, writer: Writer | None, remarks: Remarks) -> None:
         self._writer = writer
+        self._remarks = remarks
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> UpsertPipeline:
         """Take the run's writer."""
-        return cls(run_of(crawler).writer)
+        run = run_of(crawler)
+        return cls(run.writer, run.commits.remarks)
 
     def open_spider(self) -> None:
         """Start the writer, in the crawl's event loop."""
@@ -127,3 +133,4 @@ class UpsertPipeline:
         """Commit the pages that have arrived."""
         if self._writer is not None:
             await self._writer.close()
+        self._remarks.end()

@@ -91,6 +91,8 @@ DUPEFILTER_CLASS = "scrapy.dupefilters.BaseDupeFilter"  # a repeated request is 
 
 # --- logs -----------------------------------------------------------------------------------------
 LOG_LEVEL = _setting("LOG_LEVEL", "INFO")  # DEBUG prints every item: millions of lines
+LOG_FORMAT = "%(asctime)s %(levelname).1s %(message)s"  # short, so that most lines fit 80 columns
+LOG_DATEFORMAT = "%H:%M:%S"  # the first line has the date; the lines of a LOG_FILE have Scrapy's own format
 LOG_FORMATTER = "kolspider.crawl.logformatter.PageLogFormatter"
 LOG_VERSIONS: list[str] = []  # versions of libraries; for a bug report: -s LOG_VERSIONS=Twisted,Python
 STATS_DUMP = _setting("STATS_DUMP", "False")  # the closing table has what matters; -s STATS_DUMP=True logs them all

@@ -14,6 +14,7 @@ from kolspider.db.base import Table
 from kolspider.db.url import open_database
 from kolspider.items import FollowingsPage, Kol, MappedPage, as_item
 from kolspider.live.tally import Tally
+from kolspider.load.remarks import Remarks
 from kolspider.load.repeats import Repeats
 from kolspider.pipelines import MapPipeline, UpsertPipeline
 from kolspider.providers import provider
@@ -42,7 +43,9 @@ class OfATeam:
 
 
 def mapping(tally: Tally, repeats: Repeats | None = None, *, keeps_follows: bool = False) -> MapPipeline:
-    return MapPipeline(provider("twitterapi_io"), Table("t", {}, []), tally, repeats, keeps_follows=keeps_follows)
+    return MapPipeline(
+        provider("twitterapi_io"), Table("t", {}, []), tally, repeats, Remarks(), keeps_follows=keeps_follows
+    )
 
 
 def as_dict(page: FollowingsPage) -> dict[str, Any]:
@@ -93,13 +96,13 @@ class FakeWriter:
 def test_a_mapped_page_reaches_the_writer_as_one(kind: Callable[[MappedPage], object]) -> None:
     writer, mapped = FakeWriter(), mapping(Tally()).process_item(PAGE)
     item = kind(mapped)
-    assert asyncio.run(UpsertPipeline(writer).process_item(item)) is item  # type: ignore[arg-type]
+    assert asyncio.run(UpsertPipeline(writer, Remarks()).process_item(item)) is item  # type: ignore[arg-type]
     assert writer.pages == [mapped]
 
 
 def test_a_dry_run_writes_nothing() -> None:
     mapped = mapping(Tally()).process_item(PAGE)
-    assert asyncio.run(UpsertPipeline(None).process_item(mapped)) is mapped
+    assert asyncio.run(UpsertPipeline(None, Remarks()).process_item(mapped)) is mapped
 
 
 def test_an_item_without_the_fields_is_a_bug_of_whoever_made_it() -> None:
@@ -127,7 +130,7 @@ def test_a_text_is_cut_before_it_is_too_long_for_any_statement(tmp_path: Path, m
     assert table
     table.columns["name"] = replace(table.columns["name"], max_bytes=max_bytes)
     tally = Tally()
-    pipeline = MapPipeline(provider("twitterapi_io"), table, tally, None, keeps_follows=False)
+    pipeline = MapPipeline(provider("twitterapi_io"), table, tally, None, Remarks(), keeps_follows=False)
     users: list[object] = [{"id": "1", "name": "x" * 40_000_000}, {"id": "2", "name": "\U0001f680" * 20_000}]
     long, wide = pipeline.process_item(replace(PAGE, users=users)).rows
     assert long.name == "x" * 65_535

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 from scrapy import signals
 from scrapy.commands.crawl import Command as CrawlCommand
 from scrapy.exceptions import UsageError
+from scrapy.settings import default_settings
 
 from kolspider.command import OLD_FILES, KeepLines, of_a_file
 from kolspider.console.output import print_error, standard_output
@@ -64,6 +65,8 @@ _SETTINGS_HELP = """\
   -s DOWNLOAD_DELAY=2         seconds between API requests
   -s KOL_SUMMARY_FILE=s.json  the closing table as JSON"""
 
+_UNSAID = ("Overridden settings", "Got data loss")
+"""How messages of Scrapy begin that no user needs: an answer that is cut off is asked for again."""
 _FILES = 128
 """Files open at once, at most: connections, the database, modules that are imported late."""
 
@@ -100,6 +103,8 @@ class Command(CrawlCommand):
             settings = self._settings
             if log_file := settings["LOG_FILE"]:
                 check_writable(Path(log_file), "LOG_FILE")
+                for name in ("LOG_FORMAT", "LOG_DATEFORMAT"):  # a file is read later, and by programs
+                    settings.set(name, getattr(default_settings, name), priority="project")
             self._arguments = Arguments.parse(opts.spargs, ignore_missing=boolean(settings, "HTTPCACHE_IGNORE_MISSING"))
             check_feeds(settings, self._arguments.feed)
             if self._arguments.sandbox:
@@ -237,10 +242,11 @@ def _allow_files() -> None:
 
 
 def _quiet_scrapy() -> None:
-    """Silence the lists of middlewares and settings that Scrapy logs first."""
+    """Silence the lists of middlewares and settings that Scrapy logs first, and its advice to take cut-off answers."""
     for name in ("scrapy.addons", "scrapy.middleware"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("scrapy.crawler").addFilter(lambda record: not record.msg.startswith("Overridden settings"))
+    for name in ("scrapy.crawler", "scrapy.core.downloader.handlers.http11"):
+        logging.getLogger(name).addFilter(lambda record: not str(record.msg).startswith(_UNSAID))
 
 
 def _typed(opts: argparse.Namespace, secrets: tuple[str, ...]) -> Iterator[str]:

@@ -23,6 +23,7 @@ from kolspider.follows.losses import FollowLost, losses
 from kolspider.follows.queries import Follows, FollowSeen, Shared
 from kolspider.follows.question import LEAST, TOP, Question
 from kolspider.run.opening import read_ledger
+from kolspider.run.source import gone_from_source
 
 if TYPE_CHECKING:
     import argparse
@@ -46,14 +47,15 @@ class Command(ProjectCommand):
   scrapy follows new --since 2026-11-24   the same since that day; '2026-11-24 08:00:00' works too, in UTC
   scrapy follows lost                     whom KOLs no longer follow, by the last whole reading of their lists
   scrapy follows lost --since 1w          the same, first missed in the last week
-  scrapy follows top --min 3              accounts that at least 3 KOLs follow, most KOLs first
+  scrapy follows top --min 3              accounts that at least 3 KOLs of the source table follow, most KOLs first
   scrapy follows top --new-in 7d          accounts that most KOLs began to follow in the last 7 days
   scrapy follows new --csv > new.csv      all columns as CSV, or --json; times are UTC
 """
 
     def syntax(self) -> str:
         return (
-            "new | lost | top [--since AGE] [--kol KOLS] [--min N] [--new-in AGE] [--limit N] [--json | --csv] [--raw]"
+            "new | lost | top [--since AGE] [--kol KOLS] [--min N] [--new-in AGE] [--all] [--limit N] "
+            "[--json | --csv] [--raw]"
         )
 
     def short_desc(self) -> str:
@@ -69,6 +71,7 @@ class Command(ProjectCommand):
         )
         parser.add_argument("--min", metavar="N", help=f"top: at least N KOLs (default: {LEAST})")
         parser.add_argument("--new-in", metavar="AGE", help="top: count only new follows since then (7d, 2026-11-24)")
+        parser.add_argument("--all", action="store_true", help="top: count KOLs that left the source table, too")
         parser.add_argument(
             "--limit", metavar="N", help=f"at most N rows (default: {TOP} in the table of top, otherwise all)"
         )
@@ -87,26 +90,19 @@ class Command(ProjectCommand):
                 "KOL_FOLLOWS_TABLE is not set: create the table with `scrapy initdb --follows` and put "
                 "KOL_FOLLOWS_TABLE=twitter_kol_follows into .env; the next run fills it from the cache, without a call"
             )
-        answer = _ask(question, config, database)
         with _ledger(config, database) as ledger:
+            answer = _ask(question, config, database, ledger)
+            self._spellings = ledger.kols.spellings() if ledger else {}
             note = emptied(answer.empty, ledger.kols) if ledger else ""
             found = _found(question, answer, config, database, ledger)
-        if not note and config.follows_table in answer.empty:
-            note = f"{config.follows_table} is empty: `scrapy crawl followings` fills it"
-        if not note and answer.doubtful:
-            note = (
-                f"a clock was wrong when the lists of {counted(answer.doubtful, 'KOL')} were read whole: none of their "
-                "follows counts as lost until they are read whole again"
-            )
-        if not note and question.cut and isinstance(found, list) and len(found) > question.cut:
-            note = f"only the first {question.cut:,} are shown: --limit 1000 shows 1,000"
+        note = note or _note(question, answer, found, config.follows_table)
         rows = islice(found, question.limit or question.cut)
         if opts.json:
             lines = json_lines(row._asdict() for row in rows)
         elif opts.csv:
             lines = _csv(_FIELDS[question.what], rows, raw=opts.raw)
         else:
-            lines = _table(question.what, rows, "" if note else question.nothing)
+            lines = _table(question.what, map(self._spelled, rows), "" if note else question.nothing)
         with database.explained_errors():
             written = _spooled(lines)
             if isinstance(answer.rows, Generator):
@@ -115,6 +111,10 @@ class Command(ProjectCommand):
             print(f"kolspider: {note}", file=sys.stderr)
         with written:
             shutil.copyfileobj(written, sys.stdout)
+
+    def _spelled(self, row: FollowSeen | FollowLost | Shared) -> FollowSeen | FollowLost | Shared:
+        """Return the row with its KOL as the source table spells it; programs get the handle that the table has."""
+        return row if isinstance(row, Shared) else row._replace(kol=self._spellings.get(row.kol, row.kol))
 
 
 _FIELDS = {"new": FollowSeen._fields, "lost": FollowLost._fields, "top": Shared._fields}
@@ -134,7 +134,7 @@ class _Answer(NamedTuple):
     """Which of the follows table and the crawls table have no row."""
 
 
-def _ask(question: Question, config: Config, database: Database) -> _Answer:
+def _ask(question: Question, config: Config, database: Database, ledger: Ledger | None) -> _Answer:
     database.answer_secs = _ANSWER_SECS
     table = config.follows_table
     with database.explained_errors():
@@ -143,6 +143,9 @@ def _ask(question: Question, config: Config, database: Database) -> _Answer:
         check_follows_to_read(database, table)
         follows = Follows(database, table, config.target_table)
         rows: Iterable[FollowSeen | Shared]
+        if question.what == "top" and not question.gone_count:
+            known = [*follows.last_whole(), *(ledger.kols.handles() if ledger else ())]
+            follows = Follows(database, table, config.target_table, gone_from_source(config, database, known))
         if question.what == "top":
             least, since, limit = question.least, question.new_since, question.limit
             if limit or question.cut:
@@ -159,6 +162,20 @@ def _ask(question: Question, config: Config, database: Database) -> _Answer:
             follows.count_doubtful() if question.what == "lost" else 0,
             empty_tables(database, table),
         )
+
+
+def _note(question: Question, answer: _Answer, found: Iterable[object], table: str) -> str:
+    """Return what a reader has to know of the answer beside its rows."""
+    if table in answer.empty:
+        return f"{table} is empty: `scrapy crawl followings` fills it"
+    if answer.doubtful:
+        return (
+            f"a clock was wrong when the lists of {counted(answer.doubtful, 'KOL')} were read whole: none of their "
+            "follows counts as lost until they are read whole again"
+        )
+    if question.cut and isinstance(found, list) and len(found) > question.cut:
+        return f"only the first {question.cut:,} are shown: --limit 1000 shows 1,000"
+    return ""
 
 
 @contextmanager
@@ -229,7 +246,7 @@ def _table(what: str, found: Iterable[FollowSeen | FollowLost | Shared], nothing
     heads = {
         "new": ("KOL", "account", "followers", "first seen (UTC)", "last seen (UTC)", "name"),
         "lost": ("KOL", "account", "followers", "first seen (UTC)", "last seen (UTC)", "missed since (UTC)", "name"),
-        "top": ("KOLs", "account", "followers", "newest follow (UTC)", "name"),
+        "top": ("KOLs", "account", "followers", "first seen (UTC)", "name"),
     }[what]
     yield from in_columns(heads, map(_cells, chain([first], rows)), numbers=("KOLs", "followers"))
 

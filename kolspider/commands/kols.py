@@ -43,7 +43,7 @@ class Command(ProjectCommand):
   scrapy kols --json             an array of {user_name, state, reason, pages, users, calls, started_at, finished_at}
 
 users counts the accounts of a list: those of the last full reading, and the new ones that incremental readings have
-found since; pages counts the pages that they fill. For an unfinished list, both count what is in the cache.
+found since; pages counts the pages that they fill. For a list that was never whole, both count what is in the cache.
 """
 
     def syntax(self) -> str:
@@ -89,7 +89,12 @@ found since; pages counts the pages that they fill. For an unfinished list, both
                 )
             )
         else:
-            print("\n".join(_table(found)))
+            print("\n".join(_table(found)) if found else _none(state))
+
+
+def _none(state: State | None) -> str:
+    """Say in a line that no KOL is to be listed."""
+    return "no KOL was begun yet" if state is None else f"no KOL is {state}"
 
 
 def _find(kols: Kols, handle: str) -> KolRecord:
@@ -115,8 +120,8 @@ def _new(kols: Kols, database: Database, config: Config) -> Iterator[KolRecord]:
 
 def _story(kol: KolRecord, readings: Sequence[ReadingRecord], target: str) -> Iterator[str]:
     yield f"{kol.user_name}: {kol.state}"
-    if kol.reason:
-        yield f"  reason      {plain(kol.reason)}"
+    if remark := _remark(kol):
+        yield f"  reason      {remark}"
     if kol.refused:
         yield f"  refused     {counted(kol.refused, 'row')}: {plain(kol.refusal)}"
     yield f"  list        {_size(kol)}, {counted(kol.calls, 'API call')} in all"
@@ -176,7 +181,12 @@ def _table(kols: Iterable[KolRecord]) -> Iterator[str]:
 def _why(kol: KolRecord) -> str:
     """Say why a list is not complete: how its reading ended, and what the database refuses of it."""
     refused = f"the database refuses {counted(kol.refused, 'row')}: {kol.refusal}" if kol.refused else ""
-    return "; ".join(filter(None, (kol.reason, refused)))
+    return "; ".join(filter(None, (_remark(kol), refused)))
+
+
+def _remark(kol: KolRecord) -> str:
+    again = "is being read again; its earlier list is in the table" if kol.has_earlier else ""
+    return "; ".join(filter(None, (kol.reason, again)))
 
 
 def _as_json(kol: KolRecord) -> dict[str, Any]:

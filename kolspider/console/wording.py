@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 __all__ = [
-    "ago",
     "clock",
     "counted",
     "day",
@@ -27,13 +26,13 @@ def counted(number: int, what: str) -> str:
 
 
 def short(number: float) -> str:
-    """`812`, `9,120`, `15.3 k`, `2.41 M`, for a tile or an axis."""
+    """`812`, `9,120`, `15.3 k`, `2.41 M`, `9,220,000 tn`, for a tile or an axis."""
     if number < 10_000:
         return f"{number:,.0f}" if number >= 10 or number == int(number) else f"{number:.1f}"
     for limit, by, unit in ((1e6, 1e3, "k"), (1e9, 1e6, "M"), (1e12, 1e9, "bn")):
         if number < limit * 0.9995:
             return f"{number / by:.3g} {unit}"
-    return f"{number / 1e12:,.3g} tn"
+    return f"{number / 1e12:.3g} tn" if number < 1e15 * 0.9995 else f"{number / 1e12:,.0f} tn"
 
 
 def percent(part: float, whole: float) -> str:
@@ -58,12 +57,12 @@ def dollars(amount: float) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes: `812 B`, `15.3 KB`, `2.4 MB`, `1.25 GB`"""
+    """Bytes: `812 B`, `15.3 KB`, `2.4 MB`, `1.25 GB`, `1,234.50 TB`"""
     for unit in ("B", "KB", "MB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
-    return f"{count:.2f} GB"
+    return f"{count:.2f} GB" if count < 1000 else f"{count / 1000:,.2f} TB"
 
 
 def rate(a_minute: float) -> str:
@@ -94,11 +93,6 @@ def rough(seconds: float) -> str:
     if hours >= 10:
         return f"{round(seconds / 3600)} h"
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
-def ago(seconds: float) -> str:
-    """`just now`, `4 min 12 s ago`"""
-    return "just now" if seconds < 2 else f"{duration(seconds)} ago"
 
 
 def moment(time: float | None) -> str:

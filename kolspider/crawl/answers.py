@@ -16,6 +16,7 @@ from kolspider.errors import NotAsked, StopRun, out_of_memory
 from kolspider.options.secrets import redacted_body
 from kolspider.providers.base import ApiError, ApiErrorKind, Page
 from kolspider.run.run import run_of
+from kolspider.watch.words import cut
 
 if TYPE_CHECKING:
     from scrapy import Request
@@ -36,6 +37,10 @@ logger = logging.getLogger(__name__)
 _RETRIES_OF_200 = 2
 """The most retries of a failure inside a 200: the server works, and charges for each."""
 _LONGEST_WAIT = 120.0
+_COLUMNS = 69
+"""Of a message: a log line, which begins with time and level, fits a terminal of 80."""
+_LEAST = 12
+"""Columns of the reason at least: `HTTP 502: ...`"""
 _MOST_PAGES = 10
 """An answer with the users of more pages than this was not asked for."""
 
@@ -147,15 +152,10 @@ class AnswerMiddleware:
         wait = min(self._config.retry_secs * 2**asked.asked_again, _LONGEST_WAIT)
         asked.asked_again += 1
         name = asked.kol.user_name
-        logger.warning(
-            "KOL %s: page %d: %s; retry %d of %d in %.3g s",
-            name,
-            asked.number,
-            error.message,
-            asked.asked_again,
-            retries,
-            wait,
-        )
+        where = f"KOL {name}: page {asked.number}: "
+        what = f"; retry {asked.asked_again} of {retries} in {wait:.3g} s"
+        # The whole reason is shown while it waits, and when no retry is left.
+        logger.warning("%s%s%s", where, cut(error.message, max(_COLUMNS - len(where + what), _LEAST)), what)
         self._work.wait(name, f"{name} retries page {asked.number}", wait, why=error.message)
         await self._stop.sleep(wait)
         return request.copy()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
 
+from kolspider.console.wording import counted
 from kolspider.crawl.pace import Pace
 from kolspider.crawl.page_request import PageRequest
 from kolspider.errors import NotAsked, StopRun
@@ -88,12 +89,10 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
 
     def _check_allowed(self) -> None:
         if self._cap is not None and self._tally.calls >= self._cap and not self._stop.is_set():
-            self._stop.fail(
-                StopRun(
-                    f"the cap of {self._cap} API calls is reached and work is left (-a max_calls); "
-                    "the line `next` has the command that continues"
-                )
-            )
+            reason = f"the cap of {counted(self._cap, 'API call')} is reached and work is left (-a max_calls)"
+            if not self._cap:
+                reason = "no API call is allowed (-a max_calls=0), and work is left"
+            self._stop.fail(StopRun(reason))
         if self._stop.is_set():
             raise NotAsked("the run is stopping")
 

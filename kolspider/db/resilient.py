@@ -205,7 +205,5 @@ class Upserter:
         reason = self._database.explain(error)
         if kind is DbErrorKind.FATAL:
             return f"table {table} can't be used: {reason}; fix that, then run the same command again"
-        return (
-            f"the database was away for {self._retry_secs:g} s (KOL_DB_RETRY_SECS): {reason}; nothing is lost: "
-            "run the same command again when it is back"
-        )
+        waited = "" if self._give_up.is_set() else f" for {self._retry_secs:g} s (KOL_DB_RETRY_SECS)"
+        return f"the database was away{waited}: {reason}; nothing is lost: run the same command again when it is back"

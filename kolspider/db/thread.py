@@ -58,6 +58,11 @@ class DatabaseThread:
         return await self._run(self._upserter.ask, question)
 
     @property
+    def label(self) -> str:
+        """The database, as its errors name it."""
+        return self._database.label
+
+    @property
     def receipts(self) -> list[str]:
         """The database's own words about the last upsert, for the log."""
         return [text for text in self._upserter.receipts if text]

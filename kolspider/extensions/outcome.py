@@ -21,7 +21,7 @@ __all__ = ["Outcome"]
 
 
 class Outcome:
-    """Sets the stats `kol/...`: the counters of live/tally.py, `kol/selected`, and `kol/<state>` for each state."""
+    """Sets the stats `kol/...`: the counters of live/tally.py, `kol/selected`, `kol/not_reached`, and `kol/<state>`."""
 
     def __init__(self, run: Run, crawler: Crawler) -> None:
         self._run = run
@@ -41,8 +41,10 @@ class Outcome:
         stats = self._crawler.stats
         self._run.tally.write_to(stats)
         with suppress(NotAsked), self._run.disk.guard():
-            states = self._run.ledger.kols.states_of_selected()
-            stats.set_value("kol/selected", sum(states.values()))
+            ledger = self._run.ledger
+            states = ledger.kols.states_of_selected()
+            stats.set_value("kol/selected", ledger.selection.count())
+            stats.set_value("kol/not_reached", ledger.selection.count_not_reached())
             for state in {State.COMPLETE, State.PARTIAL, State.NOT_FOUND, State.FAILED, *states}:
                 stats.set_value(f"kol/{state}", states.get(state, 0))
 

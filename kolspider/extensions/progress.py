@@ -7,12 +7,16 @@ import logging
 import os
 import sys
 from itertools import repeat
+from typing import TYPE_CHECKING
 
 from kolspider.errors import NotAsked
 from kolspider.extensions.periodic import Periodic, after_each
 from kolspider.watch.progress import RunProgress
 from kolspider.watch.terminal import LiveBlock, is_live
-from kolspider.watch.words import block, line
+from kolspider.watch.words import block, log_lines
+
+if TYPE_CHECKING:
+    from kolspider.watch.words import Snapshot
 
 __all__ = ["Progress"]
 
@@ -41,7 +45,7 @@ class Progress(Periodic):
         except NotAsked:  # the run stops
             return
         if not is_live(sys.stderr) or self._feeds_the_terminal():
-            self.task = asyncio.ensure_future(after_each(repeat(_LOG_EVERY), lambda: logger.info(line(now()))))
+            self.task = asyncio.ensure_future(after_each(repeat(_LOG_EVERY), lambda: _log(now())))
             return
         self._live = live = LiveBlock(sys.stderr)
         live.open()
@@ -61,3 +65,8 @@ class Progress(Periodic):
     def _feeds_the_terminal(self) -> bool:
         feeds = self.crawler.settings.getdict("FEEDS")
         return sys.stdout.isatty() and any(str(uri).startswith(("stdout:", "-")) for uri in feeds)
+
+
+def _log(now: Snapshot) -> None:
+    for line in log_lines(now):
+        logger.info(line)

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from kolspider.clock import latest
 from kolspider.console.wording import moment
 from kolspider.db.follow_tables import crawls_table
+from kolspider.errors import StopRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from kolspider.db.base import Database
 
@@ -64,13 +65,20 @@ class Shared(NamedTuple):
 class Follows:
     """Reads the follows table, the crawls table beside it, and the users in the target."""
 
-    def __init__(self, database: Database, follows: str, target: str) -> None:
+    def __init__(self, database: Database, follows: str, target: str, without: Collection[str] = ()) -> None:
+        """Read these tables; `without` are KOLs that do not count where KOLs are counted. Raises StopRun."""
+        if len(without) > _MOST_CANDIDATES:
+            raise StopRun(
+                f"{len(without):,} KOLs of {follows} are not in the source table: add --all to count them, too"
+            )
+        self._without = tuple(without)
         self._database = database
         self._latest = moment(latest())
-        self._current = (
+        self._not_lost = (
             f"(c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole` OR c.`last_whole` > '{self._latest}')"
         )
         """SQL: whether a follow is not lost. A list that was read in the future, by a wrong clock, loses nobody."""
+        self._current = self._not_lost + self._counted()
         self._follows, self._crawls, self._target = map(database.quoted, (follows, crawls_table(follows), target))
 
     def new(self, *, since: str | None, kol: str | None) -> Iterator[FollowSeen]:
@@ -118,14 +126,14 @@ class Follows:
             return list(self._shared(which, (*values, least, limit), "LIMIT ?"))
 
         if new_since is not None:
-            return counted(_NEW_SINCE, (new_since,))
+            return counted(_NEW_SINCE + self._counted(), (new_since, *self._without))
         return self._most("user_id", counted, lambda one: one.kols, least, limit)
 
     def shared(self, *, least: int, new_since: str | None) -> Iterator[Shared]:
         """Yield what `top` returns, without a limit: it may be much."""
         if new_since is not None:
-            return self._shared(_NEW_SINCE, (new_since, least))
-        return self._shared(self._current, (least,))
+            return self._shared(_NEW_SINCE + self._counted(), (new_since, *self._without, least))
+        return self._shared(self._current, (*self._without, least))
 
     def _shared(self, which: str, values: Sequence[object], limit: str = "") -> Iterator[Shared]:
         rows = self._database.stream(
@@ -158,7 +166,7 @@ class Follows:
         """Count the users that each two of some KOLs both follow."""
         rows = self._database.stream(
             f"SELECT f.`user_id`, f.`kol_user_name` FROM {self._follow_after_follow} "
-            f"WHERE f.`kol_user_name` IN ({_marks(kols)}) AND {self._current} ORDER BY f.`user_id`",
+            f"WHERE f.`kol_user_name` IN ({_marks(kols)}) AND {self._not_lost} ORDER BY f.`user_id`",
             kols,
         )
         pairs: Counter[tuple[str, str]] = Counter()
@@ -209,10 +217,14 @@ class Follows:
             if not candidates:
                 return []
             keys = [row[0] for row in candidates]
-            found = counted(f"f.`{key}` IN ({_marks(keys)}) AND {self._current}", keys)
+            found = counted(f"f.`{key}` IN ({_marks(keys)}) AND {self._current}", (*keys, *self._without))
             if len(candidates) < room or (len(found) == limit and number(found[-1]) > candidates[-1][1]):
                 return found
-        return counted(self._current, ())
+        return counted(self._current, self._without)
+
+    def _counted(self) -> str:
+        """SQL: that a KOL counts; its values are `_without`."""
+        return f" AND f.`kol_user_name` NOT IN ({_marks(self._without)})" if self._without else ""
 
 
 def known_ids(database: Database, follows: str, handle: str, before: str) -> frozenset[int]:

@@ -37,6 +37,8 @@ class Question:
     """Handles; empty: all KOLs."""
     least: int
     new_since: str | None
+    gone_count: bool
+    """Whether KOLs count that are no longer in the source table."""
     limit: int | None
     cut: int | None
     """Number of rows shown without --limit; None: all."""
@@ -49,6 +51,8 @@ class Question:
         for option, of in _OF.items():
             if getattr(opts, option.removeprefix("--").replace("-", "_")) is not None and what not in of:
                 raise WrongUsage(f"{option} goes with `scrapy follows {' | '.join(of)}`")
+        if opts.all and what != "top":
+            raise WrongUsage("--all goes with `scrapy follows top`")
         limit = _number("--limit", opts.limit)
         return cls(
             what,
@@ -56,6 +60,7 @@ class Question:
             _handles(opts.kol or ()),
             _number("--min", opts.min) or LEAST,
             _moment("--new-in", opts.new_in),
+            opts.all,
             limit,
             TOP if what == "top" and not (limit or opts.json or opts.csv) else None,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.errors import NotAsked, StopRun, out_of_memory
 from kolspider.store.damage import is_damage, is_low_memory, mark_damaged
-from kolspider.store.database import FILE_NAME
+from kolspider.store.database import FILE_NAME, locked_by_another
 from kolspider.store.lock import LOCK_NAME
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def unusable(directory: Path, error: sqlite3.Error | OSError | MemoryError) -> S
             "again"
         )
     return StopRun(
-        f"the cache directory {directory} can't be written ({error}); free some disk space or fix its permissions, "
+        locked_by_another(path, error)
+        or f"the cache directory {directory} can't be written ({error}); free some disk space or fix its permissions, "
         "then run the same command again"
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from kolspider.console.wording import counted
 from kolspider.errors import NotAsked
 from kolspider.items import COLUMNS, State
+from kolspider.load.remarks import Remarks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,11 +36,7 @@ _COLUMN = re.compile(
     re.IGNORECASE,
 )
 """Finds the column that a database's error names."""
-_WHAT_NEXT = {
-    State.PARTIAL: "its users so far are kept; -a retry=partial buys only the page that broke the list",
-    State.NOT_FOUND: "it is not asked for again, except with -a retry=not_found",
-    State.FAILED: "the next run continues its list",
-}
+_ENDED = (State.FETCHED, State.COMPLETE, State.PARTIAL, State.NOT_FOUND)
 
 
 class Commits:
@@ -52,12 +49,15 @@ class Commits:
         self._work = work
         self._dry_run = dry_run
         self._evict = evict
+        self.remarks = Remarks()
+        """What is said of each KOL's users beside the line for its end."""
         self._waiting: dict[str, int] = {}
         """Number of pages that are handed over and not committed, by handle."""
         self._fetched: dict[str, str] = {}
         """Log line of each list that was read to its end and is not in the target yet, by handle."""
         self._refused: set[str] = set()
         """Handles of the KOLs with refused rows in this run that no line of the log has named yet."""
+        self._has_explained = False
 
     def handed_over(self, page: FollowingsPage) -> None:
         """Record that a page's rows are in the writer's buffer."""
@@ -96,7 +96,7 @@ class Commits:
         """
         size = f"{counted(users, 'user')} in {counted(pages, 'page')} ({bought} bought)"
         if new is not None:
-            size = f"{new:,} new of {size}, the rest is known"
+            size = f"{new:,} new of {counted(users, 'user')}, {counted(pages, 'page')} ({bought} bought)"
         if state is State.FETCHED and not self._dry_run:
             self._fetched[kol.handle] = f"KOL {kol.user_name}: complete, {size}"
         else:
@@ -104,7 +104,7 @@ class Commits:
             if state is State.FETCHED:
                 logger.info("KOL %s: fetched, %s", kol.user_name, size)
             else:
-                logger.warning("KOL %s: %s, %s: %s", kol.user_name, state, reason, _WHAT_NEXT[state])
+                logger.warning("KOL %s: %s, %s", kol.user_name, state, reason)
         with suppress(NotAsked), self._disk.guard():
             self._ledger.kols.end(kol.handle, state, reason, pages, users, bought=bought > 0, new=new)
             if new is not None:
@@ -121,12 +121,19 @@ class Commits:
 
     def list_had_ended(self, kol: Kol) -> None:
         """Record that only cached pages of the list had to be loaded: it is done once they are committed."""
-        if self._dry_run:
-            self._work.done[State.COMPLETE] += 1
-            return
-        self._fetched[kol.handle] = ""
         with suppress(NotAsked), self._disk.guard():
-            self._settle(kol.handle)
+            found = self._ledger.kols.find(kol.handle)
+            if found is None or found.state not in _ENDED:
+                return  # a replay loads unfinished lists, too
+            size = f"{counted(found.users, 'user')} in {counted(found.pages, 'page')} (0 bought)"
+            if found.state in {State.FETCHED, State.COMPLETE} and not self._dry_run:
+                self._fetched[kol.handle] = f"KOL {kol.user_name}: complete, {size}"
+                self._settle(kol.handle)
+            else:
+                self._work.done[found.state] += 1
+                logger.info("KOL %s: %s, %s", kol.user_name, found.state, size)
+                if found.state is State.PARTIAL:
+                    self._settle(kol.handle)
 
     def close(self) -> None:
         """Name the KOLs with refused rows whose lists did not end in this run."""
@@ -145,21 +152,22 @@ class Commits:
         line = self._fetched.pop(handle)
         if handle in self._refused:
             self._warn_of_refusals(handle)
-        elif line:
+        elif state is State.COMPLETE:
             logger.info(line)
 
     def _warn_of_refusals(self, handle: str) -> None:
-        """Log how many rows of the KOL's list are refused, why, and what to do; a run does so once for each KOL."""
+        """Log how many rows of the KOL's list are refused, once; and once a run why, and what to do."""
         self._refused.discard(handle)
         kol = self._ledger.kols.find(handle)
         if kol is None or not kol.refused:
             return  # a newer row of the account came in after all
-        found = _COLUMN.search(kol.refusal)
-        logger.warning(
-            "KOL %s: the database refuses %s of its list: %s; change %s, then run the same command again or "
-            "-a replay=pending: it loads them from the cache, without a call",
-            kol.user_name,
-            counted(kol.refused, "row"),
-            kol.refusal,
-            f"the column {found[1]} of the table" if found else "the table",
-        )
+        if not self._has_explained:
+            self._has_explained = True
+            found = _COLUMN.search(kol.refusal)
+            logger.warning(
+                "the database refuses rows: %s; change %s, then run the same command again or -a replay=pending: it "
+                "loads them from the cache, without a call",
+                kol.refusal,
+                f"the column {found[1]} of the table" if found else "the table",
+            )
+        logger.warning("KOL %s: %s refused, see rejects.jsonl", kol.user_name, counted(kol.refused, "row"))

@@ -204,6 +204,9 @@ class Writer:
             await self._write_follows(batch, outcome)
         pages = [page.page for page in batch.pages]
         self._commits.committed(pages, outcome.rejects, outcome.refused, outcome.written)
+        for mapped in batch.pages:
+            if mapped.page.last:
+                self._commits.remarks.list_is_through(mapped.page.kol)
 
     def _unmapped(self, batch: Batch) -> list[tuple[FollowingsPage, Reject]]:
         """Return the users without a row, unless an earlier load of their page put them into rejects.jsonl."""

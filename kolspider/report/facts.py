@@ -45,7 +45,7 @@ _ENDS = {
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """What the incomplete lists will cost and take, judging by the lists read so far."""
+    """What the unfinished lists will cost and take: what `-a estimate=1` says of the same KOLs."""
 
     kols: int
     dollars: float
@@ -64,6 +64,8 @@ class Facts:
     began_at: float | None
     states: dict[State, int]
     """KOLs by state. `new` includes those that the last run saw in the source table and no run has started."""
+    read_again: int
+    """KOLs whose lists are being read again, while the table has them as they were."""
     users: int
     total: Counters
     """Sum over all recorded runs."""
@@ -86,12 +88,22 @@ class Facts:
     cache_dollars: float
     """What buying these pages again would cost."""
     set_aside: SetAside
+    remaining: Remaining | None
+    """None when no list is left to buy."""
+    command: str
+    """What writes this page again."""
     follows: FollowFacts | None = None
     """None when follows are not recorded, or the database could not be queried."""
 
     @classmethod
     def gather(
-        cls, store: Ledger, config: Config, target: str, now: float, follows: FollowFacts | None = None
+        cls,
+        store: Ledger,
+        config: Config,
+        target: str,
+        now: float,
+        follows: FollowFacts | None = None,
+        command: str = "scrapy report",
     ) -> Facts:
         """Read the store and rejects.jsonl. Raises StopRun."""
         runs = store.runs
@@ -100,6 +112,7 @@ class Facts:
         period, periods = by_period([*before, *(Spent(*one) for one in runs.spending())], latest)
         groups, beyond = failures.group(store.kols)
         began = [time for time in (runs.began_at(), store.kols.began_at(), store.pages.began_at()) if time is not None]
+        paces = _paces(runs, latest)
         return cls(
             now=now,
             target=target,
@@ -107,6 +120,7 @@ class Facts:
             cache_dir=str(config.cache_dir),
             began_at=min(began, default=None),
             states=_states(store),
+            read_again=store.kols.count_read_again(),
             users=store.kols.count_users(),
             total=runs.total(),
             pages_before=sum(one.pages for one in before),
@@ -115,14 +129,16 @@ class Facts:
             run_count=len(runs),
             period=period,
             periods=periods,
-            paces=_paces(runs, latest),
+            paces=paces,
             failures=groups,
             failures_beyond=beyond,
             largest=store.kols.largest(_LARGEST),
             cache=store.pages.count(),
             cache_dollars=sum(n * _dollars(config, users) for users, n in store.pages.sizes()),
             set_aside=set_aside.read(config.cache_dir / "rejects.jsonl"),
-            follows=follows,
+            remaining=_remaining(store, config, now, paces),
+            command=command,
+            follows=None if follows is None else follows.spelled(store.kols.spellings()),
         )
 
     @property
@@ -132,8 +148,8 @@ class Facts:
 
     @property
     def done(self) -> int:
-        """Number of KOLs that need nothing more."""
-        return self.states.get(State.COMPLETE, 0) + self.states.get(State.NOT_FOUND, 0)
+        """Number of KOLs whose list is in the table, or that have none."""
+        return self.states.get(State.COMPLETE, 0) + self.states.get(State.NOT_FOUND, 0) + self.read_again
 
     @property
     def spent(self) -> float:
@@ -149,17 +165,6 @@ class Facts:
     def saved(self) -> float:
         """Dollars that pages read from the cache would have cost."""
         return self.total.cache_hits * self.spent / self.pages_bought if self.pages_bought else 0.0
-
-    @property
-    def remaining(self) -> Remaining | None:
-        """What is left to buy; None when nothing is, or when the cost of a list is not known yet."""
-        kols = self.states.get(State.NEW, 0) + self.states.get(State.FETCHING, 0)
-        lists = sum(self.states.get(state, 0) for state in (State.COMPLETE, State.FETCHED, State.PARTIAL))
-        if not kols or not lists or not self.spent:
-            return None
-        bought = next((pace for pace in self.paces if pace.what == "pages"), None)
-        pages = kols * self.pages_bought / lists
-        return Remaining(kols, kols * self.spent / lists, 60 * pages / bought.average if bought else None)
 
     def is_alive(self, run: RunRecord) -> bool:
         """Whether the run is still going: it is the newest, has no end, and gave a sign of life recently."""
@@ -177,6 +182,22 @@ def _states(store: Ledger) -> dict[State, int]:
     if new := store.runs.unbegun():
         counts[State.NEW] = counts.get(State.NEW, 0) + new
     return {state: counts[state] for state in State if counts.get(state)}
+
+
+def _remaining(store: Ledger, config: Config, now: float, paces: list[Pace]) -> Remaining | None:
+    """Estimate what the next run without arguments would buy."""
+    selection = store.selection
+    selection.read(kol.user_name for kol in store.kols.unfinished())
+    selection.choose_due(now=now, refresh_before=None, retry=(), limit=None, keep_done=False)
+    total = store.forecast.total(store.runs.unbegun() or 0)
+    if not total.calls:
+        return None
+    bought = next((pace for pace in paces if pace.what == "pages"), None)
+    return Remaining(
+        total.kols_known + total.kols_average,
+        total.credits * config.credit_usd,
+        60 * total.calls / bought.average if bought else None,
+    )
 
 
 def _bought_before(store: Ledger, config: Config) -> list[Spent]:

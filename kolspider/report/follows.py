@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from kolspider.console.wording import moment
@@ -31,6 +31,16 @@ class FollowFacts:
     """The largest KOLs, with the number of accounts each follows."""
     overlap: Mapping[tuple[str, str], int]
     """Number of accounts that two of these KOLs both follow."""
+    spellings: Mapping[str, str] = field(default_factory=dict)
+    """How the source table spells the handles of KOLs that are not in lower case there."""
+
+    def spelled(self, spellings: Mapping[str, str]) -> FollowFacts:
+        """Return the same with the KOLs as the source table spells them."""
+        return replace(self, spellings=spellings)
+
+    def name(self, kol: str) -> str:
+        """Return the handle as the source table spells it."""
+        return self.spellings.get(kol, kol)
 
     @classmethod
     def gather(cls, follows: Follows, now: float) -> FollowFacts:

@@ -14,7 +14,7 @@ from kolspider.db.check import check_source
 from kolspider.errors import StopRun
 from kolspider.options.arguments import without
 from kolspider.run.job import Job
-from kolspider.run.opening import choose_due, read_ledger
+from kolspider.run.opening import read_ledger, select_due
 from kolspider.run.source import source_handles
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def estimate(arguments: Arguments, config: Config, database: Database, command: 
     try:
         with read_ledger(config, database) as ledger:
             now = job.began_at if job else time.time()
-            choose_due(ledger.selection, arguments, config, job, lambda: _source(arguments, config, database), now=now)
+            select_due(ledger.selection, arguments, config, job, lambda: _source(arguments, config, database), now=now)
             table = _Estimate(arguments, config, ledger.selection, ledger.forecast)
             print("\n".join(table.lines(shlex.join(without(command, ["estimate"])))))
     finally:

@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import time
 from contextlib import ExitStack, closing, contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kolspider.console.wording import counted, moment
@@ -23,7 +24,7 @@ from kolspider.load.writer import Writer
 from kolspider.options.arguments import Replay
 from kolspider.run.job import Job
 from kolspider.run.run import Run
-from kolspider.run.source import read_source, source_handles
+from kolspider.run.source import read_source, skipped_rows, source_handles
 from kolspider.store.damage import is_damage
 from kolspider.store.database import FILE_NAME
 from kolspider.store.ledger import Ledger
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from kolspider.options.config import Config
     from kolspider.store.selection import Selection
 
-__all__ = ["choose_due", "is_new_beside_rows", "open_run", "read_ledger", "target_label"]
+__all__ = ["is_new_beside_rows", "open_run", "read_ledger", "select_due", "target_label"]
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     if config.jobdir and not job:
         Job.begin(config.jobdir, arguments.of_job(), now, ledger.selection.handles())
     tally, work, repeats = Tally(), Work(), Repeats()
-    _announce(config, ledger.selection, tally)
+    _announce(arguments, config, ledger.selection, tally)
 
     def retrying() -> None:
         tally.db_retries += 1
@@ -200,11 +201,11 @@ def _select(
             with database.explained_errors():
                 yield from source_handles(config, database)
 
-        choose_due(selection, arguments, config, job, source, now=now)
+        select_due(selection, arguments, config, job, source, now=now)
         ledger.kols.ends_from = selection.refresh_before or 0.0
 
 
-def choose_due(
+def select_due(
     selection: Selection,
     arguments: Arguments,
     config: Config,
@@ -236,12 +237,14 @@ def choose_due(
     )
 
 
-def _announce(config: Config, selection: Selection, tally: Tally) -> None:
+def _announce(arguments: Arguments, config: Config, selection: Selection, tally: Tally) -> None:
     """Log which KOLs this run works on, and count the rows of the source table that name none."""
     by_why = selection.count_by_why()
-    whys = ", ".join(f"{count:,} {why}" for why, count in by_why.items())
+    whys = "" if arguments.replay else ", ".join(f"{count:,} {why}" for why, count in by_why.items())
     left = f"; {counted(selection.left, 'more KOL')} left for the next run" if selection.left else ""
-    logger.info("%s due%s%s", counted(sum(by_why.values()), "KOL"), f" ({whys})" if whys else "", left)
+    today = f"{datetime.now():%Y-%m-%d}"  # noqa: DTZ005 - in the zone of the log, whose lines have the time alone
+    kols = counted(sum(by_why.values()), "KOL") + (" to load from the cache" if arguments.replay else " due")
+    logger.info("%s: %s%s%s", today, kols, f" ({whys})" if whys else "", left)
     count, user_name, at = selection.finished_in_the_future()
     if count:
         logger.warning(
@@ -257,11 +260,6 @@ def _announce(config: Config, selection: Selection, tally: Tally) -> None:
             "-a refresh=0s buys the lists again",
             "1 KOL is" if gone == 1 else f"{gone:,} KOLs are",
         )
-    skipped = selection.skipped
-    tally.skipped.update(skipped)
-    if skipped:
-        texts = [f"{skipped[why]:,} {why}" for why in ("blank", "repeated", "invalid") if why in skipped]
-        if "invalid" in skipped:
-            texts.append(f"such as {selection.invalid_example!r}")
-        level = logging.WARNING if "invalid" in skipped else logging.INFO
-        logger.log(level, "rows of %s skipped: %s", config.source_table, ", ".join(texts))
+    tally.skipped.update(selection.skipped)
+    if text := skipped_rows(selection, config):
+        logger.log(logging.WARNING if "invalid" in selection.skipped else logging.INFO, text)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kolspider.options.config import Config
     from kolspider.store.selection import Selection
 
-__all__ = ["Named", "add_kols", "read_source", "remove_kols", "source_handles"]
+__all__ = ["Named", "add_kols", "gone_from_source", "read_source", "remove_kols", "skipped_rows", "source_handles"]
 
 _SHOWN = 10
 """How many KOLs a line names."""
@@ -31,6 +31,12 @@ _SHOWN = 10
 def source_handles(config: Config, database: Database) -> Iterator[str | None]:
     """Stream the handles of the source table that KOL_SOURCE_WHERE chooses."""
     return database.handles(config.source_table, config.source_column, config.source_where)
+
+
+def gone_from_source(config: Config, database: Database, known: Iterable[str]) -> set[str]:
+    """Return those of the handles that no row of the source table names. Raises StopRun or an error of the database."""
+    check_source(database, config.source_table, config.source_column, config.source_where)
+    return set(known).difference(handle for handle, _ in _known(config, database, config.source_where))
 
 
 def read_source(selection: Selection, handles: Iterable[str | None], config: Config) -> None:
@@ -44,6 +50,15 @@ def read_source(selection: Selection, handles: Iterable[str | None], config: Con
         example = f", such as {selection.invalid_example!r}" if selection.invalid_example else ""
         rows += f": no handle in the {config.source_column} of {counted(skipped, 'row')}{example}"
     raise WrongUsage(f"{config.source_table} {rows}; add some with `scrapy kols add NAME`, or with --file FILE")
+
+
+def skipped_rows(selection: Selection, config: Config) -> str:
+    """Say which rows of the source table name no KOL, or one that was named before; empty if there are none."""
+    skipped = selection.skipped
+    texts = [f"{skipped[why]:,} {why}" for why in ("blank", "repeated", "invalid") if why in skipped]
+    if "invalid" in skipped:
+        texts.append(f"such as {selection.invalid_example!r}")
+    return f"rows of {config.source_table} skipped: {', '.join(texts)}" if texts else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,10 +90,20 @@ class FollowingsSpider(Spider):
             yield Request("data:,", callback=self.load_cached_pages)
             await self._cache_is_read.wait()
         if self.run.arguments.replay:
+            await self._say_what_was_loaded()
             return
         with suppress(NotAsked), self.run.disk.guard():
             async for request in self._first_requests():
                 yield request
+
+    async def _say_what_was_loaded(self) -> None:
+        """Let each KOL of a replay have its line in the log."""
+        if self._stop.is_set():
+            return
+        with suppress(NotAsked), self.run.disk.guard():
+            for due in self._ledger.selection.due():
+                self.run.commits.list_had_ended(due.kol)
+                await asyncio.sleep(0)  # the writer is at work
 
     async def load_cached_pages(self, response: Response) -> AsyncIterator[FollowingsPage]:
         """Yield the cached pages, and end when all of them have left the pipelines.
@@ -133,6 +143,7 @@ class FollowingsSpider(Spider):
                 return
             expected = self._ledger.forecast.of(due.kol.handle)
             followings = _List(due.kol, self._begin(due))
+            self._ledger.selection.mark_reached(due.kol.handle)
             if self._ledger.readings.kind(due.kol.handle) is Kind.INCREMENTAL:
                 followings.paging = Paging(await self._known(due.kol), self._config.known_stop)
             self.run.work.begin(due.kol, followings.paging, expected)

@@ -24,6 +24,7 @@ __all__ = [
     "connect_to_read",
     "create",
     "empty_in_memory",
+    "locked_by_another",
     "shrink",
     "transaction",
 ]
@@ -35,6 +36,17 @@ _LATEST_VERSION = 999
 """The greatest format that is taken for one of a later version: a greater number is damage."""
 REPAIR = "if it is damaged, `scrapy crawl followings` keeps what can be read of it and buys the rest again"
 """Advice for a user whose file a command could not read."""
+
+
+def locked_by_another(path: Path, error: BaseException) -> str:
+    """Say who keeps the file from being used, if it is another process; else an empty text."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return ""
+    return (
+        f"another process keeps {path} locked ({error}): close the program that has it open, such as a viewer of "
+        "SQLite files, then run the same command again"
+    )
 
 
 def connect(directory: Path, *, fresh: bool = False) -> sqlite3.Connection:
@@ -57,7 +69,8 @@ def connect(directory: Path, *, fresh: bool = False) -> sqlite3.Connection:
             return connection
     except (sqlite3.Error, OSError) as error:
         raise StopRun(
-            f"{path} can't be used: {error}; free some disk space or fix its permissions, or move the file away "
+            locked_by_another(path, error)
+            or f"{path} can't be used: {error}; free some disk space or fix its permissions, or move the file away "
             "(then its pages are bought again)"
         ) from None
 

@@ -128,9 +128,9 @@ class Forecast(Part):
             return Expected(0.0, cached)
         return Expected(self._calls(pages, cached), pages)
 
-    def total(self) -> Total:
-        """Estimate all selected lists together."""
-        total = Total()
+    def total(self, more: int = 0) -> Total:
+        """Estimate all selected lists together, and `more` lists that were never begun."""
+        total = Total(0, 0.0, 0.0, more, self._calls(None, 0) * more, self.average.credits * more)
         for whole, pages, users, cached, kols in self._groups():
             total.cached += cached * kols
             if whole:

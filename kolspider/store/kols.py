@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kolspider.items import State
 from kolspider.store.database import transaction
 from kolspider.store.part import Part
 from kolspider.store.readings import Kind, state_of
+from kolspider.store.selection import NOT_REACHED
 
 if TYPE_CHECKING:
     import sqlite3
@@ -50,6 +51,8 @@ class KolRecord:
     """Rows of the list that the target's database refused."""
     refusal: str = ""
     """The database's words about the first of them."""
+    has_earlier: bool = False
+    """Whether the list is being read again, and this target has it as its last full reading left it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +99,33 @@ class Kols(Part):
         return list(self._records("WHERE users > 0 ORDER BY users DESC, handle LIMIT ?", limit))
 
     def selected_in(self, states: Sequence[State], limit: int) -> list[KolRecord]:
-        """Return the first selected KOLs in these states, in the order of selection."""
+        """Return the first selected KOLs that a run left in these states, in the order of selection."""
         return list(
             self._records(
-                f"WHERE state IN ({', '.join('?' * len(states))}) AND handle IN (SELECT handle FROM temp.selected) "
+                f"WHERE state IN ({', '.join('?' * len(states))}) "
+                f"AND handle IN (SELECT handle FROM temp.selected WHERE NOT {NOT_REACHED}) "
                 "ORDER BY (SELECT place FROM temp.selected s WHERE s.handle = h.handle) LIMIT ?",
                 *states,
                 limit,
             )
         )
+
+    def unfinished(self) -> Iterator[KolRecord]:
+        """Yield the KOLs that any run continues or tries again."""
+        return self._records("WHERE state IN ('new', 'fetching', 'fetched', 'failed')")
+
+    def handles(self) -> list[str]:
+        """Return the handles of every KOL that was ever begun."""
+        return [
+            handle for (handle,) in self._db.execute("SELECT handle FROM kol WHERE provider = ?", (self._provider,))
+        ]
+
+    def spellings(self) -> dict[str, str]:
+        """Return how the source spells the handles that are not in lower case there."""
+        rows = self._db.execute(
+            "SELECT handle, user_name FROM kol WHERE provider = ? AND handle <> user_name", (self._provider,)
+        )
+        return dict(rows.fetchall())
 
     def refused_selected(self, limit: int) -> list[KolRecord]:
         """Return the first selected KOLs with rows that the target's database refused, in the order of selection."""
@@ -118,29 +139,38 @@ class Kols(Part):
 
     def _records(self, which: str, *values: object) -> Iterator[KolRecord]:
         rows = self._db.execute(
-            "SELECT handle, user_name, state, reason, generation, pages, users, calls, started_at, finished_at, "
-            f"loaded_at, refused, coalesce(refusal, '') FROM temp.kol_here h {which}",
+            "SELECT has_earlier, handle, user_name, state, reason, generation, pages, users, calls, started_at, "
+            f"finished_at, loaded_at, refused, coalesce(refusal, '') FROM temp.kol_here h {which}",
             values,
         )
-        for handle, user_name, state, *rest in rows:
-            yield KolRecord(handle, user_name, state_of(state), *rest)
+        for has_earlier, handle, user_name, state, *rest in rows:
+            found = KolRecord(handle, user_name, state_of(state), *rest)
+            yield replace(found, has_earlier=True) if has_earlier else found
 
     def states(self) -> dict[State, int]:
         """Count the KOLs of the ledger by state."""
         return self._states("SELECT state, count(*) FROM temp.kol_here GROUP BY state")
 
     def states_of_selected(self) -> dict[State, int]:
-        """Count the selected KOLs by state; `new` are those that were never begun."""
+        """Count the selected KOLs by state; `new` are those that were never begun.
+
+        Those that the run did not reach are left out (Selection.count_not_reached): how an earlier run left them is no
+        outcome of this one.
+        """
         return self._states(
             "SELECT coalesce((SELECT state FROM temp.kol_here h WHERE h.handle = s.handle), 'new') AS here, count(*) "
-            "FROM temp.selected s GROUP BY here"
+            f"FROM temp.selected s WHERE NOT {NOT_REACHED} GROUP BY here"
         )
 
     def _states(self, sql: str) -> dict[State, int]:
         return {state_of(state): count for state, count in self._db.execute(sql)}
 
+    def count_read_again(self) -> int:
+        """Count the KOLs whose lists are being read again, while this target has them as they were."""
+        return self._count("SELECT count(*) FROM temp.kol_here WHERE has_earlier")
+
     def count_users(self) -> int:
-        """Count the users in all lists; of an unfinished list, those that are in the cache."""
+        """Count the users in all lists; of a list that was never whole, those that are in the cache."""
         return self._count("SELECT coalesce(sum(users), 0) FROM temp.kol_here")
 
     def is_any_known(self) -> bool:

@@ -41,7 +41,7 @@ class Ledger:
     def __init__(self, connection: sqlite3.Connection, directory: Path, provider: Provider, target: int) -> None:
         self._db = connection
         part = (connection, provider, target)
-        create_views(connection, provider.name, target)
+        create_views(connection, provider, target)
         self.pages = Pages(*part)
         self.readings = Readings(*part)
         self.refusals = Refusals(*part)

@@ -110,12 +110,12 @@ class Runs(Part):
                 (time.time(), json.dumps(done.errors), *(getattr(done, name) for name in _COUNTERS), run),
             )
 
-    def note_states(self, run: int, states: Mapping[State, int], unbegun: int | None) -> None:
-        """Record the states of the run's KOLs."""
+    def note_states(self, run: int, states: Mapping[State, int], unbegun: int | None, selected: int) -> None:
+        """Record the states of the run's KOLs, without those that it has not reached, and how many KOLs they are."""
         with transaction(self._db):
             self._db.execute(
                 "UPDATE run SET selected = ?, states = ?, unbegun = ? WHERE id = ?",
-                (sum(states.values()), json.dumps(states), unbegun, run),
+                (selected, json.dumps(states), unbegun, run),
             )
 
     def sample(self, run: int, done: Counters) -> bool:
@@ -136,12 +136,19 @@ class Runs(Part):
             return True
 
     def end(
-        self, run: int, done: Counters, states: Mapping[State, int], unbegun: int | None, exit_code: int, stopped: str
+        self,
+        run: int,
+        done: Counters,
+        states: Mapping[State, int],
+        unbegun: int | None,
+        selected: int,
+        exit_code: int,
+        stopped: str,
     ) -> None:
         """Record that the run is over."""
         with transaction(self._db):
             self.note(run, done)
-            self.note_states(run, states, unbegun)
+            self.note_states(run, states, unbegun, selected)
             self.sample(run, done)
             self._db.execute(
                 "UPDATE run SET finished_at = updated_at, exit_code = ?, stopped = ? WHERE id = ?",

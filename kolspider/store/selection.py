@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kolspider.items import State
     from kolspider.providers.base import Provider
 
-__all__ = ["Due", "Selection", "Why"]
+__all__ = ["NOT_REACHED", "Due", "Selection", "Why"]
 
 _AT_ONCE = 500
 """KOLs read from the selection in one query."""
@@ -74,6 +74,8 @@ CASE
        (SELECT 1 FROM page p WHERE p.provider = k.provider AND p.handle = k.handle) THEN 'begun'
 END
 """
+NOT_REACHED = "(NOT reached AND coalesce(why IN ('retry', 'refresh', 'failed'), 0))"
+"""SQL: whether a selected KOL still is as an earlier run left it, though its list is to be read."""
 _MAY_BE_INCREMENTAL = f"""
 (:incremental AND ((:follows AND l.generation >= b.generation) OR {BASE_IS_CACHED})
   AND (:full_before IS NULL OR b.ended_at BETWEEN :full_before AND :latest))
@@ -100,7 +102,8 @@ class Selection(Part):
         connection.execute("CREATE TEMP TABLE source (handle TEXT PRIMARY KEY, user_name TEXT, position INTEGER)")
         connection.execute(
             "CREATE TEMP TABLE selected (place INTEGER PRIMARY KEY, handle TEXT UNIQUE, user_name TEXT, "
-            "why TEXT, state TEXT, incremental INTEGER NOT NULL DEFAULT 0, base_is_missing INTEGER NOT NULL DEFAULT 0)"
+            "why TEXT, state TEXT, incremental INTEGER NOT NULL DEFAULT 0, base_is_missing INTEGER NOT NULL DEFAULT 0, "
+            "reached INTEGER NOT NULL DEFAULT 0)"
         )
 
     def read(self, user_names: Iterable[str | None]) -> None:
@@ -210,6 +213,13 @@ class Selection(Part):
         """Count the KOLs that were taken in."""
         return self._count("SELECT count(*) FROM temp.source")
 
+    def states_of_source(self) -> dict[State, int]:
+        """Count the KOLs that were taken in by state; those that were never begun are left out."""
+        rows = self._db.execute(
+            "SELECT state, count(*) FROM temp.kol_here WHERE handle IN (SELECT handle FROM temp.source) GROUP BY state"
+        )
+        return {state_of(state): count for state, count in rows}
+
     def count_unbegun(self) -> int | None:
         """Count the KOLs of the source table that were never begun; None if it was not read."""
         if not self.is_the_source:
@@ -241,6 +251,18 @@ class Selection(Part):
         """Count the selected KOLs by the reason why they are due."""
         counts = dict(self._db.execute("SELECT why, count(*) FROM temp.selected GROUP BY why"))
         return {why: counts[why] for why in Why if why in counts}
+
+    def mark_reached(self, handle: str) -> None:
+        """Record that the run begins to read the list of a selected KOL."""
+        self._db.execute("UPDATE temp.selected SET reached = 1 WHERE handle = ?", (handle,))
+
+    def count(self) -> int:
+        """Count the selected KOLs."""
+        return self._count("SELECT count(*) FROM temp.selected")
+
+    def count_not_reached(self) -> int:
+        """Count the selected KOLs whose lists were to be read again, or tried again, and were not begun."""
+        return self._count(f"SELECT count(*) FROM temp.selected WHERE {NOT_REACHED}")
 
     def count_waiting(self) -> int:
         """Count the selected KOLs with cached pages that are not in the target."""

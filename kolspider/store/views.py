@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import sqlite3
 
+    from kolspider.providers.base import Provider
+
 __all__ = ["BASE_IS_CACHED", "BASE_IS_MISSING", "JOIN_BASE", "JOIN_CURRENT", "NEW_SINCE_BASE", "create_views"]
 
 JOIN_CURRENT = "LEFT JOIN crawl c ON c.provider = k.provider AND c.handle = k.handle AND c.generation = k.generation"
 
-JOIN_BASE = """
-LEFT JOIN crawl b ON b.provider = k.provider AND b.handle = k.handle AND b.generation =
-  (SELECT max(generation) FROM crawl
-   WHERE provider = k.provider AND handle = k.handle AND kind = 'full' AND state = 'fetched')
+_BASE = """
+(SELECT max(generation) FROM crawl
+ WHERE provider = k.provider AND handle = k.handle AND kind = 'full' AND state = 'fetched')
 """
+JOIN_BASE = f"LEFT JOIN crawl b ON b.provider = k.provider AND b.handle = k.handle AND b.generation = {_BASE}"
 
 BASE_IS_CACHED = """
 (b.pages = (SELECT count(*) FROM page
@@ -39,14 +41,19 @@ NEW_SINCE_BASE = """
 """SQL: how many accounts the incremental readings that ended properly have found since the base."""
 
 
-def create_views(connection: sqlite3.Connection, provider: str, target: int) -> None:
+_HAS_EARLIER = f"(k.state IN ('fetching', 'failed') AND coalesce(l.generation >= {_BASE}, 0))"
+"""SQL: whether a list that is being read again is in the target as its last full reading left it. It does not join the
+base, which takes its time with 100,000 KOLs."""
+
+
+def create_views(connection: sqlite3.Connection, provider: Provider, target: int) -> None:
     """Create the views `waiting_page`, `kol_here` and `reading_here` in this connection."""
     loaded = f"LEFT JOIN kol_load l ON l.target = {int(target)} AND l.provider = k.provider AND l.handle = k.handle"
     refused = f"FROM refused WHERE target = {int(target)} AND provider = k.provider AND handle = k.handle"
     for view in (
         f"""
         waiting_page AS         -- pages that are not in the target
-        SELECT seq, handle, generation FROM page p WHERE provider = '{provider}' AND NOT EXISTS
+        SELECT seq, handle, generation FROM page p WHERE provider = '{provider.name}' AND NOT EXISTS
           (SELECT 1 FROM page_load WHERE seq = p.seq AND target = {int(target)} AND NOT again)
         """,
         f"""
@@ -55,9 +62,10 @@ def create_views(connection: sqlite3.Connection, provider: str, target: int) -> 
           CASE WHEN k.state = 'fetched' AND l.generation = k.generation AND NOT EXISTS (SELECT 1 {refused})
             THEN 'complete' ELSE k.state END AS state,
           (SELECT count(*) {refused}) AS refused, (SELECT reason {refused} ORDER BY seq LIMIT 1) AS refusal,
-          {_so_far("count(*)", "pages")} AS pages, {_so_far("coalesce(sum(users), 0)", "users")} AS users,
-          l.generation AS loaded
-        FROM kol k {JOIN_CURRENT} {loaded} WHERE k.provider = '{provider}'
+          {_so_far("count(*)", "pages", _pages_as_known(provider.page_size))} AS pages,
+          {_so_far("coalesce(sum(users), 0)", "users", f"b.users + {NEW_SINCE_BASE}")} AS users,
+          l.generation AS loaded, {_HAS_EARLIER} AS has_earlier
+        FROM kol k {JOIN_CURRENT} {loaded} WHERE k.provider = '{provider.name}'
         """,
         f"""
         reading_here AS         -- each KOL's current reading and its base; that of a full reading is itself
@@ -65,18 +73,29 @@ def create_views(connection: sqlite3.Connection, provider: str, target: int) -> 
           CASE WHEN c.kind IS 'incremental' THEN b.generation ELSE k.generation END AS base,
           b.pages AS base_pages, b.users AS base_users, {NEW_SINCE_BASE} AS new_since_base,
           {BASE_IS_CACHED} AS base_is_cached, {BASE_IS_MISSING} AS base_is_missing
-        FROM kol k {JOIN_CURRENT} {JOIN_BASE} {loaded} WHERE k.provider = '{provider}'
+        FROM kol k {JOIN_CURRENT} {JOIN_BASE} {loaded} WHERE k.provider = '{provider.name}'
         """,
     ):
         connection.execute(f"CREATE TEMP VIEW {view}")
 
 
-def _so_far(cached: str, ended: str) -> str:
+def _so_far(cached: str, ended: str, earlier: str) -> str:
     """SQL: what an unfinished list has in the cache, or what an ended one came to.
 
-    While an incremental reading is under way, the list counts as it was before.
+    While a list is being read again, it counts as it was before: so it is in the target.
     """
     return (
-        f"CASE WHEN k.state = 'fetching' AND c.kind IS NOT 'incremental' THEN (SELECT {cached} FROM page "
+        f"CASE WHEN {_HAS_EARLIER} THEN (SELECT {earlier} FROM crawl b WHERE b.provider = k.provider "
+        f"AND b.handle = k.handle AND b.generation = {_BASE}) "
+        f"WHEN k.state = 'fetching' AND c.kind IS NOT 'incremental' THEN (SELECT {cached} FROM page "
         f"WHERE provider = k.provider AND handle = k.handle AND generation = k.generation) ELSE k.{ended} END"
     )
+
+
+def _pages_as_known(size: int) -> str:
+    """SQL: the pages of a list of this size a page, with its new users since the base; as `readings.size_with_new`."""
+
+    def full(users: str) -> str:
+        return f"max(({users} + {size - 1}) / {size}, 1)"
+
+    return f"b.pages + {full(f'b.users + {NEW_SINCE_BASE}')} - {full('b.users')}"

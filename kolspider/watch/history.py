@@ -57,6 +57,7 @@ class History:
                 self._counters(),
                 summary.states,
                 self._ledger.selection.count_unbegun(),
+                self._ledger.selection.count(),
                 summary.exit_code,
                 summary.stopped,
             )
@@ -64,8 +65,9 @@ class History:
             logger.warning("this run is done, but its end could not be written into the history: %s", error)
 
     def _note_states(self) -> None:
-        ledger = self._ledger
-        ledger.runs.note_states(self._id, ledger.kols.states_of_selected(), ledger.selection.count_unbegun())
+        ledger, selection = self._ledger, self._ledger.selection
+        states = ledger.kols.states_of_selected()
+        ledger.runs.note_states(self._id, states, selection.count_unbegun(), selection.count())
         self._states_at = time.monotonic()
 
     def _counters(self) -> Counters:

@@ -27,6 +27,7 @@ _STOPPED, _UNFINISHED, _INTERRUPTED = 1, 3, 130
 _ONCE = ("retry", "refresh", "incremental", "full_every")
 """Arguments whose work is done by one run."""
 _OF_A_REPLAY = ("replay", "HTTPCACHE_IGNORE_MISSING", "JOBDIR")
+_UNFINISHED_STATES = (State.NEW, State.FETCHING, State.FETCHED)
 _SHOWN = 20
 """Failed and partial KOLs that the table lists; `scrapy kols` lists all."""
 
@@ -54,7 +55,11 @@ class Summary:
         self._command = without(command, ["fresh"]) if in_job else self._outside
         self._tally = tally
         self.states: Mapping[State, int] = ledger.kols.states_of_selected()
-        """Number of selected KOLs in each state."""
+        """Number of selected KOLs that the run left in each state."""
+        self._not_reached = ledger.selection.count_not_reached()
+        """Selected KOLs whose lists were to be read or tried again and were not begun."""
+        self._source = ledger.selection.states_of_source() if not self.states else {}
+        """Number of KOLs that were looked at in each state, when none was due."""
         self._troubled = ledger.kols.selected_in((State.FAILED, State.PARTIAL), _SHOWN)
         self._refused = 0 if arguments.dry_run else ledger.refusals.count_selected()
         """Selected KOLs with rows that the database refuses."""
@@ -73,10 +78,10 @@ class Summary:
     @property
     def exit_code(self) -> int:
         """0 done, 3 some KOLs failed, are partial or lack rows, 1 stopped early or without a feed, 130 interrupted."""
+        if self._interrupted:  # first: an outage that was waited for ends with an error, too
+            return _INTERRUPTED
         if self._error:
             return _STOPPED
-        if self._interrupted:
-            return _INTERRUPTED
         if self._finish_reason != "finished" or self._bugs or self._feeds_failed:
             return _STOPPED
         if self._arguments.replay:
@@ -92,12 +97,12 @@ class Summary:
         """Why the run ended before its work was done, for the history; empty if it did not."""
         if self._bugs:
             return "a bug, see ERROR in the log"
-        return self._error or ("interrupted" if self._interrupted else "")
+        return "; ".join(filter(None, ("interrupted" if self._interrupted else "", self._error)))
 
     def lines(self) -> Iterator[str]:
         """Return the lines of the closing table."""
         tally = self._tally
-        yield labelled("KOLs", ", ".join(f"{n:,} {state}" for state, n in self._in_order()) or "none were due")
+        yield labelled("KOLs", ", ".join(self._kols()))
         if self.states or tally.calls or tally.cache_hits:
             yield labelled("pages", f"{tally.pages:,} bought, {tally.cache_hits:,} from the cache")
             yield labelled("users", ", ".join(self._users()))
@@ -110,14 +115,12 @@ class Summary:
         yield from self._troubles()
         if damaged := self._tally.cache_damaged:
             yield labelled("damaged", f"{counted(damaged, 'cached page')}, which a normal run buys again")
-        if self._arguments.replay:
+        if self._arguments.replay and self.states:
             yield labelled("lists", f"{self._whole:,} whole, {self._unfinished:,} unfinished")
         if self._feeds_failed:
             yield labelled("feed", "not whole, see ERROR in the log; -a replay=all -O FILE writes it without a call")
-        if self._error:
-            yield labelled("stopped", self._error)
-        elif self._interrupted:
-            yield labelled("stopped", "interrupted; nothing is lost")
+        if self._error or self._interrupted:
+            yield labelled("stopped", self.stopped if self._error else "interrupted; nothing is lost")
         yield labelled("next", self.next)
 
     def _troubles(self) -> Iterator[str]:
@@ -138,15 +141,14 @@ class Summary:
         if self._bugs:
             return f"{command}   (report the bug first: see ERROR in the log)"
         if self._error or self._interrupted:
-            fix = "fix that first; " if self._error and not self._capped else ""
-            return f"{command}   ({fix}the run continues where it stopped)"
+            return self._next_after_a_stop(command)
         if self._lacks_only_refused:
             return "scrapy crawl followings -a replay=pending   (after the table is changed: loads the refused rows)"
         if self._arguments.replay and self._unfinished:
             return f"{shlex.join(without(self._outside, _OF_A_REPLAY))}   (continues the unfinished lists)"
         if self._arguments.replay:
             return "nothing to do" if states else "nothing to do: the cache holds no page to load"
-        if self._arguments.dry_run:
+        if self._arguments.dry_run and states:
             load = shlex.join(without(self._outside, ["dry_run", "JOBDIR"]))
             return f"{load}   (loads these pages, they are not bought again)"
         due = f"{counted(self._left, 'more KOL')} {'is' if self._left == 1 else 'are'} due"
@@ -161,6 +163,12 @@ class Summary:
             again = [*without(self._outside, (*_ONCE, "limit", "JOBDIR")), "-a", "retry=partial"]
             return f"{shlex.join(again)}   (buys only the page that broke each list)"
         return f"nothing to do in this job; {due}, for another JOBDIR" if self._left else "nothing to do"
+
+    def _next_after_a_stop(self, command: str) -> str:
+        if self._error and self._arguments.max_calls == 0:
+            return f"{shlex.join(without(self._command, ['max_calls']))}   (max_calls=0 allows no call)"
+        fix = "" if self._interrupted or self._capped else "fix that first; "
+        return f"{command}   ({fix}the run continues where it stopped)"
 
     def as_json(self) -> str:
         """Return the same as JSON, for programs."""
@@ -179,7 +187,8 @@ class Summary:
             "interrupted": self._interrupted,
             "started_at": iso(self._started_at.timestamp()) if self._started_at else None,
             "seconds": round(self._seconds, 3),
-            "kols": dict(self._in_order()),
+            "kols": dict(_in_order(self.states)),
+            "kols_not_reached": self._not_reached,
             "pages": {"bought": self._tally.pages, "from_cache": self._tally.cache_hits},
             "users": users,
             "calls": self._tally.calls,
@@ -223,8 +232,15 @@ class Summary:
         if clipped := _sorted(self._tally.rows_clipped):
             yield f"{sum(clipped.values()):,} values cut to fit ({', '.join(clipped)})"
 
-    def _in_order(self) -> list[tuple[State, int]]:
-        return [(state, self.states[state]) for state in State if state in self.states]
+    def _kols(self) -> Iterator[str]:
+        yield from (f"{n:,} {state}" for state, n in _in_order(self.states))
+        if self._not_reached:
+            yield f"{self._not_reached:,} not reached"
+        elif not self.states and self._arguments.replay:
+            yield "none has a page to load"
+        elif not self.states:
+            already = ", ".join(f"{n:,} {state}" for state, n in _in_order(self._source))
+            yield f"none were due ({already})" if already else "none were due"
 
     @property
     def _interrupted(self) -> bool:
@@ -248,7 +264,7 @@ class Summary:
 
     @property
     def _on_the_way(self) -> int:
-        return sum(self.states.get(state, 0) for state in (State.NEW, State.FETCHING, State.FETCHED))
+        return self._not_reached + sum(self.states.get(state, 0) for state in _UNFINISHED_STATES)
 
     @property
     def _whole(self) -> int:
@@ -271,6 +287,10 @@ def _seconds(stats: Mapping[str, Any]) -> float:
         return float(elapsed)
     begun = stats.get("start_time")
     return (datetime.now(tz=UTC) - begun).total_seconds() if begun else 0.0
+
+
+def _in_order(states: Mapping[State, int]) -> list[tuple[State, int]]:
+    return [(state, states[state]) for state in State if state in states]
 
 
 def _sorted(counter: Counter[str]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What a run is doing, in words: a block of lines for a terminal, one line for a log. Pure."""
+"""What a run is doing, in words: a block of lines for a terminal, a line or two for a log. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kolspider.console.columns import labelled
-from kolspider.console.wording import counted, duration, rough
+from kolspider.console.wording import counted, dollars, duration, rough, short
 from kolspider.items import State
 
 if TYPE_CHECKING:
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
     from kolspider.live.tally import Tally
 
-__all__ = ["ListProgress", "Snapshot", "block", "cut", "line", "width"]
+__all__ = ["ListProgress", "Snapshot", "block", "cut", "log_lines", "width"]
 
 _LABEL = 10
 """Columns of the label of a line, as in the closing table."""
 _LIST = 34
 """The least columns of a list that is being read; lists stand below each other."""
 _BAR = 20
+_LOG_COLUMNS = 69
+"""Of a message in a log: with time and level it fits a terminal of 80."""
 _MOST_WAITS = 2
 _BOLD, _GREEN, _YELLOW, _PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
 
@@ -64,9 +66,16 @@ class Snapshot:
     replay: bool
 
 
-def line(now: Snapshot) -> str:
-    """Return the line for a log."""
-    return ", ".join(_parts_of_line(now))
+def log_lines(now: Snapshot) -> Iterator[str]:
+    """Yield the line for a log, as long as there is room, and one for what is waited for, if anything is."""
+    text, *rest = _parts_of_line(now)
+    for part in rest:
+        if len(text) + 2 + len(part) <= _LOG_COLUMNS:
+            text += f", {part}"
+    yield text
+    if now.waits:
+        beyond = f" (and {len(now.waits) - 1} more)" if len(now.waits) > 1 else ""
+        yield f"waiting: {cut(now.waits[0], _LOG_COLUMNS - len(beyond) - 9)}{beyond}"
 
 
 def _parts_of_line(now: Snapshot) -> Iterator[str]:
@@ -77,17 +86,10 @@ def _parts_of_line(now: Snapshot) -> Iterator[str]:
         yield f"{sum(now.done.values()):,} of {counted(now.due, 'KOL')}"
         yield from _troubles(now)
         yield counted(tally.calls, "call")
-    if now.waiting is None:
-        yield f"{tally.users_read:,} users read"
-    else:
-        yield f"{tally.rows_upserted:,} users written"
-        yield f"{now.waiting:,} waiting"
-    if not now.replay:
-        yield f"about ${now.dollars:.2f}"
-    yield from _pace(now)
-    if now.left is not None:
-        yield f"about {rough(now.left)} left"
-    yield from now.waits
+        yield dollars(now.dollars)
+    if now.left is not None and not now.waits:
+        yield f"{rough(now.left)} left"
+    yield f"{short(tally.users_read)} users read" if now.waiting is None else f"{short(tally.rows_upserted)} rows"
 
 
 def block(now: Snapshot, columns: int, rows: int, *, colour: bool) -> list[str]:

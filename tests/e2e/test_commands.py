@@ -120,7 +120,7 @@ def test_output_that_nobody_reads_ends_a_command_quietly_and_ascii_ends_none(mak
     assert run.stdout
     run.stdout.close()
     run.stdout = None
-    assert "the cap of 0 API calls is reached" in finish(run).expect(1).err
+    assert "no API call is allowed (-a max_calls=0)" in finish(run).expect(1).err
 
     told = project.scrapy("follows", "top", "--min", "1", "--csv", env=ascii_only).expect(0).out
     assert told.isascii()

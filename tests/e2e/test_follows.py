@@ -96,7 +96,7 @@ def test_a_follows_table_switched_on_later_is_filled_from_the_cache(make_project
     assert (told.out, told.err) == ("", f"kolspider: {missing}{remedy}\n")
     project.empty(name)
     warned = project.crawl().expect(0)
-    assert f"WARNING: {name} and {name}_crawls are empty although 3 lists were loaded" in warned.err
+    assert f" W {name} and {name}_crawls are empty although 3 lists were loaded" in warned.err
     assert remedy in project.look("crawl", "followings", "-a", "test=1").expect(0).out
     with project.store() as store:
         pages = store.execute("SELECT * FROM page").fetchall()

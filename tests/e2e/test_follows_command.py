@@ -28,7 +28,7 @@ def day(number: int, time: str = "08:00:00") -> str:
 def project(make_project: MakeProject) -> Project:
     """One with btc and eth, read whole on days 1 and 9, and sol, on day 1 alone: of btc 2 is new and 3 lost, of eth 2
     and 4 are new, and of sol nobody; all follow 1."""
-    project = make_project({}, follows=True)
+    project = make_project({}, names=["@Eth", "BTC", "https://x.com/sol"], follows=True)
     follows = {("btc", "1"): (1, 9), ("btc", "2"): (5, 9), ("btc", "3"): (1, 2)}
     follows |= {("eth", "1"): (1, 9), ("eth", "2"): (6, 9), ("eth", "4"): (9, 9), ("sol", "1"): (1, 1)}
     with closing(project.database()) as database:
@@ -87,7 +87,7 @@ def test_the_columns_are_as_wide_as_what_is_in_them(project: Project) -> None:
         "btc  satoshi          -  2026-11-05 08:00:00  2026-11-09 08:00:00  二 号\n"
     )
     assert project.look("follows", "top").expect(0).out == (
-        "KOLs  account                  followers  newest follow (UTC)  name\n"
+        "KOLs  account                  followers  first seen (UTC)     name\n"
         "   3  satoshi  9,223,372,036,854,775,807  2026-11-01 08:00:00  Satoshi\n"
         "   2  satoshi                          -  2026-11-06 08:00:00  二 号\n"
     )
@@ -122,6 +122,20 @@ def test_kols_by_name_are_known_or_there_is_an_error(project: Project) -> None:
         )
     assert "--kol names no KOL" in refused(project.look("follows", "new", "--kol", ""), 2)
     assert "not a Twitter handle" in refused(project.look("follows", "new", "--kol", "btc,%"), 2)
+
+
+def test_top_counts_the_kols_of_the_source_table_unless_all_are_asked_for(project: Project) -> None:
+    everybody = found(project, "top", "--min", "3")
+    project.look("kols", "remove", "sol").expect(0)
+    assert (everybody, found(project, "top", "--min", "3"), found(project, "top", "--min", "3", "--all")) == (
+        ["1"],
+        [],
+        ["1"],
+    )
+    assert found(project, "top", "--min", "2") == ["2", "1"]
+    project.look("kols", "remove", "eth").expect(0)
+    assert found(project, "top", "--new-in", "2026-11-05", "--min", "1") == ["2"]
+    assert "--all goes with `scrapy follows top`" in refused(project.look("follows", "new", "--all"), 2)
 
 
 def test_limit_cuts_the_answer(project: Project) -> None:

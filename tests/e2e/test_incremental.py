@@ -54,7 +54,7 @@ def test_rounds_of_follows_unfollows_and_kills(make_project: MakeProject, db_url
     assert pages == {"big": 3, "mid": 2, "small": 1, "still": 1, "empty": 1}
     assert calls(project) - len(in_flight) == sum(pages.values()) == 8
     rounds.assert_seen()
-    assert "KOL big: complete, 230 new of 600 users in 3 pages" in result.text
+    assert "KOL big: complete, 230 new of 600 users, 3 pages" in result.text
     records = project.records()
     sizes = {"big": (1900 + 230, 10 + 1), "mid": (450 + 20, 3), "still": (700, 4)}
     assert {kol: (records[kol].users, records[kol].pages) for kol in sizes} == sizes

@@ -155,7 +155,7 @@ def test_the_demo_takes_every_value_as_it_is_and_names_commands_that_work(make_p
     assert run(*rows.split()).returncode == 0
     assert len((home.root / "users.csv").read_text().splitlines()) == 1 + 1_834
     assert run(*report.split()).returncode == 0
-    assert (home.root / "report.html").exists()
+    assert (home.root / "report-sandbox.html").exists()
     assert "KOL_API_KEY" in run(*own.split()).stdout
 
 
@@ -197,7 +197,10 @@ def test_blank_odd_and_repeated_handles_are_sorted_out(make_project: MakeProject
         "skipped/repeated": len(repeated),
         "skipped/invalid": len(invalid),
     }
-    assert "a handle!" in result.text
+    skipped = "rows of twitter_kol skipped: 3 blank, 4 repeated, 2 invalid, such as 'a handle!'"
+    skipped = skipped.replace("twitter_kol", project.source)
+    assert skipped in result.text
+    assert f"note: {skipped}\n" in project.look("crawl", "followings", "-a", "test=1").out
 
 
 def put_handles(project: Project, handles: Iterable[str | None]) -> None:

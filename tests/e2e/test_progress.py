@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import re
@@ -19,7 +20,7 @@ import pyte
 
 from kolspider.sandbox import Fault
 from tests.e2e.processes import PATIENCE, finish, kill, stats, wait_for_text, wait_until
-from tests.e2e.project import CRAWL, FAST
+from tests.e2e.project import CRAWL, FAST, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 COLUMNS, ROWS = 300, 60
 KOLS = {"BTC": 900, "ethereum": 450, "gone": 3}
-LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[[\w.]+\] (INFO|WARNING): \S.*")
+LOG_LINE = re.compile(r"\d\d:\d\d:\d\d [IW] \S.*")
+FILE_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[[\w.]+\] (INFO|WARNING): \S.*")
 TABLE_LINE = re.compile(r"(KOLs|pages|users|API|time|table|not_found|stopped|next) +\S.*")
 
 
@@ -133,7 +135,41 @@ def test_ctrl_c_leaves_a_clean_terminal_and_log_file(make_project: MakeProject) 
     # The file: log lines alone
     lines = log.read_text().splitlines()
     assert len(lines) > 4
-    assert [text for text in lines if not LOG_LINE.fullmatch(text)] == []
+    assert [text for text in lines if not FILE_LINE.fullmatch(text)] == []
+
+
+def test_an_interrupted_refresh_has_the_same_numbers_live_in_the_table_and_in_the_report(
+    make_project: MakeProject,
+) -> None:
+    project = make_project({f"kol{n}": 450 for n in range(6)})
+    summary = project.folder / "summary.json"
+    project.crawl("-s", "CONCURRENT_REQUESTS=1").expect(0)
+
+    project.api.hold(after=len(project.api.calls) + 6)
+    words = ("-a", "refresh=0s", *settings(CONCURRENT_REQUESTS=1, KOL_FLUSH_SECS=0.05, KOL_SUMMARY_FILE=summary))
+    seen = Seen(project, *words).wait_for("2 of 6 done", "kol2 begun")
+    seen.process.send_signal(signal.SIGINT)
+    seen.wait_for("SIGINT")
+    project.api.release()
+    assert seen.end() == 130
+
+    # Two lists were read, one is on the way, and three are as they were before
+    assert "KOLs      1 fetching, 2 complete, 3 not reached" in seen.screen
+    told = json.loads(summary.read_text())
+    assert (told["kols"], told["kols_not_reached"]) == ({"fetching": 1, "complete": 2}, 3)
+    project.look("report", "-o", str(project.folder / "report.html")).expect(0)
+    html = " ".join((project.folder / "report.html").read_text().split())
+    assert "2 of 6 <small>" in html  # in the list of runs
+    # All six lists are in the table: the old ones are not lost while they are read again
+    assert "All 6 KOLs are done" in html
+    assert "2,700 users read" in html
+    assert "1 list is being read again, and in the table as before." in html
+    kols = project.look("kols").expect(0).out.splitlines()[1:]
+    assert [line.split()[:4] for line in kols] == [
+        [f"kol{n}", "fetching" if n == 2 else "complete", "3", "450"] for n in range(6)
+    ]
+    assert sum(line.endswith("is being read again; its earlier list is in the table") for line in kols) == 1
+    assert project.look("kols", "--state", "failed").expect(0).out == "no KOL is failed\n"
 
 
 def test_without_progress_or_a_terminal_that_can_there_is_only_the_log(make_project: MakeProject) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e.processes import kill, wait_until
-from tests.e2e.project import KEY
+from tests.e2e.project import KEY, ROOT
 
 if TYPE_CHECKING:
+    import pytest
+
     from tests.e2e.conftest import MakeProject
     from tests.e2e.project import Project
 
@@ -70,7 +73,22 @@ def test_why_a_run_stopped_is_noted(make_project: MakeProject) -> None:
 def test_report_refuses_what_it_can_not_do(make_project: MakeProject) -> None:
     project = make_project({})
     assert "can't be written" in project.look("report", "-o", str(project.folder)).expect(2).err
+    missing = project.folder / "missing" / "report.html"
+    assert f"there is no folder {missing.parent}" in project.look("report", "-o", str(missing)).expect(2).err
+    assert not missing.parent.exists()
     (project.folder / "file").write_text("")
     told = project.look("report", "-o", str(project.folder / "file" / "report.html")).expect(1)
     assert "can't be written" in told.err
     assert told.err.count("\n") == 1
+
+
+def test_the_report_of_the_sandbox_leaves_that_of_your_own_runs_alone(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project({})
+    shutil.copy(ROOT / "scrapy.cfg", project.folder)
+    monkeypatch.chdir(project.folder)
+    page = project.folder / "report-sandbox.html"
+    assert project.look("report", "--sandbox").expect(0).out == f"{page}\n"
+    assert "To update this page: <code>scrapy report --sandbox</code>" in page.read_text()
+    assert not (project.folder / "report.html").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +32,18 @@ def test_a_full_disk_stops_the_run(tmp_path: Path) -> None:
     assert f"the cache directory {tmp_path} can't be written" in str(stop.error)
     assert "free some disk space" in str(stop.error)
     assert not mark(tmp_path / FILE_NAME).exists()
+
+
+def test_a_store_that_another_process_keeps_locked_is_not_a_full_disk(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    with closing(sqlite3.connect(path)) as viewer, closing(sqlite3.connect(path, timeout=0)) as run:
+        viewer.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(sqlite3.OperationalError) as error:
+            run.execute("BEGIN IMMEDIATE")
+    stop = after(tmp_path, error.value)
+    assert f"another process keeps {path} locked (database is locked): close the program" in str(stop.error)
+    assert "disk space" not in str(stop.error)
+    assert not mark(path).exists()
 
 
 def test_a_damaged_store_is_marked_for_the_next_run(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ LONG = "https://api.example.com/" + "x" * 170
 def follow_facts(*names: str) -> FollowFacts:
     """Accounts and KOLs of these names, and some more."""
     accounts = [Shared(str(n), name, name, n or None, 20 - n, "2026-11-20 08:00:00") for n, name in enumerate(names)]
+    accounts.append(Shared("12345678901234567890", None, None, 2**63 - 1, 2, "2026-11-20 08:00:00"))
     kols = [(name.lower(), 1000 - 10 * n) for n, name in enumerate([*names, *(f"kol{n}" for n in range(9))])]
     both = {(one, other): len(one) * len(other) % 700 for one, _ in kols for other, _ in kols if one < other}
     return FollowFacts(accounts, accounts, dict(kols), both)
@@ -76,6 +77,34 @@ def test_no_script_no_error_no_request_and_nothing_sticks_out(
             assert (looked.complaints, looked.requests) == ([], []), f"{width} px, dark: {dark}"
             assert (looked.width, looked.scroll_width, looked.wider) == (width, width, []), f"dark: {dark}"
     assert browser.run("document.scripts.length + document.images.length") == 0
+
+
+def test_a_phone_shows_each_name_whole_and_in_one_line(browser: Browser, pages: dict[str, Path]) -> None:
+    for width in WIDTHS:
+        browser.look(pages["rich"], width=width)
+        assert browser.run(CUT_OR_BROKEN) == [], width
+
+
+CUT_OR_BROKEN = """
+[...document.querySelectorAll('.name')].filter(e => e.scrollWidth > e.clientWidth + 1 || e.clientHeight > 30)
+  .map(e => e.textContent)
+"""
+
+
+def test_no_column_of_a_desk_is_half_empty(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.look(pages["rich"], width=1280)
+    for left, right, longest in browser.run(HEIGHTS):
+        assert abs(left - right) < longest
+
+
+HEIGHTS = """
+[...document.querySelectorAll('.columns')].map(columns => {
+  const cards = [...columns.children].map(e => e.getBoundingClientRect());
+  const low = side => Math.max(0, ...cards.filter(c => (c.left > 600) === side).map(c => c.bottom));
+  return [low(false), low(true), Math.max(...cards.map(c => c.height))];
+})
+"""
+"""Where the left and the right column end, and the height of the highest card: no card would make them more even."""
 
 
 def test_what_came_from_outside_is_shown_as_text(browser: Browser, pages: dict[str, Path]) -> None:

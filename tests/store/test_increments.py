@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kolspider.items import Kol, State
+from kolspider.store.database import transaction
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from kolspider.store.kols import Kols
     from kolspider.store.ledger import Ledger
 
@@ -92,3 +95,66 @@ def test_the_first_users_of_an_empty_list_are_on_its_page(kols: Kols) -> None:
     begin_increment(kols)
     end(kols, 2, 3, new=3)
     assert size(kols) == (1, 3)
+
+
+def test_a_list_that_is_read_again_counts_as_it_is_in_the_table_until_it_is_whole(
+    ledger: Ledger, store: sqlite3.Connection
+) -> None:
+    kols = ledger.kols
+
+    def look() -> tuple[State, int, int, bool]:
+        found = kols.find("btc")
+        assert found
+        assert kols.count_read_again() == found.has_earlier
+        assert kols.count_users() == found.users
+        return found.state, found.pages, found.users, found.has_earlier
+
+    kols.begin(BTC)
+    store_page(ledger, 0)
+    assert look() == (State.FETCHING, 1, 200, False), "a first reading is not in the table yet"
+    end(kols, 5, 1000)
+    load(ledger, store)
+    assert look() == (State.COMPLETE, 5, 1000, False)
+    begin_increment(kols)
+    end(kols, 2, 400, new=30)
+    load(ledger, store)
+
+    kols.begin_generation("btc")
+    store_page(ledger, 2)
+    assert look() == (State.FETCHING, 6, 1030, True)
+    end(kols, 1, 200, state=State.FAILED)
+    assert look() == (State.FAILED, 6, 1030, True)
+    kols.begin(BTC)
+    assert look() == (State.FETCHING, 6, 1030, True)
+    end(kols, 4, 700)
+    load(ledger, store)
+    assert look() == (State.COMPLETE, 4, 700, False)
+
+
+def store_page(ledger: Ledger, generation: int) -> None:
+    ledger.pages.put(BTC, generation, "", 1, 200, b"{}", fetched_at=0.0)
+
+
+def load(ledger: Ledger, store: sqlite3.Connection) -> None:
+    """Mark all pages as loaded, and settle the list."""
+    with transaction(store):
+        ledger.pages.mark_loaded([seq for (seq,) in store.execute("SELECT seq FROM page").fetchall()])
+    assert ledger.kols.settle("btc", evict=False) is State.COMPLETE
+
+
+def test_what_a_run_did_not_reach_is_no_outcome_of_it(ledger: Ledger, kols: Kols) -> None:
+    kols.begin(Kol("bad", "bad"))
+    kols.end("bad", State.FAILED, "HTTP 502", 1, 200, bought=True)
+    selection = ledger.selection
+    selection.read(["BTC", "bad", "new"])
+    selection.choose_due(now=1e12, refresh_before=1e12, retry=[], limit=None, keep_done=False)
+    failed = (State.FAILED,)
+    assert kols.states_of_selected() == {State.NEW: 1}
+    assert (selection.count(), selection.count_not_reached()) == (3, 2)
+    assert kols.selected_in(failed, 9) == []
+
+    for due in selection.due():
+        selection.mark_reached(due.kol.handle)
+    assert kols.states_of_selected() == {State.NEW: 1, State.FAILED: 1, State.FETCHED: 1}
+    assert (selection.count(), selection.count_not_reached()) == (3, 0)
+    assert [kol.handle for kol in kols.selected_in(failed, 9)] == ["bad"]

@@ -36,14 +36,14 @@ def test_a_run_from_its_begin_to_its_end(tmp_path: Path) -> None:
     with closing(Ledger.open(tmp_path, provider("twitterapi_io"), "sqlite:///kol.db all")) as ledger:
         runs = ledger.runs
         run = runs.begin("buy", "scrapy crawl followings -a limit=2")
-        runs.note_states(run, {State.NEW: 2}, 7)
+        runs.note_states(run, {State.NEW: 2}, 7, 2)
         runs.note(run, Counters(calls=3, pages=2, errors={"transient": 1}))
         (killed,) = runs.latest(9)
         assert (killed.exit_code, killed.finished_at, killed.unbegun) == (None, None, 7)
         assert (killed.done.pages, killed.selected, killed.states) == (2, 2, {State.NEW: 2})
 
         done = Counters(5, 4, 1, 800, 790, 10, 800, 0.008, 0, {"transient": 1})
-        runs.end(run, done, {State.COMPLETE: 1, State.FAILED: 1}, 5, 3, "")
+        runs.end(run, done, {State.COMPLETE: 1, State.FAILED: 1}, 5, 2, 3, "")
         (ended,) = runs.latest(9)
         assert ended.done == done == runs.total()
         assert (ended.exit_code, ended.states, ended.target) == (

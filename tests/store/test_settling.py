@@ -42,7 +42,7 @@ def states(ledger: Ledger) -> dict[State, int]:
 
 def why(ledger: Ledger) -> list[Why]:
     ledger.selection.read(["btc"])
-    ledger.selection.choose_due(now=1e12, refresh=None, retry=[], limit=None, keep_done=False)
+    ledger.selection.choose_due(now=1e12, refresh_before=None, retry=[], limit=None, keep_done=False)
     return [due.why for due in ledger.selection.due()]
 
 

@@ -31,6 +31,7 @@ def summary(
     *typed: str,
     states: Mapping[State, int] = DONE,
     left: int = 0,
+    not_reached: int = 0,
     error: str = "",
     refused: Sequence[KolRecord] = (),
     refresh_before: float | None = None,
@@ -44,7 +45,14 @@ def summary(
             states_of_selected=lambda: states, selected_in=lambda *_: [], refused_selected=lambda *_: refused
         ),
         refusals=SimpleNamespace(count_selected=lambda: len(refused)),
-        selection=SimpleNamespace(count_waiting=lambda: 0, left=left, refresh_before=refresh_before, is_of_job=in_job),
+        selection=SimpleNamespace(
+            count_waiting=lambda: 0,
+            count_not_reached=lambda: not_reached,
+            states_of_source=lambda: {State.COMPLETE: 8, State.NOT_FOUND: 1},
+            left=left,
+            refresh_before=refresh_before,
+            is_of_job=in_job,
+        ),
     )
     command = [*COMMAND, *(word for argument in typed for word in ("-a", argument))]
     command += [word for setting in settings for word in ("-s", setting)]
@@ -76,10 +84,32 @@ def test_the_closing_table_has_the_numbers_of_the_run() -> None:
     assert json.loads(run.as_json())["users"]["repeated"] == 837
 
 
-def test_a_run_with_nothing_due_does_not_speak_of_pages() -> None:
-    run = summary(states={})
+@pytest.mark.parametrize(
+    ("typed", "kols"),
+    [
+        ((), "none were due (8 complete, 1 not_found)"),
+        (("dry_run=1",), "none were due (8 complete, 1 not_found)"),
+        (("replay=pending",), "none has a page to load"),
+    ],
+)
+def test_a_run_with_nothing_due_does_not_speak_of_pages(typed: tuple[str, ...], kols: str) -> None:
+    run = summary(None, *typed, states={})
     assert labels(run) == ["KOLs", "time", "table", "next"]
-    assert (run.exit_code, run.next) == (0, "nothing to do")
+    assert next(run.lines()) == f"KOLs      {kols}"
+    assert (run.exit_code, run.next.partition(":")[0]) == (0, "nothing to do")
+
+
+def test_a_ctrl_c_during_an_outage_says_both() -> None:
+    run = summary(error="the database was away", finish_reason="shutdown")
+    assert "stopped   interrupted; the database was away" in list(run.lines())
+    assert run.stopped == "interrupted; the database was away"
+
+
+def test_kols_that_a_run_did_not_reach_are_no_outcome_of_it() -> None:
+    run = summary(Tally(calls=9), "refresh=0s", not_reached=8, finish_reason="shutdown")
+    assert next(run.lines()) == "KOLs      2 complete, 8 not reached"
+    told = json.loads(run.as_json())
+    assert (told["kols"], told["kols_not_reached"]) == ({"complete": 2}, 8)
 
 
 def test_what_was_saved_is_in_calls_credits_and_dollars() -> None:
@@ -119,6 +149,12 @@ def test_nothing_saved_takes_no_line() -> None:
             "{command} -a max_calls=5   (the run continues where it stopped)",
         ),
         (summary(finish_reason="shutdown"), 130, "{command}   (the run continues where it stopped)"),
+        (
+            summary(error="the database was away", finish_reason="shutdown"),
+            130,
+            "{command}   (the run continues where it stopped)",
+        ),
+        (summary(None, "max_calls=0", error="no call"), 1, "{command}   (max_calls=0 allows no call)"),
         (summary(Tally(bugs=1)), 1, "{command}   (report the bug first: see ERROR in the log)"),
         (
             summary(None, "replay=all", states={State.FETCHING: 1}),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kolspider.items import State
 from kolspider.live.tally import Tally
-from kolspider.watch.words import ListProgress, Snapshot, block, cut, line, width
+from kolspider.watch.words import ListProgress, Snapshot, block, cut, log_lines, width
 
 TALLY = Tally(pages=116, cache_hits=5, calls=118, credits=21480, users_read=21700, rows_upserted=21300)
 NOW = Snapshot(
@@ -31,7 +31,8 @@ NOW = Snapshot(
     waits=[],
     replay=False,
 )
-REST = ", 118 calls, 21,300 users written, 400 waiting, about $0.21, 28 calls/min, about 1 h 20 min left"
+REST = ", 118 calls, $0.21"
+AWAY = "the database is away, waiting up to 60 s: 12 s so far"
 REPLAY = replace(
     NOW,
     tally=replace(TALLY, pages=0, cache_hits=69, calls=0),
@@ -89,8 +90,7 @@ def test_a_block_of_a_replay_has_no_api() -> None:
 def test_a_dry_run_writes_nothing() -> None:
     dry = replace(NOW, waiting=None)
     assert "users     21,700 read (not written: dry run)" in block(dry, 80, 24, colour=False)
-    assert "21,700 users read" in line(dry)
-    assert "waiting" not in line(dry)
+    assert next(log_lines(replace(dry, left=None))) == "12 of 50 KOLs, 1 failed, 118 calls, $0.21, 21.7 k users read"
 
 
 def test_cached_pages_that_are_loaded_first_have_their_total() -> None:
@@ -170,20 +170,29 @@ def test_text_is_cut_by_the_columns_it_takes(text: str, columns: int, expected: 
     assert width(cut(text, columns)) <= columns
 
 
+MUCH = Tally(calls=1_234_567, rows_upserted=123_456_789)
+
+
 @pytest.mark.parametrize(
     ("now", "expected"),
     [
-        (NOW, "12 of 50 KOLs, 1 failed" + REST),
+        (NOW, ["12 of 50 KOLs, 1 failed" + REST + ", 1 h 20 min left"]),
+        (replace(BEGUN, tally=Tally(calls=1), due=1, dollars=0.002), ["0 of 1 KOL, 1 call, $0.002, 0 rows"]),
         (
-            replace(BEGUN, tally=Tally(calls=1), due=1, dollars=0.002),
-            "0 of 1 KOL, 1 call, 0 users written, 0 waiting, about $0.00",
+            replace(NOW, done={State.COMPLETE: 3}, waits=[AWAY]),
+            ["3 of 50 KOLs" + REST + ", 21.3 k rows", f"waiting: {AWAY}"],
         ),
         (
-            replace(NOW, done={State.COMPLETE: 3}, waits=["the database is away, waiting up to 60 s: 12 s so far"]),
-            "3 of 50 KOLs" + REST + ", the database is away, waiting up to 60 s: 12 s so far",
+            replace(NOW, done={}, waits=["x" * 100, AWAY]),
+            ["0 of 50 KOLs" + REST + ", 21.3 k rows", f"waiting: {'x' * 44}... (and 1 more)"],
         ),
-        (REPLAY, "69 of 151 pages from the cache, 21,300 users written, 400 waiting, 28 pages/min"),
+        (REPLAY, ["69 of 151 pages from the cache, 21.3 k rows"]),
+        (
+            replace(NOW, tally=MUCH, due=100_000, dollars=12_345.6, done={State.COMPLETE: 12_345}),
+            ["12,345 of 100,000 KOLs, 1,234,567 calls, $12,346, 1 h 20 min left"],
+        ),
     ],
 )
-def test_one_line_for_a_log(now: Snapshot, expected: str) -> None:
-    assert line(now) == expected
+def test_what_a_log_says_fits_80_columns_behind_time_and_level(now: Snapshot, expected: list[str]) -> None:
+    assert list(log_lines(now)) == expected
+    assert max(map(len, expected)) <= 80 - len("08:25:33 I ")

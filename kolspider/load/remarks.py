@@ -1,0 +1,68 @@
+"""Says in one line a KOL which of its users were set aside, and which values were cut."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kolspider.console.wording import counted
+
+if TYPE_CHECKING:
+    from kolspider.items import Kol
+
+__all__ = ["Remarks"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Remark:
+    """What there is to say of one KOL's list; the closing table has the reasons and the columns."""
+
+    kol: Kol
+    set_aside: int = 0
+    """Users without a row."""
+    cut: int = 0
+    """Values that were cut to fit."""
+
+    def log(self) -> None:
+        name, users = self.kol.user_name, counted(self.set_aside, "user")
+        cut = f"{counted(self.cut, 'value')} cut to fit"
+        if self.set_aside and self.cut:
+            logger.warning("KOL %s: %s set aside, %s", name, users, cut)
+        elif self.set_aside:
+            logger.warning("KOL %s: %s set aside, see rejects.jsonl", name, users)
+        else:
+            logger.info("KOL %s: %s", name, cut)
+
+
+class Remarks:
+    """Collects what is said of each KOL until its list is through: a wide list must not log a line for each row."""
+
+    def __init__(self) -> None:
+        self._remarks: dict[str, _Remark] = {}
+
+    def set_aside(self, kol: Kol, users: int) -> None:
+        """Record that users of this KOL's list have no row."""
+        if users:
+            self._of(kol).set_aside += users
+
+    def cut(self, kol: Kol, values: int) -> None:
+        """Record that values were cut."""
+        if values:
+            self._of(kol).cut += values
+
+    def list_is_through(self, kol: Kol) -> None:
+        """Log what was recorded of the KOL, if anything."""
+        if remark := self._remarks.pop(kol.handle, None):
+            remark.log()
+
+    def end(self) -> None:
+        """Log what is left: lists that broke off, or whose last page came earlier."""
+        for remark in self._remarks.values():
+            remark.log()
+        self._remarks.clear()
+
+    def _of(self, kol: Kol) -> _Remark:
+        return self._remarks.setdefault(kol.handle, _Remark(kol))
