@@ -22,15 +22,16 @@ _OF_THE_RUN = {
     ApiErrorKind.REDIRECTED: "there is no followings API at {url}{said}; check KOL_API_URL",
 }
 """What these errors mean if every KOL has them."""
-_TWO = 2
+_ENOUGH = 2
+"""KOLs with such an error that are not one KOL's."""
 
 
 class Failures:
     """Follows the lists as they end, and stops the run when what fails is not the KOL.
 
-    An error of `_OF_THE_RUN` is the KOL's own once the API has given a page in this run; before that a second KOL is
-    tried. An empty balance empties itself during a run, so it takes a page after it. Beyond that, KOL_STOP_AFTER KOLs
-    that failed one after the other in the same way are no accident.
+    An error of `_OF_THE_RUN` is the KOL's own once the API has given a page in this run; before that, a second KOL is
+    tried. The balance can run out during a run, so there only a page after the error counts. Besides, KOL_STOP_AFTER
+    KOLs that failed one after the other in the same way are no accident.
     """
 
     def __init__(self, stop: Stop, stop_after: int, api_url: str) -> None:
@@ -44,7 +45,7 @@ class Failures:
         self.in_a_row: list[str] = []
         """The KOLs that failed last, one after the other in the same way."""
         self.stopped_by = ""
-        """The kind of the error that turned out to be everybody's: what it still hits says nothing of a KOL."""
+        """The kind of the error that turned out to be everybody's: it says nothing about the KOLs that it still hits."""
         self.some_list_is_good = False
         """Whether a list with accounts ended well in this run."""
 
@@ -67,7 +68,7 @@ class Failures:
         self._message = message
         self.in_a_row.append(handle)
         may_be_of_the_run = not self.page_came or kind == ApiErrorKind.NO_CREDIT
-        if kind in _OF_THE_RUN and may_be_of_the_run and len(self.in_a_row) >= _TWO:
+        if kind in _OF_THE_RUN and may_be_of_the_run and len(self.in_a_row) >= _ENOUGH:
             self._stop_all()
         elif 0 < self._stop_after <= len(self.in_a_row):
             self._stop.fail(
