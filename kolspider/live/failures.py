@@ -45,7 +45,7 @@ class Failures:
         self.in_a_row: list[str] = []
         """The KOLs that failed last, one after the other in the same way."""
         self.stopped_by = ""
-        """The kind of the error that turned out to be everybody's: it says nothing about the KOLs that it still hits."""
+        """The kind of the error that turned out to be everybody's: it says nothing about the KOLs it still hits."""
         self.some_list_is_good = False
         """Whether a list with accounts ended well in this run."""
 
