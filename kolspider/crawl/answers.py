@@ -1,6 +1,6 @@
 """What each answer of the API means for the run.
 
-A page passes to the spider, a temporary failure is retried after a growing wait, and a refused key stops the run. What
+A page passes to the spider, a temporary failure is retried after a growing wait, and a wrong key stops the run. What
 an answer means for its KOL is decided in the spider.
 """
 
@@ -10,7 +10,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from kolspider.crawl.network_errors import Fault, network_failure, never_left
+from kolspider.crawl.pace import LONGEST_ASKED
 from kolspider.crawl.page_request import PageRequest
+from kolspider.crawl.retry_after import retry_after
 from kolspider.crawl.unpacking import TOO_LARGE
 from kolspider.errors import NotAsked, StopRun, out_of_memory
 from kolspider.options.secrets import redacted_body
@@ -34,8 +36,19 @@ __all__ = ["AnswerMiddleware"]
 
 logger = logging.getLogger(__name__)
 
-_RETRIES_OF_200 = 2
-"""The most retries of a failure inside a 200: the server works, and charges for each."""
+_RETRIES = {
+    ApiErrorKind.ERROR_IN_200: 2,  # the server works, and charges for each
+    ApiErrorKind.CONTRACT_DRIFT: 2,
+    ApiErrorKind.BAD_CURSOR: 1,  # before the list is bought again: a server in between may have refused it
+    ApiErrorKind.FORBIDDEN: 0,
+    ApiErrorKind.BLOCKED: 0,
+    ApiErrorKind.NO_CREDIT: 0,
+    ApiErrorKind.WRONG_PATH: 0,
+    ApiErrorKind.REDIRECTED: 0,
+    ApiErrorKind.NOT_FOUND: 0,
+    ApiErrorKind.BAD_REQUEST: 0,
+}
+"""The most retries after each kind of error; RETRY_TIMES bounds them all, and the other kinds."""
 _LONGEST_WAIT = 120.0
 _COLUMNS = 69
 """Of a message: a log line, which begins with time and level, fits a terminal of 80."""
@@ -43,12 +56,6 @@ _LEAST = 12
 """Columns of the reason at least: `HTTP 502: ...`"""
 _MOST_PAGES = 10
 """An answer with the users of more pages than this was not asked for."""
-
-_STOPS = {
-    ApiErrorKind.AUTH: "the API refuses the key{said}; check KOL_API_KEY",
-    ApiErrorKind.NO_CREDIT: "the API account has no credit left{said}; recharge it, then run the same command again",
-    ApiErrorKind.WRONG_PATH: "there is no followings API at {url}{said}; check KOL_API_URL",
-}
 
 
 class AnswerMiddleware:
@@ -89,11 +96,10 @@ class AnswerMiddleware:
             return response
         self._tally.credits += self._price_of_failure(response.status, answer.kind)
         self._tally.errors[answer.kind] += 1
-        if answer.kind in _STOPS:
-            reason = _STOPS[answer.kind].format(said=f" ({answer.message})", url=self._config.api_url)
-            self._stop.fail(StopRun(reason))
+        if answer.kind is ApiErrorKind.AUTH:
+            self._stop.fail(StopRun(f"the API refuses the key ({answer.message}); check KOL_API_KEY"))
             raise NotAsked("the run is stopping")
-        return await self._again(request, asked, answer) or response
+        return await self._again(request, asked, answer, retry_after(response) or 0.0) or response
 
     async def process_exception(self, request: Request, exception: Exception) -> Request | None:
         """Retry after a network failure. When no retry is left, the spider gets the failure."""
@@ -144,25 +150,23 @@ class AnswerMiddleware:
                 self._pages.drop(seq)
         return request.copy()
 
-    async def _again(self, request: Request, asked: PageRequest, error: ApiError) -> Request | None:
-        """Return a copy of the request after a growing wait; None if no retry is left."""
-        retries = self._retries(error.kind)
-        if asked.asked_again >= retries:
+    async def _again(self, request: Request, asked: PageRequest, error: ApiError, least: float = 0.0) -> Request | None:
+        """Return a copy of the request after a growing wait, or the `least` one that the API asks for.
+
+        None if no retry is left, or the API asks for hours.
+        """
+        asked.failures[error.kind] += 1
+        failed, most = asked.failures[error.kind], self._config.retry_times
+        retries = min(_RETRIES.get(error.kind, most), most)
+        if asked.asked_again >= most or failed > retries or least > LONGEST_ASKED:
             return None
-        wait = min(self._config.retry_secs * 2**asked.asked_again, _LONGEST_WAIT)
+        wait = max(min(self._config.retry_secs * 2**asked.asked_again, _LONGEST_WAIT), least)
         asked.asked_again += 1
         name = asked.kol.user_name
         where = f"KOL {name}: page {asked.number}: "
-        what = f"; retry {asked.asked_again} of {retries} in {wait:.3g} s"
+        what = f"; retry {failed} of {retries} in {wait:.3g} s"
         # The whole reason is shown while it waits, and when no retry is left.
         logger.warning("%s%s%s", where, cut(error.message, max(_COLUMNS - len(where + what), _LEAST)), what)
         self._work.wait(name, f"{name} retries page {asked.number}", wait, why=error.message)
         await self._stop.sleep(wait)
         return request.copy()
-
-    def _retries(self, kind: ApiErrorKind) -> int:
-        if kind is ApiErrorKind.TRANSIENT:
-            return self._config.retry_times
-        if kind in {ApiErrorKind.ERROR_IN_200, ApiErrorKind.CONTRACT_DRIFT}:
-            return min(self._config.retry_times, _RETRIES_OF_200)
-        return 0

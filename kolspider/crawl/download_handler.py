@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
+from scrapy.exceptions import DownloadTimeoutError
 
 from kolspider.console.wording import counted
+from kolspider.crawl.awake import within
+from kolspider.crawl.network_errors import never_left
 from kolspider.crawl.pace import Pace
 from kolspider.crawl.page_request import PageRequest
+from kolspider.crawl.retry_after import retry_after
 from kolspider.errors import NotAsked, StopRun
 from kolspider.run.run import run_of
 
@@ -33,6 +35,12 @@ logger = logging.getLogger(__name__)
 _IDLE_SECS = 4
 """Seconds after which an idle connection is not used again: servers drop theirs after 5 s or more, and a request on a
 dropped connection may have been received and charged."""
+_NEVER = 86_400.0
+_PAUSES = {
+    429: ("429 (too fast)", "the API answered 429 (too fast): no request for %.0f s, then slower"),
+    503: ("503", "the API answered 503 and asks for a pause: no request for %.0f s"),
+}
+"""What pauses all requests, and the line that says so."""
 
 
 class ApiDownloadHandler(HTTP11DownloadHandler):
@@ -52,26 +60,52 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         self._cap = run.arguments.max_calls
         self._pace = Pace(run.config.delay, run.config.retry_secs)
         self._turn = asyncio.Lock()
+        self._on_their_way = 0
+        self._one_ended = asyncio.Event()
 
     async def download_request(self, request: Request) -> Response:
         """Send the request when its turn comes. Raises NotAsked if the run stops first.
 
-        429s never leave this handler: it pauses, then sends the request again.
+        A 429 that is not the KOL's own pauses all requests; then this one is sent again, while it has a retry left.
         """
         while True:
             sent_at = await self._take_turn()
-            self._note_call(request)
-            response = await super().download_request(self._with_key(request))
-            if response.status != 429:
-                self._pace.answered()
+            response = await self._send(request)
+            asked = PageRequest.of(request)
+            if asked is None or not self._pauses(asked, response, sent_at):
                 return response
-            self._pause(response, sent_at)
+            asked.asked_again += 1
+            self._tally.errors["rate_limit"] += 1
+            self._tally.credits += self._config.provider.failed_call_price
+
+    async def _send(self, request: Request) -> Response:
+        self._note_call(request, 1)
+        keyed = self._with_key(request)
+        keyed.meta["download_timeout"] = _NEVER  # Scrapy's own timer would fire as soon as a stopped process goes on
+        self._on_their_way += 1
+        try:
+            return await within(self._config.timeout, super().download_request(keyed))
+        except TimeoutError:
+            raise DownloadTimeoutError(f"no answer within {self._config.timeout:g} s") from None
+        except Exception as error:
+            if never_left(error):
+                self._tally.calls -= 1
+                self._note_call(request, -1)
+            raise
+        finally:
+            self._on_their_way -= 1
+            self._one_ended.set()
 
     async def _take_turn(self) -> float:
         async with self._turn:
             try:
                 while (wait := self._pace.next_at - time.monotonic()) > 0:
                     await self._stop.sleep(wait)
+                while (
+                    self._reached_cap() and self._on_their_way and not self._stop.is_set()
+                ):  # a call that can't leave the machine is given back
+                    self._one_ended.clear()
+                    await self._one_ended.wait()
                 self._check_allowed()
             except NotAsked:
                 self._empty_queue()
@@ -81,17 +115,22 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
             self._pace.sent(now)
             return now
 
-    def _note_call(self, request: Request) -> None:
+    def _note_call(self, request: Request, calls: int) -> None:
         """Count the call in the ledger before it is made: if that fails, its page could not be stored either."""
         if asked := PageRequest.of(request):
             with self._disk.guard():
-                self._kols.add_calls(asked.kol.handle, 1)
+                self._kols.add_calls(asked.kol.handle, calls)
+
+    def _reached_cap(self) -> str:
+        """Say which cap leaves no room for another call; empty if none does."""
+        if self._cap is None or self._tally.calls < self._cap:
+            return ""
+        if not self._cap:
+            return "no API call is allowed (-a max_calls=0), and work is left"
+        return f"the cap of {counted(self._cap, 'API call')} is reached and work is left (-a max_calls)"
 
     def _check_allowed(self) -> None:
-        if self._cap is not None and self._tally.calls >= self._cap and not self._stop.is_set():
-            reason = f"the cap of {counted(self._cap, 'API call')} is reached and work is left (-a max_calls)"
-            if not self._cap:
-                reason = "no API call is allowed (-a max_calls=0), and work is left"
+        if not self._stop.is_set() and (reason := self._reached_cap()):
             self._stop.fail(StopRun(reason))
         if self._stop.is_set():
             raise NotAsked("the run is stopping")
@@ -109,24 +148,24 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         keyed.headers[self._config.provider.key_header] = self._config.api_key
         return keyed
 
-    def _pause(self, response: Response, sent_at: float) -> None:
-        self._tally.errors["rate_limit"] += 1
-        self._tally.credits += self._config.provider.failed_call_price
+    def _pauses(self, asked: PageRequest, response: Response, sent_at: float) -> bool:
+        """Take in what an answer says about the pace. Tell whether its request is sent again after the pause."""
+        status, handle, wait = response.status, asked.kol.handle, retry_after(response)
+        if status not in _PAUSES or (status == 503 and not wait):
+            self._pace.answered(handle, sent_at, well=status == 200)
+            return False
+        now = time.monotonic()
+        if self._pace.is_own(handle, now):
+            return False
         try:
-            wait = self._pace.refused(sent_at, time.monotonic(), _retry_after(response))
+            if status == 503:
+                pause = self._pace.unavailable(now, wait or 0.0)
+            else:
+                pause = self._pace.refused(sent_at, now, wait)
         except StopRun as error:
             self._stop.fail(error)
-            return
-        logger.warning("the API answered 429 (too fast): no request for %.0f s, then slower", wait)
-        self._work.wait("the API", "429 (too fast): next request", wait)
-
-
-def _retry_after(response: Response) -> float | None:
-    """Return the seconds to wait by the Retry-After header, which has seconds or a date (RFC 9110, 10.2.3)."""
-    raw = (response.headers.get("Retry-After") or b"").decode("latin-1").strip()
-    if re.fullmatch(r"[0-9]+(\.[0-9]*)?", raw, re.ASCII):  # RFC 9110 has no decimals, but some servers send them
-        return float(raw)
-    try:
-        return max(0.0, parsedate_to_datetime(raw).timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError):
-        return None
+            return False
+        what, line = _PAUSES[status]
+        logger.warning(line, pause)
+        self._work.wait("the API", f"{what}: next request", pause)
+        return status == 429 and asked.asked_again < self._config.retry_times

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scrapy import Request
 
     from kolspider.items import Kol
-    from kolspider.providers.base import ApiError, Page
+    from kolspider.providers.base import ApiError, ApiErrorKind, Page
 
 __all__ = ["PageRequest"]
 
@@ -28,6 +29,8 @@ class PageRequest:
     """The number of the page in its list, from 1."""
     asked_again: int = 0
     """Retries of the request so far."""
+    failures: Counter[ApiErrorKind] = field(default_factory=Counter)
+    """How often it was answered with each kind of error."""
     answer: Page | ApiError | None = None
     """The last answer of the API or the cache."""
     seq: int | None = None

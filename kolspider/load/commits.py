@@ -88,11 +88,21 @@ class Commits:
                     self._settle(handle)
 
     def list_ended(
-        self, kol: Kol, state: State, reason: str, *, pages: int, users: int, bought: int, new: int | None = None
+        self,
+        kol: Kol,
+        state: State,
+        reason: str,
+        *,
+        pages: int,
+        users: int,
+        bought: int,
+        new: int | None = None,
+        doubtful: bool = False,
     ) -> None:
         """Record the end of a KOL's list: fetched, partial, not_found or failed.
 
         `new` is set for an incremental reading that reached known accounts: how many of its users were not known.
+        `doubtful` is a reading that failed only because it is so much shorter than the list was.
         """
         size = f"{counted(users, 'user')} in {counted(pages, 'page')} ({bought} bought)"
         if new is not None:
@@ -106,7 +116,9 @@ class Commits:
             else:
                 logger.warning("KOL %s: %s, %s", kol.user_name, state, reason)
         with suppress(NotAsked), self._disk.guard():
-            self._ledger.kols.end(kol.handle, state, reason, pages, users, bought=bought > 0, new=new)
+            self._ledger.kols.end(
+                kol.handle, state, reason, pages, users, bought=bought > 0, new=new, doubtful=doubtful
+            )
             if new is not None:
                 self._note_savings(kol, pages, users)
             self._settle(kol.handle)

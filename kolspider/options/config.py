@@ -73,6 +73,8 @@ class Config:
     """How long a run keeps trying while the database is away. A restart takes less than the default."""
     retry_secs: float = _setting("KOL_RETRY_SECS", read.number(float, 0), "5")
     """The wait after the first failed API call; it doubles with each further one."""
+    stop_after: int = _setting("KOL_STOP_AFTER", read.number(int, 0), "20")
+    """How many KOLs that failed in a row in the same way stop the run; 0: never."""
     progress: bool = _setting("KOL_PROGRESS", read.boolean, "1")
     """Whether a run shows its progress, live on a terminal, otherwise as a log line every 30 s."""
     summary_file: Path | None = _setting("KOL_SUMMARY_FILE", read.optional(read.project_path, None), "")

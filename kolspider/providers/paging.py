@@ -17,6 +17,9 @@ __all__ = ["End", "Next", "Paging"]
 _MAX_STALE_PAGES = 3
 """Number of pages without a new account that end a list: good lists have empty pages with a valid cursor, and broken
 ones have endless new cursors over the same users."""
+_MOST_PAGES = 500
+"""Pages of a list, 100,000 accounts, that are bought in one run however short the other lists are: real lists that are
+longer are rare, and a list that never ends costs $1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,16 @@ class End:
 class Paging:
     """Follows one KOL's list from its first page on."""
 
-    def __init__(self, known: Collection[int] = (), known_stop: int = 1) -> None:
-        """Begin a list; `known_stop` pages in a row with only `known` accounts end it."""
+    def __init__(self, known: Collection[int] = (), known_stop: int = 1, *, longest: int = 0) -> None:
+        """Begin a list; `known_stop` pages in a row with only `known` accounts end it.
+
+        `longest` is the number of pages of the longest list known. Ten times as many that are bought in one run end
+        the list, too.
+        """
         self._known = known
         self._known_stop = known_stop
+        self._most_pages = max(_MOST_PAGES, 10 * longest)
+        self._bought_pages = 0
         self._known_pages = 0
         self.pages = 0
         self._asked: set[str] = set()
@@ -82,15 +91,24 @@ class Paging:
         new = self.users > users_before
         self._stale_pages = 0 if new else self._stale_pages + 1
         self._kept_pages += new and kept
+        self._bought_pages += not kept
 
         if not page.more:
             return End(State.COMPLETE, "")
         if self._known_pages == self._known_stop:
             return End(State.COMPLETE, "", full=False)
-        if page.next_cursor is None:
-            return End(State.PARTIAL, "has_next_page without a cursor")
-        if page.next_cursor in self._asked:
-            return End(State.PARTIAL, "repeated cursor")
+        if reason := self._broken(page.next_cursor, kept=kept):
+            return End(State.PARTIAL, reason)
+        return Next(page.next_cursor or "")
+
+    def _broken(self, next_cursor: str | None, *, kept: bool) -> str:
+        """Say why the list does not go on although the API says that it does; empty if it goes on."""
+        if next_cursor is None:
+            return "has_next_page without a cursor"
+        if next_cursor in self._asked:
+            return "repeated cursor"
         if not kept and self._stale_pages >= max(_MAX_STALE_PAGES, self._kept_pages + 1):
-            return End(State.PARTIAL, f"{self._stale_pages} pages in a row without a new account")
-        return Next(page.next_cursor)
+            return f"{self._stale_pages} pages in a row without a new account"
+        if self._bought_pages == self._most_pages:
+            return f"no end after {self._most_pages:,} pages; -a retry=partial reads on"
+        return ""

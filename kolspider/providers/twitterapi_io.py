@@ -23,18 +23,22 @@ __all__ = ["TwitterApiIo", "page_body"]
 _STATUS_KINDS = {
     401: ApiErrorKind.AUTH,
     402: ApiErrorKind.NO_CREDIT,  # although its text says "Unauthorized"
-    403: ApiErrorKind.AUTH,
+    403: ApiErrorKind.FORBIDDEN,
     404: ApiErrorKind.WRONG_PATH,
     408: ApiErrorKind.TRANSIENT,
     429: ApiErrorKind.RATE_LIMIT,
 }
 
-# not_found is final for a KOL, so a suspension counts only if it isn't that of the caller's own account.
+# not_found is final for a KOL, so it counts only if it is not the caller's own account or key that is missing. The
+# `user` in a path is not one.
 _NOT_FOUND = re.compile(
-    r"\buser\b.{0,60}?(?:\bnot (?:be )?found|(?:\bnot|n['’]t) exist|\bsuspended)"
-    r"|\bno such user|^(?!.*\b(?:your|api|key)\b).*\bsuspended",
+    r"^(?!.*\b(?:your|keys?|tokens?)\b)(?:"
+    r".*(?<!/)\b(?:user|account)\b(?!/).{0,60}?(?:\bnot|n['’]t|\bcannot) (?:be )?(?:found|exist)"
+    r"|.*\b(?:user|account) (?:is )?unavailable|.*\bno (?:such )?user\b|.*\bfind (?:the |this )?user\b"
+    r"|(?!.*\bapi\b).*\bsuspended)",
     re.IGNORECASE,
 )
+_CLOUDFLARE = re.compile(rb"error code: ?(1[0-9]{3})|<title>[^<]*cloudflare", re.IGNORECASE)
 
 
 class TwitterApiIo:
@@ -64,12 +68,18 @@ class TwitterApiIo:
             except ValueError:
                 return self._damaged_page(body) or ApiError(ApiErrorKind.TRANSIENT, "HTTP 200: not JSON")
         if 300 <= status < 400:
-            return ApiError(ApiErrorKind.WRONG_PATH, f"HTTP {status}: redirected")
+            said = "not modified" if status == 304 else "redirected"
+            return ApiError(ApiErrorKind.REDIRECTED, f"HTTP {status}: {said}")
         try:
-            text = next(_error_texts(_json(body)), "")
+            texts = list(_error_texts(_json(body)))
         except ValueError:
-            text = ""
-        return ApiError(_kind(status, cursor), f"HTTP {status}: {text}" if text else f"HTTP {status}")
+            if status == 403:
+                return _blocked(body)
+            texts = []
+        text = next((text for text in texts if status == 404 and _names_missing_user(text)), "")
+        kind = ApiErrorKind.NOT_FOUND if text else _kind(status, cursor)
+        text = text or next(iter(texts), "")
+        return ApiError(kind, f"HTTP {status}: {text}" if text else f"HTTP {status}")
 
     def _damaged_page(self, body: bytes) -> Page | None:
         """Return the page in a body that is not JSON; None unless all can be read but some users."""
@@ -176,12 +186,24 @@ def _error_in_200(answer: dict[str, object]) -> ApiError | None:
     status, code = answer.get("status"), answer.get("code")
     if isinstance(status, str) and status.lower() == "error":
         for text in texts:
-            if _NOT_FOUND.search(text.replace("_", " ")):
+            if _names_missing_user(text):
                 return ApiError(ApiErrorKind.NOT_FOUND, text)
         return ApiError(ApiErrorKind.ERROR_IN_200, texts[0] if texts else "status is error, no text")
     if code is not None and (isinstance(code, bool) or code != 0):
         return ApiError(ApiErrorKind.ERROR_IN_200, f"code is {_shown(code)}: {texts[0] if texts else 'no text'}")
     return None
+
+
+def _names_missing_user(text: str) -> bool:
+    return _NOT_FOUND.search(text.replace("_", " ")) is not None
+
+
+def _blocked(body: bytes) -> ApiError:
+    """Return the error for a 403 that is no JSON, as the API's own is."""
+    found = _CLOUDFLARE.search(body)
+    code = f", error code {found[1].decode()}" if found and found[1] else ""
+    who = f"Cloudflare{code}, " if found else ""
+    return ApiError(ApiErrorKind.BLOCKED, f"HTTP 403: {who}not the API's own answer")
 
 
 def _kind(status: int, cursor: str) -> ApiErrorKind:

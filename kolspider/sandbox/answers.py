@@ -1,6 +1,7 @@
 """The answer to a request, made from a page of a list and a fault. Pure: server.py sends it."""
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -91,6 +92,13 @@ def _html(status: int, title: str) -> Answer:
     return Answer(status, _HTML.format(title).encode("ascii"), {"Content-Type": "text/html"})
 
 
+def _stranger(cursor: str, place: int) -> dict[str, object]:
+    """An account that is on no other page: the page's cursor is its seed."""
+    digest = hashlib.blake2b(f"{cursor}|{place}".encode(), digest_size=7).digest()
+    id_ = str(10**18 + int.from_bytes(digest))
+    return {"id": id_, "name": "A stranger", "screen_name": f"stranger_{id_[-9:]}"}
+
+
 def _list(page: ListPage) -> Payload:
     # The real API uses both at the end of a list.
     end = "0" if len(page.users) % 2 else ""
@@ -118,17 +126,23 @@ _WITHOUT_LIST: dict[str, Callable[[Fault], Answer]] = {
     "bad_request_list": lambda _: detail(
         400, [{"loc": ["query", "userName"], "msg": "value is not valid", "type": "value_error"}]
     ),
+    "bad_request_page": lambda _: _html(400, "400 Bad Request"),
     "bad_cursor": lambda _: detail(400, "cursor is no longer valid"),
     "bad_key": lambda _: detail(401, "API key is not valid"),
     "forbidden": lambda _: detail(403, "API key is not allowed to do this"),
+    "blocked": lambda _: Answer(403, b"error code: 1010", {"Content-Type": "text/plain"}),
     "no_credit": lambda _: _json(402, {"error": "Unauthorized", "message": "Credits is not enough.Please recharge"}),
     "wrong_path": lambda _: detail(404, "Not Found"),
+    "no_such_user": lambda _: detail(404, "User not found"),
+    "moved": lambda _: Answer(301, headers={"Location": "https://api.example/elsewhere"}),
+    "not_modified": lambda _: Answer(304),
     "rate_limit": lambda fault: detail(429, "Too Many Requests", {"Retry-After": f"{fault.wait:g}"}),
     "rate_limit_bare": lambda _: detail(429, "Too Many Requests"),
     "rate_limit_date": lambda fault: detail(429, "Too Many Requests", {"Retry-After": _date_after(fault.wait)}),
     "server_error": lambda _: detail(500, "Internal Server Error"),
     "bad_gateway": lambda _: _html(502, "502 Bad Gateway"),
     "unavailable": lambda _: detail(503, "Service Unavailable"),
+    "unavailable_for": lambda fault: detail(503, "Service Unavailable", {"Retry-After": f"{fault.wait:g}"}),
     "not_json": lambda _: _html(200, "Just a moment..."),
 }
 
@@ -143,6 +157,12 @@ _SPOILERS: dict[str, Callable[[Payload, ListPage], Payload]] = {
     "same_cursor": lambda payload, page: _leading_to(page.own_cursor, payload),
     "loop": lambda payload, page: _leading_to(page.again_cursor, payload),
     "empty_pages": lambda payload, page: {**_leading_to(page.again_cursor, payload), "followings": []},
+    "endless": lambda payload, page: {
+        **_leading_to(page.again_cursor, payload),
+        "followings": [_stranger(page.again_cursor, place) for place in range(len(page.users))],
+    },
+    "empty_list": lambda payload, _: {**payload, **_EMPTY},
+    "cut_short": lambda payload, _: {**payload, "has_next_page": False, "next_cursor": ""},
     "no_has_next_page": lambda payload, _: _without("has_next_page", payload),
 }
 

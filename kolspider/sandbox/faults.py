@@ -21,20 +21,21 @@ __all__ = ["FAULT_NAMES", "NORMAL", "Fault", "FaultPlan", "Faults", "RandomFault
 
 # The answer is an error instead of a list.
 _ERRORS = """
-not_found error_in_200 code_not_0 bad_request bad_request_list bad_cursor bad_key forbidden no_credit wrong_path
-rate_limit rate_limit_bare rate_limit_date server_error bad_gateway unavailable not_json
+not_found error_in_200 code_not_0 bad_request bad_request_list bad_request_page bad_cursor bad_key forbidden blocked
+no_credit wrong_path no_such_user moved not_modified rate_limit rate_limit_bare rate_limit_date server_error bad_gateway
+unavailable unavailable_for not_json
 """
 # The answer comes late, in part or not at all.
 _BROKEN_CONNECTIONS = "timeout reset cut_off truncated_json slow"
 # The list is wrong in one point.
 _SPOILED_LISTS = """
 no_followings followings_null followings_object no_cursor empty_cursor zero_cursor zero_pipe_cursor same_cursor
-loop empty_pages no_has_next_page
+loop endless empty_pages empty_list cut_short no_has_next_page
 """
 FAULT_NAMES = frozenset(f"{_ERRORS} {_BROKEN_CONNECTIONS} {_SPOILED_LISTS}".split())
 """The names that a Fault may have; answers.py says what each of them sends."""
 
-_SECONDS = {"timeout": 60.0, "rate_limit": 1.0, "rate_limit_date": 2.0, "slow": 1.0}
+_SECONDS = {"timeout": 60.0, "rate_limit": 1.0, "rate_limit_date": 2.0, "unavailable_for": 1.0, "slow": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Fault:
     every: int = 1
     """After those, it occurs on every call (1), every second call (2), and so on."""
     seconds: float | None = None
-    """The wait of `slow` and `timeout`, the Retry-After of `rate_limit`; None: 1, 60 and 1."""
+    """The wait of `slow` and `timeout`, the Retry-After of `rate_limit` and `unavailable_for`; None: 1, 60, 1 and 1."""
 
     def __post_init__(self) -> None:
         if self.name and self.name not in FAULT_NAMES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scrapy import Request, Spider, signals
@@ -16,16 +16,17 @@ from kolspider.crawl.page_request import PageRequest
 from kolspider.errors import NotAsked, StopRun
 from kolspider.follows.queries import known_ids
 from kolspider.items import FollowingsPage, Kol, State
+from kolspider.live.failures import Failures
 from kolspider.load.cached import CachedPages
 from kolspider.load.mapping import usable_id
 from kolspider.options.arguments import Replay
 from kolspider.providers.base import ApiError, ApiErrorKind, Page
-from kolspider.providers.paging import Next, Paging
+from kolspider.providers.paging import End, Next, Paging
 from kolspider.store.readings import Kind
 from kolspider.store.selection import Due, Why
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Iterator
+    from collections.abc import AsyncIterator, Collection, Generator, Iterator
 
     from scrapy.crawler import Crawler
     from scrapy.http import Response
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 _ITEM_DONE = (signals.item_scraped, signals.item_error, signals.item_dropped)
 """Scrapy sends one of these for each item that has left the pipelines."""
+_DOUBTFUL = "doubtful"
 
 
 @dataclass(slots=True)
@@ -47,7 +49,7 @@ class _List:
 
     kol: Kol
     generation: int
-    paging: Paging = field(default_factory=Paging)
+    paging: Paging
     bought: int = 0
     """Pages that came from the API in this run."""
 
@@ -64,6 +66,7 @@ class FollowingsSpider(Spider):
         run: Run = kwargs.pop("run")
         spider = super().from_crawler(crawler, *args, **kwargs)
         spider.use(run)
+        crawler.signals.connect(spider.nobody_is_left, signal=signals.spider_idle)
         return spider
 
     def use(self, run: Run) -> None:
@@ -72,6 +75,7 @@ class FollowingsSpider(Spider):
         self._config, self._ledger, self._stop = run.config, run.ledger, run.stop
         self._provider = run.config.provider
         self._places = asyncio.Semaphore(run.config.concurrency)
+        self._failures = Failures(run.stop, run.config.stop_after, run.config.api_url)
         self._cached = CachedPages(run.ledger, run.config.provider, run.disk, run.tally)
         self._pages_on_their_way = 0
         """Cached pages that the pipelines have not finished."""
@@ -134,6 +138,7 @@ class FollowingsSpider(Spider):
             self._none_on_their_way.set()
 
     async def _first_requests(self) -> AsyncIterator[Request]:
+        self._longest = self._ledger.readings.longest()
         for due in self._ledger.selection.due():
             if self._needs_nothing(due):
                 self.run.commits.list_had_ended(due.kol)
@@ -142,12 +147,16 @@ class FollowingsSpider(Spider):
             if self._stop.is_set():
                 return
             expected = self._ledger.forecast.of(due.kol.handle)
-            followings = _List(due.kol, self._begin(due))
+            generation = self._begin(due)
+            is_incremental = self._ledger.readings.kind(due.kol.handle) is Kind.INCREMENTAL
+            known = await self._known(due.kol) if is_incremental else ()
+            followings = _List(due.kol, generation, self._paging(known))
             self._ledger.selection.mark_reached(due.kol.handle)
-            if self._ledger.readings.kind(due.kol.handle) is Kind.INCREMENTAL:
-                followings.paging = Paging(await self._known(due.kol), self._config.known_stop)
             self.run.work.begin(due.kol, followings.paging, expected)
             yield self._request(followings, "")
+
+    def _paging(self, known: Collection[int] = ()) -> Paging:
+        return Paging(known, self._config.known_stop, longest=self._longest)
 
     def _needs_nothing(self, due: Due) -> bool:
         """Tell whether the list had ended in an earlier run, so that only its cached pages had to be loaded."""
@@ -187,6 +196,8 @@ class FollowingsSpider(Spider):
                 kol.user_name,
             )
             return kols.begin_generation(kol.handle)
+        if due.state is State.FAILED and self._ledger.readings.doubted(kol.handle, kols.generation(kol.handle)):
+            return kols.begin_generation(kol.handle, incremental=due.incremental)
         if due.why is Why.RETRY and due.state is State.PARTIAL:
             return kols.begin_generation(kol.handle, keep_good_pages=True)
         if due.why is Why.RETRY and due.state is State.FAILED and kols.cursor_refused_twice(kol.handle):
@@ -227,8 +238,10 @@ class FollowingsSpider(Spider):
     ) -> Generator[FollowingsPage, None, Request | None]:
         ids = [id_ for raw in map(self._provider.account_id, page.users) if (id_ := usable_id(raw))]
         outcome = followings.paging.take(asked.cursor, page, ids, kept=kept)
+        doubt = self._doubt(followings, outcome)
         if not kept:
             followings.bought += 1
+            self._failures.note_page()
             yield FollowingsPage(
                 followings.kol,
                 followings.paging.pages,
@@ -237,53 +250,98 @@ class FollowingsSpider(Spider):
                 not page.more,
                 asked.seq,
                 asked.fetched_at,
-                None if page.more else self._cached.full_reading_began(followings.kol.handle, followings.generation),
+                None if page.more or doubt else self._began(followings),
             )
         if isinstance(outcome, Next):
             return self._request(followings, outcome.cursor)
         if asked.seq is None:
             return None  # the page could not be stored, so the run stops, and the list is not whole
+        if doubt:
+            self._fail(followings, _DOUBTFUL, doubt)
+            return None
+        if followings.bought:
+            self._failures.note_good(followings.paging.users if outcome.state is State.COMPLETE else 0)
         state = State.FETCHED if outcome.state is State.COMPLETE else outcome.state
         self._end(followings, state, outcome.reason, known=not outcome.full)
         return None
 
+    def _began(self, followings: _List) -> float | None:
+        """Return when a reading that is whole and not doubted began."""
+        with suppress(NotAsked), self.run.disk.guard():
+            return self._ledger.pages.full_reading_began(followings.kol.handle, followings.generation)
+        return None
+
+    def _doubt(self, followings: _List, outcome: Next | End) -> str:
+        """Say why a full list is not believed: it was much longer before. Empty if it is.
+
+        A second reading confirms it, in a later run in which the API gives other lists as they should be.
+        """
+        handle, generation, readings = followings.kol.handle, followings.generation, self._ledger.readings
+        if isinstance(outcome, Next) or outcome.state is not State.COMPLETE or not outcome.full:
+            return ""
+        with self.run.disk.guard():
+            if not readings.is_doubtful(handle, generation):
+                return ""
+            if self._failures.some_list_is_good and readings.doubted(handle, generation - 1):
+                return ""
+            came, known = followings.paging.users, readings.known_before(handle, generation)
+        return f"only {came:,} of {known:,} users came; the list before is kept until a second reading says the same"
+
     def _after_error(self, error: ApiError, followings: _List) -> Request | None:
+        kol = followings.kol
         if error.kind is ApiErrorKind.BAD_CURSOR:
             with self.run.disk.guard():
-                generation = self._ledger.kols.restart(followings.kol.handle)
+                generation = self._ledger.kols.restart(kol.handle)
             if generation is not None:
                 logger.warning(
                     "KOL %s: the API no longer accepts its cursor (%s); buying the list again from page 1, once",
-                    followings.kol.user_name,
+                    kol.user_name,
                     error.message,
                 )
-                again = _List(followings.kol, generation, bought=followings.bought)
+                again = _List(kol, generation, self._paging(), bought=followings.bought)
                 self.run.work.begin_again(again.kol, again.paging)
                 return self._request(again, "")
             reason = f"cursor refused again ({error.message}); -a retry=failed starts over from page 1"
-            self._end(followings, State.FAILED, reason)
+            self._fail(followings, error.kind, reason)
         elif error.kind is ApiErrorKind.NOT_FOUND:
+            self._failures.note_good(0)
             self._end(followings, State.NOT_FOUND, f'the API says "{error.message}"')
+        elif error.kind is ApiErrorKind.WRONG_PATH and self._failures.page_came:
+            # The path is right, so there is nothing at this KOL's name.
+            self._fail(followings, error.kind, f'the API says "{error.message}"', State.NOT_FOUND)
         else:
-            self._end(followings, State.FAILED, f"page {followings.paging.pages + 1}: {error.message}")
+            self._fail(followings, error.kind, error.message)
         return None
 
     def no_answer(self, failure: Failure) -> None:
         """End the list after a network failure that outlasted the retries; ignore a request that was never sent."""
         followings: _List = failure.request.cb_kwargs["followings"]  # type: ignore[attr-defined]
         self._give_back(followings)
-        error = failure.value
-        if error is None or isinstance(error, NotAsked):
+        if failure.value is not None and not isinstance(failure.value, NotAsked):
+            self._fail(followings, "network", network_failure(failure.value, self._config).text)
+
+    def nobody_is_left(self) -> None:
+        """Take stock when no request is left."""
+        self._failures.note_end()
+
+    def _fail(self, followings: _List, kind: str, why: str, state: State = State.FAILED) -> None:
+        """Record that a list failed, and stop the run if that is not the KOL's own failure."""
+        if kind == self._failures.stopped_by:
             return
-        reason = f"page {followings.paging.pages + 1}: {network_failure(error, self._config).text}"
-        self._end(followings, State.FAILED, reason)
+        at = "" if kind == _DOUBTFUL or state is not State.FAILED else f"page {followings.paging.pages + 1}: "
+        self._end(followings, state, at + why, doubtful=kind == _DOUBTFUL)
+        if self._failures.note_failed(followings.kol.handle, kind, why):
+            with suppress(NotAsked), self.run.disk.guard():
+                self._ledger.kols.are_not_missing(self._failures.in_a_row)
 
     def _give_back(self, followings: _List) -> None:
         """Let another list begin, because no more pages of this one are requested."""
         self.run.work.end(followings.kol)
         self._places.release()
 
-    def _end(self, followings: _List, state: State, reason: str, *, known: bool = False) -> None:
+    def _end(
+        self, followings: _List, state: State, reason: str, *, known: bool = False, doubtful: bool = False
+    ) -> None:
         """Record the end of a list; `known` means that it ended at a page of known accounts."""
         self.run.commits.list_ended(
             followings.kol,
@@ -293,4 +351,5 @@ class FollowingsSpider(Spider):
             users=followings.paging.users,
             bought=followings.bought,
             new=followings.paging.new if known else None,
+            doubtful=doubtful,
         )

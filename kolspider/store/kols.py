@@ -284,17 +284,28 @@ class Kols(Part):
             self._readings.add_calls(handle, calls)
 
     def end(
-        self, handle: str, state: State, reason: str, pages: int, users: int, *, bought: bool, new: int | None = None
+        self,
+        handle: str,
+        state: State,
+        reason: str,
+        pages: int,
+        users: int,
+        *,
+        bought: bool,
+        new: int | None = None,
+        doubtful: bool = False,
     ) -> None:
         """Record the end of a list: fetched, partial, not_found or failed; `bought=False` keeps an earlier time.
 
         `new` is set for a reading that reached known accounts: how many of its users were not known. The size of such
-        a reading is not that of the list, which grows by the new users.
+        a reading is not that of the list, which grows by the new users. After a `doubtful` reading, which is partial
+        itself, the list is as long as it was.
         """
         with transaction(self._db):
             now = max(time.time(), self.ends_from)
-            self._readings.end(handle, state, pages, users, now, bought=bought, new=new)
-            if self._readings.kind(handle) is Kind.INCREMENTAL:
+            of_reading = State.PARTIAL if doubtful else state
+            self._readings.end(handle, of_reading, pages, users, now, bought=bought, new=new)
+            if doubtful or self._readings.kind(handle) is Kind.INCREMENTAL:
                 pages, users = self._readings.size(handle) or self.size(handle)
             self._update(
                 handle,
@@ -302,6 +313,14 @@ class Kols(Part):
                 "finished_at = CASE WHEN ? OR finished_at IS NULL THEN ? ELSE finished_at END",
                 *(state, reason, pages, users, bought, now),
             )
+
+    def are_not_missing(self, handles: Sequence[str]) -> None:
+        """Turn KOLs that were taken for missing into failed ones, which are asked for again."""
+        with transaction(self._db):
+            for handle in handles:
+                if self._get(handle, "state = 'not_found'"):
+                    self._readings.give_up(handle, time.time())
+                    self._update(handle, "state = 'failed'")
 
     def take_over(self, kol: Kol, pages: Sequence[tuple[str, int, bytes]], read_at: float) -> None:
         """Record a full reading that was made elsewhere, by cursor, number of users and body of each page.
@@ -330,13 +349,14 @@ class Kols(Part):
         """Finish a list once its reading has ended and all its pages are committed. Returns its state.
 
         None if a page is still waiting; a list with rows that the database refused stays as it is, and keeps its pages.
-        After a full reading the older generations are deleted, after an incremental
-        one only those older than its base; `evict` also deletes the pages of all loaded lists.
+        After a full reading the older generations are deleted, unless it is empty, and after an incremental one only
+        those older than its base; `evict` also deletes the pages of all loaded lists.
         """
         found = self._db.execute(
-            "SELECT state, generation, base, base_is_missing FROM temp.reading_here WHERE handle = ?", (handle,)
+            "SELECT state, generation, base, base_users, base_is_missing FROM temp.reading_here WHERE handle = ?",
+            (handle,),
         ).fetchone()
-        text, generation, base, base_is_missing = found or (None, 0, None, 0)
+        text, generation, base, base_users, base_is_missing = found or (None, 0, None, 0, 0)
         state = state_of(text)
         oldest = generation if base is None else base
         if self._pages.are_waiting(handle, oldest):
@@ -352,7 +372,8 @@ class Kols(Part):
                 (self._target, self._provider, handle, generation, time.time()),
             )
             if state is State.FETCHED:
-                self._pages.delete_older(handle, base)
+                if base_users:
+                    self._pages.delete_older(handle, base)
                 self._update(handle, "restarts = 0")
             if evict:
                 self._pages.delete_loaded()

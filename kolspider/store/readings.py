@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Kind", "ReadingRecord", "Readings", "size_with_new", "state_of"]
 
 
+_FEW = 20
+"""A list that lost fewer accounts than this is not much shorter."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReadingRecord:
     """A reading as the ledger has it. Times are unix seconds."""
@@ -135,6 +139,47 @@ class Readings(Part):
         ).fetchone()
         pages, users, new = row or (None, 0, 0)
         return None if pages is None else size_with_new(pages, users, new, self._api.page_size)
+
+    def longest(self) -> int:
+        """Return the number of pages of the longest list that was read in full."""
+        return self._count(
+            "SELECT coalesce(max(pages), 0) FROM crawl WHERE provider = ? AND kind = 'full' AND state = 'fetched'",
+            self._provider,
+        )
+
+    def known_before(self, handle: str, generation: int) -> int:
+        """Return the number of users in the list as it was known before a reading; 0 if it was not."""
+        users = self._value(
+            "SELECT b.users + (SELECT coalesce(sum(new), 0) FROM increment i JOIN crawl c USING "
+            " (provider, handle, generation) WHERE i.provider = b.provider AND i.handle = b.handle "
+            " AND i.generation > b.generation AND i.generation < ?3 AND c.state = 'fetched') "
+            "FROM crawl b WHERE provider = ?1 AND handle = ?2 AND kind = 'full' AND state = 'fetched' "
+            "AND generation < ?3 ORDER BY generation DESC LIMIT 1",
+            *(self._provider, handle, generation),
+        )
+        return int(users or 0)
+
+    def is_doubtful(self, handle: str, generation: int) -> bool:
+        """Tell whether a reading that came to an end is empty or much shorter than the list was, and not accepted.
+
+        What is accepted is fetched. A doubtful reading that has ended is partial.
+        """
+        state, users = self._db.execute(
+            "SELECT (SELECT state FROM crawl WHERE provider = ?1 AND handle = ?2 AND generation = ?3), "
+            "(SELECT coalesce(sum(users), 0) FROM page WHERE provider = ?1 AND handle = ?2 AND generation = ?3)",
+            (self._provider, handle, generation),
+        ).fetchone()
+        known = self.known_before(handle, generation)
+        shrunk = known > 0 and (users == 0 or (users * 2 < known and known - users >= _FEW))
+        return state != State.FETCHED and (state == State.PARTIAL or shrunk)
+
+    def doubted(self, handle: str, generation: int) -> bool:
+        """Tell whether this reading of a list that was known before ended as doubtful."""
+        state = self._value(
+            "SELECT state FROM crawl WHERE provider = ? AND handle = ? AND generation = ?",
+            *(self._provider, handle, generation),
+        )
+        return state == State.PARTIAL and self.known_before(handle, generation) > 0
 
     def known_pages(self, handle: str) -> Iterator[tuple[str, bytes]] | None:
         """Return cursors and bodies of the pages that tell whom the KOL followed before the current reading.

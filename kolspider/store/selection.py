@@ -1,4 +1,4 @@
-"""Chooses the KOLs that a run works on, and their order: those begun first, then new ones, then failed ones.
+"""Chooses the KOLs that a run works on, and their order: those begun first, then new ones, failed ones last.
 
 The source table is read once, as a stream, into a temporary table of the ledger's connection, so that 100,000 KOLs
 are never in memory, and SQL sorts out blanks, repeats and done ones.
@@ -189,7 +189,7 @@ class Selection(Part):
                   AND NOT (why = 'retry' AND state = 'failed' AND restarts = 2) END, 0), base_is_missing
             FROM judged LEFT JOIN rank USING (why)
             WHERE why IS NOT NULL OR :keep_done
-            ORDER BY coalesce(rank, 99),
+            ORDER BY state IS 'failed', coalesce(rank, 99),
               CASE why WHEN 'begun' THEN started_at WHEN 'new' THEN position ELSE finished_at END, position
             """,
             {

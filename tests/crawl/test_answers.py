@@ -55,9 +55,11 @@ class Parts:
     def middleware(self) -> AnswerMiddleware:
         return AnswerMiddleware(self.config, self.ledger.pages, self.disk, self.stop, self.tally, self.work)
 
-    def answer(self, request: Request, status: int, body: object, *flags: str) -> Response | Request:
+    def answer(
+        self, request: Request, status: int, body: object, *flags: str, headers: dict[str, str] | None = None
+    ) -> Response | Request:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        response = TextResponse(request.url, status=status, body=raw, flags=list(flags))
+        response = TextResponse(request.url, status=status, body=raw, flags=list(flags), headers=headers)
         return self.runner.run(self.middleware.process_response(request, response))
 
     def failure(self, request: Request, exception: Exception) -> Request | None:
@@ -75,8 +77,8 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
         yield Parts(config, ledger, Disk(tmp_path, stop), stop, runner)
 
 
-def request(**asked: Any) -> Request:
-    page = PageRequest(Kol("btc", "BTC"), 0, "", 1, **asked)
+def request(*, cursor: str = "", **asked: Any) -> Request:
+    page = PageRequest(Kol("btc", "BTC"), 0, cursor, 1, **asked)
     return Request("https://api.example/twitter/user/followings?userName=BTC", meta=page.meta())
 
 
@@ -103,11 +105,42 @@ def test_a_temporary_failure_is_retried_until_no_retry_is_left(parts: Parts) -> 
     assert parts.tally.errors == {"transient": 4}
 
 
-@pytest.mark.parametrize(("status", "body"), [(401, {"error": "Unauthorized", "message": "x"}), (402, {"error": "x"})])
-def test_a_refused_key_or_an_empty_balance_stops_the_run(parts: Parts, status: int, body: object) -> None:
+def test_a_wrong_key_stops_the_run(parts: Parts) -> None:
     with pytest.raises(NotAsked):
-        parts.answer(request(), status, body)
+        parts.answer(request(), 401, {"error": "Unauthorized", "message": "x"})
     assert parts.stop.error is not None
+
+
+@pytest.mark.parametrize("status", [301, 304, 402, 403, 404])
+def test_what_may_be_the_kols_own_goes_to_the_spider_at_once(parts: Parts, status: int) -> None:
+    assert not isinstance(parts.answer(request(), status, {"error": "x"}), Request)
+    assert not parts.stop.is_set()
+
+
+def test_a_refused_cursor_is_asked_once_more_also_after_other_failures(parts: Parts) -> None:
+    sent = request(cursor="5")
+    assert isinstance(parts.answer(sent, 503, b""), Request)
+    assert isinstance(parts.answer(sent, 400, b"<html>nginx</html>"), Request)
+    assert not isinstance(parts.answer(sent, 400, b"<html>nginx</html>"), Request)
+
+
+def test_a_page_is_asked_for_as_often_as_retry_times_allows_whatever_goes_wrong(parts: Parts) -> None:
+    sent = request(cursor="5")
+    answers = [(429, b""), (400, b""), (200, b'{"status": "error"}'), (503, b"")]
+    assert [isinstance(parts.answer(sent, *answer), Request) for answer in answers] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_retry_waits_as_long_as_the_api_asks(parts: Parts, status: int) -> None:
+    waits: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    parts.stop.sleep = note  # type: ignore[method-assign]  # nobody sleeps here
+    assert isinstance(parts.answer(request(), status, b"", headers={"Retry-After": "42"}), Request)
+    assert waits == [42]
+    assert not isinstance(parts.answer(request(), status, b"", headers={"Retry-After": "7200"}), Request)
 
 
 def test_a_missing_account_is_the_last_answer(parts: Parts) -> None:

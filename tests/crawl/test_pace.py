@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from math import inf
-
 import pytest
-from scrapy.http import Response
 
-from kolspider.crawl.download_handler import _retry_after
 from kolspider.crawl.pace import Pace
 from kolspider.errors import StopRun
 
@@ -25,7 +21,7 @@ def test_a_429_pauses_everything_then_slows_down_and_good_answers_speed_up_again
     pace.sent(106.0)
     assert pace.next_at == 110.0, "the interval has doubled"
     for _ in range(100):
-        pace.answered()
+        pace.answered("btc", 110.0, well=True)
     pace.sent(200.0)
     assert pace.next_at == pytest.approx(202.0, abs=0.001)
 
@@ -64,13 +60,34 @@ def test_a_good_answer_between_two_429s_counts() -> None:
     pace = Pace(2.0, 5.0)
     for n in range(30):
         pace.refused(1000.0 * n, 1000.0 * n, None)
-        pace.answered()
+        pace.answered("btc", 1000.0 * n, well=False)
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [("0", 0), ("7", 7), (" 7 ", 7), ("1.5", 1.5), ("9" * 400, inf), ("Thu, 01 Jan 1970 00:00:00 GMT", 0)]
-    + [(nothing, None) for nothing in ("", "soon", "-1", "nan", "1e3", "٣", "0x10")],
-)
-def test_retry_after_is_read_whatever_it_holds(header: str, seconds: float | None) -> None:
-    assert _retry_after(Response("http://x", headers={"Retry-After": header})) == seconds
+def test_a_refusal_of_one_kol_alone_is_its_own_once_others_were_answered_meanwhile() -> None:
+    pace = Pace(2.0, 5.0)
+    assert not pace.is_own("odd", 100.0), "nobody can tell yet"
+    assert not pace.is_own("odd", 110.0), "nobody else was asked"
+    pace.answered("good", 109.0, well=True)
+    assert not pace.is_own("odd", 120.0), "the good request was sent before the refusal"
+    pace.answered("good", 121.0, well=True)
+    assert pace.is_own("odd", 130.0)
+    assert not pace.is_own("other", 131.0), "each KOL has its own"
+    pace.answered("good", 132.0, well=False)
+    assert not pace.is_own("other", 133.0), "an error is no answer"
+
+
+def test_a_kol_that_got_a_page_is_refused_like_any_other_again() -> None:
+    pace = Pace(2.0, 5.0)
+    pace.is_own("odd", 100.0)
+    pace.answered("odd", 101.0, well=True)
+    assert not pace.is_own("odd", 110.0)
+
+
+def test_a_503_that_names_a_wait_pauses_everything_and_does_not_slow_down() -> None:
+    pace = Pace(2.0, 5.0)
+    assert pace.unavailable(100.0, 42.0) == 42.0
+    assert pace.next_at == 142.0
+    pace.sent(142.0)
+    assert pace.next_at == 144.0
+    with pytest.raises(StopRun, match=r"503 and asks to wait 2\.0 h"):
+        pace.unavailable(150.0, 7200.0)

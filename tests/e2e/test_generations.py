@@ -100,28 +100,28 @@ def test_kols_that_were_not_found_or_failed_are_retried_when_asked(make_project:
 
 def test_a_refused_cursor_begins_the_list_again_once(make_project: MakeProject) -> None:
     kols = {"alpha": 700}
-    project = make_project(kols, faults={"alpha": Fault("bad_cursor", page=3)})
+    project = make_project(kols, faults={"alpha": Fault("bad_cursor", page=3, times=2)})
     project.crawl().expect(0)
-    assert pages_asked_for(project) == {"alpha": [1, 2, 3, 1, 2, 3, 4]}
+    assert pages_asked_for(project) == {"alpha": [1, 2, 3, 3, 1, 2, 3, 4]}
     assert project.rows() == expected_rows(kols)
     assert project.ended() == {"alpha": "complete"}
     assert project.cached(generation=0) == set()
     story = project.look("kols", "alpha").expect(0).out
     assert re.findall(r"^  full .* to \d{4}[^,]*, (.*)$", story, re.MULTILINE) == [
-        "failed: 400 users in 2 pages, 3 calls",
+        "failed: 400 users in 2 pages, 4 calls",
         "complete: 700 users in 4 pages, 4 calls",
     ]
 
 
 def test_a_cursor_refused_twice_fails_also_when_the_process_died_between(make_project: MakeProject) -> None:
     kols = {"alpha": 450}
-    project = make_project(kols, faults={"alpha": Fault("bad_cursor", page=2, times=2)})
-    project.kill_crawl(2)
-    assert pages_asked_for(project) == {"alpha": [1, 2, 1]}
+    project = make_project(kols, faults={"alpha": Fault("bad_cursor", page=2, times=4)})
+    project.kill_crawl(3)
+    assert pages_asked_for(project) == {"alpha": [1, 2, 2, 1]}
     project.api.clear_calls()
 
     result = project.crawl().expect(3)
-    assert pages_asked_for(project) == {"alpha": [1, 2]}
+    assert pages_asked_for(project) == {"alpha": [1, 2, 2]}
     alpha = project.records()["alpha"]
     assert (alpha.state, "cursor refused again" in alpha.reason) == ("failed", True)
     assert "cursor refused again" in result.text

@@ -64,12 +64,12 @@ def test_rounds_of_follows_unfollows_and_kills(make_project: MakeProject, db_url
     rounds.pass_a_week()
     api.follow("big", gone[:4])
     api.follow("mid", 201)
-    api.set_faults({"mid": Fault("bad_cursor", page=2)})
+    api.set_faults({"mid": Fault("bad_cursor", page=2, times=2)})
     project.crawl(*AGAIN).expect(0)
     rounds.full(["mid"])
     rounds.incremental(["big", "small", "still", "empty"])
     rounds.assert_seen()
-    assert calls(project) == 1 + 1 + 1 + 1 + 2 + -(-len(api.expected_ids("mid")) // 200)
+    assert calls(project) == 1 + 1 + 1 + 1 + 3 + -(-len(api.expected_ids("mid")) // 200)
 
     # and once full ones are due, all are read whole, and who is gone is known
     rounds.pass_a_week()

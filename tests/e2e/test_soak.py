@@ -37,22 +37,39 @@ AT_ONCE = 8
 """CONCURRENT_REQUESTS."""
 
 # How API.md says that each fault is to be taken.
-STOP = {"bad_key", "forbidden", "no_credit", "wrong_path"}  # the run: has tests of its own
+STOP = {
+    "bad_key",
+    "forbidden",
+    "blocked",
+    "no_credit",
+    "wrong_path",
+    "moved",
+    "not_modified",
+}  # have tests of their own
+OF_OTHER_TESTS = {"endless", "empty_list", "cut_short", "unavailable_for"}
 BROKEN = {"timeout", "reset", "cut_off", "truncated_json", "not_json"}
 TRANSIENT = BROKEN | {"server_error", "bad_gateway", "unavailable"}
 NO_LIST = {"no_followings", "followings_null", "followings_object"}
-IN_200 = NO_LIST | {"error_in_200", "code_not_0", "no_has_next_page"}
+DRIFT = NO_LIST | {"no_has_next_page"}
+IN_200 = DRIFT | {"error_in_200", "code_not_0"}
 RATE = {"rate_limit", "rate_limit_date", "rate_limit_bare"}
-BAD = {"bad_request", "bad_request_list", "bad_cursor"}  # without a cursor the request, with one the cursor
+BAD = {
+    "bad_request",
+    "bad_request_list",
+    "bad_request_page",
+    "bad_cursor",
+}  # without a cursor the request, with one the cursor
 NO_CURSOR = {"no_cursor", "empty_cursor", "zero_cursor", "zero_pipe_cursor"}
 ODD_LISTS = {"same_cursor", "loop", "empty_pages"}  # whole pages all the same
-A_FEW = 2
-"""Times that a failure inside a 200 is asked for again."""
-COMMON = dict.fromkeys(sorted(FAULT_NAMES - STOP - RATE), 1.0) | {"not_found": 2.0, "slow": 2.0}
+MISSING = {"not_found", "no_such_user"}
+A_FEW = {"drift": 2, "error in 200": 2, "bad cursor": 1}
+"""Times that these failures are asked for again; the others as often as RETRY_TIMES allows."""
+COMMON = dict.fromkeys(sorted(FAULT_NAMES - STOP - OF_OTHER_TESTS - RATE), 1.0) | {"not_found": 2.0, "slow": 2.0}
 
 
 def test_the_oracle_knows_every_fault() -> None:
-    assert STOP | TRANSIENT | IN_200 | RATE | BAD | NO_CURSOR | ODD_LISTS | {"not_found", "slow"} == FAULT_NAMES
+    known = STOP | OF_OTHER_TESTS | TRANSIENT | IN_200 | RATE | BAD | NO_CURSOR | ODD_LISTS | MISSING | {"slow"}
+    assert known == FAULT_NAMES
 
 
 @dataclass
@@ -67,8 +84,8 @@ class Oracle:
     lists: Lists
     state: str = "new"
     next: str = ""
-    failures: int = 0
-    """Failures in a row, for the page at `next`, in this run."""
+    failures: Counter[str] = field(default_factory=Counter)
+    """Failures of each kind, for the page at `next`, in this run."""
     restarted: bool = False
     asked: set[str] = field(default_factory=set)
     pages: int = 0
@@ -85,7 +102,8 @@ class Oracle:
 
     def new_run(self) -> None:
         """Another run begins; it goes on with a failed list."""
-        self.failures, self.stale, self.kept_before = 0, 0, self.new_pages
+        self.failures.clear()
+        self.stale, self.kept_before = 0, self.new_pages
         if self.state == "failed":
             self.state = "fetching"
 
@@ -95,32 +113,43 @@ class Oracle:
         assert call.cursor not in self.kept, f"{self.handle}: bought twice: {call}"
         self.state = "fetching"
         if call.status == 429:
-            return
-        if call.fault in TRANSIENT | IN_200:
-            again = RETRY_TIMES if call.fault in TRANSIENT else min(A_FEW, RETRY_TIMES)
-            self.failures += 1
-            if self.failures > again:
-                self.state = "failed"
+            self._fail("rate limit")
+        elif call.fault in TRANSIENT:
+            self._fail("transient")
+        elif call.fault in IN_200:
+            self._fail("drift" if call.fault in DRIFT else "error in 200")
         elif call.status == 400:
             self._bad_request(call)
-        elif call.fault == "not_found" or self.handle not in self.world:
+        elif call.fault in MISSING or self.handle not in self.world:
             self.state = "not_found"
         else:
             self._page(call)
 
+    def _fail(self, kind: str) -> None:
+        """Count a failure; the one after the last retry ends the list."""
+        tries = self.failures.total()
+        self.failures[kind] += 1
+        if tries >= RETRY_TIMES or self.failures[kind] > A_FEW.get(kind, RETRY_TIMES):
+            self.state = "failed"
+
     def _bad_request(self, call: Call) -> None:
-        if not call.cursor or self.restarted:
+        if not call.cursor:
             self.state = "failed"
             return
-        self.restarted, self.next = True, ""
-        self.failures = self.pages = self.stale = self.kept_before = self.new_pages = 0
+        self._fail("bad cursor")
+        if self.state != "failed" or self.restarted:
+            return
+        self.state, self.restarted, self.next = "fetching", True, ""
+        self.failures.clear()
+        self.pages = self.stale = self.kept_before = self.new_pages = 0
         self.asked, self.users, self.kept = set(), set(), set()
 
     def _page(self, call: Call) -> None:
         position = decode_cursor(self.handle, call.cursor)
         ids = self.lists[self.handle][position.front : position.front + PAGE_SIZE]
         ids = [] if call.fault == "empty_pages" else ids
-        self.pages, self.failures = self.pages + 1, 0
+        self.pages += 1
+        self.failures.clear()
         self.kept.add(call.cursor)
         self.asked.add(call.cursor)
         new = not self.users.issuperset(ids)
@@ -153,7 +182,7 @@ class Trial:
             for kol in dice.sample(sorted(kols), 12)  # these keep failing
         }
         for kol in dice.sample([kol for kol in kols if kol.startswith("two") and kol not in faults], 5):
-            faults[kol] = [Fault("bad_cursor", page=2, times=2)]
+            faults[kol] = [Fault("bad_cursor", page=2, times=4)]
         faults |= {kol: [Fault("", times=None)] for kol in gone}
         faults["*"] = [
             Fault("rate_limit", after=dice.randint(10, 80), seconds=dice.choice([1.2, 1.6])),
@@ -234,14 +263,15 @@ def test_300_kols_end_as_the_answers_to_their_calls_say(make_project: MakeProjec
 
 
 def assert_calls_a_page_are_bounded(calls: Sequence[Call]) -> None:
-    """No page was asked for more than 1 + RETRY_TIMES times; a 429 is no try, a list begun again is another."""
+    """No page was asked for more than 1 + RETRY_TIMES times; a list that was begun again is another."""
     tries: Counter[tuple[str, str]] = Counter()
+    refused: set[str] = set()
     for call in calls:
-        if call.status == 400 and call.cursor:
+        if call.handle in refused and not call.cursor:
             tries = Counter({page: n for page, n in tries.items() if page[0] != call.handle})
-        elif call.status != 429:
-            tries[call.handle, call.cursor] += 1
-            assert tries[call.handle, call.cursor] <= 1 + RETRY_TIMES
+        tries[call.handle, call.cursor] += 1
+        assert tries[call.handle, call.cursor] <= 1 + RETRY_TIMES
+        (refused.add if call.status == 400 and call.cursor else refused.discard)(call.handle)
 
 
 def assert_no_call_in_a_pause(calls: Sequence[Call]) -> None:

@@ -27,7 +27,7 @@ GOOD = DEFAULTS | {
     "JOBDIR": "",
 }
 NUMBERS = [name for name, value in GOOD.items() if value.isdigit()]
-WHOLE = ["KOL_FLUSH_ROWS", "KOL_KNOWN_STOP", "RETRY_TIMES", "CONCURRENT_REQUESTS"]
+WHOLE = ["KOL_FLUSH_ROWS", "KOL_KNOWN_STOP", "KOL_STOP_AFTER", "RETRY_TIMES", "CONCURRENT_REQUESTS"]
 
 # Neither the command line nor the environment can hold a NUL.
 any_text = st.text(st.characters(exclude_characters="\0"))

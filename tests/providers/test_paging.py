@@ -59,6 +59,24 @@ def test_a_cursor_that_was_asked_for_is_partial(repeated: str) -> None:
     assert walk(paging, answers) == End(State.PARTIAL, "repeated cursor")
 
 
+def endless(pages: int) -> list[tuple[Page, list[str]]]:
+    return chain(*([str(number)] for number in range(pages)), last=False)
+
+
+@pytest.mark.parametrize(("longest", "most"), [(0, 500), (50, 500), (51, 510), (4000, 40_000)])
+def test_a_list_that_never_ends_is_partial_after_ten_times_the_longest_one(longest: int, most: int) -> None:
+    paging = Paging(longest=longest)
+    assert isinstance(walk(paging, endless(most - 1)), Next)
+    assert paging.take("last", Page([], "more", more=True), ["-1"]) == End(
+        State.PARTIAL, f"no end after {most:,} pages; -a retry=partial reads on"
+    )
+
+
+def test_pages_of_an_earlier_run_leave_as_many_to_buy() -> None:
+    assert isinstance(walk(Paging(), endless(500 + 499), kept=500), Next)
+    assert isinstance(walk(Paging(), endless(500 + 500), kept=500), End)
+
+
 def test_three_pages_without_a_new_account_are_partial() -> None:
     assert walk(Paging(), chain(["1"], ["1"], [], ["1"], last=False)) == STALE
     assert walk(Paging(), chain([], [], [], last=False)) == STALE

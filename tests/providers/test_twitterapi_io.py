@@ -133,10 +133,10 @@ def test_cursors(sent: object, cursor: str | None) -> None:
         (400, CURSOR, ApiErrorKind.BAD_CURSOR),
         (401, CURSOR, ApiErrorKind.AUTH),
         (402, CURSOR, ApiErrorKind.NO_CREDIT),
-        (403, "", ApiErrorKind.AUTH),
         (404, "", ApiErrorKind.WRONG_PATH),
-        (301, "", ApiErrorKind.WRONG_PATH),
-        (308, "", ApiErrorKind.WRONG_PATH),
+        (301, "", ApiErrorKind.REDIRECTED),
+        (304, "", ApiErrorKind.REDIRECTED),
+        (308, "", ApiErrorKind.REDIRECTED),
         (408, "", ApiErrorKind.TRANSIENT),
         (409, CURSOR, ApiErrorKind.BAD_REQUEST),
         (422, "", ApiErrorKind.BAD_REQUEST),
@@ -279,6 +279,35 @@ def test_a_damaged_page_that_is_cut_off_is_no_page(damage: bytes) -> None:
         assert error(200, body[:end]).kind == ApiErrorKind.TRANSIENT
 
 
+@pytest.mark.parametrize(
+    ("body", "kind", "said"),
+    [
+        (b'{"error": "Forbidden", "message": "no key"}', ApiErrorKind.FORBIDDEN, "HTTP 403: no key"),
+        (b"error code: 1010", ApiErrorKind.BLOCKED, "Cloudflare, error code 1010, not the API's own answer"),
+        (b"<title>Attention Required! | Cloudflare</title>", ApiErrorKind.BLOCKED, "Cloudflare, not the API's own"),
+        (b"<html><h1>403 Forbidden</h1></html>", ApiErrorKind.BLOCKED, "HTTP 403: not the API's own answer"),
+        (b"", ApiErrorKind.BLOCKED, "HTTP 403: not the API's own answer"),
+    ],
+)
+def test_a_403_is_about_the_key_only_in_the_words_of_the_api(body: bytes, kind: ApiErrorKind, said: str) -> None:
+    found = error(403, body)
+    assert found.kind == kind
+    assert said in found.message
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("User not found", ApiErrorKind.NOT_FOUND),
+        ("Not Found", ApiErrorKind.WRONG_PATH),
+        ("Cannot GET /twitter/user/followings: not found", ApiErrorKind.WRONG_PATH),
+        ("User API key not found", ApiErrorKind.WRONG_PATH),
+    ],
+)
+def test_a_404_is_about_the_kol_only_if_it_names_a_user(text: str, kind: ApiErrorKind) -> None:
+    assert error(404, json.dumps({"detail": text}).encode()) == ApiError(kind, f"HTTP 404: {text}")
+
+
 @pytest.mark.parametrize("key", ["msg", "message", "detail", "error"])
 @pytest.mark.parametrize(
     "text",
@@ -292,6 +321,11 @@ def test_a_damaged_page_that_is_cut_off_is_no_page(damage: bytes) -> None:
         "The user doesn't exist",
         "No such user",
         "User has been suspended",
+        "could not find user",
+        "no user found",
+        "account doesn't exist",
+        "user unavailable",
+        "User cannot be found",
         "This account is suspended",
         "suspended",
     ],
@@ -309,6 +343,9 @@ def test_a_missing_or_suspended_user_is_not_found(key: str, text: str) -> None:
         {"status": "error", "msg": "absent"},
         {"status": "Error", "msg": 5},
         {"status": "error", "msg": "endpoint not found"},
+        {"status": "error", "msg": "User API key not found"},
+        {"status": "error", "msg": "your user was not found"},
+        {"status": "error", "msg": "user service unavailable"},
         {"status": "error", "msg": "Your API key has been suspended"},
         {"status": "error", "msg": "your account is suspended"},
         {"code": 1},

@@ -12,16 +12,19 @@ from kolspider.sandbox import FAULT_NAMES, Fault, RandomFaults, Sandbox, read_fa
 NO_CREDIT = {"error": "Unauthorized", "message": "Credits is not enough.Please recharge"}
 BY_STATUS = {
     200: "not_found error_in_200 code_not_0 not_json truncated_json no_followings followings_null followings_object "
-    "no_cursor empty_cursor zero_cursor zero_pipe_cursor same_cursor loop empty_pages no_has_next_page",
-    400: "bad_request bad_request_list bad_cursor",
+    "no_cursor empty_cursor zero_cursor zero_pipe_cursor same_cursor loop endless empty_pages empty_list cut_short "
+    "no_has_next_page",
+    301: "moved",
+    304: "not_modified",
+    400: "bad_request bad_request_list bad_request_page bad_cursor",
     401: "bad_key",
     402: "no_credit",
-    403: "forbidden",
-    404: "wrong_path",
+    403: "forbidden blocked",
+    404: "wrong_path no_such_user",
     429: "rate_limit rate_limit_bare rate_limit_date",
     500: "server_error",
     502: "bad_gateway",
-    503: "unavailable",
+    503: "unavailable unavailable_for",
 }
 STATUSES = {name: status for status, names in BY_STATUS.items() for name in names.split()}
 CONNECTIONS = {"timeout", "reset", "cut_off", "slow"}
@@ -57,7 +60,9 @@ def test_fault_answers_with_its_status_once_is_logged_and_is_over(sandbox, get, 
 def test_refusals_name_a_reason(sandbox, get, name):
     sandbox.set_faults({"BTC": name})
     reply = get(sandbox)
-    if name == "bad_gateway":
+    if name == "blocked":
+        assert reply.body == b"error code: 1010"
+    elif name in {"bad_gateway", "bad_request_page"}:
         assert reply.headers["Content-Type"] == "text/html"
     elif name == "no_credit":
         assert reply.json == NO_CREDIT
@@ -80,7 +85,9 @@ def test_errors_in_200(sandbox, get):
 
 
 def test_rate_limits_say_how_long_to_wait_or_do_not(sandbox, get):
-    sandbox.set_faults({"BTC": [Fault("rate_limit", seconds=7), "rate_limit_bare", "rate_limit_date"]})
+    limits = [Fault("rate_limit", seconds=7), "rate_limit_bare", "rate_limit_date"]
+    sandbox.set_faults({"BTC": limits, "ethereum": Fault("unavailable_for", seconds=8)})
+    assert get(sandbox, "ethereum").headers["Retry-After"] == "8"
     assert get(sandbox).headers["Retry-After"] == "7"
     assert get(sandbox).headers["Retry-After"] is None
     assert abs(parsedate_to_datetime(get(sandbox).headers["Retry-After"]).timestamp() - time.time()) < 4
@@ -125,6 +132,25 @@ def test_loop_gives_new_cursors_and_the_same_users(sandbox, get):
         answers.append(get(sandbox, cursor=answers[-1]["next_cursor"]).json)
     assert len({answer["next_cursor"] for answer in answers}) == 6
     assert all(answer["followings"] == answers[0]["followings"] for answer in answers)
+
+
+def test_an_endless_list_has_other_users_on_each_page(sandbox, get):
+    sandbox.set_faults({"BTC": Fault("endless", times=None)})
+    ids, cursor = set(), ""
+    for _ in range(5):
+        answer = get(sandbox, cursor=cursor).json
+        ids |= {user["id"] for user in answer["followings"]}
+        cursor = answer["next_cursor"]
+    assert len(ids) == 5 * 200
+
+
+def test_a_list_ends_where_it_is_emptied_or_cut_short(sandbox, walk):
+    sandbox.set_faults({"BTC": ["empty_list", "cut_short"]})
+    assert [[len(reply.json["followings"]) for reply in walk(sandbox)] for _ in range(3)] == [
+        [0],
+        [200],
+        [200, 200, 50],
+    ]
 
 
 def test_empty_pages_then_the_list_goes_on(sandbox, walk, ids):

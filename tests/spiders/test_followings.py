@@ -12,6 +12,7 @@ from kolspider.crawl.page_request import PageRequest
 from kolspider.items import FollowingsPage, Kol, State
 from kolspider.providers import provider
 from kolspider.providers.base import Page
+from kolspider.providers.paging import Paging
 from kolspider.spiders.followings import FollowingsSpider, _List
 
 BTC = Kol("btc", "BTC")
@@ -33,7 +34,7 @@ class Recorder:
 @pytest.mark.parametrize(("seq", "ended"), [(1, [State.FETCHED]), (None, [])])
 def test_a_list_whose_last_page_could_not_be_stored_has_not_ended(seq: int | None, ended: list[State]) -> None:
     recorder = Recorder()
-    config = SimpleNamespace(provider=provider("twitterapi_io"), concurrency=8)
+    config = SimpleNamespace(provider=provider("twitterapi_io"), concurrency=8, stop_after=20, api_url="http://api")
     run = SimpleNamespace(
         config=config, ledger=recorder, stop=recorder, disk=recorder, tally=recorder, work=recorder, commits=recorder
     )
@@ -41,6 +42,6 @@ def test_a_list_whose_last_page_could_not_be_stored_has_not_ended(seq: int | Non
     spider.use(cast("Any", run))
     spider._cached = cast("Any", recorder)
     asked = PageRequest(BTC, 0, "", 1, answer=Page([{"id": "1"}], more=False, next_cursor=None), seq=seq)
-    yielded = list(spider.parse_page(TextResponse("http://api"), _List(BTC, 0), asked))
+    yielded = list(spider.parse_page(TextResponse("http://api"), _List(BTC, 0, Paging()), asked))
     assert [type(item) for item in yielded] == [FollowingsPage], "its users go into the table all the same"
     assert recorder.ended == ended
