@@ -50,7 +50,7 @@ def test_describe_knows_what_each_type_holds(mysql: Subject) -> None:
     assert columns["long_text"].max_bytes == 2**24 - 1
     assert columns["avatar"].max_bytes == 99
     assert columns["created_at_time"].max_bytes is columns["created_at_time"].max_chars is None
-    assert [name for name, column in columns.items() if column.bmp_only] == ["name"]
+    assert [name for name, column in columns.items() if column.charset.name == "utf8mb3"] == ["name"]
     assert not columns["id"].nullable
     assert columns["avatar"].nullable
     assert [name for name, column in columns.items() if column.needs_value] == ["id", "following"]
