@@ -272,6 +272,10 @@ class SqliteDatabase(Database):
 
     def advice(self, exc: BaseException) -> str:
         """Say what to do about an exception that keeps a run from starting."""
+        if getattr(exc, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} and (
+            self.path.exists()
+        ):
+            return f"this user must be able to write {self.path} and its folder, where SQLite keeps its journal"
         return "check KOL_DB_URL" + ("" if self.path.exists() else ", which `scrapy initdb` needs as well")
 
 
@@ -311,16 +315,18 @@ def _column(facts: tuple[str, str, int, object, int, int], *, is_key: bool, stri
         takes = _STRICTLY_TAKES.get(declared.upper(), frozenset())
     elif rowid:
         takes = frozenset({Form.NUMBER})
-    largest = {_Affinity.NUMERIC: 2**63 - 1, _Affinity.REAL: _EXACT_IN_REAL}.get(affinity)
+    lowest, largest = {_Affinity.NUMERIC: (-(2**63), 2**63 - 1), _Affinity.REAL: (-_EXACT_IN_REAL, _EXACT_IN_REAL)}.get(
+        affinity, (None, None)
+    )
     if strict and declared.upper() == "ANY":
-        largest = None
+        lowest = largest = None
     generated = hidden in _GENERATED
     fills = default is not None and str(default).upper() != "NULL"
     return Column(
         name=name.lower(),
         type=declared or "without a type",
         takes=takes,
-        int_min=None if largest is None else -largest,
+        int_min=lowest,
         int_max=largest,
         nullable=not (not_null or rowid),
         needs_value=bool(not_null) and default is None and not rowid and not generated,
