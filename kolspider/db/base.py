@@ -325,7 +325,7 @@ class Database(ABC):
         """Insert the KOLs that are not in the table yet; returns their number."""
         missing = {handle.lower(): handle for handle in handles}
         for handle in self.handles(table, column):
-            missing.pop((handle or "").rstrip("\0").strip().lower(), None)
+            missing.pop((handle or "").strip().lower(), None)
         if missing:
             self._insert_handles(table, column, list(missing.values()))
         return len(missing)
@@ -375,7 +375,7 @@ def name_parts(table: str) -> list[str]:
 
 
 def as_text(value: object) -> str | None:
-    """Return a handle as text, whatever the type of its column."""
+    """Return a handle as text, whatever the type of its column. MySQL's BINARY ends it with NULs."""
     if value is None or isinstance(value, str):
         return value
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return value.rstrip(b"\0").decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -177,7 +177,8 @@ class MysqlDatabase(Database):
         is_id, is_text = column.name == "id", not sql_type.startswith(("DATETIME", "BIGINT"))
         if not unfitness(replace(column, nullable=True)):
             return f"MODIFY {name} {column.type} NULL"
-        if is_text and not column.generated and (Form.TEXT in column.takes or "int" in column.type):
+        is_integer = Form.NUMBER in column.takes and "int" in column.type
+        if is_text and not column.generated and (Form.TEXT in column.takes or is_integer):
             return f"MODIFY {name} {sql_type} {'NOT NULL' if is_id else 'CHARACTER SET utf8mb4 NULL'}"
         if is_id:  # what it held instead of ids can't be made ids again
             return ""
@@ -273,7 +274,10 @@ class MysqlDatabase(Database):
             missing.extend(ddl)
 
     def delete_handles(self, table: str, handles: Sequence[str], column: str = HANDLES) -> None:
-        texts = [f"'{escape_string(handle)}'" for handle in handles]
+        found = self.describe(table)
+        held = found.columns.get(column.lower()) if found else None
+        width = (held.max_bytes or 0) if held and held.type.startswith("binary") else 0
+        texts = [f"'{escape_string(handle.ljust(width, chr(0)))}'" for handle in handles]
         parts = (", ".join(texts[start : start + KEYS_AT_ONCE]) for start in range(0, len(texts), KEYS_AT_ONCE))
         delete = f"DELETE FROM {self.quoted(table)} WHERE {self.identifier(column)} IN"
         self._write([f"{delete} ({part})" for part in parts])

@@ -128,8 +128,8 @@ def column(facts: Sequence[Any], charset: Charset | None, *, mariadb: bool, defi
     VARCHAR limits characters; the TEXT types and columns without a character set limit bytes.
     """
     name, data_type, column_type, max_chars, max_octets, default, is_nullable, extra, digits, decimals = facts
-    name, kind, column_type = name.lower(), data_type.lower(), column_type.lower()
-    takes, lowest, highest = _numbers(kind, column_type, digits, decimals)
+    name, kind = name.lower(), data_type.lower()
+    takes, lowest, highest = _numbers(kind, column_type.lower(), digits, decimals)
     if name in definition.json:
         takes = _NOTHING
     elif kind in {"varchar", "char"} | _BYTE_LIMITED | _BYTES:

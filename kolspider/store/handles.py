@@ -62,7 +62,7 @@ def _text(raw: object) -> str:
     text = raw.translate(_WIDE_FORMS)
     if not text.isascii():  # zero-width characters, direction marks and the byte order mark are of category Cf
         text = "".join(char for char in text if unicodedata.category(char) != "Cf")
-    return text.rstrip("\0").strip().removeprefix("@").strip()  # MySQL's BINARY ends in NULs
+    return text.strip().removeprefix("@").strip()
 
 
 def _invalid(raw: object) -> HandleError:
