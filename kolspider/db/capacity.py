@@ -74,7 +74,7 @@ def losses(column: Column) -> list[str]:
     if sent is Sent.ID and Form.TEXT not in column.takes and (largest := column.int_max) and largest < 10**_ID_CHARS:
         lost.append(f"hold numbers up to {largest:,}: an account with a larger id (real ones are smaller) is set aside")
     if sent is Sent.TEXT:
-        if not _has_room(column, _USUAL_CHARS[column.name]):
+        if not _has_room(column, _USUAL_CHARS.get(column.name, 0)):
             lost.append("are narrow: longer texts are cut")
         if column.charset.unheld:
             what = " such as emoji," if re.match(column.charset.unheld, "\U0001f680") else ""

@@ -123,7 +123,7 @@ class Follows:
         )
         with closing(rows):
             for row in rows:
-                yield FollowSeen._make((*row[:-2], str(row[-2]), str(row[-1])))
+                yield FollowSeen._make((*row[:-2], _moment(row[-2]), _moment(row[-1])))
 
     def top(self, *, least: int, new_since: str | None, limit: int) -> list[Shared]:
         """Return the users that most KOLs follow; new_since: count only new follows since then."""
@@ -153,7 +153,7 @@ class Follows:
         )
         with closing(rows):
             for row in rows:
-                yield Shared._make((*row[:-1], str(row[-1])))
+                yield Shared._make((*row[:-1], _moment(row[-1])))
 
     def largest(self, limit: int) -> list[tuple[str, int]]:
         """Return the KOLs that follow most users, and how many."""
@@ -184,7 +184,7 @@ class Follows:
     def last_whole(self) -> dict[str, str]:
         """Return when the last whole reading of each KOL's list began."""
         rows = self._database.query(f"SELECT `kol_user_name`, `last_whole` FROM {self._crawls}")
-        return {kol: str(at) for kol, at in rows}
+        return {kol: _moment(at) for kol, at in rows}
 
     def knows(self, kol: str) -> bool:
         """Whether the follows table or the crawls table has a row about a KOL."""
@@ -229,6 +229,11 @@ def known_ids(database: Database, follows: str, handle: str, before: str) -> fro
         (handle, before),
     )
     return frozenset(int(id_) for (id_,) in rows)
+
+
+def _moment(value: object) -> str:
+    """Return a moment as it was sent, without the fraction that a DATETIME(6) adds."""
+    return str(value)[:19]
 
 
 def _marks(values: Sequence[object]) -> str:

@@ -76,6 +76,15 @@ def test_the_follows_table_is_created_with_the_collation_of_the_accounts(mysql: 
     assert joined == [(4,)]
 
 
+def test_moments_come_as_they_were_sent_from_a_column_with_a_fraction(mysql: Subject) -> None:
+    mysql.db.create_tables("s", "t", "f")
+    mysql.sql("ALTER TABLE f MODIFY first_seen DATETIME(6) NOT NULL, MODIFY last_seen DATETIME(3) NOT NULL")
+    follows = fill(mysql)
+
+    assert {(seen.first_seen, seen.last_seen) for seen in follows.new(since=None, kol=None)} == {(LATER, LATER)}
+    assert {one.newest for one in follows.top(least=1, new_since=None, limit=9)} == {FIRST, LATER}
+
+
 def test_a_question_mark_in_a_name_is_no_place_for_a_value(subject: Subject) -> None:
     subject.db.create_tables("s?", "t?", "f?%")
     follows = fill(subject, "t?", "f?%")
