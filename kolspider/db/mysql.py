@@ -385,6 +385,8 @@ class MysqlDatabase(Database):
             codes = (code for code in range(first, first + 0x10000) if code and not 0xD800 <= code < 0xE000)
             sent = "".join(map(chr, codes))
             ((back,),) = self._select(f"SELECT CONVERT(CONVERT(%s USING {name}) USING utf8mb4)", (sent,))
+            if len(back) != len(sent):  # so nobody can tell which of them came back
+                raise StopRun(f"{self.label}: what charset {name} holds can't be told; convert its columns to utf8mb4")
             held += "".join(char for char, came in zip(sent, back, strict=True) if char == came)
         return charset_that_holds(name, collation, held, int(widest))
 

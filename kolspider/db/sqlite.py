@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import sqlite3
 from enum import Enum
@@ -267,16 +268,22 @@ class SqliteDatabase(Database):
 
     def _message(self, exc: BaseException) -> str:
         if isinstance(exc, sqlite3.OperationalError) and not self.path.exists():
+            if not os.access(self.path.parent, os.W_OK):
+                return f"this user can't create the file: {self.path.parent} can't be written"
             return "there is no such database file: `scrapy initdb` creates it"
+        if self._is_unwritable(exc):
+            return f"{exc}: this user must be able to write {self.path} and its folder, where SQLite keeps its journal"
         return str(exc)
 
     def advice(self, exc: BaseException) -> str:
         """Say what to do about an exception that keeps a run from starting."""
-        if getattr(exc, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} and (
-            self.path.exists()
-        ):
-            return f"this user must be able to write {self.path} and its folder, where SQLite keeps its journal"
+        if self._is_unwritable(exc):
+            return "change their permissions"
         return "check KOL_DB_URL" + ("" if self.path.exists() else ", which `scrapy initdb` needs as well")
+
+    def _is_unwritable(self, exc: BaseException) -> bool:
+        code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+        return code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} and self.path.exists()
 
 
 class _Affinity(Enum):
