@@ -173,9 +173,8 @@ def _check_types(db: Database, table: Table) -> None:
     if len(ddl) > _LONGEST_DDL:
         ddl = "; ".join(db.renew_ddl(table.name))
     raise StopRun(
-        f"{db.label}: table {table.name} can't hold what is sent: "
-        f"{told}; "
-        f"fix it with: {ddl}; or set KOL_TARGET_TABLE to another table"
+        f"{db.label}: table {table.name} can't hold what is sent: {told}; fix it with: {ddl}; "
+        "or set KOL_TARGET_TABLE to another table"
     )
 
 

@@ -48,7 +48,7 @@ UNIQUE_SQL = """
 """
 _STRICT = re.compile(r"\)[^)]*\bSTRICT\b[^)]*$", re.IGNORECASE)
 _CHECK = re.compile(r"\bCHECK\s*\(", re.IGNORECASE)
-_QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--.*|/\*.*?\*/""", re.DOTALL)
+_QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/""", re.DOTALL)
 _EXACT_IN_REAL = 2**53
 
 
@@ -127,7 +127,8 @@ class SqliteDatabase(Database):
     def _has_numeric_ids(self, table: str) -> bool:
         """Whether ids are numbers there. As a text, one beyond 64 bits would be rounded to another account's."""
         described = self.describe(table)
-        return described is not None and Form.TEXT not in described.columns["id"].takes
+        id_ = described.columns.get("id") if described else None
+        return id_ is not None and Form.TEXT not in id_.takes
 
     def _execute(self, sql: str) -> None:
         connection = self._open("rw")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kolspider.db import sqlite as sqlite_module
-from kolspider.db.base import DbErrorKind
+from kolspider.db.base import DbErrorKind, Form
 from kolspider.db.check import check_follows, check_target
 from kolspider.db.url import open_database
 from kolspider.errors import StopRun
@@ -92,6 +92,25 @@ def test_describe_knows_the_kinds_of_columns_and_keys(sqlite: Subject) -> None:
     assert columns["b"].int_max is columns["x"].int_max is None
     assert [name for name, column in columns.items() if not column.nullable] == ["pk", "name", "n"]
     assert [name for name, column in columns.items() if column.needs_value] == ["name"]
+
+
+@pytest.mark.parametrize(
+    ("ddl", "strict", "checked"),
+    [
+        ("CREATE TABLE t (a TEXT -- CHECK (a)\n, b INT) STRICT", True, False),
+        ("CREATE TABLE t (a TEXT DEFAULT 'CHECK (', \"STRICT\" INT)", False, False),
+        ("CREATE TABLE t (a TEXT, -- a comment\n CHECK (a <> ')')) WITHOUT ROWID, STRICT", True, True),
+        ("CREATE TABLE t (a /* STRICT */ TEXT)", False, False),
+    ],
+)
+def test_the_options_of_a_table_are_read_past_names_texts_and_comments(
+    sqlite: Subject, ddl: str, strict: bool, checked: bool
+) -> None:
+    sqlite.sql(ddl.replace("a TEXT,", "a TEXT PRIMARY KEY,"))
+    table = sqlite.db.describe("t")
+    assert table is not None
+    assert table.has_checks is checked
+    assert (Form.MOMENT not in [*table.columns.values()][-1].takes) == (strict and not checked)
 
 
 def test_a_key_of_several_columns_is_one_key(sqlite: Subject) -> None:
