@@ -167,7 +167,8 @@ class MysqlDatabase(Database):
 
     def refit_ddl(self, table: Table, columns: Sequence[Column]) -> list[str]:
         changes = [change for column in columns if (change := self._refit(column))]
-        if len(changes) < len(columns):
+        keys = {part for key in table.unique_keys if key != ("id",) for part in key}  # a primary key has no NULLs
+        if len(changes) < len(columns) or any(column.name in keys and not column.nullable for column in columns):
             return self.renew_ddl(table.name)
         return [f"ALTER TABLE {self.quoted(table.name)} {', '.join(changes)}"]
 
