@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import chain, islice
 from tempfile import SpooledTemporaryFile
 from types import SimpleNamespace
@@ -153,7 +154,7 @@ def _ask(question: Question, config: Config, database: Database, ledger: Ledger 
             else:
                 rows = follows.shared(least=least, new_since=since)
         else:
-            ask = follows.new if question.what == "new" else follows.lost
+            ask = partial(follows.new, limit=question.limit) if question.what == "new" else follows.lost
             rows = (row for kol in question.kols or (None,) for row in ask(since=question.since, kol=kol))
         return _Answer(
             rows,

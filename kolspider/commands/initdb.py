@@ -56,6 +56,8 @@ class Command(ProjectCommand):
             raise WrongUsage(f"initdb takes no arguments, not {' '.join(args)}")
         database.spread(replicas=_number("--replicas", opts.replicas), buckets=_number("--buckets", opts.buckets))
         follows = config.follows_table or (_FOLLOWS if opts.follows else "")
+        with suppress(*database.errors):
+            database.connect()  # only then is it known whether names of tables may differ in case
         with database.explained_errors():
             check_names(database, config.source_table, config.target_table, follows)
             _create(database, config, follows, create=opts.follows)

@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from kolspider.db.follow_tables import Span
 
 __all__ = [
+    "DENIED",
     "HANDLES",
+    "UTF8",
     "Ask",
+    "Charset",
     "Column",
     "Database",
     "DbErrorKind",
+    "Fill",
+    "Form",
     "NotWritten",
     "Table",
     "as_text",
@@ -38,7 +43,7 @@ Ask = Callable[[str, tuple[object, ...]], "Sequence[tuple[Any, ...]]"]
 """Runs a SELECT with `?` for each value."""
 HANDLES = "user_name"
 """The source table's column of handles, unless KOL_SOURCE_COLUMN names another one."""
-_DENIED = re.compile(r"command denied to user|privilege\(?s?\)? for", re.IGNORECASE)
+DENIED = re.compile(r"command denied to user|privilege\(?s?\)? for", re.IGNORECASE)
 """Matches MySQL's 1142, 1143 and 1227 and their like in Doris, but not 1045, a wrong password."""
 
 
@@ -53,6 +58,42 @@ class DbErrorKind(Enum):
     """Repeating won't help and no row is to blame (access denied, unknown table, anything unknown): stop."""
 
 
+class Form(Enum):
+    """In which form a column takes a value and gives it back as it was."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    """A whole number."""
+    MOMENT = "moment"
+    """UTC, as `YYYY-MM-DD HH:MM:SS`."""
+
+
+class Fill(Enum):
+    """What an INSERT that leaves a column out puts there."""
+
+    NULL = "null"
+    DISTINCT = "distinct"
+    """A value of its own in each row, such as the next number."""
+    OTHER = "other"
+    """A default that repeats, or a value that is made from other columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charset:
+    """The characters that a column of text holds, and the bytes they take there."""
+
+    name: str
+    collation: str = ""
+    unheld: str = ""
+    """A regular expression of a character that it lacks; empty: it has them all."""
+    ascii_bytes: int = 1
+    wide_bytes: int | None = None
+    """Most bytes of a character outside ASCII; None: as many as in UTF-8."""
+
+
+UTF8 = Charset("UTF-8")
+
+
 class NotWritten(Exception):  # noqa: N818 - it says what is the case
     """The database reported no error, and rows are not in the table: they count as refused."""
 
@@ -63,18 +104,26 @@ class Column:
 
     name: str
     """In lower case, since column names ignore case in every dialect."""
-    max_chars: int | None
-    max_bytes: int | None
-    """Limit on the bytes of UTF-8."""
-    int_min: int | None
-    """None if the column is not an integer."""
-    int_max: int | None
-    """None if the column is not an integer."""
-    nullable: bool
-    bmp_only: bool
-    """Whether characters end at U+FFFF, without emoji, as in MySQL's utf8mb3."""
+    type: str
+    """As DDL spells it."""
+    takes: frozenset[Form]
+    """Empty for a type that changes what it is given, refuses it, or is not known."""
+    max_chars: int | None = None
+    max_bytes: int | None = None
+    """Limit on the bytes of a text, as its charset counts them."""
+    int_min: int | None = None
+    int_max: int | None = None
+    moment_min: str | None = None
+    moment_max: str | None = None
+    charset: Charset = UTF8
+    drops_spaces: bool = False
+    """Whether spaces at the end of a text are lost, as in MySQL's CHAR."""
+    nullable: bool = True
     needs_value: bool = False
     """Whether the column is NOT NULL without a default, so an INSERT that leaves it out fails."""
+    fill: Fill = Fill.NULL
+    generated: bool = False
+    """Whether the database makes its value from other columns, and takes no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +134,10 @@ class Table:
     """The name as the settings spell it."""
     columns: dict[str, Column]
     unique_keys: list[tuple[str, ...]]
-    """The columns of each key. A prefix of a column shows its length: `id(5)`."""
+    """The columns of each key. A prefix of a column shows its length: `id(5)`. What is no column is in brackets:
+    `(expression)`, and `(condition)` for a key of some rows only."""
+    has_checks: bool = False
+    """Whether a CHECK may refuse rows."""
 
 
 class Database(ABC):
@@ -146,6 +198,14 @@ class Database(ABC):
     @abstractmethod
     def unique_key_ddl(self, table: str) -> str:
         """Return one line of SQL that gives the target its unique key on `id`."""
+
+    @abstractmethod
+    def refit_ddl(self, table: Table, columns: Sequence[Column]) -> list[str]:
+        """Return statements that make these columns of ours hold what is sent, and keep their values where they can."""
+
+    @abstractmethod
+    def renew_ddl(self, table: str) -> list[str]:
+        """Return statements that put the target aside, and create it again; a replay fills it."""
 
     @abstractmethod
     def create_tables(self, source: str, target: str, follows: str = "", column: str = HANDLES) -> list[str]:
@@ -216,6 +276,11 @@ class Database(ABC):
             return None
         return f"it has no unique key ({', '.join(span.keys)})"
 
+    def as_id(self, user_id: str, column: Column) -> str:
+        """Write a `user_id` of a query so that it is compared with the target's `id`, this column, by its key."""
+        del column
+        return user_id
+
     def named_rows(self, exc: BaseException) -> Mapping[str, str]:
         """Return the ids of the rows that an error refuses, with the reason of each; empty: unknown."""
         del exc
@@ -253,7 +318,7 @@ class Database(ABC):
 
     def advice(self, exc: BaseException) -> str:
         """Say what to do about an exception that keeps a run from starting."""
-        if _DENIED.search(str(exc)):
+        if DENIED.search(str(exc)):
             return "this user lacks a privilege: GRANT it"
         return "check KOL_DB_URL, or wait until the database is up"
 
@@ -359,7 +424,7 @@ def name_parts(table: str) -> list[str]:
 
 
 def as_text(value: object) -> str | None:
-    """Return a handle as text, whatever the type of its column."""
+    """Return a handle as text, whatever the type of its column. MySQL's BINARY ends it with NULs."""
     if value is None or isinstance(value, str):
         return value
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return value.rstrip(b"\0").decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kolspider.db.base import HANDLES, DbErrorKind
+from kolspider.db.base import HANDLES, DbErrorKind, Fill
+from kolspider.db.capacity import losses, unfitness
 from kolspider.db.follow_tables import spans
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import COLUMNS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kolspider.db.base import Database, Table
+    from kolspider.db.follow_tables import Span
 
 __all__ = [
     "check_accounts",
@@ -24,6 +28,8 @@ __all__ = [
 
 _ACCOUNT = ("id", "user_name", "name", "followers")
 """What the follows command shows of an account."""
+_LONGEST_DDL = 1000
+"""Characters of DDL that a message has room for; beyond them the table is better made again."""
 
 
 def check_names(db: Database, source: str, target: str, follows: str) -> None:
@@ -62,7 +68,7 @@ def check_source(db: Database, name: str, column: str = HANDLES, where: str = ""
 
 
 def check_target(db: Database, name: str) -> Table:
-    """Check that upserts by `id` into the table of followed users touch no other user's row."""
+    """Check that the table of followed users holds what is sent, and that upserts by `id` touch no other user's row."""
     table = _existing(db, name)
     _check_columns(db, table, COLUMNS)
     if ("id",) not in table.unique_keys:
@@ -70,14 +76,13 @@ def check_target(db: Database, name: str) -> Table:
             f"{db.label}: table {name} has no unique key on `id` alone, so every load would add its rows again; "
             f"fix it with: {db.unique_key_ddl(name)}"
         )
-    for key in table.unique_keys:
-        if _could_hit_another_account(table, key):
-            raise StopRun(
-                f"{db.label}: table {name} has a unique key ({', '.join(key)}), so an upsert could overwrite "
-                "another user's row; drop that key or set KOL_TARGET_TABLE to another table"
-            )
-    needy = [column.name for column in table.columns.values() if column.needs_value and column.name not in COLUMNS]
-    if needy:
+    _check_types(db, table)
+    if key := _colliding(table, COLUMNS, ("id",)):
+        raise StopRun(
+            f"{db.label}: table {name} has a unique key ({', '.join(key)}), so an upsert could overwrite "
+            "another user's row; drop that key or set KOL_TARGET_TABLE to another table"
+        )
+    if needy := _needy(table, COLUMNS):
         raise StopRun(
             f"{db.label}: table {name} needs a value for {', '.join(needy)}, which kolspider does not write; "
             "give it a default or make it nullable"
@@ -110,7 +115,11 @@ def check_follows_to_read(db: Database, name: str) -> None:
                 f"or correct KOL_FOLLOWS_TABLE{_unseen(db)}"
             )
         missing = [column for column in span.columns if column not in table.columns]
-        reason = f"it lacks {', '.join(missing)}" if missing else db.span_refusal(table, span)
+        reason = (
+            f"it lacks {', '.join(missing)}"
+            if missing
+            else _span_unfitness(table, span) or db.span_refusal(table, span)
+        )
         if reason:
             ddl = " ".join("; ".join(db.span_ddls(table_name, span)).split())
             raise StopRun(
@@ -120,12 +129,15 @@ def check_follows_to_read(db: Database, name: str) -> None:
 
 
 def warnings(table: Table) -> list[str]:
-    """Warn about what is unusual in a target that is fit."""
-    return [
-        f"table {table.name}: column {name} is NOT NULL: users without a value for it will be set aside"
-        for name in COLUMNS
-        if name != "id" and not table.columns[name].nullable
-    ]
+    """Warn about what is lost in a target that is fit."""
+    lost: dict[str, list[str]] = {}
+    for name in COLUMNS:
+        for loss in losses(table.columns[name]):
+            lost.setdefault(loss, []).append(name)
+    found = [f"table {table.name}: values of {', '.join(names)} {loss}" for loss, names in lost.items()]
+    if table.has_checks:
+        found.append(f"table {table.name} has a CHECK: rows that break it are set aside")
+    return found
 
 
 def _existing(db: Database, name: str) -> Table:
@@ -149,13 +161,49 @@ def _check_columns(db: Database, table: Table, needed: tuple[str, ...]) -> None:
         raise StopRun(f"{db.label}: table {table.name} lacks {', '.join(missing)}; add with: {ddl}")
 
 
-def _could_hit_another_account(table: Table, key: tuple[str, ...]) -> bool:
-    """Whether two users can collide in this key.
+def _check_types(db: Database, table: Table) -> None:
+    columns = [table.columns[name] for name in COLUMNS if unfitness(table.columns[name])]
+    if not columns:
+        return
+    reasons: dict[str, list[str]] = {}
+    for column in columns:
+        reasons.setdefault(f"({column.type}) {unfitness(column)}", []).append(column.name)
+    told = ", ".join(f"{' and '.join(names)} {reason}" for reason, names in reasons.items())
+    ddl = "; ".join(db.refit_ddl(table, columns))
+    if len(ddl) > _LONGEST_DDL:
+        ddl = "; ".join(db.renew_ddl(table.name))
+    raise StopRun(
+        f"{db.label}: table {table.name} can't hold what is sent: {told}; fix it with: {ddl}; "
+        "or set KOL_TARGET_TABLE to another table"
+    )
 
-    They can't if it contains the whole `id`, none of our columns, or a column that stays NULL because we don't write
-    it.
+
+def _span_unfitness(table: Table, span: Span) -> str:
+    """Return why a table of spans can't hold its rows; empty if it can."""
+    for name in span.columns:
+        column = table.columns[name]
+        if reason := unfitness(column):
+            return f"{name} ({column.type}) {reason}"
+    if key := _colliding(table, span.columns, span.keys):
+        return f"its unique key ({', '.join(key)}) would merge rows"
+    if needy := _needy(table, span.columns):
+        return f"it needs a value for {', '.join(needy)}"
+    return ""
+
+
+def _needy(table: Table, ours: Sequence[str]) -> list[str]:
+    return [column.name for column in table.columns.values() if column.needs_value and column.name not in ours]
+
+
+def _colliding(table: Table, ours: Sequence[str], by: Sequence[str]) -> tuple[str, ...] | None:
+    """Return a unique key by which two rows that differ in `by` can collide.
+
+    They can't if it contains all of `by`, or a column of the team's that stays NULL or differs in each row.
     """
-    columns = [part.partition("(")[0] for part in key]
-    others = [table.columns[name] for name in columns if name in table.columns and name not in COLUMNS]
-    ours = [name for name in columns if name in COLUMNS or name not in table.columns]
-    return "id" not in key and bool(ours) and not any(column.nullable for column in others)
+    for key in table.unique_keys:
+        columns = [table.columns[name] for part in key if (name := part.partition("(")[0]) in table.columns]
+        theirs = [column for column in columns if column.name not in ours]
+        apart = any(column.fill is Fill.DISTINCT or (column.fill is Fill.NULL and column.nullable) for column in theirs)
+        if not set(by) <= set(key) and not apart:
+            return key
+    return None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 import sqlite3
+from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kolspider.db.base import HANDLES, Column, Database, DbErrorKind, Table, name_parts
+from kolspider.db.base import HANDLES, Column, Database, DbErrorKind, Fill, Form, Table, name_parts
 from kolspider.db.follow_tables import spans
 from kolspider.errors import StopRun
 from kolspider.items import COLUMNS, Row
@@ -35,14 +38,19 @@ LOST = {
 }
 REFUSED = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH}
 
-COLUMNS_SQL = 'SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_info(?, ?)'
-# A partial index does not make its columns unique. An expression in an index has no name.
+COLUMNS_SQL = 'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?, ?)'
+_GENERATED = {2, 3}
+# An expression in an index has no name. A partial index makes its columns unique in some rows only.
 UNIQUE_SQL = """
-    SELECT list.name, part.name
+    SELECT list.name, part.name, list.partial
     FROM pragma_index_list(?1, ?2) AS list, pragma_index_info(list.name, ?2) AS part
-    WHERE list."unique" AND NOT list.partial
+    WHERE list."unique"
     ORDER BY list.seq, part.seqno
 """
+_STRICT = re.compile(r"\)[^)]*\bSTRICT\b[^)]*$", re.IGNORECASE)
+_CHECK = re.compile(r"\bCHECK\s*\(", re.IGNORECASE)
+_QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/""", re.DOTALL)
+_EXACT_IN_REAL = 2**53
 
 
 class SqliteDatabase(Database):
@@ -74,16 +82,24 @@ class SqliteDatabase(Database):
         found = connection.execute(COLUMNS_SQL, (name, schema)).fetchall()
         if not found:
             return None
+        ((ddl,),) = connection.execute(
+            f"SELECT max(sql) FROM {self.identifier(schema)}.sqlite_master WHERE lower(name) = ?", (name.lower(),)
+        )
+        ddl = _QUOTED.sub("''", ddl or "")
         key = tuple(row[0].lower() for row in sorted(found, key=lambda row: row[4]) if row[4])
-        columns = [_column(row, is_key=key == (row[0].lower(),)) for row in found]
-        indexes: dict[str, list[str | None]] = {}
-        for index, column in connection.execute(UNIQUE_SQL, (name, schema)):
-            indexes.setdefault(index, []).append(column)
-        keys = [
-            key,
-            *(tuple(part.lower() for part in parts if part) for parts in indexes.values() if all(parts)),
-        ]
-        return Table(table, {column.name: column for column in columns}, [of for of in dict.fromkeys(keys) if of])
+        strict = _STRICT.search(ddl) is not None
+        columns = [_column(row, is_key=key == (row[0].lower(),), strict=strict) for row in found]
+        indexes: dict[str, list[str]] = {}
+        for index, column, partial in connection.execute(UNIQUE_SQL, (name, schema)):
+            parts = indexes.setdefault(index, ["(condition)"] if partial else [])
+            parts.append(column.lower() if column is not None else "(expression)")
+        keys = [key, *map(tuple, indexes.values())]
+        return Table(
+            table,
+            {column.name: column for column in columns},
+            [of for of in dict.fromkeys(keys) if of],
+            _CHECK.search(ddl) is not None,
+        )
 
     def place(self, table: str) -> tuple[str, ...]:
         return tuple(["main", *name_parts(table.lower())][-2:])
@@ -91,13 +107,31 @@ class SqliteDatabase(Database):
     def upsert(self, table: str, rows: Sequence[Row]) -> str:
         marks = ", ".join("?" * len(COLUMNS))
         updates = ", ".join(f'"{name}" = excluded."{name}"' for name in COLUMNS if name != "id")
+        sent = [(int(row.id), *row[1:]) for row in rows] if self._has_numeric_ids(table) else rows
         self._write(
             f"INSERT INTO {self.quoted(table)} ({self._column_list()}) VALUES ({marks})\n"
             f'ON CONFLICT ("id") DO UPDATE SET {updates}',
-            iter(rows),
-            lambda ask: self._check_written(table, ("id",), rows, ask),
+            iter(sent),
+            lambda ask: self._check_written(table, ("id",), sent, ask),
         )
         return ""
+
+    def try_write(self, table: str, columns: Sequence[str] = COLUMNS) -> None:
+        """Upsert no row, and write what is rolled back: only then does SQLite open its journal beside the file."""
+        super().try_write(table, columns)
+        connection = self._open("rw")
+        ((version,),) = connection.execute("PRAGMA user_version")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.execute(f"PRAGMA user_version = {version ^ 1}")
+        finally:
+            connection.rollback()
+
+    def _has_numeric_ids(self, table: str) -> bool:
+        """Whether ids are numbers there. As a text, one beyond 64 bits would be rounded to another account's."""
+        described = self.describe(table)
+        id_ = described.columns.get("id") if described else None
+        return id_ is not None and Form.TEXT not in id_.takes
 
     def _execute(self, sql: str) -> None:
         connection = self._open("rw")
@@ -128,6 +162,26 @@ class SqliteDatabase(Database):
         *schema, name = name_parts(table)
         index = ".".join(map(self.identifier, [*schema, f"{name}_id"]))
         return f'CREATE UNIQUE INDEX {index} ON {self.identifier(name)} ("id")'
+
+    def refit_ddl(self, table: Table, columns: Sequence[Column]) -> list[str]:
+        """SQLite can't change a type: a column is made again, with its values."""
+        quoted, statements = self.quoted(table.name), list[str]()
+        for column in columns:
+            if column.name == "id":
+                return self.renew_ddl(table.name)
+            name, new = self.identifier(column.name), self.identifier(f"{column.name}_new")
+            statements += [
+                f"ALTER TABLE {quoted} ADD COLUMN {new} {self.types[column.name]}",
+                f"UPDATE {quoted} SET {new} = {name}",
+                f"ALTER TABLE {quoted} DROP COLUMN {name}",
+                f"ALTER TABLE {quoted} RENAME COLUMN {new} TO {name}",
+            ]
+        return statements
+
+    def renew_ddl(self, table: str) -> list[str]:
+        *_, own = name_parts(table)
+        old = self.identifier(f"{own}_old")
+        return [f"ALTER TABLE {self.quoted(table)} RENAME TO {old}", " ".join(self.target_ddl(table).split())]
 
     def span_ddls(self, table: str, span: Span) -> list[str]:
         columns = ",\n".join(f"  {self.identifier(name)} TEXT NOT NULL" for name in span.columns)
@@ -226,34 +280,86 @@ class SqliteDatabase(Database):
 
     def _message(self, exc: BaseException) -> str:
         if isinstance(exc, sqlite3.OperationalError) and not self.path.exists():
+            if not os.access(self.path.parent, os.W_OK):
+                return f"this user can't create the file: {self.path.parent} can't be written"
             return "there is no such database file: `scrapy initdb` creates it"
+        if self._is_unwritable(exc):
+            return f"{exc}: this user must be able to write {self.path} and its folder, where SQLite keeps its journal"
         return str(exc)
 
     def advice(self, exc: BaseException) -> str:
         """Say what to do about an exception that keeps a run from starting."""
+        if self._is_unwritable(exc):
+            return "change their permissions"
         return "check KOL_DB_URL" + ("" if self.path.exists() else ", which `scrapy initdb` needs as well")
 
+    def _is_unwritable(self, exc: BaseException) -> bool:
+        code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
+        return code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} and self.path.exists()
 
-def _column(facts: tuple[str, str, int, object, int], *, is_key: bool) -> Column:
-    """Understand a row of table_info. SQLite enforces no length; integers have 64 bits."""
-    name, declared, not_null, default, _ = facts
+
+class _Affinity(Enum):
+    """What SQLite makes of a value (https://www.sqlite.org/datatype3.html#determination_of_column_affinity)."""
+
+    TEXT = "text"
+    NUMERIC = "numeric"
+    """INTEGER, too: a text that looks like a number becomes one."""
+    REAL = "real"
+    BLOB = "blob"
+    """Every value stays as it is."""
+
+
+_ANY = frozenset(Form)
+_TAKES = {
+    _Affinity.TEXT: _ANY,
+    _Affinity.BLOB: _ANY,
+    _Affinity.NUMERIC: frozenset({Form.NUMBER, Form.MOMENT}),  # no moment looks like a number
+    _Affinity.REAL: frozenset({Form.NUMBER, Form.MOMENT}),
+}
+_STRICTLY_TAKES = {
+    "INT": frozenset({Form.NUMBER}),
+    "INTEGER": frozenset({Form.NUMBER}),
+    "REAL": frozenset({Form.NUMBER}),
+    "TEXT": _ANY,
+    "ANY": _ANY,
+}
+
+
+def _column(facts: tuple[str, str, int, object, int, int], *, is_key: bool, strict: bool) -> Column:
+    """Understand a row of table_xinfo. SQLite enforces no length; integers have 64 bits."""
+    name, declared, not_null, default, _, hidden = facts
     rowid = is_key and declared.upper() == "INTEGER"  # which SQLite fills in itself
-    numeric = _is_numeric(declared)
+    affinity, takes = _affinity(declared), _TAKES[_affinity(declared)]
+    if strict:
+        takes = _STRICTLY_TAKES.get(declared.upper(), frozenset())
+    elif rowid:
+        takes = frozenset({Form.NUMBER})
+    lowest, largest = {_Affinity.NUMERIC: (-(2**63), 2**63 - 1), _Affinity.REAL: (-_EXACT_IN_REAL, _EXACT_IN_REAL)}.get(
+        affinity, (None, None)
+    )
+    if strict and declared.upper() == "ANY":
+        lowest = largest = None
+    generated = hidden in _GENERATED
+    fills = default is not None and str(default).upper() != "NULL"
     return Column(
         name=name.lower(),
-        max_chars=None,
-        max_bytes=None,
-        int_min=-(2**63) if numeric else None,
-        int_max=2**63 - 1 if numeric else None,
+        type=declared or "without a type",
+        takes=takes,
+        int_min=lowest,
+        int_max=largest,
         nullable=not (not_null or rowid),
-        bmp_only=False,
-        needs_value=bool(not_null) and default is None and not rowid,
+        needs_value=bool(not_null) and default is None and not rowid and not generated,
+        fill=Fill.DISTINCT if rowid else Fill.OTHER if generated or fills else Fill.NULL,
+        generated=generated,
     )
 
 
-def _is_numeric(declared: str) -> bool:
-    """Follow the rules of https://www.sqlite.org/datatype3.html#determination_of_column_affinity."""
+def _affinity(declared: str) -> _Affinity:
     declared = declared.upper()
     if "INT" in declared:
-        return True
-    return declared != "" and not any(word in declared for word in ("CHAR", "CLOB", "TEXT", "BLOB"))
+        return _Affinity.NUMERIC
+    if any(word in declared for word in ("CHAR", "CLOB", "TEXT")):
+        return _Affinity.TEXT
+    if not declared or "BLOB" in declared:
+        return _Affinity.BLOB
+    return _Affinity.REAL if any(word in declared for word in ("REAL", "FLOA", "DOUB")) else _Affinity.NUMERIC

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
+from functools import cached_property
 from itertools import combinations, groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -79,14 +80,17 @@ class Follows:
         )
         """SQL: whether a follow is not lost. A list that was read in the future, by a wrong clock, loses nobody."""
         self._current = self._not_lost + self._counted()
+        self._accounts = target
         self._follows, self._crawls, self._target = map(database.quoted, (follows, crawls_table(follows), target))
 
-    def new(self, *, since: str | None, kol: str | None) -> Iterator[FollowSeen]:
+    def new(self, *, since: str | None, kol: str | None, limit: int | None = None) -> Iterator[FollowSeen]:
         """Yield the new follows, newest first; since: only those first seen at this moment (UTC, as text) or later."""
         limits = {"f.`first_seen` >= ?": since, _OF_KOL: kol}
         if since and not kol:
-            return self._seen(self._follow_after_follow, f"f.`first_seen` > {_FIRST_WHOLE}", "first_seen", limits)
-        return self._seen(self._kol_after_kol, "f.`first_seen` > c.`first_whole`", "first_seen", limits)
+            return self._seen(
+                self._follow_after_follow, f"f.`first_seen` > {_FIRST_WHOLE}", "first_seen", limits, limit
+            )
+        return self._seen(self._kol_after_kol, "f.`first_seen` > c.`first_whole`", "first_seen", limits, limit)
 
     def lost(self, *, since: str | None, kol: str | None) -> Iterator[FollowSeen]:
         """Yield the lost follows, last seen first; since: only of lists read whole at this moment or later."""
@@ -107,17 +111,33 @@ class Follows:
         """
         return f"{self._follows} f LEFT JOIN {self._crawls} c ON c.`kol_user_name` = f.`kol_user_name`"
 
-    def _seen(self, tables: str, which: str, latest: str, limits: dict[str, str | None]) -> Iterator[FollowSeen]:
-        wanted = {limit: value for limit, value in limits.items() if value}
+    @cached_property
+    def _same_account(self) -> str:
+        """Compare `id` of the target, `a`, with a `user_id`; formatted with the name of the table that has it."""
+        table = self._database.describe(self._accounts)
+        id_ = table.columns.get("id") if table else None
+        return f"a.`id` = {self._database.as_id('{}.`user_id`', id_) if id_ else '{}.`user_id`'}"
+
+    def _seen(
+        self, tables: str, which: str, latest: str, limits: dict[str, str | None], limit: int | None = None
+    ) -> Iterator[FollowSeen]:
+        wanted = {condition: value for condition, value in limits.items() if value}
+        values: list[object] = list(wanted.values())
+        columns = "f.`kol_user_name`, f.`user_id`, {}f.`first_seen`, f.`last_seen`"
+        where = f"WHERE {' AND '.join([which, *wanted])}"
+        order = f"ORDER BY f.`{latest}` DESC, f.`kol_user_name`, f.`user_id`"
+        if limit is not None:  # before the accounts are looked up
+            tables = f"(SELECT {columns.format('')} FROM {tables} {where} {order} LIMIT ?) f"
+            where = ""
+            values.append(limit)
         rows = self._database.stream(
-            "SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, "
-            f"f.`last_seen` FROM {tables} LEFT JOIN {self._target} a ON a.`id` = f.`user_id` "
-            f"WHERE {' AND '.join([which, *wanted])} ORDER BY f.`{latest}` DESC, f.`kol_user_name`, f.`user_id`",
-            tuple(wanted.values()),
+            f"SELECT {columns.format('a.`user_name`, a.`name`, a.`followers`, ')} FROM {tables} "
+            f"LEFT JOIN {self._target} a ON {self._same_account.format('f')} {where} {order}",
+            values,
         )
         with closing(rows):
             for row in rows:
-                yield FollowSeen._make((*row[:-2], str(row[-2]), str(row[-1])))
+                yield FollowSeen._make((*row[:-2], _moment(row[-2]), _moment(row[-1])))
 
     def top(self, *, least: int, new_since: str | None, limit: int) -> list[Shared]:
         """Return the users that most KOLs follow; new_since: count only new follows since then."""
@@ -141,13 +161,13 @@ class Follows:
             "SELECT f.`user_id`, COUNT(*) AS `kols`, MAX(f.`first_seen`) AS `newest` "
             f"FROM {self._follow_after_follow} WHERE {which} GROUP BY f.`user_id` HAVING COUNT(*) >= ? "
             f"{limit and f'ORDER BY `kols` DESC, `newest` DESC, `user_id` {limit}'}"
-            f") t LEFT JOIN {self._target} a ON a.`id` = t.`user_id` "
+            f") t LEFT JOIN {self._target} a ON {self._same_account.format('t')} "
             "ORDER BY t.`kols` DESC, t.`newest` DESC, t.`user_id`",
             values,
         )
         with closing(rows):
             for row in rows:
-                yield Shared._make((*row[:-1], str(row[-1])))
+                yield Shared._make((*row[:-1], _moment(row[-1])))
 
     def largest(self, limit: int) -> list[tuple[str, int]]:
         """Return the KOLs that follow most users, and how many."""
@@ -178,7 +198,7 @@ class Follows:
     def last_whole(self) -> dict[str, str]:
         """Return when the last whole reading of each KOL's list began."""
         rows = self._database.query(f"SELECT `kol_user_name`, `last_whole` FROM {self._crawls}")
-        return {kol: str(at) for kol, at in rows}
+        return {kol: _moment(at) for kol, at in rows}
 
     def count_doubtful(self) -> int:
         """Count the KOLs whose last whole reading was in the future, by a wrong clock."""
@@ -234,6 +254,11 @@ def known_ids(database: Database, follows: str, handle: str, before: str) -> fro
         (handle, before),
     )
     return frozenset(int(id_) for (id_,) in rows)
+
+
+def _moment(value: object) -> str:
+    """Return a moment as it was sent, without the fraction that a DATETIME(6) adds."""
+    return str(value)[:19]
 
 
 def _marks(values: Sequence[object]) -> str:

@@ -1,43 +1,26 @@
-"""Makes a row fit a table whose columns are too narrow: values are cut and counted rather than refused. Pure."""
+"""Makes a row fit the columns of the target: what they can't hold is cut, removed or NULL, and counted. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolspider.items import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from kolspider.db.base import Charset, Column
     from kolspider.items import Row
 
-__all__ = ["Fitter", "Limits"]
-
-_ABOVE_BMP = re.compile("[\U00010000-\U0010ffff]")
+__all__ = ["Fitter"]
 
 
-class Limits(Protocol):
-    """What a column of the target can hold; None means no limit."""
-
-    @property
-    def max_chars(self) -> int | None:
-        """Longest text in code points."""
-
-    @property
-    def max_bytes(self) -> int | None:
-        """Longest text in bytes of UTF-8, as Doris counts its VARCHAR."""
-
-    @property
-    def int_min(self) -> int | None: ...
-
-    @property
-    def int_max(self) -> int | None: ...
-
-    @property
-    def bmp_only(self) -> bool:
-        """Whether characters above U+FFFF are refused, as by MySQL's utf8mb3."""
+class _Limited(NamedTuple):
+    name: str
+    column: Column
+    unheld: re.Pattern[str] | None
 
 
 class Fitter:
@@ -46,51 +29,68 @@ class Fitter:
     The id is never cut: a cut id is another account's. Texts come from `mapping` and can be encoded as UTF-8.
     """
 
-    def __init__(self, columns: Mapping[str, Limits]) -> None:
+    def __init__(self, columns: Mapping[str, Column]) -> None:
         self.clipped: Counter[str] = Counter()
-        """How many values of each column were cut, or set to NULL because they are numbers that it can't hold."""
+        """How many values of each column were cut, lost characters, or were set to NULL because it can't hold them."""
         self._columns = [
-            (name, columns[name]) for name in COLUMNS if name in columns and name != "id" and _limited(columns[name])
+            _Limited(name, column, re.compile(column.charset.unheld) if column.charset.unheld else None)
+            for name in COLUMNS
+            if name != "id" and (column := columns.get(name)) is not None and _is_limited(column)
         ]
 
     def fit(self, row: Row) -> Row:
         """Return `row` itself if it fits, else a row that does."""
         changes: dict[str, str | int | None] = {}
-        for name, limits in self._columns:
-            value: str | int | None = getattr(row, name)
+        for limited in self._columns:
+            value: str | int | None = getattr(row, limited.name)
             if value is None:
                 continue
-            fitting = _fit_text(value, limits) if isinstance(value, str) else _fit_int(value, limits)
+            fitting = _fit_text(value, limited) if isinstance(value, str) else _fit_int(value, limited.column)
             if fitting != value:
-                changes[name] = fitting
+                changes[limited.name] = fitting
         if not changes:
             return row
         self.clipped.update(changes.keys())
         return row._replace(**changes)  # type: ignore[arg-type]
 
 
-def _limited(limits: Limits) -> bool:
-    bounds = (limits.max_chars, limits.max_bytes, limits.int_min, limits.int_max)
-    return limits.bmp_only or any(bound is not None for bound in bounds)
+def _is_limited(column: Column) -> bool:
+    bounds = (column.max_chars, column.max_bytes, column.int_min, column.int_max, column.moment_max)
+    return bool(column.charset.unheld) or column.drops_spaces or any(bound is not None for bound in bounds)
 
 
-def _fit_text(text: str, limits: Limits) -> str:
-    if limits.bmp_only and not text.isascii():
-        text = _ABOVE_BMP.sub("", text)
-    if limits.max_chars is not None:
-        text = text[: limits.max_chars]
-    # A character takes at most 4 bytes, so most texts need not be encoded to be measured.
-    if limits.max_bytes is not None and len(text) * 4 > limits.max_bytes:
-        text = text.encode()[: limits.max_bytes].decode(errors="ignore")
+def _fit_text(text: str, limited: _Limited) -> str | None:
+    _, column, unheld = limited
+    if column.moment_min is not None and column.moment_max is not None:
+        return text if column.moment_min <= text <= column.moment_max else None
+    if unheld is not None:
+        text = unheld.sub("", text)
+    if column.max_chars is not None:
+        text = text[: column.max_chars]
+    if column.max_bytes is not None and len(text) * 4 > column.max_bytes:  # most texts need not be measured
+        text = _cut(text, column.max_bytes, column.charset)
+    return text.rstrip(" ") if column.drops_spaces else text
+
+
+def _cut(text: str, size: int, charset: Charset) -> str:
+    """Cut a text to at most `size` bytes in a charset."""
+    if charset.wide_bytes is None:
+        return text.encode()[:size].decode(errors="ignore")
+    for end, char in enumerate(text):
+        size -= charset.ascii_bytes if char.isascii() else charset.wide_bytes
+        if size < 0:
+            return text[:end]
     return text
 
 
-def _fit_int(number: int, limits: Limits) -> int | None:
-    for size in (limits.max_chars, limits.max_bytes):  # a column of text
-        if size is not None and len(str(number)) > size:
-            return None
-    if limits.int_min is not None and number < limits.int_min:
+def _fit_int(number: int, column: Column) -> int | None:
+    digits = len(str(number))  # in a column of text
+    if column.max_chars is not None and digits > column.max_chars:
         return None
-    if limits.int_max is not None and number > limits.int_max:
+    if column.max_bytes is not None and digits * column.charset.ascii_bytes > column.max_bytes:
+        return None
+    if column.int_min is not None and number < column.int_min:
+        return None
+    if column.int_max is not None and number > column.int_max:
         return None
     return number

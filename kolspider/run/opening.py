@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kolspider.console.wording import counted, moment
-from kolspider.db.check import check_follows, check_source, check_target, warnings
+from kolspider.db.check import check_follows, check_names, check_source, check_target, warnings
 from kolspider.db.thread import DatabaseThread
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
@@ -148,6 +148,7 @@ def _warn_of_losses(config: Config, lock: DirectoryLock) -> bool:
 def _check_tables(arguments: Arguments, config: Config, database: Database, ledger: Ledger) -> Table:
     try:
         database.connect()
+        check_names(database, config.source_table, config.target_table, config.follows_table)
         table = check_target(database, config.target_table)
         check_follows(database, config.follows_table)
         empty = empty_tables(database, config.follows_table)

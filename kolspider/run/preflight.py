@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from kolspider.console.wording import counted
-from kolspider.db.check import check_follows, check_source, check_target, warnings
+from kolspider.db.check import check_follows, check_names, check_source, check_target, warnings
 from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.items import Row
@@ -88,8 +88,10 @@ class _Checks:
         yield str(directory)
 
     def database(self) -> Iterator[str]:
-        self._database.connect()
-        yield self._database.label
+        config, database = self._config, self._database
+        database.connect()
+        check_names(database, config.source_table, config.target_table, config.follows_table)
+        yield database.label
 
     def source(self) -> Iterator[str]:
         config = self._config

@@ -145,12 +145,106 @@ def test_a_unique_prefix_is_refused(mysql: Subject) -> None:
 def test_a_key_by_which_no_two_accounts_collide_will_do(subject: Subject, key: str) -> None:
     subject.db.create_tables("s", "t")
     subject.sql("ALTER TABLE t ADD COLUMN number INTEGER")
-    subject.sql("ALTER TABLE t ADD COLUMN empty INTEGER")
+    subject.sql("ALTER TABLE t ADD COLUMN empty INTEGER DEFAULT NULL")
     subject.sql(f"CREATE UNIQUE INDEX another ON t ({key})")
 
     check_target(subject.db, "t")
     subject.db.upsert("t", [row("1"), row("2")])
     assert subject.db.count("t") == 2
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "slug VARCHAR(50) NOT NULL DEFAULT ''",
+        "slug VARCHAR(50) DEFAULT ''",
+        "slug VARCHAR(50) DEFAULT 'NULL'",
+        "slug INTEGER DEFAULT 7",
+        "slug VARCHAR(200) AS (lower(user_name))",
+        "slug INTEGER AS (followers + following)",
+    ],
+)
+def test_a_key_of_a_column_that_repeats_is_refused(subject: Subject, column: str) -> None:
+    subject.db.create_tables("s", "t")
+    subject.sql(f"ALTER TABLE t ADD COLUMN {column}")
+    subject.sql("CREATE UNIQUE INDEX another ON t (slug)")
+
+    assert "a unique key (slug), so an upsert could overwrite another user's row" in refused(subject)
+
+
+@pytest.mark.parametrize(
+    ("index", "told"),
+    [("lower(user_name)", "(expression)"), ("user_name) WHERE (name IS NOT NULL", "(condition), user_name")],
+)
+def test_a_key_of_an_expression_or_of_some_rows_is_refused(sqlite: Subject, index: str, told: str) -> None:
+    sqlite.db.create_tables("s", "t")
+    sqlite.sql(f"CREATE UNIQUE INDEX another ON t ({index})")
+
+    assert f"a unique key ({told})" in refused(sqlite)
+
+
+@pytest.mark.parametrize("column", ["pk CHAR(36) DEFAULT UUID() PRIMARY KEY", "pk INT AUTO_INCREMENT PRIMARY KEY"])
+def test_a_key_that_the_database_makes_for_each_row_will_do(mysql: Subject, column: str) -> None:
+    mysql.db.create_tables("s", "t")
+    mysql.sql(f"ALTER TABLE t DROP PRIMARY KEY, ADD UNIQUE KEY (id), ADD COLUMN {column}")
+
+    check_target(mysql.db, "t")
+    mysql.db.upsert("t", [row("1"), row("2")])
+    assert mysql.db.count("t") == 2
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        ("CREATE UNIQUE INDEX another ON f (user_id)", "its unique key (user_id) would merge rows"),
+        ("CREATE UNIQUE INDEX another ON f (kol_user_name, first_seen)", "(kol_user_name, first_seen) would merge"),
+        ("ALTER TABLE f ADD COLUMN team INTEGER NOT NULL DEFAULT 0", ""),
+        ("CREATE UNIQUE INDEX another ON f (kol_user_name, user_id, first_seen)", ""),
+        ("CREATE UNIQUE INDEX another ON f_crawls (last_whole)", "its unique key (last_whole) would merge rows"),
+    ],
+)
+def test_a_key_that_would_merge_follows_is_refused(subject: Subject, spoil: str, reason: str) -> None:
+    subject.db.create_tables("s", "t", "f")
+    subject.sql(spoil)
+
+    if not reason:
+        check_follows(subject.db, "f")
+        return
+    with pytest.raises(StopRun, match="can't hold who follows whom") as refusal:
+        check_follows(subject.db, "f")
+    assert reason in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("user_id BIGINT NOT NULL", "user_id (bigint(20)) can't hold ids of up to 20 digits as text"),
+        ("user_id VARCHAR(9) NOT NULL", "can't hold ids of up to 20 digits as text"),
+        ("kol_user_name VARCHAR(15) NOT NULL", "can't hold handles of up to 50 characters"),
+        ("last_seen DATE NOT NULL", "last_seen (date) can't hold moments"),
+        ("last_seen TIMESTAMP NOT NULL", "last_seen (timestamp) can't hold moments"),
+        ("last_seen VARCHAR(19) NOT NULL", ""),
+        ("team INT NOT NULL", "it needs a value for team"),
+    ],
+)
+def test_a_follows_table_that_cannot_hold_follows_is_refused(mysql: Subject, change: str, reason: str) -> None:
+    mysql.db.create_tables("s", "t", "f")
+    mysql.sql(f"ALTER TABLE f {'ADD' if 'team' in change else 'MODIFY'} {change}")
+
+    if not reason:
+        check_follows(mysql.db, "f")
+        return
+    with pytest.raises(StopRun, match="can't hold who follows whom") as refusal:
+        check_follows(mysql.db, "f")
+    assert reason in str(refusal.value)
+
+
+def test_tables_whose_names_differ_in_case_are_one_where_the_server_says_so() -> None:
+    db = open_database("mysql://u:p@h/Kol", base=Path("/"))
+    check_names(db, "KOLS", "kols", "")
+    db._ignores_case = True  # type: ignore[attr-defined] # as lower_case_table_names says of a server
+    with pytest.raises(WrongUsage, match="KOL_SOURCE_TABLE=KOLS and KOL_TARGET_TABLE=kols name the same table"):
+        check_names(db, "KOLS", "kols", "")
 
 
 def test_a_generated_key_beside_id_will_do(mysql: Subject) -> None:
@@ -171,13 +265,30 @@ def test_a_foreign_column_that_needs_a_value_is_refused(mysql: Subject) -> None:
     assert "needs a value for tenant" in refused(mysql)
 
 
-def test_not_null_columns_of_ours_are_worth_a_word(subject: Subject) -> None:
+def test_a_column_of_ours_that_is_not_null_is_refused_because_the_api_leaves_values_out(subject: Subject) -> None:
     ddl = subject.db.target_ddl("t")
     name = subject.db.identifier("name")
     subject.sql("\n".join(line.replace(" NULL", " NOT NULL") if name in line else line for line in ddl.split("\n")))
 
-    assert warnings(check_target(subject.db, "t")) == [
-        "table t: column name is NOT NULL: users without a value for it will be set aside"
+    assert "is NOT NULL, and the API leaves values out; fix it with: ALTER TABLE" in refused(subject)
+
+
+def test_a_check_is_worth_a_word(subject: Subject) -> None:
+    ddl = subject.db.target_ddl("t")
+    subject.sql(ddl.replace(" NULL,\n", " NULL CHECK (name <> 'x'),\n", 1))
+
+    assert warnings(check_target(subject.db, "t")) == ["table t has a CHECK: rows that break it are set aside"]
+
+
+def test_a_column_that_is_worth_a_word_is_named_with_the_others_of_its_kind(mysql: Subject) -> None:
+    mysql.db.create_tables("s", "t")
+    mysql.sql("ALTER TABLE t MODIFY name VARCHAR(20), MODIFY user_name VARCHAR(15), MODIFY description TINYTEXT")
+    mysql.sql("ALTER TABLE t MODIFY followers SMALLINT, MODIFY following INT, MODIFY statuses_count VARCHAR(9)")
+
+    assert warnings(check_target(mysql.db, "t")) == [
+        "table t: values of name are narrow: longer texts are cut",
+        "table t: values of followers hold numbers up to 32,767: larger ones become NULL",
+        "table t: values of statuses_count are narrow: longer numbers become NULL",
     ]
 
 

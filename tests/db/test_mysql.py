@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import pymysql
 import pytest
 
-from kolspider.db.base import DbErrorKind
+from kolspider.db.base import DbErrorKind, Fill
+from kolspider.db.check import check_follows, check_target
+from kolspider.db.mysql_facts import Definition, column
 from kolspider.db.url import open_database
 from kolspider.errors import StopRun
 from tests.db.conftest import Subject, row
@@ -54,7 +56,7 @@ def test_describe_knows_what_each_type_holds(mysql: Subject) -> None:
     assert columns["long_text"].max_bytes == 2**24 - 1
     assert columns["avatar"].max_bytes == 99
     assert columns["created_at_time"].max_bytes is columns["created_at_time"].max_chars is None
-    assert [name for name, column in columns.items() if column.bmp_only] == ["name"]
+    assert [name for name, column in columns.items() if column.charset.name == "utf8mb3"] == ["name"]
     assert not columns["id"].nullable
     assert columns["avatar"].nullable
     assert [name for name, column in columns.items() if column.needs_value] == ["id", "following"]
@@ -255,3 +257,62 @@ def test_a_failure_of_tls_is_one_line_that_names_the_options() -> None:
         thread.join()
     assert "?ssl_ca=FILE" in str(caught.value)
     assert "?ssl_disabled=1" in str(caught.value)
+
+
+def test_kols_in_a_column_of_padded_bytes_are_read_added_and_deleted(mysql: Subject) -> None:
+    mysql.sql("CREATE TABLE s (user_name BINARY(16))")
+    assert mysql.db.insert_handles("s", ["BTC", "eth"]) == 2
+    assert mysql.db.insert_handles("s", ["btc", "sol"]) == 1
+    assert sorted(filter(None, mysql.db.handles("s"))) == ["BTC", "eth", "sol"]
+
+    mysql.db.delete_handles("s", ["BTC", "eth"])
+
+    assert list(mysql.db.handles("s")) == ["sol"]
+
+
+def test_who_may_not_create_tables_is_given_the_ddl_to_hand_on(mysql: Subject, mariadb: MariaDB) -> None:
+    mysql.sql("CREATE USER shy IDENTIFIED BY 'pw'")
+    mysql.sql("GRANT SELECT, INSERT, UPDATE ON kol.* TO shy")
+    with closing(open_database(f"mysql://shy:pw@127.0.0.1:{mariadb.port}/kol", base=Path("/"))) as db:
+        with pytest.raises(StopRun, match="user shy may not create tables; let somebody run: CREATE TABLE") as refusal:
+            db.create_tables("s", "t", "f")
+        for statement in str(refusal.value).partition("let somebody run: ")[2].split("; "):
+            mysql.sql(statement)
+        assert db.create_tables("s", "t", "f") == []
+        check_target(db, "t")
+        check_follows(db, "f")
+    mysql.sql("DROP USER shy")
+
+
+def test_what_the_server_says_of_names_counts(mysql: Subject) -> None:
+    mysql.db.connect()
+    assert mysql.db.place("S") != mysql.db.place("s")  # lower_case_table_names = 0, as on every Linux
+    assert mysql.sql("SELECT @@lower_case_table_names") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("facts", "mariadb", "fill"),
+    [
+        ((None, ""), True, Fill.NULL),
+        (("NULL", ""), True, Fill.NULL),
+        (("'NULL'", ""), True, Fill.OTHER),
+        (("NULL", ""), False, Fill.OTHER),  # MySQL shows a text without quotes
+        (("uuid()", ""), True, Fill.DISTINCT),
+        (("uuid()", ""), False, Fill.OTHER),
+        (("uuid()", "DEFAULT_GENERATED"), False, Fill.DISTINCT),
+        (("nextval(`kol`.`seq`)", ""), True, Fill.DISTINCT),
+        (("current_timestamp()", ""), True, Fill.OTHER),
+        ((None, "auto_increment"), False, Fill.DISTINCT),
+        ((None, "STORED GENERATED"), False, Fill.OTHER),
+        (("NULL", "VIRTUAL GENERATED"), True, Fill.OTHER),
+    ],
+)
+def test_what_stands_in_a_column_that_is_left_out(facts: tuple[str | None, str], mariadb: bool, fill: Fill) -> None:
+    default, extra = facts
+    found = column(
+        ("x", "varchar", "varchar(50)", 50, 200, default, "YES", extra, None, None),
+        None,
+        mariadb=mariadb,
+        definition=Definition(),
+    )
+    assert found.fill is fill

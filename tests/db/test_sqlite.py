@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from kolspider.db import sqlite as sqlite_module
-from kolspider.db.base import DbErrorKind
+from kolspider.db.base import DbErrorKind, Form
+from kolspider.db.check import check_follows, check_target
 from kolspider.db.url import open_database
 from kolspider.errors import StopRun
 from tests.db.conftest import Subject, row
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_missing_file_is_an_error_that_says_what_to_run_and_is_not_created(tmp_path: Path) -> None:
@@ -81,7 +82,8 @@ def test_describe_knows_the_kinds_of_columns_and_keys(sqlite: Subject) -> None:
 
     assert table is not None
     assert table.name == "main.t"
-    assert sorted(table.unique_keys) == [("id",), ("name", "n"), ("pk",)]
+    of_some = [("(condition)", "name"), ("(expression)",)]
+    assert sorted(table.unique_keys) == [*of_some, ("id",), ("n", "(expression)"), ("name", "n"), ("pk",)]
     columns = table.columns
     assert columns["id"].max_chars is None  # VARCHAR(10) takes any length
     assert columns["id"].int_max is None
@@ -90,6 +92,25 @@ def test_describe_knows_the_kinds_of_columns_and_keys(sqlite: Subject) -> None:
     assert columns["b"].int_max is columns["x"].int_max is None
     assert [name for name, column in columns.items() if not column.nullable] == ["pk", "name", "n"]
     assert [name for name, column in columns.items() if column.needs_value] == ["name"]
+
+
+@pytest.mark.parametrize(
+    ("ddl", "strict", "checked"),
+    [
+        ("CREATE TABLE t (a TEXT -- CHECK (a)\n, b INT) STRICT", True, False),
+        ("CREATE TABLE t (a TEXT DEFAULT 'CHECK (', \"STRICT\" INT)", False, False),
+        ("CREATE TABLE t (a TEXT, -- a comment\n CHECK (a <> ')')) WITHOUT ROWID, STRICT", True, True),
+        ("CREATE TABLE t (a /* STRICT */ TEXT)", False, False),
+    ],
+)
+def test_the_options_of_a_table_are_read_past_names_texts_and_comments(
+    sqlite: Subject, ddl: str, strict: bool, checked: bool
+) -> None:
+    sqlite.sql(ddl.replace("a TEXT,", "a TEXT PRIMARY KEY,"))
+    table = sqlite.db.describe("t")
+    assert table is not None
+    assert table.has_checks is checked
+    assert (Form.MOMENT not in [*table.columns.values()][-1].takes) == (strict and not checked)
 
 
 def test_a_key_of_several_columns_is_one_key(sqlite: Subject) -> None:
@@ -106,3 +127,37 @@ def test_a_handle_that_is_not_utf8_hides_no_other(sqlite: Subject) -> None:
     sqlite.sql("INSERT INTO k VALUES (CAST(x'ff41' AS TEXT)), (x'4142'), ('btc')")
 
     assert list(sqlite.db.handles("k")) == ["\ufffdA", "AB", "btc"]
+
+
+def test_a_folder_that_may_not_be_written_is_found_before_the_first_row() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="kol-folder-"))
+    nobody = 65_534
+    try:
+        db = open_database("sqlite:///kol.db", base=folder)
+        db.create_tables("s", "t", "f")
+        db.close()
+        folder.chmod(0o555)
+        if os.geteuid() == 0:  # root may write everywhere
+            os.chown(folder / "kol.db", nobody, -1)
+            os.seteuid(nobody)
+        for check, table in ((check_target, "t"), (check_follows, "f")):
+            with pytest.raises(sqlite3.OperationalError) as refused:
+                check(db, table)
+            assert db.error_kind(refused.value) is DbErrorKind.FATAL
+            assert "must be able to write" in db.explain(refused.value)
+            assert db.advice(refused.value) == "change their permissions"
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        db.close()
+        folder.chmod(0o755)
+        shutil.rmtree(folder)
+
+
+def test_the_check_that_rows_can_be_written_writes_nothing(sqlite: Subject) -> None:
+    sqlite.db.create_tables("s", "t")
+    before = Path(sqlite.url.removeprefix("sqlite:///")).read_bytes()
+
+    check_target(sqlite.db, "t")
+
+    assert Path(sqlite.url.removeprefix("sqlite:///")).read_bytes() == before

@@ -1,23 +1,31 @@
 """A row always fits the table after `fit`, and loses no more than it must."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kolspider.db.base import UTF8, Charset, Column, Form
 from kolspider.items import COLUMNS, Row
 from kolspider.load.fitting import Fitter
 from tests.wild import wildly
 
 
-@dataclass(frozen=True)
-class Column:
-    max_chars: int | None = None
-    max_bytes: int | None = None
-    int_min: int | None = None
-    int_max: int | None = None
-    bmp_only: bool = False
+def limited(
+    max_chars: int | None = None,
+    max_bytes: int | None = None,
+    int_min: int | None = None,
+    int_max: int | None = None,
+    charset: Charset = UTF8,
+) -> Column:
+    """A column of some name that takes whatever is within its limits."""
+    return Column("x", "", frozenset(Form), max_chars, max_bytes, int_min, int_max, charset=charset)
+
+
+BMP = Charset("utf8mb3", unheld="[\U00010000-\U0010ffff]")
+LATIN = Charset("latin1", unheld="[^\x00-\xff]", wide_bytes=1)
+WIDE = Charset("gbk", unheld="[\U00010000-\U0010ffff]", wide_bytes=2)
 
 
 ROW = Row(
@@ -38,10 +46,10 @@ ROW = Row(
     "columns",
     [
         {},
-        dict.fromkeys(COLUMNS, Column()),
-        dict.fromkeys(COLUMNS, Column(max_chars=30, max_bytes=30, int_min=0, int_max=2**63 - 1)),
-        {"not_ours": Column(max_chars=0)},
-        {"avatar": Column(max_chars=0), "statuses_count": Column(int_max=-1)},
+        dict.fromkeys(COLUMNS, limited()),
+        dict.fromkeys(COLUMNS, limited(max_chars=30, max_bytes=30, int_min=0, int_max=2**63 - 1)),
+        {"not_ours": limited(max_chars=0)},
+        {"avatar": limited(max_chars=0), "statuses_count": limited(int_max=-1)},
     ],
 )
 def test_a_row_that_fits_is_the_same_object(columns: dict[str, Column]) -> None:
@@ -53,18 +61,22 @@ def test_a_row_that_fits_is_the_same_object(columns: dict[str, Column]) -> None:
 @pytest.mark.parametrize(
     ("limits", "name"),
     [
-        (Column(max_chars=3), "币🚀x"),
-        (Column(max_chars=2), "币🚀"),
-        (Column(max_chars=0), ""),
-        (Column(max_bytes=8), "币🚀x"),
-        (Column(max_bytes=7), "币🚀"),
-        (Column(max_bytes=6), "币"),
-        (Column(max_bytes=3), "币"),
-        (Column(max_bytes=2), ""),
-        (Column(bmp_only=True), "币x"),
-        (Column(bmp_only=True, max_bytes=4), "币x"),
-        (Column(bmp_only=True, max_chars=2), "币x"),
-        (Column(max_chars=2, max_bytes=3), "币"),
+        (limited(max_chars=3), "币🚀x"),
+        (limited(max_chars=2), "币🚀"),
+        (limited(max_chars=0), ""),
+        (limited(max_bytes=8), "币🚀x"),
+        (limited(max_bytes=7), "币🚀"),
+        (limited(max_bytes=6), "币"),
+        (limited(max_bytes=3), "币"),
+        (limited(max_bytes=2), ""),
+        (limited(charset=BMP), "币x"),
+        (limited(charset=BMP, max_bytes=4), "币x"),
+        (limited(charset=BMP, max_chars=2), "币x"),
+        (limited(max_chars=2, max_bytes=3), "币"),
+        (limited(charset=LATIN), "x"),
+        (limited(charset=WIDE, max_bytes=3), "币x"),
+        (limited(charset=WIDE, max_bytes=2), "币"),
+        (limited(charset=WIDE, max_bytes=1), ""),
     ],
 )
 def test_texts_are_cut_at_a_character_and_counted(limits: Column, name: str) -> None:
@@ -73,7 +85,7 @@ def test_texts_are_cut_at_a_character_and_counted(limits: Column, name: str) -> 
     assert fitter.clipped["name"] == (name != ROW.name)
 
 
-@pytest.mark.parametrize("limits", [Column(int_min=-(2**31), int_max=2**31 - 1), Column(int_max=0)])
+@pytest.mark.parametrize("limits", [limited(int_min=-(2**31), int_max=2**31 - 1), limited(int_max=0)])
 def test_a_number_that_the_column_cannot_hold_is_null_and_counted(limits: Column) -> None:
     fitter = Fitter({"followers": limits, "following": limits})
     for _ in range(2):
@@ -81,14 +93,32 @@ def test_a_number_that_the_column_cannot_hold_is_null_and_counted(limits: Column
     assert fitter.clipped == {"followers": 2}
 
 
+@pytest.mark.parametrize(
+    ("time", "kept"),
+    [("1970-01-01 00:00:00", False), ("2009-03-18 13:46:38", True), ("2038-01-19 03:14:08", False)],
+)
+def test_a_moment_that_the_column_cannot_hold_is_null_and_counted(time: str, kept: bool) -> None:
+    column = Column("created_at_time", "timestamp", frozenset({Form.MOMENT}))
+    column = replace(column, moment_min="1970-01-01 00:00:01", moment_max="2038-01-19 03:14:07")
+    fitter = Fitter({"created_at_time": column})
+    assert fitter.fit(ROW._replace(created_at_time=time)).created_at_time == (time if kept else None)
+    assert fitter.clipped["created_at_time"] == (not kept)
+
+
+def test_spaces_that_the_column_drops_are_dropped_before() -> None:
+    fitter = Fitter({"name": replace(limited(), drops_spaces=True)})
+    assert fitter.fit(ROW._replace(name=" a  ")).name == " a"
+    assert fitter.fit(ROW) is ROW
+
+
 def test_an_id_is_never_cut() -> None:
-    fitter = Fitter({"id": Column(max_chars=5, max_bytes=5)})
+    fitter = Fitter({"id": limited(max_chars=5, max_bytes=5)})
     assert fitter.fit(ROW) is ROW
 
 
 sizes = st.none() | st.integers(0, 12)
 bounds = st.none() | st.integers(-100, 100)
-limits = st.builds(Column, sizes, sizes, bounds, bounds, st.booleans())
+limits = st.builds(limited, sizes, sizes, bounds, bounds, st.sampled_from([UTF8, BMP]))
 texts = st.none() | st.text(st.characters(codec="utf-8"), max_size=15) | st.text("a币🚀", max_size=15)
 counts = st.none() | st.integers(0, 200)
 rows = st.builds(Row, st.just("7"), texts, texts, texts, texts, texts, texts, counts, counts, counts)
@@ -106,8 +136,8 @@ def test_every_row_fits_afterwards(row: Row, columns: dict[str, Column]) -> None
         elif isinstance(after, str):
             assert limit.max_chars is None or len(after) <= limit.max_chars
             assert limit.max_bytes is None or len(after.encode()) <= limit.max_bytes
-            assert not limit.bmp_only or all(char <= "\uffff" for char in after)
-            kept = [char for char in before if char <= "\uffff" or not limit.bmp_only]
+            assert limit.charset is UTF8 or all(char <= "\uffff" for char in after)
+            kept = [char for char in before if char <= "\uffff" or limit.charset is UTF8]
             assert after == "".join(kept[: len(after)])
         elif after is not None:
             assert after == before

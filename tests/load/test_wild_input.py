@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kolspider.db.base import UTF8
 from kolspider.items import COLUMNS, FollowingsPage, Kol, Reject, Row
 from kolspider.load.fitting import Fitter
 from kolspider.load.mapping import Mapper, usable_id
@@ -19,11 +20,13 @@ from kolspider.providers import provider
 from kolspider.providers.base import ApiError, Page
 from kolspider.providers.paging import End, Next, Paging
 from kolspider.store.rejects import RejectsFile
-from tests.load.test_fitting import Column
+from tests.load.test_fitting import BMP, limited
 from tests.wild import answers, damaged_pages, pages, users, wildly
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from kolspider.db.base import Column
 
 api = provider("twitterapi_io")
 KOL = Kol("btc", "BTC")
@@ -31,7 +34,14 @@ KOL = Kol("btc", "BTC")
 sizes = st.none() | st.integers(0, 12)
 narrow_columns = st.dictionaries(
     st.sampled_from(COLUMNS[1:]),
-    st.builds(Column, sizes, sizes, st.none() | st.integers(-10, 0), st.none() | st.integers(0, 2**31), st.booleans()),
+    st.builds(
+        limited,
+        sizes,
+        sizes,
+        st.none() | st.integers(-10, 0),
+        st.none() | st.integers(0, 2**31),
+        st.sampled_from([UTF8, BMP]),
+    ),
     max_size=5,
 )
 

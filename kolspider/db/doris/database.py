@@ -9,12 +9,13 @@ import contextlib
 import re
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pymysql
 
-from kolspider.db.base import HANDLES, DbErrorKind, Table, as_text, name_parts
+from kolspider.db.base import HANDLES, DbErrorKind, Form, Table, as_text, name_parts
+from kolspider.db.capacity import unfitness
 from kolspider.db.doris.facts import PAGED_TYPES, UNTOLD_CODES, Layout, column, is_committed, kind_of
 from kolspider.db.literals import of_at_most, values_sql
 from kolspider.db.mysql import KEYS_AT_ONCE, MysqlDatabase
@@ -25,6 +26,7 @@ from kolspider.items import COLUMNS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from kolspider.db.base import Column
     from kolspider.db.follow_tables import Span
     from kolspider.db.mysql import Server
     from kolspider.items import Row
@@ -201,6 +203,26 @@ class DorisDatabase(MysqlDatabase):
         )
         return f"ALTER TABLE {self.quoted(table)} RENAME {self.identifier(name + '_old')}; {' '.join(ddl.split())}"
 
+    def refit_ddl(self, table: Table, columns: Sequence[Column]) -> list[str]:
+        alter, statements = f"ALTER TABLE {self.quoted(table.name)}", list[str]()
+        for unfit in columns:
+            name = self.identifier(unfit.name)
+            if not unfitness(replace(unfit, nullable=True)):
+                statements.append(f"{alter} MODIFY COLUMN {name} {unfit.type} NULL")
+            elif unfit.name == "id" or unfit.generated or unfit.needs_value:
+                return self.renew_ddl(table.name)
+            else:
+                old, new = self.identifier(f"{unfit.name}_old"), f"{name} {self.types[unfit.name]} NULL"
+                statements += [f"{alter} RENAME COLUMN {name} {old}", f"{alter} ADD COLUMN {new}"]
+        return statements
+
+    def renew_ddl(self, table: str) -> list[str]:
+        return self.unique_key_ddl(table).split("; ")
+
+    def as_id(self, user_id: str, column: Column) -> str:
+        """A number and a text would be compared as DOUBLEs, which many ids share."""
+        return user_id if Form.TEXT in column.takes else f"CAST({user_id} AS LARGEINT)"
+
     def span_ddls(self, table: str, span: Span) -> list[str]:
         """Use AGGREGATE KEY with MIN and MAX, for which a plain INSERT is the upsert."""
         return [
@@ -367,6 +389,11 @@ class DorisDatabase(MysqlDatabase):
             return "its model is not UNIQUE KEY(`id`)"
         if layout.sequence:
             return f"it keeps of an id the row with the largest sequence ({layout.sequence}), not the one written last"
+        if layout.would_be_emptied:
+            return (
+                f"its columns {', '.join(layout.others)} are not ours, and with CLUSTER BY an INSERT would empty them; "
+                f"fix it with: {self._merge_on_write_ddl(table, layout)}"
+            )
         if not layout.others or layout.merge_on_write:
             return None
         return (

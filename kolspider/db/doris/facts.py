@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from kolspider.db.base import Column, DbErrorKind
-from kolspider.db.mysql_facts import INTEGER_BITS
+from kolspider.db.base import Column, DbErrorKind, Fill, Form
+from kolspider.db.mysql_facts import EXACT_IN_DOUBLE, INTEGER_BITS
 from kolspider.items import COLUMNS
 
 __all__ = ["PAGED_TYPES", "UNTOLD_CODES", "Layout", "column", "is_committed", "kind_of"]
@@ -46,11 +46,14 @@ ERROR_TEXTS = (
 COMMITTED = re.compile(r"(errCode = \d+, detailMessage = )?transaction commit successfully, BUT", re.IGNORECASE)
 PAGED_TYPES = {"tinyint", "smallint", "int", "bigint", "char", "varchar", "string", "text"}
 """Types whose values survive being read and sent back: the next page is what is larger than the last value."""
-# be.conf: string_type_length_soft_limit_bytes; longer values are filtered.
+# be.conf: string_type_length_soft_limit_bytes, ten times as much from 3.1 on; longer values are filtered.
 MAX_STRING = 1_048_576
 
 _KEY = re.compile(r"^(UNIQUE|DUPLICATE|AGGREGATE) KEY\s*\(([^)]*)\)", re.MULTILINE)
 _COLUMN = re.compile(r"^\s+`((?:[^`]|``)+)`\s+(.*?),?\s*$", re.MULTILINE)
+_CLUSTER = re.compile(r"^CLUSTER BY\s*\(([^)]*)\)", re.MULTILINE)
+_TYPE = re.compile(r"[a-z]\w*", re.IGNORECASE)
+_DECIMAL = re.compile(r"decimal(?:v[23])?\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)", re.IGNORECASE)
 _PROPERTY = re.compile(r'"([\w.]+)"\s*=\s*"([^"]*)"')
 # catalog/Column.java: toSql
 _FILLED = re.compile(r" AS \(| NOT NULL (AUTO_INCREMENT|DEFAULT)\b")
@@ -79,6 +82,8 @@ class Layout:
     columns: dict[str, str]
     """Definitions by lower-case name."""
     properties: dict[str, str]
+    clustered_by: tuple[str, ...] = ()
+    """The columns by which rows are sorted instead of by the key."""
 
     @classmethod
     def of(cls, ddl: str) -> Layout:
@@ -87,8 +92,10 @@ class Layout:
         head, tail = (ddl[:end], ddl[end:]) if end >= 0 else (ddl, "")
         columns = {name.replace("``", "`").lower(): sql for name, sql in _COLUMN.findall(head)}
         match = _KEY.search(tail)
-        keys = tuple(name.strip().strip("`").lower() for name in match[2].split(",")) if match else ()
-        return cls(match[1] if match else "", keys, columns, dict(_PROPERTY.findall(tail)))
+        keys = _names(match[2]) if match else ()
+        cluster = _CLUSTER.search(tail)
+        clustered_by = _names(cluster[1]) if cluster else ()
+        return cls(match[1] if match else "", keys, columns, dict(_PROPERTY.findall(tail)), clustered_by)
 
     @property
     def others(self) -> list[str]:
@@ -106,6 +113,15 @@ class Layout:
         return self.properties.get("enable_unique_key_merge_on_write") == "true"
 
     @property
+    def would_be_emptied(self) -> list[str]:
+        """The columns that are not ours, if they lose their values: with CLUSTER BY a partial update writes whole rows.
+
+        From 3.0 on INSERT does so without a word (nereids: InsertUtils, isUniqKeyMergeOnWriteWithClusterKeys;
+        apache/doris#39504); Stream Load refuses.
+        """
+        return self.others if self.clustered_by else []
+
+    @property
     def sequence(self) -> str:
         """The property that decides, instead of the order of writing, which row of an id stays; empty: none."""
         names = ("function_column.sequence_col", "function_column.sequence_type")
@@ -115,21 +131,43 @@ class Layout:
 def column(definition: str, name: str, data_type: str, length: int | None, is_nullable: str) -> Column:
     """Understand a row of information_schema.columns: VARCHAR and CHAR count bytes of UTF-8, integers are signed.
 
-    definition: the column in SHOW CREATE TABLE, for its default. COLUMN_DEFAULT was NULL for every column until the end
-    of 2024 (apache/doris#44849), and still is for auto-increment and generated columns.
+    definition: the column in SHOW CREATE TABLE, for its default and its type: COLUMN_DEFAULT was NULL for every column
+    until the end of 2024 (apache/doris#44849), and still is for auto-increment and generated columns; DATA_TYPE lists a
+    LARGEINT as a `bigint unsigned` and a BOOLEAN as a `tinyint`.
     """
-    kind = data_type.lower().partition("(")[0]
-    bits = INTEGER_BITS.get(kind)
+    listed = data_type.lower().partition("(")[0]
+    shown = _TYPE.match(definition)
+    kind = shown[0].lower() if shown else listed
+    bits, decimal = INTEGER_BITS.get(kind), _DECIMAL.match(definition)
     nullable = is_nullable.upper() == "YES"
+    largest = None if bits is None else 2 ** (bits - 1) - 1
+    takes, lowest = frozenset[Form](), None if largest is None else -largest - 1
+    if kind in {"varchar", "char", "string", "text"}:
+        takes = frozenset(Form)
+    elif largest is not None:
+        takes = frozenset({Form.NUMBER})
+    elif decimal or kind == "double":
+        takes = frozenset({Form.NUMBER})
+        largest = 10 ** (int(decimal[1]) - int(decimal[2])) - 1 if decimal else EXACT_IN_DOUBLE
+        lowest = -largest
+    elif kind in {"datetime", "datetimev2"}:
+        takes = frozenset({Form.MOMENT})
     # A STRING is listed as a varchar of 2147483643 bytes (be/src/exec/schema_scanner/schema_columns_scanner.cpp).
-    max_bytes = min(int(length), MAX_STRING) if kind in {"varchar", "char"} and length else None
+    max_bytes = min(int(length), MAX_STRING) if listed in {"varchar", "char"} and length else None
+    own = definition.partition(' COMMENT "')[0]
     return Column(
         name=name.lower(),
-        max_chars=None,
+        type=own.partition(" NOT NULL")[0].partition(" NULL")[0] or data_type,
+        takes=takes,
         max_bytes=MAX_STRING if kind in {"string", "text"} else max_bytes,
-        int_min=None if bits is None else -(2 ** (bits - 1)),
-        int_max=None if bits is None else 2 ** (bits - 1) - 1,
+        int_min=lowest,
+        int_max=largest,
         nullable=nullable,
-        bmp_only=False,
-        needs_value=not nullable and not _FILLED.search(definition.partition(' COMMENT "')[0]),
+        needs_value=not nullable and not _FILLED.search(own),
+        fill=Fill.DISTINCT if "AUTO_INCREMENT" in own else Fill.NULL,
+        generated=" AS (" in own,
     )
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    return tuple(name.strip().strip("`").lower() for name in listed.split(","))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import pymysql
 import pytest
 
-from kolspider.db.base import DbErrorKind
+from kolspider.db.base import DbErrorKind, Table
+from kolspider.db.capacity import unfitness
 from kolspider.db.check import check_source
 from kolspider.db.doris.database import DorisDatabase
 from kolspider.db.doris.facts import Layout, column
 from kolspider.db.follow_tables import SPAN_FOLLOWS
 from kolspider.db.url import open_database
+from kolspider.items import COLUMNS
 
 DB = open_database("doris://kol:hunter2@fe/public_data", base=Path("/"))
 # As published of Doris 2.1 and 3.0, e.g. in apache/doris#32376.
@@ -72,6 +75,83 @@ def test_a_sequence_column_decides_instead_of_the_order_of_writing() -> None:
     layout = Layout.of(CREATED.replace("PROPERTIES (\n", 'PROPERTIES (\n"function_column.sequence_col" = "name",\n'))
     assert isinstance(DB, DorisDatabase)
     assert "the row with the largest sequence" in str(DB._reason("t", layout))
+
+
+def test_columns_that_are_not_ours_beside_cluster_by_are_refused_with_the_ddl_for_a_table_without_it() -> None:
+    clustered = CREATED.replace("UNIQUE KEY(`id`)\n", "UNIQUE KEY(`id`)\nCLUSTER BY (`name`, `Note`)\n")
+    layout = Layout.of(clustered)
+    assert isinstance(DB, DorisDatabase)
+    assert layout.clustered_by == ("name", "note")
+    DB._allocation["t"] = ""
+    reason = str(DB._reason("t", layout))
+    assert "with CLUSTER BY an INSERT would empty them; fix it with: CREATE TABLE `t_new`" in reason
+    assert "CLUSTER BY (" not in reason
+    assert Layout.of(CREATED).clustered_by == ()
+    assert DB._reason("t", Layout.of(CREATED)) is None
+    assert DB._reason("t", replace(layout, columns=dict.fromkeys(COLUMNS, ""))) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "definition", "listed", "reason"),
+    [
+        ("id", "varchar(32) NOT NULL", ("varchar", 32), ""),
+        ("id", "varchar(20) NOT NULL", ("varchar", 20), ""),
+        ("id", "varchar(10) NOT NULL", ("varchar", 10), "can't hold ids"),
+        ("id", "char(32) NOT NULL", ("char", 32), ""),
+        ("id", "bigint NOT NULL", ("bigint", None), ""),
+        ("id", "largeint NOT NULL", ("bigint unsigned", None), ""),
+        ("id", "int NOT NULL", ("int", None), "can't hold ids"),
+        ("id", "decimalv3(20,0) NOT NULL", ("decimal", None), ""),
+        ("id", "decimal(9,0) NOT NULL", ("decimal", None), "can't hold ids"),
+        ("id", "date NOT NULL", ("date", None), "can't hold ids"),
+        ("description", "text NULL", ("varchar", 2147483643), ""),
+        ("description", "json NULL", ("json", None), "can't hold texts"),
+        ("description", "variant NULL", ("variant", None), "can't hold texts"),
+        ("name", "varchar(9) NOT NULL", ("varchar", 9), "is NOT NULL"),
+        ("name", "varchar(9) AS (upper(`id`)) NULL", ("varchar", 9), "is generated"),
+        ("created_at", "datetime NULL", ("datetime", None), "can't hold texts"),
+        ("created_at_time", "datetime NULL", ("datetime", None), ""),
+        ("created_at_time", "datetimev2(6) NULL", ("datetime", None), ""),
+        ("created_at_time", "date NULL", ("date", None), "can't hold moments"),
+        ("created_at_time", "bigint NULL", ("bigint", None), "can't hold moments"),
+        ("created_at_time", "varchar(19) NULL", ("varchar", 19), ""),
+        ("created_at_time", "varchar(10) NULL", ("varchar", 10), "can't hold moments"),
+        ("followers", "boolean NULL", ("tinyint", None), "can't hold whole numbers"),
+        ("followers", "double NULL", ("double", None), ""),
+        ("followers", "float NULL", ("float", None), "can't hold whole numbers"),
+        ("followers", "largeint NULL", ("bigint unsigned", None), ""),
+        ("followers", "bitmap NOT NULL", ("bitmap", None), "can't hold whole numbers"),
+    ],
+)
+def test_each_type_of_doris_holds_what_is_sent_or_not(
+    name: str, definition: str, listed: tuple[str, int | None], reason: str
+) -> None:
+    found = column(definition, name, *listed, "NO" if "NOT NULL" in definition else "YES")
+    assert unfitness(found).startswith(reason)
+    assert bool(unfitness(found)) == bool(reason)
+
+
+def test_the_ddl_for_unfit_columns_keeps_their_values_or_makes_the_table_again() -> None:
+    assert isinstance(DB, DorisDatabase)
+    table = Table("t", {}, [("id",)])
+    tight = column("varchar(9) NOT NULL", "name", "varchar", 9, "NO")
+    time = column("bigint NULL", "created_at_time", "bigint", None, "YES")
+    assert DB.refit_ddl(table, [tight, time]) == [
+        "ALTER TABLE `t` MODIFY COLUMN `name` varchar(9) NULL",
+        "ALTER TABLE `t` RENAME COLUMN `created_at_time` `created_at_time_old`",
+        "ALTER TABLE `t` ADD COLUMN `created_at_time` DATETIME NULL",
+    ]
+    narrow = column("varchar(9) NOT NULL", "id", "varchar", 9, "NO")
+    renamed, created = DB.refit_ddl(table, [time, narrow])
+    assert renamed == "ALTER TABLE `t` RENAME `t_old`"
+    assert created.startswith("CREATE TABLE IF NOT EXISTS `t` ( `id` VARCHAR(32) NOT NULL")
+
+
+def test_an_id_that_is_a_number_is_not_compared_as_a_double() -> None:
+    number = column("bigint NOT NULL", "id", "bigint", None, "NO")
+    text = column("varchar(32) NOT NULL", "id", "varchar", 32, "NO")
+    assert DB.as_id("f.`user_id`", number) == "CAST(f.`user_id` AS LARGEINT)"
+    assert DB.as_id("f.`user_id`", text) == "f.`user_id`"
 
 
 @pytest.mark.parametrize(
