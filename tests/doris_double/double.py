@@ -33,8 +33,9 @@ WAIT_SECS = 10
 class DorisDouble:
     """`with DorisDouble() as doris:` starts it; stop, kill and start again keep its data and its ports.
 
-    `version` decides which session variables are known and what a partial update does with new keys. `backends`: so
-    many replicas a table may have. `credentials_in_location`: the FE's redirect repeats user and password, as
+    `version` decides which session variables are known, whether an INSERT truncates, and what a partial update does
+    with new keys. `backends`: so many replicas a table may have. `cloud`: storage and compute are apart, so the state
+    of a label is worded otherwise. `credentials_in_location`: the FE's redirect repeats user and password, as
     RestBaseController.getRedirectUrL does when it was given them. `reset_on_body`: the FE resets the connection of a
     Stream Load that sends it the body; None: as the version does, from 3.1.3 on.
     """
@@ -44,11 +45,12 @@ class DorisDouble:
         version: str = "3.0.5",
         *,
         backends: int = 1,
+        cloud: bool = False,
         credentials_in_location: bool = True,
         reset_on_body: bool | None = None,
     ) -> None:
         number = tuple(map(int, version.split(".")))
-        self._state = State(number, backends)
+        self._state = State(number, backends, cloud=cloud)
         reset = number >= (3, 1, 3) if reset_on_body is None else reset_on_body
         self._sides: dict[str, Serve] = {
             "mysql": MysqlSide(self._state).serve,
@@ -127,13 +129,11 @@ class DorisDouble:
         password: str,
         *,
         read_only: bool = False,
-        admin: bool = True,
-        databases: Iterable[str] | None = None,
+        tables: Iterable[str] | None = None,
     ) -> None:
-        """A user with all rights, or to read only; in these databases, or in all."""
-        only = None if databases is None else frozenset(databases)
-        rights = READ if read_only else ALL if admin else ALL - {"ADMIN"}
-        self._state.users[name] = User(name, password, rights, only)
+        """A user with all rights, or to read only; on these tables (`db.table`), or on all."""
+        only = None if tables is None else frozenset(tables)
+        self._state.users[name] = User(name, password, READ if read_only else ALL, only)
 
     def fail_next(
         self, fault: Fault | str, *, times: int = 1, on: Where | str = Where.WRITE, after: int = 0, seconds: float = 1.0

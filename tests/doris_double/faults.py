@@ -50,6 +50,8 @@ class Fault(StrEnum):
     """Hangs up at once; the load runs on, and is committed `seconds` later."""
     LATE_ABORT = "late_abort"
     """The same, but then it fails."""
+    LEFT = "left"
+    """The same, but nobody ends it: its label is taken, as in cloud mode for an hour after the FE died."""
     COMMITTED = "committed"
     """Committed and not yet visible: status COMMITTED; to a Stream Load, Publish Timeout."""
 
@@ -75,7 +77,7 @@ TEXTS = {
     Fault.SCHEMA_CHANGE: "insert table twitter_kol_all is blocked on schema change",
     Fault.TIMEOUT: "Execute timeout",
 }
-LATE = {Fault.LATE, Fault.LATE_ABORT}
+LATE = {Fault.LATE, Fault.LATE_ABORT, Fault.LEFT}
 STREAM_ONLY = {Fault.FAIL, Fault.LABEL_RUNNING, Fault.BE_UNREACHABLE}
 
 

@@ -58,8 +58,7 @@ class FrontEnd:
         if "expect" not in request.headers:
             await respond_json(request, {"status": "FAILED", "msg": "There is no 100-continue header"})
             return
-        database = unquote(target[1])
-        if not user.may("LOAD", database):
+        if not user.may("LOAD", unquote(target[1]), unquote(target[2])):
             text = "Access denied; you need (at least one of) the (LOAD) privilege(s) for this operation"
             await respond_json(request, {"status": "FAILED", "msg": text})
             return

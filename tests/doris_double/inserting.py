@@ -50,10 +50,8 @@ def _begun(session: DorisSession, table: Table, statement: Insert, mode: Mode, s
     with session.state.storage.lock:
         known = loader.known(table, statement.label)
         if known:
-            refuse(
-                f"begin transaction failed. errCode = 2, detailMessage = Label [{statement.label}] has already been "
-                f"used, relate to txn [{known.txn_id}]"
-            )
+            told = known.taken(cloud=session.state.cloud)
+            refuse(f"begin transaction failed. errCode = 2, detailMessage = {told}")
         return loader.begin(
             table, statement.label, via="insert", mode=mode, rows=len(statement.rows), size=size, timeout=timeout
         )
@@ -69,11 +67,14 @@ def _load(session: DorisSession, load: Load, table: Table, statement: Insert, mo
 
 
 def _mode(session: DorisSession, table: Table, statement: Insert) -> Mode:
-    """InsertUtils.normalizePlan: a partial update only where the session asks, and the table is merge-on-write."""
+    """InsertUtils.normalizePlan: a partial update where the session asks, and the table is merge-on-write without
+    CLUSTER BY; elsewhere rows are replaced in whole without a word."""
     strict = session.variables["enable_insert_strict"]
     ratio = 0.0 if strict else session.variables["insert_max_filter_ratio"]
-    if not (session.variables["enable_unique_key_partial_update"] and table.merge_on_write):
-        return Mode(strict=strict, max_filter_ratio=ratio)
+    truncates = session.variables.truncates and not statement.query
+    takes_partial = table.merge_on_write and not table.clustered_by
+    if not (session.variables["enable_unique_key_partial_update"] and takes_partial):
+        return Mode(strict=strict, max_filter_ratio=ratio, truncates=truncates)
     if not statement.columns:
         refuse(
             "You must explicitly specify the columns to be updated when updating partial columns using the "
@@ -89,7 +90,7 @@ def _mode(session: DorisSession, table: Table, statement: Insert) -> Mode:
         append = session.variables["partial_update_new_key_behavior"] == "APPEND"
     else:
         append = not strict
-    return Mode(partial=True, append=append, strict=strict, max_filter_ratio=ratio)
+    return Mode(partial=True, append=append, strict=strict, max_filter_ratio=ratio, truncates=truncates)
 
 
 def _filtered(session: DorisSession, load: Load) -> DorisError:

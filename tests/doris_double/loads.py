@@ -39,6 +39,8 @@ class Mode:
     strict: bool = True
     """A value that is not of its column's type is filtered; else it becomes NULL."""
     max_filter_ratio: float = 0.0
+    truncates: bool = False
+    """Texts are cut to the length of their columns."""
 
 
 @dataclass(slots=True)
@@ -61,6 +63,11 @@ class Load:
     """PREPARE, VISIBLE, COMMITTED or ABORTED."""
     filtered: list[str] = field(default_factory=list)
     """Why, for each row that was filtered."""
+
+    def taken(self, *, cloud: bool) -> str:
+        """What who uses the label again is told (common/LabelAlreadyUsedException.java, meta_service_txn.cpp)."""
+        status = f"=[TXN_STATUS_{self.status.replace('PREPARE', 'PREPARED')}]" if cloud else f" [{self.status}]."
+        return f"Label [{self.label}] has already been used, relate to txn [{self.txn_id}], status{status}"
 
 
 class Filtered(Exception):  # noqa: N818 - not the double's failure
@@ -102,11 +109,6 @@ class Loader:
         load.status = "ABORTED"
         self.labels.pop((load.database, load.label), None)
 
-    def find(self, database: str, label: str) -> Load | None:
-        """The load that has a label, or had it last."""
-        had = (load for load in reversed(self.loads) if (load.database, load.label) == (database, label))
-        return self.labels.get((database, label)) or next(had, None)
-
     def known(self, table: Table, label: str | None) -> Load | None:
         """The load that has this label already."""
         return self.labels.get((table.database, label)) if label else None
@@ -116,7 +118,7 @@ class Loader:
         targets = _targets(table, columns)
         if not mode.partial:
             _check_left_out(table, targets)
-        good = self._good(load, targets, rows, mode)
+        good = _partitioned(load, table, targets, self._good(load, targets, rows, mode))
         self._check_duplicates(load, table, targets, good)
         with self._storage.transaction():
             if mode.partial:
@@ -132,7 +134,7 @@ class Loader:
     @staticmethod
     def _good(load: Load, targets: list[Column], rows: list[list[Any]], mode: Mode) -> list[list[Any]]:
         """The rows that fit, converted."""
-        converters = [converter(column, strict=mode.strict) for column in targets]
+        converters = [converter(column, strict=mode.strict, truncates=mode.truncates) for column in targets]
         defaults = [_default(column) for column in targets]
         good = []
         for row in rows:
@@ -208,6 +210,17 @@ class Loader:
             )
             found.update(cursor)
         return found
+
+
+def _partitioned(load: Load, table: Table, targets: list[Column], rows: list[list[Any]]) -> list[list[Any]]:
+    """The rows that belong to a partition (vtablet_finder.cpp)."""
+    if table.partition is None:
+        return rows
+    position = [column.name.lower() for column in targets].index(table.partition.column.lower())
+    values = set(table.partition.values)
+    there = [row for row in rows if row[position] in values]
+    load.filtered += ["no partition for this tuple. tuple=+---+"] * (len(rows) - len(there))
+    return there
 
 
 def _targets(table: Table, names: Sequence[str]) -> list[Column]:

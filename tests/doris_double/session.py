@@ -87,19 +87,19 @@ class DorisSession(BaseSession):
 
     def check_load(self, table: Table) -> None:
         """InsertIntoTableCommand: ERR_TABLEACCESS_DENIED_ERROR with LOAD."""
-        if not self._may("LOAD", table.database):
+        if not self._may("LOAD", table.database, table.name):
             where = f"{table.database}.{table.name}"
             refuse(f"LOAD command denied to user '{self.username}'@'127.0.0.1' for table '{where}'")
 
-    def _may(self, privilege: str, database: str) -> bool:
-        return self.user is not None and self.user.may(privilege, database)
+    def _may(self, privilege: str, database: str, table: str = "") -> bool:
+        return self.user is not None and self.user.may(privilege, database, table)
 
     def need(self, privilege: str, database: str) -> None:
         if not self._may(privilege, database):
             raise denied(privilege)
 
     def may_read(self, database: str, table: str) -> None:
-        if not self._may("SELECT", database):
+        if not self._may("SELECT", database, table):
             refuse(
                 f"Permission denied: user ['{self.username}'@'%'] does not have privilege for [priv predicate: "
                 f"PRIVILEGE in (SELECT)] command on [internal].[{database}].[{table}]"

@@ -87,7 +87,7 @@ class BackEnd:
             self._check_head(request, user, table)
             known = self._state.loader.known(table, label)
             if known or (planned and planned.fault is Fault.LABEL_RUNNING):
-                await respond_json(request, _label_exists(label, known))
+                await respond_json(request, _label_exists(label, known, cloud=self._state.cloud))
                 return
             if planned and planned.error:
                 raise planned.error
@@ -105,7 +105,7 @@ class BackEnd:
 
     def _check_head(self, request: Request, user: User, table: Table) -> None:
         headers = request.headers
-        if not user.may("LOAD", table.database):
+        if not user.may("LOAD", table.database, table.name):
             raise DorisError("errCode = 2, detailMessage = Access denied; LOAD privilege")
         if headers.get("format", "csv").lower() != "json":
             raise DorisError("the double takes `format: json` only")
@@ -154,6 +154,9 @@ class BackEnd:
             return Mode(strict=strict, max_filter_ratio=ratio)
         if not table.merge_on_write:
             raise DorisError("errCode = 2, detailMessage = Only unique key merge on write support partial update")
+        if table.clustered_by:
+            text = "Can't do partial update on merge-on-write Unique table with cluster keys"
+            raise DorisError(f"errCode = 2, detailMessage = {text}")
         for key in table.keys:
             if key.lower() not in {name.lower() for name in columns}:
                 raise DorisError(f"errCode = 2, detailMessage = Partial update should include all key columns: {key}")
@@ -238,15 +241,19 @@ def _answer(
     }
 
 
-def _label_exists(label: str, known: Load | None) -> dict[str, Any]:
-    """ExistingJobStatus is FINISHED for what was committed, RUNNING for what is not over."""
-    txn_id, status = (known.txn_id, known.status) if known else (1, "PREPARE")
-    text = (
-        f"[LABEL_ALREADY_EXISTS]TStatus: errCode = 2, detailMessage = Label [{label}] has already been used, "
-        f"relate to txn [{txn_id}], status [{status}]."
+def _label_exists(label: str, known: Load | None, *, cloud: bool) -> dict[str, Any]:
+    """ExistingJobStatus is FINISHED for what was committed, RUNNING for what is not over.
+
+    In cloud mode it was missing at first (apache/doris#42700).
+    """
+    load = known or Load(label, 1, "", "", "stream", "plain", 0, 0, 0, "PREPARE")
+    answer = _answer(
+        label,
+        "Label Already Exists",
+        f"[LABEL_ALREADY_EXISTS]TStatus: errCode = 2, detailMessage = {load.taken(cloud=cloud)}",
     )
-    job = "RUNNING" if status == "PREPARE" else "FINISHED"
-    return _answer(label, "Label Already Exists", text) | {"ExistingJobStatus": job}
+    job = "RUNNING" if load.status == "PREPARE" else "FINISHED"
+    return answer if cloud else answer | {"ExistingJobStatus": job}
 
 
 def _be_text(error: DorisError) -> str:

@@ -35,9 +35,11 @@ class BadValue(Exception):  # noqa: N818 - it is the value that is bad
         """Not of the column's type: without strict mode that is NULL, no filtered row."""
 
 
-def converter(column: Column, *, strict: bool) -> Callable[[Any], Any]:
+def converter(column: Column, *, strict: bool, truncates: bool = False) -> Callable[[Any], Any]:
     """What turns a literal into the column's value; raises BadValue."""
     convert = _CONVERTERS[column.type](column)
+    # Substring counts characters, so a text of more bytes than its column has may still be too long.
+    length = column.max_bytes if truncates else None
     not_null = f"column_name[{column.name}], null value for not null column, type={column.type}"
 
     def checked(value: Any) -> Any:
@@ -46,7 +48,7 @@ def converter(column: Column, *, strict: bool) -> Callable[[Any], Any]:
                 return None
             raise BadValue(not_null)
         try:
-            return convert(value)
+            return convert(value[:length] if length and isinstance(value, str) else value)
         except BadValue as bad:
             if strict or not bad.is_cast or not column.nullable:
                 raise

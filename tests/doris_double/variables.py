@@ -1,8 +1,9 @@
 """The session variables that each version of Doris knows; others are refused, as Doris does.
 
 From qe/SessionVariable.java: enable_unique_key_partial_update since 2.0, group_commit since 2.1,
-partial_update_new_key_behavior since 3.1, enable_strict_cast since 4.0. `version` is MySQL's that Doris claims to be;
-Doris's own is in version_comment.
+partial_update_new_key_behavior since 3.1, enable_strict_cast since 4.0, enable_insert_value_auto_cast in the last
+releases of each branch (apache/doris#55325, #55423, #55427). `version` is MySQL's that Doris claims to be; Doris's own
+is in version_comment.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ _SINCE: dict[tuple[int, ...], dict[str, Any]] = {
     (3, 1): {"partial_update_new_key_behavior": "APPEND"},
     (4, 0): {"enable_strict_cast": False},
 }
+_AUTO_CAST_SINCE: dict[tuple[int, ...], tuple[int, ...]] = {(2, 1): (2, 1, 12), (3, 0): (3, 0, 8), (3, 1): (3, 1, 1)}
 _CHOICES = {
     "group_commit": {"off_mode", "sync_mode", "async_mode"},
     "partial_update_new_key_behavior": {"APPEND", "ERROR"},
@@ -74,6 +76,8 @@ class SessionVariables:
         for since, variables in _SINCE.items():
             if version >= since:
                 self._values |= variables
+        if version >= _AUTO_CAST_SINCE.get(version[:2], version):
+            self._values["enable_insert_value_auto_cast"] = True
         number = ".".join(map(str, version))
         self._values["version_comment"] = f"Doris version doris-{number}-0000000000"
 
@@ -85,6 +89,17 @@ class SessionVariables:
 
     def get(self, name: str) -> Any:
         return self[name]
+
+    @property
+    def truncates(self) -> bool:
+        """Whether an INSERT of VALUES cuts texts to the length of their columns (BindSink.java).
+
+        Never since 4.0: there, enable_insert_strict makes casts strict, too.
+        """
+        strict_cast = "enable_strict_cast" in self._values and (
+            self._values["enable_strict_cast"] or self._values["enable_insert_strict"]
+        )
+        return not strict_cast and bool(self._values.get("enable_insert_value_auto_cast", True))
 
     def items(self) -> list[tuple[str, Any]]:
         return sorted((name, value) for name, value in self._values.items() if name != "external_user")
