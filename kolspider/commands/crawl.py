@@ -106,7 +106,9 @@ class Command(CrawlCommand):
                 settings.set("HTTPCACHE_IGNORE_MISSING", True, priority="cmdline")
             config = Config.from_settings(settings)
             self._config = replace(config, api_key=self._arguments.api_key or config.api_key)
-            self._database = open_database(self._config.db_url, base=PROJECT_DIR, stream_load=self._config.stream_load)
+            self._database = open_database(
+                config.db_url, base=PROJECT_DIR, stream_load=config.stream_load, headers=config.doris_headers
+            )
             check_names(self._database, config.source_table, config.target_table, config.follows_table)
             if not (self._config.api_key or self._arguments.needs_no_key):
                 raise WrongUsage("KOL_API_KEY is not set; put it into .env, or try -a sandbox=1, which needs no key")
