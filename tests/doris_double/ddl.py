@@ -64,8 +64,6 @@ def added_columns(tokens: Tokens) -> list[Column]:
         if not tokens.phrase("ADD", "COLUMN"):
             tokens.fail("ADD', 'COLUMN")
         columns.append(_column(tokens))
-        if tokens.accept("AFTER"):
-            tokens.identifier()
         if not tokens.accept(","):
             break
     tokens.expect_end()
@@ -102,10 +100,6 @@ def _column(tokens: Tokens) -> Column:
 def _default(tokens: Tokens) -> str | None:
     if tokens.accept("NULL"):
         return None
-    if tokens.accept("CURRENT_TIMESTAMP"):
-        if tokens.accept("("):
-            tokens.expect(")")
-        return "CURRENT_TIMESTAMP"
     return tokens.literal()
 
 

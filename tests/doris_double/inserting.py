@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.doris_double.answers import Ok
 from tests.doris_double.errors import DorisError, Hangup, refuse
-from tests.doris_double.faults import LATE, Fault, Where
+from tests.doris_double.faults import LATE, OF_INSERT, Fault
 from tests.doris_double.insert import Insert, parse_insert
 from tests.doris_double.loads import NEW_KEYS_SINCE, Filtered, Load, Mode
 
@@ -28,8 +28,11 @@ async def insert(session: DorisSession, sql: str) -> Ok:
         statement = replace(statement, rows=session.selected(statement.query), query="")
         if not statement.rows:  # InsertIntoTableCommand: isEmptyInsert, no transaction
             return Ok()
-    planned = session.state.faults.take(Where.INSERT)
-    await session.before(planned)
+    planned = session.state.faults.take(OF_INSERT)
+    if planned and planned.fault is Fault.DROP_BEFORE:
+        raise Hangup
+    if planned and planned.error:
+        raise planned.error
     await session.state.loading.wait()
     load = _begun(session, table, statement, mode, len(sql.encode("utf-8", "replace")))
     if planned and planned.fault in LATE:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.doris_double.errors import refuse
-from tests.doris_double.insert import DEFAULT
 from tests.doris_double.storage import conflict_key, quoted
 from tests.doris_double.values import BadValue, converter
 
@@ -135,16 +133,11 @@ class Loader:
     def _good(load: Load, targets: list[Column], rows: list[list[Any]], mode: Mode) -> list[list[Any]]:
         """The rows that fit, converted."""
         converters = [converter(column, strict=mode.strict, truncates=mode.truncates) for column in targets]
-        defaults = [_default(column) for column in targets]
         good = []
         for row in rows:
             if len(row) != len(targets):
                 refuse("Column count doesn't match value count")
             try:
-                if DEFAULT in row:
-                    row = [  # noqa: PLW2901 - the row as it is meant
-                        default if value is DEFAULT else value for value, default in zip(row, defaults, strict=True)
-                    ]
                 good.append([convert(value) for convert, value in zip(converters, row, strict=True)])
             except BadValue as bad:
                 load.filtered.append(str(bad))
@@ -253,8 +246,6 @@ def _key_of(table: Table, targets: list[Column]) -> Callable[[list[Any]], tuple[
 def _default(column: Column) -> Any:
     if column.default is None:
         return None
-    if column.default == "CURRENT_TIMESTAMP":
-        return datetime.now(UTC).replace(tzinfo=None).isoformat(" ", "seconds")
     return converter(column, strict=True)(column.default)
 
 

@@ -20,7 +20,6 @@ from mysql_mimic.types import uint_2, uint_len
 
 from tests.doris_double.answers import Ok, Rows
 from tests.doris_double.errors import ACCESS_DENIED, BAD_DATABASE, DB_DENIED, DorisError, Hangup
-from tests.doris_double.faults import Fault, Where
 from tests.doris_double.session import DorisSession
 from tests.doris_double.storage import INFORMATION_SCHEMA
 
@@ -60,11 +59,6 @@ class _DorisConnection(Connection):
     session: DorisSession
 
     async def _start(self) -> None:
-        planned = self.session.state.faults.take(Where.CONNECT)
-        if planned and planned.fault is Fault.SLOW:
-            await self.session.state.sleep(planned.seconds)
-        elif planned:
-            return self._hang_up()
         await self.connection_phase()
         if self.session.user is None:
             return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
 from tests.doris_double.errors import DorisError, Hangup
-from tests.doris_double.faults import LATE, Fault, Where
+from tests.doris_double.faults import LATE, OF_LOAD, Fault
 from tests.doris_double.http_server import (
     STREAM_LOAD_PATH,
     Request,
@@ -79,9 +79,7 @@ class BackEnd:
                 text = "[ANALYSIS_ERROR]TStatus: errCode = 2, detailMessage = Access denied for user"
             await respond_json(request, _answer(label, "Fail", text))
             return
-        planned = self._state.faults.take(Where.LOAD)
-        if planned and planned.fault is Fault.SLOW:
-            await self._state.sleep(planned.seconds)
+        planned = self._state.faults.take(OF_LOAD)
         try:
             table = self._state.storage.find(name, None)
             self._check_head(request, user, table)

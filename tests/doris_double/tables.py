@@ -22,7 +22,6 @@ class Column:
     key: bool = False
     aggregate: str | None = None
     default: str | None = None
-    """Literal text, or CURRENT_TIMESTAMP."""
     comment: str = ""
 
     @property
@@ -50,8 +49,7 @@ class Column:
             words.append(self.aggregate)
         words.append("NULL" if self.nullable else "NOT NULL")
         if self.default is not None:
-            current = self.default == "CURRENT_TIMESTAMP"
-            words.append("DEFAULT " + (self.default if current else f'"{self.default}"'))
+            words.append(f'DEFAULT "{self.default}"')
         if self.comment:
             words.append(f'COMMENT "{self.comment}"')
         return " ".join(words)

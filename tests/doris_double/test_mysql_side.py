@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import datetime
@@ -243,14 +242,6 @@ def test_variables_that_the_version_does_not_know_are_refused(db: Connection) ->
     assert "Unknown system variable" in refused(db, "SET partial_update_new_key_behavior = 'APPEND'")
     run(db, "SET group_commit = 'off_mode', enable_insert_strict = true")
     run(db, "SET NAMES utf8mb4")
-    assert run(db, "SELECT @@group_commit, @@enable_insert_strict") == [("off_mode", 1)]
-
-
-def test_the_version_is_in_the_comment(db: Connection) -> None:
-    ((version, comment),) = run(db, "SELECT version(), @@version_comment")
-
-    assert version == "5.7.99"
-    assert comment.startswith("Doris version doris-3.0.5-")
 
 
 def test_an_aggregate_table_keeps_first_and_last(db: Connection) -> None:
@@ -383,15 +374,11 @@ def test_a_connection_dropped_before_or_after_the_commit(
     assert doris.count("t") == rows
 
 
-def test_committed_is_not_visible_yet_and_slow_is_slow(db: Connection, doris: DorisDouble) -> None:
-    doris.fail_next("committed")
-    doris.fail_next("slow", seconds=0.2, after=1)
+def test_committed_is_not_visible_yet(db: Connection, doris: DorisDouble) -> None:
+    doris.fail_next("committed", after=1)
 
-    assert b"'status':'COMMITTED'" in insert(db, ("1", "a")).message
-    insert(db, ("2", "b"))  # spared
-    before = time.monotonic()
-    insert(db, ("3", "c"))
-    assert time.monotonic() - before > 0.15
+    insert(db, ("1", "a"))  # spared
+    assert b"'status':'COMMITTED'" in insert(db, ("2", "b")).message
     assert doris.faults_left == 0
 
 
@@ -411,14 +398,6 @@ def test_killed_sessions_are_gone_and_new_ones_come(db: Connection, doris: Doris
         run(db, "SELECT 1")
     with closing(connect(doris)) as another:
         assert run(another, "SELECT 1") == [(1,)]
-
-
-def test_a_fault_of_a_select(db: Connection, doris: DorisDouble) -> None:
-    doris.fail_next("no_backend", on="read")
-
-    insert(db, ("1", "a"))
-    assert "not alive" in refused(db, "SELECT 1")
-    assert run(db, "SELECT 1") == [(1,)]
 
 
 def test_who_may_what(doris: DorisDouble) -> None:
