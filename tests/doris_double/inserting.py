@@ -44,7 +44,7 @@ async def insert(session: DorisSession, sql: str) -> Ok:
     if planned and planned.fault is Fault.COMMITTED:
         load.status = "COMMITTED"
     info = f"{{'label':'{load.label}', 'status':'{load.status}', 'txnId':'{load.txn_id}'}}"
-    return Ok(load.rows, info, len(load.filtered))
+    return Ok(load.rows, info)
 
 
 def _begun(session: DorisSession, table: Table, statement: Insert, mode: Mode, size: int) -> Load:
@@ -72,12 +72,12 @@ def _load(session: DorisSession, load: Load, table: Table, statement: Insert, mo
 def _mode(session: DorisSession, table: Table, statement: Insert) -> Mode:
     """InsertUtils.normalizePlan: a partial update where the session asks, and the table is merge-on-write without
     CLUSTER BY; elsewhere rows are replaced in whole without a word."""
-    strict = session.variables["enable_insert_strict"]
-    ratio = 0.0 if strict else session.variables["insert_max_filter_ratio"]
+    if not session.variables["enable_insert_strict"]:
+        refuse("the double is strict")
     truncates = session.variables.truncates and not statement.query
     takes_partial = table.merge_on_write and not table.clustered_by
     if not (session.variables["enable_unique_key_partial_update"] and takes_partial):
-        return Mode(strict=strict, max_filter_ratio=ratio, truncates=truncates)
+        return Mode(truncates=truncates)
     if not statement.columns:
         refuse(
             "You must explicitly specify the columns to be updated when updating partial columns using the "
@@ -89,11 +89,10 @@ def _mode(session: DorisSession, table: Table, statement: Insert) -> Mode:
     for key in table.keys:
         if key.lower() not in given:
             refuse(f"Partial update should include all key columns, missing: {key}")
-    if session.state.version >= NEW_KEYS_SINCE:
-        append = session.variables["partial_update_new_key_behavior"] == "APPEND"
-    else:
-        append = not strict
-    return Mode(partial=True, append=append, strict=strict, max_filter_ratio=ratio, truncates=truncates)
+    append = session.state.version >= NEW_KEYS_SINCE and (
+        session.variables["partial_update_new_key_behavior"] == "APPEND"
+    )
+    return Mode(partial=True, append=append, truncates=truncates)
 
 
 def _filtered(session: DorisSession, load: Load) -> DorisError:

@@ -34,9 +34,6 @@ class Mode:
     """Only the given columns of the rows that exist change."""
     append: bool = True
     """Partial: a key that is not there yet makes a new row; else its row is filtered."""
-    strict: bool = True
-    """A value that is not of its column's type is filtered; else it becomes NULL."""
-    max_filter_ratio: float = 0.0
     truncates: bool = False
     """Texts are cut to the length of their columns."""
 
@@ -123,7 +120,7 @@ class Loader:
                 good = self._write_partial(load, table, targets, good, mode)
             else:
                 self._write_whole(table, targets, good)
-            if len(load.filtered) > mode.max_filter_ratio * len(rows):
+            if load.filtered:
                 raise Filtered(load)
         load.rows = len(good)
         load.status = "VISIBLE"
@@ -132,7 +129,7 @@ class Loader:
     @staticmethod
     def _good(load: Load, targets: list[Column], rows: list[list[Any]], mode: Mode) -> list[list[Any]]:
         """The rows that fit, converted."""
-        converters = [converter(column, strict=mode.strict, truncates=mode.truncates) for column in targets]
+        converters = [converter(column, truncates=mode.truncates) for column in targets]
         good = []
         for row in rows:
             if len(row) != len(targets):
@@ -246,7 +243,7 @@ def _key_of(table: Table, targets: list[Column]) -> Callable[[list[Any]], tuple[
 def _default(column: Column) -> Any:
     if column.default is None:
         return None
-    return converter(column, strict=True)(column.default)
+    return converter(column)(column.default)
 
 
 def _aggregated(column: Column) -> str:

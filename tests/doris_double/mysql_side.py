@@ -134,7 +134,7 @@ class _DorisConnection(Connection):
 def _ok_packet(answer: Ok) -> bytes:
     info = answer.info.encode()
     counts = uint_len(answer.affected) + uint_len(0)
-    packet = b"\0" + counts + uint_2(AUTOCOMMIT) + uint_2(answer.warnings)
+    packet = b"\0" + counts + uint_2(AUTOCOMMIT) + uint_2(0)
     return packet + (uint_len(len(info)) + info if info else b"")
 
 

@@ -111,6 +111,8 @@ class BackEnd:
         group_commit = headers.get("group_commit") or table.properties.get("group_commit_mode", "off_mode")
         if headers.get("two_phase_commit", "false").lower() == "true" or group_commit != "off_mode":
             raise DorisError("the double has no two_phase_commit and no group_commit")
+        if headers.get("strict_mode", "false").lower() != "true" or float(headers.get("max_filter_ratio", 0)):
+            raise DorisError("the double takes strict loads only")
         if not headers.get("timeout", "600").isdigit():
             raise DorisError("Invalid timeout format")
 
@@ -146,10 +148,8 @@ class BackEnd:
 
     def _mode(self, request: Request, table: Table, columns: list[str]) -> Mode:
         headers = request.headers
-        strict = headers.get("strict_mode", "false").lower() == "true"
-        ratio = float(headers.get("max_filter_ratio", 0))
         if headers.get("partial_columns", "false").lower() != "true":
-            return Mode(strict=strict, max_filter_ratio=ratio)
+            return Mode()
         if not table.merge_on_write:
             raise DorisError("errCode = 2, detailMessage = Only unique key merge on write support partial update")
         if table.clustered_by:
@@ -158,10 +158,10 @@ class BackEnd:
         for key in table.keys:
             if key.lower() not in {name.lower() for name in columns}:
                 raise DorisError(f"errCode = 2, detailMessage = Partial update should include all key columns: {key}")
-        append = not strict
-        if self._state.version >= NEW_KEYS_SINCE:
-            append = headers.get("partial_update_new_key_behavior", "APPEND").upper() == "APPEND"
-        return Mode(partial=True, append=append, strict=strict, max_filter_ratio=ratio)
+        append = self._state.version >= NEW_KEYS_SINCE and (
+            headers.get("partial_update_new_key_behavior", "APPEND").upper() == "APPEND"
+        )
+        return Mode(partial=True, append=append)
 
     def _failed(self, load: Load, total: int) -> dict[str, Any]:
         url = self._state.error_url(load)

@@ -29,7 +29,6 @@ _KNOWN: dict[str, Any] = {
     "enable_insert_strict": True,
     "enable_unique_key_partial_update": False,
     "external_user": "",  # mysql-mimic's own
-    "insert_max_filter_ratio": 1.0,
     "insert_timeout": 14400,
     "insert_visible_timeout_ms": 60000,
     "query_timeout": 900,
@@ -72,12 +71,9 @@ class SessionVariables:
     def truncates(self) -> bool:
         """Whether an INSERT of VALUES cuts texts to the length of their columns (BindSink.java).
 
-        Never since 4.0: there, enable_insert_strict makes casts strict, too.
+        Never in 4.0 and 4.1: there, enable_insert_strict makes casts strict, too.
         """
-        strict_cast = "enable_strict_cast" in self._values and (
-            self._values["enable_strict_cast"] or self._values["enable_insert_strict"]
-        )
-        return not strict_cast and bool(self._values.get("enable_insert_value_auto_cast", True))
+        return "enable_strict_cast" not in self._values and self._values.get("enable_insert_value_auto_cast", True)
 
     def items(self) -> list[tuple[str, Any]]:
         return sorted((name, value) for name, value in self._values.items() if name != "external_user")
