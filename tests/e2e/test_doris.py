@@ -16,11 +16,14 @@ import pytest
 from tests.doris_double import PASSWORD, DorisDouble, Fault
 from tests.e2e.databases import CHOSEN
 from tests.e2e.expected import expected_rows
+from tests.e2e.http_servers import http_server, reply
 from tests.e2e.processes import kill, stats, wait_until
 from tests.e2e.project import SMALL_BATCHES
 from tests.e2e.refusing import refuse_one
 
 if TYPE_CHECKING:
+    from email.message import Message
+    from http.server import BaseHTTPRequestHandler
     from pathlib import Path
 
     from tests.e2e.conftest import Doris, MakeProject
@@ -156,3 +159,42 @@ def test_a_front_end_that_is_not_there_is_reported_before_the_first_call(
     assert "127.0.0.1:9: [Errno 111] Connection refused" in result.err
     assert project.api.calls == []
     clean(double, result.text)
+
+
+def test_a_proxy_before_the_front_end_is_named_before_the_first_call(
+    make_project: MakeProject, double: DorisDouble
+) -> None:
+    asked: list[Message] = []
+
+    def proxy(request: BaseHTTPRequestHandler) -> None:
+        asked.append(request.headers)
+        reply(request, 200, b'{"status": "FAILED", "msg": "There is no 100-continue header"}')
+
+    with http_server(proxy) as url:
+        project = loading(make_project({"BTC": 3}, db_url=double.url()), "stream_load", url)
+        project.env["KOL_DORIS_HEADERS"] = "redirect-policy: public; X-Gate: opensesame"
+        result = project.crawl().expect(1)
+
+    assert "a proxy on the way takes the header Expect away: KOL_DORIS_HTTP must lead to the FE itself" in result.err
+    assert project.api.calls == []
+    assert [(head["redirect-policy"], head["x-gate"]) for head in asked] == [("public", "opensesame")]
+    assert "opensesame" not in result.text
+    clean(double, result.text)
+
+
+def test_a_load_of_which_nobody_knows_stops_the_run_and_counts_for_nothing(
+    make_project: MakeProject, double: DorisDouble
+) -> None:
+    project = loading(make_project({"BTC": 450}, db_url=double.url()), "stream_load", double.http)
+    double.fail_next(Fault.LEFT, seconds=0)
+
+    stopped = project.crawl("-s", "KOL_DB_RETRY_SECS=0.5").expect(1)
+
+    assert "the first attempt under this label is RUNNING; nothing is lost" in stopped.text
+    assert project.rows() == {}
+
+    result = project.crawl().expect(0)
+
+    assert project.rows() == expected_rows({"BTC": 450})
+    assert set(project.bought().values()) == {1}
+    clean(double, stopped.text + result.text)
