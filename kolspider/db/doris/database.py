@@ -441,5 +441,11 @@ class DorisDatabase(MysqlDatabase):
                 f"{self.label}: KOLs would replace one another in table {table}, whose key is "
                 f"({', '.join(layout.keys)}): insert them with SQL"
             )
-        marks, name = ", ".join(["(%s)"] * len(handles)), self.identifier(column).replace("%", "%%")
-        self._select(f"INSERT INTO {self._formatted(table)} ({name}) VALUES {marks}", tuple(handles))
+        described = self.describe(table)
+        limit = described.columns[column.lower()].max_bytes if described else None
+        longest = max(handles, key=len)
+        if limit is not None and len(longest.encode()) > limit:  # some versions would cut it: see STRICTER
+            raise StopRun(f"{self.label}: column {column} of {table} holds {limit} bytes, too few for {longest}")
+        name = self.identifier(column)
+        for part in of_at_most(INSERT_BYTES, (values_sql((handle,)) for handle in handles), INSERT_ROWS):
+            self._execute(f"INSERT INTO {self.quoted(table)} ({name}) VALUES {', '.join(part)}")

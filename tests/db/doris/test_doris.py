@@ -672,6 +672,24 @@ def test_replicas_are_for_doris(tmp_path: Path) -> None:
         open_database("sqlite:///a.db", base=tmp_path).spread(replicas=1, buckets=None)
 
 
+@versions
+def test_handles_go_in_whole_or_not_at_all(opened: Open, double: DorisDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialect, "INSERT_ROWS", 2)
+    db = opened()
+    db._execute(
+        "CREATE TABLE `k` (`user_name` VARCHAR(5) NOT NULL) UNIQUE KEY(`user_name`) "
+        f"DISTRIBUTED BY HASH(`user_name`) BUCKETS 1 PROPERTIES ({ONE})"
+    )
+
+    with pytest.raises(StopRun, match="column user_name of k holds 5 bytes, too few for kolspider"):
+        db.insert_handles("k", ["a", "kolspider"])
+    assert double.count("k") == 0
+
+    assert db.insert_handles("k", ["o'nei", "b", "c"]) == 3
+    assert double.query("SELECT user_name FROM kol.k ORDER BY user_name") == [("b",), ("c",), ("o'nei",)]
+    assert [load.rows for load in double.loads] == [2, 1]
+
+
 def test_sample_kols_do_not_replace_one_another(opened: Open, double: DorisDouble) -> None:
     db = opened()
     db._execute(
