@@ -38,7 +38,8 @@ class StreamLoadDatabase(DorisDatabase):
     def __init__(self, server: Server, front_end: Address, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         """headers: further ones of each load; by lower-case name."""
         super().__init__(server)
-        hidden = [value for name, value in headers.items() if name not in PUBLIC]
+        # A shorter value is not searched for: it would hide the message, not the secret.
+        hidden = [value for name, value in headers.items() if name not in PUBLIC and len(value) >= 4]
         self.secrets = (*self.secrets, basic(server.user, server.password).removeprefix("Basic "), *hidden)
         self._http = StreamLoad(front_end, server.user, server.password, headers)
         self._refused: Sequence[Row] = ()
