@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def _refuse(project: Project, condition: str, others: set[str]) -> None:
         )
     elif project.dialect == "doris":
         values = ", ".join(f'"{id_}"' for id_ in sorted(others))
-        _make_again(project, f"PARTITION BY LIST(`id`) (PARTITION `p` VALUES IN ({values}))\n")
+        _make_again(project, f"PARTITION BY LIST(`id`) (PARTITION `p` VALUES IN ({values}))")
     else:
         project.sql(f"ALTER TABLE `{project.target}` ADD CONSTRAINT strict CHECK (NOT ({condition}))")
 
@@ -57,9 +56,8 @@ def take_all(project: Project) -> None:
 def _make_again(project: Project, partition: str) -> None:
     """Replace the target in Doris by an empty one with these partitions."""
     ((_, ddl),) = project.sql(f"SHOW CREATE TABLE `{project.target}`")
-    ddl, changed = re.subn(
-        r"(?:PARTITION BY .*)?(?=^DISTRIBUTED BY)", partition, ddl.rstrip(";"), flags=re.DOTALL | re.MULTILINE
-    )
-    assert changed == 1
+    head, distributed, tail = ddl.rstrip(";").partition("\nDISTRIBUTED BY")
+    assert distributed
+    head, *_ = head.partition("\nPARTITION BY")
     project.sql(f"DROP TABLE `{project.target}`")
-    project.sql(ddl)
+    project.sql(f"{head}\n{partition}{distributed}{tail}")
