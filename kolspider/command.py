@@ -66,7 +66,9 @@ class ProjectCommand(ScrapyCommand):
             if opts.sandbox:
                 point_at_sandbox(settings)
             config = Config.from_settings(settings)
-            database = open_database(config.db_url, base=PROJECT_DIR, stream_load=config.stream_load)
+            database = open_database(
+                config.db_url, base=PROJECT_DIR, stream_load=config.stream_load, headers=config.doris_headers
+            )
             try:
                 check_names(database, config.source_table, config.target_table, config.follows_table)
                 with standard_output():

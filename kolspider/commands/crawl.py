@@ -113,7 +113,9 @@ class Command(CrawlCommand):
                 settings.set("HTTPCACHE_IGNORE_MISSING", True, priority="cmdline")
             config = Config.from_settings(settings)
             self._config = replace(config, api_key=self._arguments.api_key or config.api_key)
-            self._database = open_database(self._config.db_url, base=PROJECT_DIR, stream_load=self._config.stream_load)
+            self._database = open_database(
+                config.db_url, base=PROJECT_DIR, stream_load=config.stream_load, headers=config.doris_headers
+            )
             check_names(self._database, config.source_table, config.target_table, config.follows_table)
             if config.summary_file:
                 check_writable(config.summary_file, "KOL_SUMMARY_FILE", makes_folder=True)

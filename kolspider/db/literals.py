@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from pymysql.converters import escape_string
@@ -31,13 +32,13 @@ def _literal(value: str | int | None) -> str:
     return f"'{escape_string(text)}'" if _special(text) else f"'{text}'"
 
 
-def of_at_most(size: int, texts: Iterable[str]) -> Iterator[list[str]]:
-    """Split texts into runs of at most `size` bytes of UTF-8; a larger text is a run of its own."""
+def of_at_most(size: int, texts: Iterable[str], count: int = sys.maxsize) -> Iterator[list[str]]:
+    """Split texts into runs of at most `count` texts and `size` bytes of UTF-8; a larger text is a run of its own."""
     run: list[str] = []
     total = 0
     for text in texts:
         length = len(text) if text.isascii() else len(text.encode())
-        if run and total + length > size:
+        if run and (total + length > size or len(run) == count):
             yield run
             run, total = [], 0
         run.append(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -14,6 +15,7 @@ from kolspider.db.sqlite import SqliteDatabase
 from kolspider.errors import WrongUsage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from kolspider.db.base import Database
@@ -33,10 +35,13 @@ _FILES = ("ssl_ca", "ssl_cert", "ssl_key")
 _OPTIONS = (*_FILES, *_FLAGS, "unix_socket", "connect_timeout", "charset")
 
 
-def open_database(url: str, *, base: Path, stream_load: Address | None = None) -> Database:
+def open_database(
+    url: str, *, base: Path, stream_load: Address | None = None, headers: Mapping[str, str] = MappingProxyType({})
+) -> Database:
     """Return the database that a KOL_DB_URL names, without connecting to it.
 
-    stream_load: the HTTP address of Doris's FE, if rows go there by Stream Load; other databases ignore it.
+    stream_load: the HTTP address of Doris's FE, if rows go there by Stream Load, and further headers for that; other
+    databases ignore both.
 
     No message repeats a part of the URL: in a malformed one, any part may be the password.
     """
@@ -48,7 +53,7 @@ def open_database(url: str, *, base: Path, stream_load: Address | None = None) -
             return MysqlDatabase(_server(rest, base, default_port=3306))
         case "doris":
             server = _server(rest, base, default_port=9030)
-            return StreamLoadDatabase(server, stream_load) if stream_load else DorisDatabase(server)
+            return StreamLoadDatabase(server, stream_load, headers) if stream_load else DorisDatabase(server)
     raise WrongUsage(f"KOL_DB_URL must be one of: {FORMS}")
 
 

@@ -18,7 +18,7 @@ from kolspider.options.environment import unknown
 from kolspider.options.read import PROJECT_DIR, boolean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from scrapy.settings import BaseSettings
 
@@ -51,6 +51,8 @@ class Config:
     doris_load: str = _setting("KOL_DORIS_LOAD", read.doris_load, "insert")
     """How rows go into Doris: `insert`, or `stream_load` (over HTTP, for bulk reloads)."""
     doris_http: Address | None = _setting("KOL_DORIS_HTTP", read.doris_http, "")
+    doris_headers: Mapping[str, str] = _setting("KOL_DORIS_HEADERS", read.doris_headers, "", secret=True)
+    """Further headers of each Stream Load, such as `redirect-policy: public`."""
     source_table: str = _setting("KOL_SOURCE_TABLE", read.table, "twitter_kol")
     source_column: str = _setting("KOL_SOURCE_COLUMN", read.text, HANDLES)
     """The column of the source table that has the handles."""

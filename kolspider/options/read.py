@@ -16,7 +16,7 @@ from scrapy.utils.conf import closest_scrapy_cfg
 from w3lib.url import safe_url_string
 
 from kolspider.db.base import name_parts
-from kolspider.db.doris.http import Address
+from kolspider.db.doris.http import NOT_EXTRA, Address
 from kolspider.errors import WrongUsage
 from kolspider.options.secrets import fits_a_header
 from kolspider.providers import provider as find_provider
@@ -35,6 +35,7 @@ __all__ = [
     "boolean",
     "condition",
     "credit_usd",
+    "doris_headers",
     "doris_http",
     "doris_load",
     "number",
@@ -64,6 +65,7 @@ _BOOLS = {"1": True, "True": True, "true": True, "0": False, "False": False, "fa
 # What urlsplit takes apart is not always what a request is then sent to: `http://h\\x`, `http://[::1]x`.
 _API_URL = re.compile(r"https?://(?:[\w.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?(?:/[^\s?#\\]*)?", re.IGNORECASE)
 _DORIS_HTTP = re.compile(r"http://(?P<host>[\w.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?", re.IGNORECASE)
+_HEADER = re.compile(r"\s*([\w.!#$%&'*+^`|~-]+):[ \t]*([!-~](?:[ -~]*[!-~])?)\s*", re.ASCII)
 _LONGEST_FILE_NAME = 255  # bytes
 _QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`""")
 _NO_CONDITION = re.compile(r"""[;#'"`\n\r]|--|/\*""")
@@ -194,6 +196,23 @@ def doris_load(settings: BaseSettings, name: str) -> str:
     if how == "stream_load" and doris_http(settings, "KOL_DORIS_HTTP") is None:
         raise WrongUsage(f"{name}=stream_load needs KOL_DORIS_HTTP, the HTTP address of Doris's FE")
     return how
+
+
+def doris_headers(settings: BaseSettings, name: str) -> dict[str, str]:
+    """Further headers of Stream Load, by lower-case name: `name: value` pairs between semicolons or on lines."""
+    found: dict[str, str] = {}
+    for pair in re.split("[;\n]", str(settings[name] or "")):
+        if not pair.strip():
+            continue
+        match = _HEADER.fullmatch(pair)
+        if match is None:
+            raise WrongUsage(f"{name} must look like `redirect-policy: public; compute_group: loads`, in ASCII")
+        header = match[1].lower()
+        if header in NOT_EXTRA or header in found:
+            why = "twice" if header in found else "though kolspider sets it, or it changes what is loaded"
+            raise WrongUsage(f"{name} names {header} {why}")
+        found[header] = match[2]
+    return found
 
 
 def doris_http(settings: BaseSettings, name: str) -> Address | None:

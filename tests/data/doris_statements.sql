@@ -2,6 +2,10 @@ SET NAMES utf8mb4;
 
 SET group_commit = 'off_mode', enable_insert_strict = true, insert_timeout = 20, insert_visible_timeout_ms = 5000, sql_mode = 'ONLY_FULL_GROUP_BY';
 
+SET enable_insert_value_auto_cast = false;
+
+SET enable_strict_cast = true;
+
 SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
     FROM `information_schema`.`columns`
     WHERE `table_schema` = 'kol' AND `table_name` = 'twitter_kol'
@@ -131,8 +135,6 @@ SELECT `id` FROM `twitter_kol_all` WHERE `id` IN ('2', '3');
 
 INSERT INTO `twitter_kol_all` WITH LABEL `kolspider_00000000000000000000000000000007` (`id`, `name`, `user_name`, `avatar`, `description`, `created_at`, `created_at_time`, `followers`, `following`, `statuses_count`) VALUES
 ('3','Satoshi','satoshi','https://a/b.jpg','words','x','2007-12-13 08:41:26',3,2,1);
-
-SHOW TRANSACTION FROM `kol` WHERE `label` = 'kolspider_00000000000000000000000000000007';
 
 SET query_timeout = 20, enable_unique_key_partial_update = true;
 

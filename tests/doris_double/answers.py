@@ -20,7 +20,6 @@ class Ok:
 
     affected: int = 0
     info: str = ""
-    warnings: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.doris_double.errors import refuse
-from tests.doris_double.tables import INTEGER_BITS, Column, Table
+from tests.doris_double.tables import INTEGER_BITS, Column, Partition, Table
 
 if TYPE_CHECKING:
     from tests.doris_double.tokens import Name, Tokens
@@ -38,7 +38,9 @@ def created_table(tokens: Tokens, name: Name, database: str, backends: int) -> T
         tokens.expect("=")
         tokens.identifier()
     model, keys = _model(tokens, columns)
+    clustered_by = tuple(tokens.identifiers()) if tokens.phrase("CLUSTER", "BY") else ()
     comment = tokens.string() if tokens.accept("COMMENT") else ""
+    partition = _partition(tokens)
     hashed_by, buckets = _distribution(tokens, keys)
     properties = _properties(tokens)
     tokens.expect_end()
@@ -46,7 +48,11 @@ def created_table(tokens: Tokens, name: Name, database: str, backends: int) -> T
     keys = tuple(column.name for column in columns[: len(keys)])  # as the columns spell them
     columns = [replace(column, key=column.name in keys) for column in columns]
     _check_distribution(hashed_by, keys, model)
-    table = Table(database, name.table, model, keys, columns, hashed_by, buckets, properties, comment)
+    table = Table(
+        *(database, name.table, model, keys, columns, hashed_by, buckets, properties, comment),
+        clustered_by=clustered_by,
+        partition=partition,
+    )
     _check_properties(table, backends)
     return table
 
@@ -58,8 +64,6 @@ def added_columns(tokens: Tokens) -> list[Column]:
         if not tokens.phrase("ADD", "COLUMN"):
             tokens.fail("ADD', 'COLUMN")
         columns.append(_column(tokens))
-        if tokens.accept("AFTER"):
-            tokens.identifier()
         if not tokens.accept(","):
             break
     tokens.expect_end()
@@ -96,10 +100,6 @@ def _column(tokens: Tokens) -> Column:
 def _default(tokens: Tokens) -> str | None:
     if tokens.accept("NULL"):
         return None
-    if tokens.accept("CURRENT_TIMESTAMP"):
-        if tokens.accept("("):
-            tokens.expect(")")
-        return "CURRENT_TIMESTAMP"
     return tokens.literal()
 
 
@@ -113,9 +113,24 @@ def _model(tokens: Tokens, columns: list[Column]) -> tuple[str, tuple[str, ...]]
     return model, tuple(tokens.identifiers())
 
 
+def _partition(tokens: Tokens) -> Partition | None:
+    """One partition, by a list of values: rows with other values are filtered."""
+    if not tokens.phrase("PARTITION", "BY", "LIST"):
+        return None
+    (column,) = tokens.identifiers()
+    tokens.expect("(")
+    tokens.expect("PARTITION")
+    tokens.identifier()
+    tokens.phrase("VALUES", "IN")
+    tokens.expect("(")
+    values = [tokens.string()]
+    while tokens.expect(",", ")") == ",":
+        values.append(tokens.string())
+    tokens.expect(")")
+    return Partition(column, tuple(values))
+
+
 def _distribution(tokens: Tokens, keys: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-    if tokens.peek().word in {"PARTITION", "AUTO"}:
-        refuse("the double has no partitioned tables")
     if not tokens.accept("DISTRIBUTED"):
         return keys[:1], "AUTO"
     tokens.expect("BY")

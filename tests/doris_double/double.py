@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from tests.doris_double.faults import Fault, Where
+from tests.doris_double.faults import Fault
 from tests.doris_double.front_end import FrontEnd
 from tests.doris_double.mysql_side import MysqlSide
 from tests.doris_double.state import ALL, READ, State, Statement, User
@@ -33,10 +33,9 @@ WAIT_SECS = 10
 class DorisDouble:
     """`with DorisDouble() as doris:` starts it; stop, kill and start again keep its data and its ports.
 
-    `version` decides which session variables are known and what a partial update does with new keys. `backends`: so
-    many replicas a table may have. `credentials_in_location`: the FE's redirect repeats user and password, as
-    RestBaseController.getRedirectUrL does when it was given them. `reset_on_body`: the FE resets the connection of a
-    Stream Load that sends it the body; None: as the version does, from 3.1.3 on.
+    `version` decides which session variables are known, whether an INSERT truncates, and what a partial update does
+    with new keys. `backends`: so many replicas a table may have. `cloud`: storage and compute are apart, so the state
+    of a label is worded otherwise.
     """
 
     def __init__(
@@ -44,15 +43,12 @@ class DorisDouble:
         version: str = "3.0.5",
         *,
         backends: int = 1,
-        credentials_in_location: bool = True,
-        reset_on_body: bool | None = None,
+        cloud: bool = False,
     ) -> None:
-        number = tuple(map(int, version.split(".")))
-        self._state = State(number, backends)
-        reset = number >= (3, 1, 3) if reset_on_body is None else reset_on_body
+        self._state = State(tuple(map(int, version.split("."))), backends, cloud=cloud)
         self._sides: dict[str, Serve] = {
             "mysql": MysqlSide(self._state).serve,
-            "fe": FrontEnd(self._state, credentials=credentials_in_location, reset_on_body=reset).serve,
+            "fe": FrontEnd(self._state).serve,
             "be": BackEnd(self._state).serve,
         }
         self._ports = dict.fromkeys(self._sides, 0)
@@ -60,7 +56,7 @@ class DorisDouble:
         self._open: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="doris-double", daemon=True)
-        self.create_database(DATABASE)
+        self._state.storage.create_database(DATABASE)
         self.create_user(USER, PASSWORD)
 
     def __enter__(self) -> Self:
@@ -118,31 +114,24 @@ class DorisDouble:
         finally:
             self._loop.call_soon_threadsafe(self._state.loading.set)
 
-    def create_database(self, name: str) -> None:
-        self._state.storage.create_database(name)
-
     def create_user(
         self,
         name: str,
         password: str,
         *,
         read_only: bool = False,
-        admin: bool = True,
-        databases: Iterable[str] | None = None,
+        tables: Iterable[str] | None = None,
     ) -> None:
-        """A user with all rights, or to read only; in these databases, or in all."""
-        only = None if databases is None else frozenset(databases)
-        rights = READ if read_only else ALL if admin else ALL - {"ADMIN"}
-        self._state.users[name] = User(name, password, rights, only)
+        """A user with all rights, or to read only; on these tables (`db.table`), or on all."""
+        only = None if tables is None else frozenset(tables)
+        self._state.users[name] = User(name, password, READ if read_only else ALL, only)
 
-    def fail_next(
-        self, fault: Fault | str, *, times: int = 1, on: Where | str = Where.WRITE, after: int = 0, seconds: float = 1.0
-    ) -> None:
-        """What the next INSERTs and Stream Loads (or `on` others) run into, once `after` of them were spared.
+    def fail_next(self, fault: Fault | str, *, times: int = 1, after: int = 0, seconds: float = 1.0) -> None:
+        """What the next INSERTs and Stream Loads run into, once `after` of them were spared.
 
         Faults are taken in the order they were planned; one that is taken spares nothing of the others.
         """
-        self._state.faults.plan(Fault(fault), Where(on), times=times, after=after, seconds=seconds)
+        self._state.faults.plan(Fault(fault), times=times, after=after, seconds=seconds)
 
     def clear_faults(self) -> None:
         self._state.faults.clear()

@@ -10,24 +10,14 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from tests.doris_double.errors import DorisError
 
-__all__ = ["LATE", "Fault", "Faults", "Planned", "Where"]
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
-
-class Where(StrEnum):
-    """What a fault hits."""
-
-    INSERT = "insert"
-    LOAD = "load"
-    """A Stream Load."""
-    WRITE = "write"
-    """Either."""
-    READ = "read"
-    """A SELECT, or a SHOW."""
-    CONNECT = "connect"
-    ANY = "any"
+__all__ = ["LATE", "OF_INSERT", "OF_LOAD", "Fault", "Faults", "Planned"]
 
 
 class Fault(StrEnum):
@@ -40,8 +30,6 @@ class Fault(StrEnum):
     NO_BACKEND = "no_backend"
     SCHEMA_CHANGE = "schema_change"
     TIMEOUT = "timeout"
-    SLOW = "slow"
-    """Sleeps for `seconds`, then does what it was asked."""
     DROP_BEFORE = "drop_before"
     """Hangs up, nothing written."""
     DROP_AFTER = "drop_after"
@@ -50,6 +38,8 @@ class Fault(StrEnum):
     """Hangs up at once; the load runs on, and is committed `seconds` later."""
     LATE_ABORT = "late_abort"
     """The same, but then it fails."""
+    LEFT = "left"
+    """The same, but nobody ends it: its label is taken, as in cloud mode for an hour after the FE died."""
     COMMITTED = "committed"
     """Committed and not yet visible: status COMMITTED; to a Stream Load, Publish Timeout."""
 
@@ -75,8 +65,11 @@ TEXTS = {
     Fault.SCHEMA_CHANGE: "insert table twitter_kol_all is blocked on schema change",
     Fault.TIMEOUT: "Execute timeout",
 }
-LATE = {Fault.LATE, Fault.LATE_ABORT}
-STREAM_ONLY = {Fault.FAIL, Fault.LABEL_RUNNING, Fault.BE_UNREACHABLE}
+LATE = {Fault.LATE, Fault.LATE_ABORT, Fault.LEFT}
+OF_INSERT = set(Fault) - {Fault.FAIL, Fault.LABEL_RUNNING, Fault.BE_UNREACHABLE}
+"""The faults that an INSERT may run into."""
+OF_LOAD = set(Fault) - {Fault.BE_UNREACHABLE}
+"""Those that a Stream Load may run into at the BE."""
 
 
 @dataclass(slots=True)
@@ -84,7 +77,6 @@ class Planned:
     """A fault that waits for its turn."""
 
     fault: Fault
-    where: Where
     times: int
     after: int
     """So many hits are spared first."""
@@ -104,11 +96,9 @@ class Faults:
         self._planned: list[Planned] = []
         self._lock = threading.Lock()
 
-    def plan(self, fault: Fault, where: Where, *, times: int, after: int, seconds: float) -> None:
-        if fault in STREAM_ONLY and where is not Where.LOAD:
-            where = Where.LOAD
+    def plan(self, fault: Fault, *, times: int, after: int, seconds: float) -> None:
         with self._lock:
-            self._planned.append(Planned(fault, where, times, after, seconds))
+            self._planned.append(Planned(fault, times, after, seconds))
 
     def clear(self) -> None:
         with self._lock:
@@ -120,15 +110,11 @@ class Faults:
         with self._lock:
             return sum(planned.times for planned in self._planned)
 
-    def take(self, where: Where, only: Fault | None = None) -> Planned | None:
-        """The fault that this statement or load runs into, if any; it is used up.
-
-        BE_UNREACHABLE is the FE's doing, so only the FE takes it, and nothing else.
-        """
+    def take(self, among: Collection[Fault]) -> Planned | None:
+        """The first of these faults that is planned, if any; it is used up."""
         with self._lock:
             for planned in self._planned:
-                at_fe = planned.fault is Fault.BE_UNREACHABLE
-                if not _hits(planned.where, where) or at_fe is not (only is Fault.BE_UNREACHABLE):
+                if planned.fault not in among:
                     continue
                 if planned.after:
                     planned.after -= 1
@@ -138,9 +124,3 @@ class Faults:
                     self._planned.remove(planned)
                 return planned
         return None
-
-
-def _hits(planned: Where, where: Where) -> bool:
-    if planned is Where.WRITE:
-        return where in {Where.INSERT, Where.LOAD}
-    return planned in {where, Where.ANY}

@@ -10,7 +10,7 @@ import socket
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from tests.doris_double.faults import Fault, Where
+from tests.doris_double.faults import Fault
 from tests.doris_double.http_server import (
     STREAM_LOAD_PATH,
     Request,
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FrontEnd"]
 
+RESETS_SINCE = (3, 1, 3)
+"""Since then the FE resets the connection of who sends it the body."""
 BODY_WAIT = 0.05
 """How long it looks whether a body comes unasked: it would be there already."""
 
@@ -35,10 +37,8 @@ BODY_WAIT = 0.05
 class FrontEnd:
     """Checks who asks and for `Expect: 100-continue`, then sends the client to the BE."""
 
-    def __init__(self, state: State, *, credentials: bool, reset_on_body: bool) -> None:
+    def __init__(self, state: State) -> None:
         self._state = state
-        self._credentials = credentials
-        self._reset_on_body = reset_on_body
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await read_head(reader, writer)
@@ -58,23 +58,21 @@ class FrontEnd:
         if "expect" not in request.headers:
             await respond_json(request, {"status": "FAILED", "msg": "There is no 100-continue header"})
             return
-        database = unquote(target[1])
-        if not user.may("LOAD", database):
+        if not user.may("LOAD", unquote(target[1]), unquote(target[2])):
             text = "Access denied; you need (at least one of) the (LOAD) privilege(s) for this operation"
             await respond_json(request, {"status": "FAILED", "msg": text})
             return
-        if await request.sends_body(BODY_WAIT) and self._reset_on_body:
+        if await request.sends_body(BODY_WAIT) and self._state.version >= RESETS_SINCE:
             reset(writer)
             return
         await respond(request, 307, b"", "text/html", Location=self._location(request, who))
 
     def _location(self, request: Request, who: tuple[str, str]) -> str:
-        planned = self._state.faults.take(Where.LOAD, Fault.BE_UNREACHABLE)
+        planned = self._state.faults.take({Fault.BE_UNREACHABLE})
         address = f"127.0.0.1:{_closed_port()}" if planned else self._state.be.removeprefix("http://")
         user, password = (quote(part, safe="") for part in who)
-        at = f"{user}:{password}@" if self._credentials else ""
-        # RestBaseController builds the address with an empty query, so it ends in a question mark.
-        return f"http://{at}{address}{request.path}?{request.query}"
+        # RestBaseController repeats the credentials and builds the address with an empty query, so it ends in `?`.
+        return f"http://{user}:{password}@{address}{request.path}?{request.query}"
 
 
 def _closed_port() -> int:

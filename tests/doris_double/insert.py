@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from tests.doris_double.errors import refuse, syntax_error
 from tests.doris_double.tokens import Name, Tokens, unescaped
 
-__all__ = ["DEFAULT", "Insert", "parse_insert"]
-
-DEFAULT: Final = object()
-"""The word DEFAULT as a value."""
+__all__ = ["Insert", "parse_insert"]
 
 _VALUE = re.compile(
     r"""\s*(?: ('[^'\\]*(?:(?:\\.|'')[^'\\]*)*' | "[^"\\]*(?:(?:\\.|"")[^"\\]*)*")   # 1: string
@@ -23,7 +20,7 @@ _VALUE = re.compile(
 )
 _ROW = re.compile(r"\s*\(")
 _MORE = re.compile(r"\s*,")
-_WORDS = {"NULL": None, "TRUE": 1, "FALSE": 0, "DEFAULT": DEFAULT}
+_WORDS = {"NULL": None, "TRUE": 1, "FALSE": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +39,7 @@ def parse_insert(sql: str) -> Insert:
     """Parse, and refuse what Doris's grammar does: IGNORE, SET, VALUE, ON DUPLICATE KEY UPDATE."""
     tokens = Tokens(sql)
     tokens.expect("INSERT")
-    if tokens.expect("INTO", "OVERWRITE") == "OVERWRITE":
-        refuse("the double has no INSERT OVERWRITE")
+    tokens.expect("INTO")
     name = tokens.name()
     label = None
     if tokens.accept("WITH"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.doris_double.answers import Ok
 from tests.doris_double.errors import DorisError, Hangup, refuse
-from tests.doris_double.faults import LATE, Fault, Where
+from tests.doris_double.faults import LATE, OF_INSERT, Fault
 from tests.doris_double.insert import Insert, parse_insert
 from tests.doris_double.loads import NEW_KEYS_SINCE, Filtered, Load, Mode
 
@@ -28,8 +28,11 @@ async def insert(session: DorisSession, sql: str) -> Ok:
         statement = replace(statement, rows=session.selected(statement.query), query="")
         if not statement.rows:  # InsertIntoTableCommand: isEmptyInsert, no transaction
             return Ok()
-    planned = session.state.faults.take(Where.INSERT)
-    await session.before(planned)
+    planned = session.state.faults.take(OF_INSERT)
+    if planned and planned.fault is Fault.DROP_BEFORE:
+        raise Hangup
+    if planned and planned.error:
+        raise planned.error
     await session.state.loading.wait()
     load = _begun(session, table, statement, mode, len(sql.encode("utf-8", "replace")))
     if planned and planned.fault in LATE:
@@ -41,7 +44,7 @@ async def insert(session: DorisSession, sql: str) -> Ok:
     if planned and planned.fault is Fault.COMMITTED:
         load.status = "COMMITTED"
     info = f"{{'label':'{load.label}', 'status':'{load.status}', 'txnId':'{load.txn_id}'}}"
-    return Ok(load.rows, info, len(load.filtered))
+    return Ok(load.rows, info)
 
 
 def _begun(session: DorisSession, table: Table, statement: Insert, mode: Mode, size: int) -> Load:
@@ -50,10 +53,8 @@ def _begun(session: DorisSession, table: Table, statement: Insert, mode: Mode, s
     with session.state.storage.lock:
         known = loader.known(table, statement.label)
         if known:
-            refuse(
-                f"begin transaction failed. errCode = 2, detailMessage = Label [{statement.label}] has already been "
-                f"used, relate to txn [{known.txn_id}]"
-            )
+            told = known.taken(cloud=session.state.cloud)
+            refuse(f"begin transaction failed. errCode = 2, detailMessage = {told}")
         return loader.begin(
             table, statement.label, via="insert", mode=mode, rows=len(statement.rows), size=size, timeout=timeout
         )
@@ -69,11 +70,14 @@ def _load(session: DorisSession, load: Load, table: Table, statement: Insert, mo
 
 
 def _mode(session: DorisSession, table: Table, statement: Insert) -> Mode:
-    """InsertUtils.normalizePlan: a partial update only where the session asks, and the table is merge-on-write."""
-    strict = session.variables["enable_insert_strict"]
-    ratio = 0.0 if strict else session.variables["insert_max_filter_ratio"]
-    if not (session.variables["enable_unique_key_partial_update"] and table.merge_on_write):
-        return Mode(strict=strict, max_filter_ratio=ratio)
+    """InsertUtils.normalizePlan: a partial update where the session asks, and the table is merge-on-write without
+    CLUSTER BY; elsewhere rows are replaced in whole without a word."""
+    if not session.variables["enable_insert_strict"]:
+        refuse("the double is strict")
+    truncates = session.variables.truncates and not statement.query
+    takes_partial = table.merge_on_write and not table.clustered_by
+    if not (session.variables["enable_unique_key_partial_update"] and takes_partial):
+        return Mode(truncates=truncates)
     if not statement.columns:
         refuse(
             "You must explicitly specify the columns to be updated when updating partial columns using the "
@@ -85,11 +89,10 @@ def _mode(session: DorisSession, table: Table, statement: Insert) -> Mode:
     for key in table.keys:
         if key.lower() not in given:
             refuse(f"Partial update should include all key columns, missing: {key}")
-    if session.state.version >= NEW_KEYS_SINCE:
-        append = session.variables["partial_update_new_key_behavior"] == "APPEND"
-    else:
-        append = not strict
-    return Mode(partial=True, append=append, strict=strict, max_filter_ratio=ratio)
+    append = session.state.version >= NEW_KEYS_SINCE and (
+        session.variables["partial_update_new_key_behavior"] == "APPEND"
+    )
+    return Mode(partial=True, append=append, truncates=truncates)
 
 
 def _filtered(session: DorisSession, load: Load) -> DorisError:

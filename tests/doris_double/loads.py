@@ -5,11 +5,9 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.doris_double.errors import refuse
-from tests.doris_double.insert import DEFAULT
 from tests.doris_double.storage import conflict_key, quoted
 from tests.doris_double.values import BadValue, converter
 
@@ -36,9 +34,8 @@ class Mode:
     """Only the given columns of the rows that exist change."""
     append: bool = True
     """Partial: a key that is not there yet makes a new row; else its row is filtered."""
-    strict: bool = True
-    """A value that is not of its column's type is filtered; else it becomes NULL."""
-    max_filter_ratio: float = 0.0
+    truncates: bool = False
+    """Texts are cut to the length of their columns."""
 
 
 @dataclass(slots=True)
@@ -61,6 +58,11 @@ class Load:
     """PREPARE, VISIBLE, COMMITTED or ABORTED."""
     filtered: list[str] = field(default_factory=list)
     """Why, for each row that was filtered."""
+
+    def taken(self, *, cloud: bool) -> str:
+        """What who uses the label again is told (common/LabelAlreadyUsedException.java, meta_service_txn.cpp)."""
+        status = f"=[TXN_STATUS_{self.status.replace('PREPARE', 'PREPARED')}]" if cloud else f" [{self.status}]."
+        return f"Label [{self.label}] has already been used, relate to txn [{self.txn_id}], status{status}"
 
 
 class Filtered(Exception):  # noqa: N818 - not the double's failure
@@ -102,11 +104,6 @@ class Loader:
         load.status = "ABORTED"
         self.labels.pop((load.database, load.label), None)
 
-    def find(self, database: str, label: str) -> Load | None:
-        """The load that has a label, or had it last."""
-        had = (load for load in reversed(self.loads) if (load.database, load.label) == (database, label))
-        return self.labels.get((database, label)) or next(had, None)
-
     def known(self, table: Table, label: str | None) -> Load | None:
         """The load that has this label already."""
         return self.labels.get((table.database, label)) if label else None
@@ -116,14 +113,14 @@ class Loader:
         targets = _targets(table, columns)
         if not mode.partial:
             _check_left_out(table, targets)
-        good = self._good(load, targets, rows, mode)
+        good = _partitioned(load, table, targets, self._good(load, targets, rows, mode))
         self._check_duplicates(load, table, targets, good)
         with self._storage.transaction():
             if mode.partial:
                 good = self._write_partial(load, table, targets, good, mode)
             else:
                 self._write_whole(table, targets, good)
-            if len(load.filtered) > mode.max_filter_ratio * len(rows):
+            if load.filtered:
                 raise Filtered(load)
         load.rows = len(good)
         load.status = "VISIBLE"
@@ -132,17 +129,12 @@ class Loader:
     @staticmethod
     def _good(load: Load, targets: list[Column], rows: list[list[Any]], mode: Mode) -> list[list[Any]]:
         """The rows that fit, converted."""
-        converters = [converter(column, strict=mode.strict) for column in targets]
-        defaults = [_default(column) for column in targets]
+        converters = [converter(column, truncates=mode.truncates) for column in targets]
         good = []
         for row in rows:
             if len(row) != len(targets):
                 refuse("Column count doesn't match value count")
             try:
-                if DEFAULT in row:
-                    row = [  # noqa: PLW2901 - the row as it is meant
-                        default if value is DEFAULT else value for value, default in zip(row, defaults, strict=True)
-                    ]
                 good.append([convert(value) for convert, value in zip(converters, row, strict=True)])
             except BadValue as bad:
                 load.filtered.append(str(bad))
@@ -210,6 +202,17 @@ class Loader:
         return found
 
 
+def _partitioned(load: Load, table: Table, targets: list[Column], rows: list[list[Any]]) -> list[list[Any]]:
+    """The rows that belong to a partition (vtablet_finder.cpp)."""
+    if table.partition is None:
+        return rows
+    position = [column.name.lower() for column in targets].index(table.partition.column.lower())
+    values = set(table.partition.values)
+    there = [row for row in rows if row[position] in values]
+    load.filtered += ["no partition for this tuple. tuple=+---+"] * (len(rows) - len(there))
+    return there
+
+
 def _targets(table: Table, names: Sequence[str]) -> list[Column]:
     """The columns of a column list (InsertUtils.normalizePlan's words)."""
     targets = []
@@ -240,9 +243,7 @@ def _key_of(table: Table, targets: list[Column]) -> Callable[[list[Any]], tuple[
 def _default(column: Column) -> Any:
     if column.default is None:
         return None
-    if column.default == "CURRENT_TIMESTAMP":
-        return datetime.now(UTC).replace(tzinfo=None).isoformat(" ", "seconds")
-    return converter(column, strict=True)(column.default)
+    return converter(column)(column.default)
 
 
 def _aggregated(column: Column) -> str:

@@ -20,7 +20,6 @@ from mysql_mimic.types import uint_2, uint_len
 
 from tests.doris_double.answers import Ok, Rows
 from tests.doris_double.errors import ACCESS_DENIED, BAD_DATABASE, DB_DENIED, DorisError, Hangup
-from tests.doris_double.faults import Fault, Where
 from tests.doris_double.session import DorisSession
 from tests.doris_double.storage import INFORMATION_SCHEMA
 
@@ -60,11 +59,6 @@ class _DorisConnection(Connection):
     session: DorisSession
 
     async def _start(self) -> None:
-        planned = self.session.state.faults.take(Where.CONNECT)
-        if planned and planned.fault is Fault.SLOW:
-            await self.session.state.sleep(planned.seconds)
-        elif planned:
-            return self._hang_up()
         await self.connection_phase()
         if self.session.user is None:
             return None
@@ -140,7 +134,7 @@ class _DorisConnection(Connection):
 def _ok_packet(answer: Ok) -> bytes:
     info = answer.info.encode()
     counts = uint_len(answer.affected) + uint_len(0)
-    packet = b"\0" + counts + uint_2(AUTOCOMMIT) + uint_2(answer.warnings)
+    packet = b"\0" + counts + uint_2(AUTOCOMMIT) + uint_2(0)
     return packet + (uint_len(len(info)) + info if info else b"")
 
 

@@ -47,9 +47,6 @@ class Query:
 
     sql: str
     database: str | None
-    constants: dict[str, Any]
-    """DATABASE(), VERSION() and so on, by function."""
-    variable: Callable[[str], Any]
     may_read: Callable[[str, str], None]
     """(database, table); raises when not."""
 
@@ -59,7 +56,6 @@ def run_query(query: Query, storage: Storage) -> Rows | int:
     tree = _parsed(query.sql)
     _check_grammar(tree, query.sql)
     tables = _qualified(tree, query, storage)
-    tree = tree.transform(_as_sqlite, query)
     with storage.lock:
         try:
             cursor = storage.execute(tree.sql(_BackQuoted))
@@ -110,17 +106,6 @@ def _qualified(tree: exp.Expr, query: Query, storage: Storage) -> list[Table]:
         node.set("db", exp.to_identifier(table.database, quoted=True))
         tables.append(table)
     return tables
-
-
-def _as_sqlite(node: exp.Expr, query: Query) -> exp.Expr:
-    if isinstance(node, exp.SessionParameter | exp.Parameter):
-        value = query.variable(node.name)
-        return exp.alias_(exp.convert(int(value) if isinstance(value, bool) else value), f"@@{node.name}", quoted=True)
-    name = node.name if isinstance(node, exp.Anonymous) else type(node).__name__
-    if isinstance(node, exp.Func) and name.upper() in query.constants:
-        value = query.constants[name.upper()]
-        return exp.null() if value is None else exp.convert(value)
-    return node
 
 
 def _typed(tree: exp.Expr, names: list[str], rows: Sequence[Sequence[Any]], tables: list[Table]) -> list[ResultColumn]:

@@ -9,18 +9,16 @@ from mysql_mimic.session import BaseSession
 
 from tests.doris_double.answers import Ok, Rows
 from tests.doris_double.definitions import alter, create, drop, truncate
-from tests.doris_double.errors import Hangup, denied, refuse
-from tests.doris_double.faults import Fault, Where
+from tests.doris_double.errors import denied, refuse
 from tests.doris_double.inserting import insert
 from tests.doris_double.queries import Query, run_query
 from tests.doris_double.show import show
 from tests.doris_double.tokens import Tokens
-from tests.doris_double.variables import MYSQL_VERSION, SessionVariables
+from tests.doris_double.variables import SessionVariables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.doris_double.faults import Planned
     from tests.doris_double.state import State, User
     from tests.doris_double.tables import Table
 
@@ -36,7 +34,6 @@ class DorisSession(BaseSession):
         self.user: User | None = None
         self.username: str | None = None
         self.database: str | None = None
-        self.connection_id = 0
         self._statements: dict[str, Callable[[Tokens], Rows | Ok]] = {
             "SELECT": self._query,
             "WITH": self._query,
@@ -62,44 +59,29 @@ class DorisSession(BaseSession):
         first = tokens.peek().word
         if first == "INSERT":
             return await insert(self, sql)
-        planned = self.state.faults.take(Where.READ) if first in {"SELECT", "WITH", "SHOW"} else None
-        await self.before(planned)
         statement = self._statements.get(first)
         if statement is None:
             if first == "REPLACE":
                 tokens.next()
                 tokens.fail("PROC', 'PROCEDURE")
             tokens.fail("ALTER', 'CREATE', 'DELETE', 'DROP', 'INSERT', 'SELECT', 'SET', 'SHOW', 'USE")
-        answer = statement(tokens)
-        if planned and planned.fault is Fault.DROP_AFTER:
-            raise Hangup
-        return answer
-
-    async def before(self, planned: Planned | None) -> None:
-        if planned is None:
-            return
-        if planned.fault is Fault.SLOW:
-            await self.state.sleep(planned.seconds)
-        if planned.fault is Fault.DROP_BEFORE:
-            raise Hangup
-        if planned.error:
-            raise planned.error
+        return statement(tokens)
 
     def check_load(self, table: Table) -> None:
         """InsertIntoTableCommand: ERR_TABLEACCESS_DENIED_ERROR with LOAD."""
-        if not self._may("LOAD", table.database):
+        if not self._may("LOAD", table.database, table.name):
             where = f"{table.database}.{table.name}"
             refuse(f"LOAD command denied to user '{self.username}'@'127.0.0.1' for table '{where}'")
 
-    def _may(self, privilege: str, database: str) -> bool:
-        return self.user is not None and self.user.may(privilege, database)
+    def _may(self, privilege: str, database: str, table: str = "") -> bool:
+        return self.user is not None and self.user.may(privilege, database, table)
 
     def need(self, privilege: str, database: str) -> None:
         if not self._may(privilege, database):
             raise denied(privilege)
 
     def may_read(self, database: str, table: str) -> None:
-        if not self._may("SELECT", database):
+        if not self._may("SELECT", database, table):
             refuse(
                 f"Permission denied: user ['{self.username}'@'%'] does not have privilege for [priv predicate: "
                 f"PRIVILEGE in (SELECT)] command on [internal].[{database}].[{table}]"
@@ -123,14 +105,7 @@ class DorisSession(BaseSession):
         return Ok(result if isinstance(result, int) else 0)
 
     def _as_query(self, sql: str) -> Query:
-        constants = {
-            "CURRENTSCHEMA": self.database,
-            "CURRENTVERSION": MYSQL_VERSION,
-            "CURRENTUSER": f"'{self.username}'@'%'",
-            "USER": f"'{self.username}'@'127.0.0.1'",
-            "CONNECTION_ID": self.connection_id,
-        }
-        return Query(sql, self.database, constants, self.variables.get, self.may_read)
+        return Query(sql, self.database, self.may_read)
 
     def _nothing(self, tokens: Tokens) -> Ok:
         """COMMIT and ROLLBACK: every INSERT has committed itself."""

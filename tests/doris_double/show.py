@@ -6,8 +6,6 @@ import re
 from typing import TYPE_CHECKING
 
 from tests.doris_double.answers import Rows, texts
-from tests.doris_double.errors import refuse
-from tests.doris_double.loads import NEW_KEYS_SINCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,17 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["show"]
 
-# common/proc/TransProcDir.java
-TRANSACTION = [
-    *("TransactionId", "Label", "Coordinator", "TransactionStatus", "LoadJobSourceType"),
-    *("PrepareTime", "PreCommitTime", "CommitTime", "PublishTime", "FinishTime"),
-    *("Reason", "ErrorReplicasCount", "ListenerId", "TimeoutMs", "ErrMsg"),
-]
-
 
 def show(session: DorisSession, tokens: Tokens) -> Rows:
     tokens.next()
-    kinds = {"CREATE": _create_table, "TRANSACTION": _transaction, "TABLES": _tables}
+    kinds = {"CREATE": _create_table, "TABLES": _tables}
     return kinds[tokens.expect(*kinds)](session, tokens)
 
 
@@ -37,24 +28,6 @@ def _create_table(session: DorisSession, tokens: Tokens) -> Rows:
     tokens.expect_end()
     session.may_read(table.database, table.name)
     return texts(["Table", "Create Table"], [(table.name, table.show_create())])
-
-
-def _transaction(session: DorisSession, tokens: Tokens) -> Rows:
-    """ShowTransactionCommand: for administrators; since 3.1 for who may LOAD into the database (apache/doris#52358)."""
-    database = tokens.identifier() if tokens.accept("FROM", "IN") else session.database or ""
-    tokens.expect("WHERE")
-    if tokens.identifier().lower() != "label":
-        refuse("the double shows the transaction of a label only")
-    tokens.expect("=")
-    label = tokens.string()
-    tokens.expect_end()
-    session.need("LOAD" if session.state.version >= NEW_KEYS_SINCE else "ADMIN", database)
-    with session.state.storage.lock:
-        load = session.state.loader.find(database, label)
-    if load is None:
-        refuse(f"transaction with label {label} does not exist")
-    told = (str(load.txn_id), label, "FE: 127.0.0.1", load.status, "INSERT_STREAMING", str(1000 * load.timeout))
-    return texts(TRANSACTION, [(*told[:5], *[""] * 8, told[5], "")])
 
 
 def _tables(session: DorisSession, tokens: Tokens) -> Rows:

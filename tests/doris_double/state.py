@@ -21,25 +21,28 @@ if TYPE_CHECKING:
 __all__ = ["ALL", "READ", "State", "Statement", "User"]
 
 READ = frozenset({"SELECT"})
-ALL = frozenset({"SELECT", "LOAD", "CREATE", "ALTER", "DROP", "ADMIN"})
+ALL = frozenset({"SELECT", "LOAD", "CREATE", "ALTER", "DROP"})
 KEPT = 2000
 """Characters of a statement that the log keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user, and what he may in which databases; None: in all."""
+    """A user, and what he may with which tables (`db.table`); None: with all."""
 
     name: str
     password: str = field(repr=False)
     privileges: frozenset[str] = ALL
-    databases: frozenset[str] | None = None
+    tables: frozenset[str] | None = None
 
-    def may(self, privilege: str, database: str) -> bool:
-        return privilege in self.privileges and self.sees(database)
+    def may(self, privilege: str, database: str, table: str = "") -> bool:
+        """Whether he has a privilege on a table, or on the whole database."""
+        return privilege in self.privileges and (self.tables is None or f"{database}.{table}" in self.tables)
 
     def sees(self, database: str) -> bool:
-        return self.databases is None or database in {*self.databases, INFORMATION_SCHEMA, ""}
+        if self.tables is None or database == INFORMATION_SCHEMA:
+            return True
+        return any(table.startswith(f"{database}.") for table in self.tables)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,9 @@ class Statement:
 class State:
     """Tables, users, faults, logs."""
 
-    def __init__(self, version: tuple[int, ...], backends: int) -> None:
+    def __init__(self, version: tuple[int, ...], backends: int, *, cloud: bool) -> None:
         self.version = version
+        self.cloud = cloud
         self.backends = backends
         self.storage = Storage(version)
         self.faults = Faults()
@@ -96,6 +100,8 @@ class State:
 
     async def _later(self, load: Load, planned: Planned, write: Callable[[], None]) -> None:
         await self.sleep(planned.seconds)
+        if planned.fault is Fault.LEFT:
+            return
         with self.storage.lock:
             if self.stopping.is_set() or planned.fault is Fault.LATE_ABORT:
                 self.loader.abort(load)

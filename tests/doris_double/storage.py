@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["INFORMATION_SCHEMA", "Storage", "quoted"]
 
 INFORMATION_SCHEMA = "information_schema"
-MAX_DATABASES = 8
-"""SQLite attaches ten at most."""
 DEFAULTS_SINCE = (3, 0, 4)
 """Before, COLUMN_DEFAULT is NULL for every column (apache/doris#44849)."""
 
@@ -79,8 +77,6 @@ class Storage:
 
     def create_database(self, name: str) -> None:
         with self.lock:
-            if len(self.databases) >= MAX_DATABASES:
-                refuse(f"the double holds {MAX_DATABASES} databases at most")
             self._sqlite.execute(f"ATTACH ':memory:' AS {quoted(name)}")
             self.databases[name] = {}
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
 from tests.doris_double.errors import DorisError, Hangup
-from tests.doris_double.faults import LATE, Fault, Where
+from tests.doris_double.faults import LATE, OF_LOAD, Fault
 from tests.doris_double.http_server import (
     STREAM_LOAD_PATH,
     Request,
@@ -79,15 +79,13 @@ class BackEnd:
                 text = "[ANALYSIS_ERROR]TStatus: errCode = 2, detailMessage = Access denied for user"
             await respond_json(request, _answer(label, "Fail", text))
             return
-        planned = self._state.faults.take(Where.LOAD)
-        if planned and planned.fault is Fault.SLOW:
-            await self._state.sleep(planned.seconds)
+        planned = self._state.faults.take(OF_LOAD)
         try:
             table = self._state.storage.find(name, None)
             self._check_head(request, user, table)
             known = self._state.loader.known(table, label)
             if known or (planned and planned.fault is Fault.LABEL_RUNNING):
-                await respond_json(request, _label_exists(label, known))
+                await respond_json(request, _label_exists(label, known, cloud=self._state.cloud))
                 return
             if planned and planned.error:
                 raise planned.error
@@ -105,7 +103,7 @@ class BackEnd:
 
     def _check_head(self, request: Request, user: User, table: Table) -> None:
         headers = request.headers
-        if not user.may("LOAD", table.database):
+        if not user.may("LOAD", table.database, table.name):
             raise DorisError("errCode = 2, detailMessage = Access denied; LOAD privilege")
         if headers.get("format", "csv").lower() != "json":
             raise DorisError("the double takes `format: json` only")
@@ -113,6 +111,8 @@ class BackEnd:
         group_commit = headers.get("group_commit") or table.properties.get("group_commit_mode", "off_mode")
         if headers.get("two_phase_commit", "false").lower() == "true" or group_commit != "off_mode":
             raise DorisError("the double has no two_phase_commit and no group_commit")
+        if headers.get("strict_mode", "false").lower() != "true" or float(headers.get("max_filter_ratio", 0)):
+            raise DorisError("the double takes strict loads only")
         if not headers.get("timeout", "600").isdigit():
             raise DorisError("Invalid timeout format")
 
@@ -148,19 +148,20 @@ class BackEnd:
 
     def _mode(self, request: Request, table: Table, columns: list[str]) -> Mode:
         headers = request.headers
-        strict = headers.get("strict_mode", "false").lower() == "true"
-        ratio = float(headers.get("max_filter_ratio", 0))
         if headers.get("partial_columns", "false").lower() != "true":
-            return Mode(strict=strict, max_filter_ratio=ratio)
+            return Mode()
         if not table.merge_on_write:
             raise DorisError("errCode = 2, detailMessage = Only unique key merge on write support partial update")
+        if table.clustered_by:
+            text = "Can't do partial update on merge-on-write Unique table with cluster keys"
+            raise DorisError(f"errCode = 2, detailMessage = {text}")
         for key in table.keys:
             if key.lower() not in {name.lower() for name in columns}:
                 raise DorisError(f"errCode = 2, detailMessage = Partial update should include all key columns: {key}")
-        append = not strict
-        if self._state.version >= NEW_KEYS_SINCE:
-            append = headers.get("partial_update_new_key_behavior", "APPEND").upper() == "APPEND"
-        return Mode(partial=True, append=append, strict=strict, max_filter_ratio=ratio)
+        append = self._state.version >= NEW_KEYS_SINCE and (
+            headers.get("partial_update_new_key_behavior", "APPEND").upper() == "APPEND"
+        )
+        return Mode(partial=True, append=append)
 
     def _failed(self, load: Load, total: int) -> dict[str, Any]:
         url = self._state.error_url(load)
@@ -238,15 +239,19 @@ def _answer(
     }
 
 
-def _label_exists(label: str, known: Load | None) -> dict[str, Any]:
-    """ExistingJobStatus is FINISHED for what was committed, RUNNING for what is not over."""
-    txn_id, status = (known.txn_id, known.status) if known else (1, "PREPARE")
-    text = (
-        f"[LABEL_ALREADY_EXISTS]TStatus: errCode = 2, detailMessage = Label [{label}] has already been used, "
-        f"relate to txn [{txn_id}], status [{status}]."
+def _label_exists(label: str, known: Load | None, *, cloud: bool) -> dict[str, Any]:
+    """ExistingJobStatus is FINISHED for what was committed, RUNNING for what is not over.
+
+    In cloud mode it was missing at first (apache/doris#42700).
+    """
+    load = known or Load(label, 1, "", "", "stream", "plain", 0, 0, 0, "PREPARE")
+    answer = _answer(
+        label,
+        "Label Already Exists",
+        f"[LABEL_ALREADY_EXISTS]TStatus: errCode = 2, detailMessage = {load.taken(cloud=cloud)}",
     )
-    job = "RUNNING" if status == "PREPARE" else "FINISHED"
-    return _answer(label, "Label Already Exists", text) | {"ExistingJobStatus": job}
+    job = "RUNNING" if load.status == "PREPARE" else "FINISHED"
+    return answer if cloud else answer | {"ExistingJobStatus": job}
 
 
 def _be_text(error: DorisError) -> str:

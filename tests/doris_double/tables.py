@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["INTEGER_BITS", "Column", "Table"]
+__all__ = ["INTEGER_BITS", "Column", "Partition", "Table"]
 
 INTEGER_BITS = {"TINYINT": 8, "SMALLINT": 16, "INT": 32, "BIGINT": 64, "LARGEINT": 128}
 MODELS = {"UNIQUE": "UNI", "DUPLICATE": "DUP", "AGGREGATE": "AGG"}
@@ -22,7 +22,6 @@ class Column:
     key: bool = False
     aggregate: str | None = None
     default: str | None = None
-    """Literal text, or CURRENT_TIMESTAMP."""
     comment: str = ""
 
     @property
@@ -50,11 +49,18 @@ class Column:
             words.append(self.aggregate)
         words.append("NULL" if self.nullable else "NOT NULL")
         if self.default is not None:
-            current = self.default == "CURRENT_TIMESTAMP"
-            words.append("DEFAULT " + (self.default if current else f'"{self.default}"'))
+            words.append(f'DEFAULT "{self.default}"')
         if self.comment:
             words.append(f'COMMENT "{self.comment}"')
         return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """The only partition, a list of the values that a column may have."""
+
+    column: str
+    values: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -74,6 +80,9 @@ class Table:
     comment: str = ""
     materialized: bool = False
     """With a synchronous materialized view of it."""
+    clustered_by: tuple[str, ...] = ()
+    """The columns of CLUSTER BY."""
+    partition: Partition | None = None
 
     @property
     def merge_on_write(self) -> bool:
@@ -97,8 +106,13 @@ class Table:
         columns = ",\n".join(f"  {column.ddl()}" for column in self.columns)
         keys = ", ".join(f"`{key}`" for key in self.keys)
         lines = [f"CREATE TABLE `{self.name}` (\n{columns}\n) ENGINE=OLAP", f"{self.model} KEY({keys})"]
+        if self.clustered_by:
+            lines.append(f"CLUSTER BY ({', '.join(f'`{name}`' for name in self.clustered_by)})")
         if self.comment:
             lines.append(f"COMMENT '{self.comment}'")
+        if self.partition:
+            values = ",".join(f'"{value}"' for value in self.partition.values)
+            lines.append(f"PARTITION BY LIST (`{self.partition.column}`)\n(PARTITION p VALUES IN ({values}))")
         by = f"HASH({', '.join(f'`{name}`' for name in self.hashed_by)})" if self.hashed_by else "RANDOM"
         lines.append(f"DISTRIBUTED BY {by} BUCKETS {self.buckets}")
         shown = ",\n".join(f'"{name}" = "{value}"' for name, value in self._shown_properties().items())

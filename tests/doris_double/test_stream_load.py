@@ -7,12 +7,14 @@ import http.client
 import json
 import socket
 import urllib.request
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.doris_double import PASSWORD, USER
+from tests.doris_double.conftest import ONE_REPLICA, connect
 
 if TYPE_CHECKING:
     from tests.doris_double import DorisDouble
@@ -134,6 +136,38 @@ def test_partial_columns_and_new_keys(doris: DorisDouble, doris31: DorisDouble) 
     assert load(doris, new, partial_columns="true")["Status"] == "Fail"
     assert load(doris31, new, partial_columns="true", partial_update_new_key_behavior="ERROR")["Status"] == "Fail"
     assert load(doris31, new, partial_columns="true")["Status"] == "Success"
+
+
+def test_with_cluster_by_partial_columns_are_refused(doris: DorisDouble) -> None:
+    with closing(connect(doris)) as db, db.cursor() as cursor:
+        cursor.execute("DROP TABLE `t`")
+        cursor.execute(
+            "CREATE TABLE `t` (`id` VARCHAR(8) NOT NULL, `name` VARCHAR(6)) UNIQUE KEY(`id`) CLUSTER BY (`name`) "
+            f"DISTRIBUTED BY HASH(`id`) BUCKETS 1 PROPERTIES ({ONE_REPLICA})"
+        )
+    rows = [{"id": "1", "name": "a"}]
+
+    assert "with cluster keys" in load(doris, rows, columns="id, name", partial_columns="true")["Message"]
+    assert load(doris, rows, columns="id, name")["Status"] == "Success"
+
+
+def test_who_may_load_into_which_table(doris: DorisDouble) -> None:
+    doris.create_user("loader", "x", tables=["kol.other"])
+    who = {**HEAD, "Authorization": "Basic " + base64.b64encode(b"loader:x").decode()}
+
+    assert "LOAD" in json.loads(put(doris.http, who)[2])["msg"]
+    assert "LOAD" in json.loads(put(doris.be_http, who)[2])["Message"]
+
+
+def test_a_load_that_nobody_ends_keeps_its_label(doris: DorisDouble) -> None:
+    doris.fail_next("left", seconds=0)
+    with pytest.raises((ConnectionError, http.client.HTTPException)):
+        load(doris, [{"id": "1"}], label="left")
+
+    answer = load(doris, [{"id": "1"}], label="left")
+
+    assert answer["ExistingJobStatus"] == "RUNNING"
+    assert "status [PREPARE]." in answer["Message"]
 
 
 def test_faults_of_a_load(doris: DorisDouble) -> None:

@@ -27,17 +27,14 @@ _INTEGER = re.compile(r"\s*[+-]?\d+\s*")
 
 
 class BadValue(Exception):  # noqa: N818 - it is the value that is bad
-    """Why the row is filtered."""
-
-    def __init__(self, reason: str, *, is_cast: bool = False) -> None:
-        super().__init__(reason)
-        self.is_cast = is_cast
-        """Not of the column's type: without strict mode that is NULL, no filtered row."""
+    """Why the row is filtered, as strict mode has it."""
 
 
-def converter(column: Column, *, strict: bool) -> Callable[[Any], Any]:
+def converter(column: Column, *, truncates: bool = False) -> Callable[[Any], Any]:
     """What turns a literal into the column's value; raises BadValue."""
     convert = _CONVERTERS[column.type](column)
+    # Substring counts characters, so a text of more bytes than its column has may still be too long.
+    length = column.max_bytes if truncates else None
     not_null = f"column_name[{column.name}], null value for not null column, type={column.type}"
 
     def checked(value: Any) -> Any:
@@ -45,12 +42,7 @@ def converter(column: Column, *, strict: bool) -> Callable[[Any], Any]:
             if column.nullable:
                 return None
             raise BadValue(not_null)
-        try:
-            return convert(value)
-        except BadValue as bad:
-            if strict or not bad.is_cast or not column.nullable:
-                raise
-            return None
+        return convert(value[:length] if length and isinstance(value, str) else value)
 
     return checked
 
@@ -111,7 +103,7 @@ def _datetime(column: Column) -> Callable[[Any], Any]:
 
 def _bad_cast(column: Column, value: object) -> BadValue:
     reason = f"column({column.name}) value is incorrect while strict mode is true, src value is {value}"
-    return BadValue(reason, is_cast=True)
+    return BadValue(reason)
 
 
 _CONVERTERS: dict[str, Callable[[Column], Callable[[Any], Any]]] = {

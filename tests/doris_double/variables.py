@@ -1,8 +1,8 @@
 """The session variables that each version of Doris knows; others are refused, as Doris does.
 
 From qe/SessionVariable.java: enable_unique_key_partial_update since 2.0, group_commit since 2.1,
-partial_update_new_key_behavior since 3.1, enable_strict_cast since 4.0. `version` is MySQL's that Doris claims to be;
-Doris's own is in version_comment.
+partial_update_new_key_behavior since 3.1, enable_strict_cast since 4.0, enable_insert_value_auto_cast in the last
+releases of each branch (apache/doris#55325, #55423, #55427). `version` is MySQL's that Doris claims to be.
 """
 
 from __future__ import annotations
@@ -27,43 +27,24 @@ _KNOWN: dict[str, Any] = {
     "collation_database": "utf8mb4_0900_bin",
     "collation_server": "utf8mb4_0900_bin",
     "enable_insert_strict": True,
-    "enable_nereids_planner": True,
     "enable_unique_key_partial_update": False,
-    "exec_mem_limit": 2147483648,
     "external_user": "",  # mysql-mimic's own
-    "init_connect": "",
-    "insert_max_filter_ratio": 1.0,
     "insert_timeout": 14400,
     "insert_visible_timeout_ms": 60000,
-    "interactive_timeout": 3600,
-    "lower_case_table_names": 0,
-    "max_allowed_packet": 16777216,
-    "net_read_timeout": 600,
-    "net_write_timeout": 600,
     "query_timeout": 900,
     "sql_mode": "ONLY_FULL_GROUP_BY",
-    "sql_safe_updates": False,
-    "sql_select_limit": 9223372036854775807,
-    "time_zone": "Etc/UTC",
-    "system_time_zone": "Etc/UTC",
-    "transaction_isolation": "REPEATABLE-READ",
-    "tx_isolation": "REPEATABLE-READ",
-    "transaction_read_only": False,
-    "tx_read_only": False,
     "version": MYSQL_VERSION,
-    "version_comment": "",
-    "wait_timeout": 28800,
 }
 _SINCE: dict[tuple[int, ...], dict[str, Any]] = {
     (2, 1): {"group_commit": "off_mode"},
     (3, 1): {"partial_update_new_key_behavior": "APPEND"},
     (4, 0): {"enable_strict_cast": False},
 }
+_AUTO_CAST_SINCE: dict[tuple[int, ...], tuple[int, ...]] = {(2, 1): (2, 1, 12), (3, 0): (3, 0, 8), (3, 1): (3, 1, 1)}
 _CHOICES = {
     "group_commit": {"off_mode", "sync_mode", "async_mode"},
     "partial_update_new_key_behavior": {"APPEND", "ERROR"},
 }
-_READ_ONLY = {"version", "version_comment", "system_time_zone", "lower_case_table_names"}
 
 
 class SessionVariables:
@@ -74,8 +55,8 @@ class SessionVariables:
         for since, variables in _SINCE.items():
             if version >= since:
                 self._values |= variables
-        number = ".".join(map(str, version))
-        self._values["version_comment"] = f"Doris version doris-{number}-0000000000"
+        if version >= _AUTO_CAST_SINCE.get(version[:2], version):
+            self._values["enable_insert_value_auto_cast"] = True
 
     def __getitem__(self, name: str) -> Any:
         try:
@@ -86,14 +67,20 @@ class SessionVariables:
     def get(self, name: str) -> Any:
         return self[name]
 
+    @property
+    def truncates(self) -> bool:
+        """Whether an INSERT of VALUES cuts texts to the length of their columns (BindSink.java).
+
+        Never in 4.0 and 4.1: there, enable_insert_strict makes casts strict, too.
+        """
+        return "enable_strict_cast" not in self._values and self._values.get("enable_insert_value_auto_cast", True)
+
     def items(self) -> list[tuple[str, Any]]:
         return sorted((name, value) for name, value in self._values.items() if name != "external_user")
 
     def set(self, name: str, value: Any, force: bool = False) -> None:
         name = name.lower()
         now = self[name]
-        if name in _READ_ONLY and not force:
-            refuse(f"Variable '{name}' is a read only variable", 1238)
         choices = _CHOICES.get(name)
         try:
             if choices:

@@ -18,7 +18,7 @@ __all__ = ["http_server", "reply", "tunnel"]
 
 @contextmanager
 def http_server(answer: Callable[[BaseHTTPRequestHandler], None], tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Serve, and give the base URL: `answer` writes the answer to each GET."""
+    """Serve, and give the base URL: `answer` writes the answer to each GET or PUT."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -28,6 +28,9 @@ def http_server(answer: Callable[[BaseHTTPRequestHandler], None], tls: ssl.SSLCo
             answer(self)
 
         def do_CONNECT(self) -> None:
+            answer(self)
+
+        def do_PUT(self) -> None:
             answer(self)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so

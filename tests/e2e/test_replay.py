@@ -245,7 +245,7 @@ def damage(project: Project, handle: str, number: int, how: Callable[[bytes], by
 def test_a_replay_into_a_table_that_refuses_every_row_stops_and_can_be_repeated(make_project: MakeProject) -> None:
     # Given more pages than the buffer holds, and a table that takes none
     project = make_project({"alpha": 1200})
-    expected = refuse_all(project, "alpha")
+    refuse_all(project)
     project.crawl("-a", "dry_run=1").expect(0)
 
     result = project.crawl(*REPLAY, "-s", "KOL_FLUSH_ROWS=100", env=NO_KEY).expect(1)
@@ -253,7 +253,7 @@ def test_a_replay_into_a_table_that_refuses_every_row_stops_and_can_be_repeated(
 
     take_all(project)
     project.crawl(*REPLAY, env=NO_KEY).expect(0)
-    assert project.rows() == {id_: row for id_, row in expected_rows({"alpha": 1200}).items() if id_ in expected}
+    assert project.rows() == expected_rows({"alpha": 1200})
 
 
 def test_half_a_pruned_list_is_never_taken_for_a_whole_one_in_another_database(make_project: MakeProject) -> None:

@@ -318,6 +318,45 @@ def test_what_is_no_address_of_a_front_end_is_refused_without_repeating_it(url: 
     assert "hunter2" not in line
 
 
+@pytest.mark.parametrize(
+    ("text", "headers"),
+    [
+        ("", {}),
+        (" ;\n", {}),
+        ("redirect-policy: public", {"redirect-policy": "public"}),
+        ("Cloud_Cluster:loads ; X-Gate: a b:c;", {"cloud_cluster": "loads", "x-gate": "a b:c"}),
+        ("compute_group: loads\nx-gate: d", {"compute_group": "loads", "x-gate": "d"}),
+    ],
+)
+def test_further_headers_of_stream_load(text: str, headers: dict[str, str]) -> None:
+    found = config(KOL_DORIS_HEADERS=text)
+    assert found.doris_headers == headers
+    assert "x-gate" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("hunter2", "must look like"),
+        (": hunter2", "must look like"),
+        ("x-gate:", "must look like"),
+        ("x gate: hunter2", "must look like"),
+        ("x-gate: a\rhunter2", "must look like"),
+        ("x-gate: hunter2\x00", "UTF-8"),
+        ("x-gate: hünter2", "must look like"),
+        ("Authorization: Basic hunter2", "names authorization though"),
+        ("LABEL: hunter2", "names label though"),
+        ("where: hunter2", "names where though"),
+        ("a: hunter2; A: hunter2", "names a twice"),
+    ],
+)
+def test_headers_that_are_none_or_are_not_the_users_to_set_are_refused(text: str, why: str) -> None:
+    line = refusal(KOL_DORIS_HEADERS=text)
+    assert line.startswith("KOL_DORIS_HEADERS ")
+    assert why in line
+    assert "hunter2" not in line
+
+
 def test_stream_load_needs_a_front_end_and_there_is_no_third_way() -> None:
     assert "needs KOL_DORIS_HTTP" in refusal(KOL_DORIS_LOAD="stream_load")
     assert "'broker' is neither insert nor stream_load" in refusal(KOL_DORIS_LOAD="broker")

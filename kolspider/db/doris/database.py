@@ -16,7 +16,17 @@ import pymysql
 
 from kolspider.db.base import HANDLES, DbErrorKind, Form, Table, as_text, name_parts
 from kolspider.db.capacity import unfitness
-from kolspider.db.doris.facts import PAGED_TYPES, UNTOLD_CODES, Layout, column, is_committed, kind_of
+from kolspider.db.doris.facts import (
+    FINISHED,
+    PAGED_TYPES,
+    UNTOLD_CODES,
+    Layout,
+    column,
+    is_committed,
+    is_taken,
+    kind_of,
+    label_state,
+)
 from kolspider.db.literals import of_at_most, values_sql
 from kolspider.db.mysql import KEYS_AT_ONCE, MysqlDatabase
 from kolspider.db.mysql_facts import error_code
@@ -25,6 +35,8 @@ from kolspider.items import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from pymysql.connections import Connection
 
     from kolspider.db.base import Column
     from kolspider.db.follow_tables import Span
@@ -38,12 +50,18 @@ PAGE_ROWS = 10_000
 rows are still being read."""
 INSERT_BYTES = 8_000_000
 """Largest INSERT. Doris works best with 1 to 8 MB, and only an exceptionally large API page needs two INSERTs."""
+INSERT_ROWS = 5_000
+"""Most rows of an INSERT: Doris 2.1 and 3.0 take seconds to parse longer VALUES."""
 INSERT_SECS = 20
 """Seconds after which Doris cancels an INSERT: sooner than we stop waiting for the answer. The larger one of
 insert_timeout and query_timeout counts (qe/ConnectContext.java: getExecTimeout)."""
 CERTAIN_SECS = 60
 """Seconds after which an INSERT has been committed or has failed: INSERT_SECS, plus up to 30 s until the FE clears
-expired transactions (common/Config.java: transaction_clean_interval_second)."""
+expired transactions (common/Config.java: transaction_clean_interval_second). In cloud mode the label of an INSERT whose
+FE died stays taken for about an hour."""
+STRICTER = ("enable_insert_value_auto_cast = false", "enable_strict_cast = true")
+"""Without these, an INSERT cuts texts to their column's length without a word: versions 2.1 and 3.x by default, later
+ones since apache/doris#63794. Older releases know neither; there, only fitting (load/fitting.py) keeps texts whole."""
 
 COLUMNS_SQL = """
     SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
@@ -265,7 +283,7 @@ class DorisDatabase(MysqlDatabase):
         self, table: str, rows: Sequence[tuple[Any, ...]], columns: Sequence[str], *, partial: bool
     ) -> Iterator[Load]:
         begin = 0
-        for part in of_at_most(INSERT_BYTES, map(values_sql, rows)):
+        for part in of_at_most(INSERT_BYTES, map(values_sql, rows), INSERT_ROWS):
             end = begin + len(part)
             yield Load(table, columns, partial, rows[begin:end], ", ".join(part))
             begin = end
@@ -307,10 +325,14 @@ class DorisDatabase(MysqlDatabase):
                     text = f"{cursor.rowcount} of {len(load.rows)} rows were loaded: filtered data"
                     raise pymysql.err.OperationalError(1105, text)
             except pymysql.err.Error as error:
-                if not _is_taken(load.label, error):
+                text = str(error.args[-1])
+                if not is_taken(load.label, text):
                     raise
-                load.taken = taken or time.monotonic()
-                return f"{size:,} bytes, {self._outcome(load, error)}"
+                state = label_state(text)
+                if state not in FINISHED:
+                    load.taken = taken or time.monotonic()
+                    raise pymysql.err.OperationalError(1105, f"the first attempt under this label is {state}") from None
+                status = f"{state} by an earlier attempt"
         return f"{size:,} bytes, label {load.label}, {status}"
 
     @staticmethod
@@ -328,27 +350,6 @@ class DorisDatabase(MysqlDatabase):
         facts = dict(_LOADED.findall((result.message or b"").decode("utf-8", "replace")))
         return f"txnId {facts.get('txnId', '?')}, {facts.get('status', '?')}"
 
-    def _outcome(self, load: Load, error: pymysql.err.Error) -> str:
-        """Return what became of the earlier attempt that has the label. Raises the error while it is not over.
-
-        SHOW TRANSACTION needs LOAD on the whole database, before 3.1 an administrator (apache/doris#52358, #58917).
-        Without it we wait until the attempt must be over: had it failed, its label would be free again.
-        """
-        schema, _ = self._where(load.table)
-        try:
-            ((txn, _, _, status, *_), *_) = self._select(
-                f"SHOW TRANSACTION FROM {self.identifier(schema).replace('%', '%%')} WHERE `label` = %s", (load.label,)
-            )
-        except (pymysql.err.Error, ValueError) as refusal:
-            if self.error_kind(refusal) is DbErrorKind.LOST:
-                raise
-            if time.monotonic() - load.taken <= CERTAIN_SECS:
-                raise error from None
-            return f"label {load.label}, by an earlier attempt"
-        if status not in {"COMMITTED", "VISIBLE"}:
-            raise error
-        return f"label {load.label}, txnId {txn}, {status} by an earlier attempt"
-
     def _parts(self, table: str, rows: list[Row], layout: Layout) -> Iterator[tuple[list[Row], bool]]:
         """Split the rows by how they are written: in whole (False) or by partial update (True)."""
         if not layout.others:
@@ -365,8 +366,24 @@ class DorisDatabase(MysqlDatabase):
 
         (qe/SessionVariable.java: PARTIAL_UPDATE_NEW_KEY_BEHAVIOR; the update section of Doris's documentation)
         """
+        return self._knows("partial_update_new_key_behavior = 'APPEND'")
+
+    def _open(self) -> Connection:
+        before = self._connection
+        connection = super()._open()
+        if connection is not before:
+            try:
+                for assignment in STRICTER:
+                    self._knows(assignment)
+            except BaseException:
+                self.close()
+                raise
+        return connection
+
+    def _knows(self, assignment: str) -> bool:
+        """Set a variable of the session, if this version of Doris has it."""
         try:
-            self._select("SET partial_update_new_key_behavior = 'APPEND'")
+            self._select(f"SET {assignment}")
         except pymysql.err.Error as exc:
             if "unknown system variable" not in str(exc).lower():  # 1193, 1228 or 1105
                 raise
@@ -454,10 +471,11 @@ class DorisDatabase(MysqlDatabase):
                 f"{self.label}: KOLs would replace one another in table {table}, whose key is "
                 f"({', '.join(layout.keys)}): insert them with SQL"
             )
-        marks, name = ", ".join(["(%s)"] * len(handles)), self.identifier(column).replace("%", "%%")
-        self._select(f"INSERT INTO {self._formatted(table)} ({name}) VALUES {marks}", tuple(handles))
-
-
-def _is_taken(label: str, error: pymysql.err.Error) -> bool:
-    """Whether a running or committed attempt has the label (common/LabelAlreadyUsedException.java)."""
-    return f"Label [{label}] has already been used" in str(error.args[-1])
+        described = self.describe(table)
+        limit = described.columns[column.lower()].max_bytes if described else None
+        longest = max(handles, key=len)
+        if limit is not None and len(longest.encode()) > limit:  # some versions would cut it: see STRICTER
+            raise StopRun(f"{self.label}: column {column} of {table} holds {limit} bytes, too few for {longest}")
+        name = self.identifier(column)
+        for part in of_at_most(INSERT_BYTES, (values_sql((handle,)) for handle in handles), INSERT_ROWS):
+            self._execute(f"INSERT INTO {self.quoted(table)} ({name}) VALUES {', '.join(part)}")

@@ -9,38 +9,36 @@ from kolspider.db.base import Column, DbErrorKind, Fill, Form
 from kolspider.db.mysql_facts import EXACT_IN_DOUBLE, INTEGER_BITS
 from kolspider.items import COLUMNS
 
-__all__ = ["PAGED_TYPES", "UNTOLD_CODES", "Layout", "column", "is_committed", "kind_of"]
+__all__ = [
+    "FINISHED",
+    "PAGED_TYPES",
+    "UNTOLD_CODES",
+    "Layout",
+    "column",
+    "is_committed",
+    "is_taken",
+    "kind_of",
+    "label_state",
+]
 
 UNTOLD_CODES = {1105, 5025}
 """Codes of nearly every error, which say nothing: the text decides (common/ErrorCode.java: ERR_UNKNOWN_ERROR)."""
 
-# The first match counts. The text of "filtered data" may quote a row, so it comes before all others.
-# -235 comes as `[E-235]failed to init rowset builder. version count: …` (be/src/olap/rowset_builder.cpp), the limit on
-# transactions as `current running txns on db … larger than limit …` (transaction/DatabaseTransactionMgr.java), the loss
-# of a BE during a load as in apache/doris#16674, #37189 and #55754.
+# The first match counts; what none matches is waited for. A text about filtered data may quote a row, so it comes
+# before all others. A schema change passes, whatever it forbids meanwhile.
 ERROR_TEXTS = (
-    (DbErrorKind.REFUSED, re.compile("filtered (data|rows)|DATA_QUALITY_ERROR", re.IGNORECASE)),
+    (DbErrorKind.REFUSED, re.compile("filtered (data|rows)|DATA_QUALITY_ERROR|string len over", re.IGNORECASE)),
+    (DbErrorKind.LOST, re.compile("schema change", re.IGNORECASE)),
     (
         DbErrorKind.FATAL,
         re.compile(
             "mismatched input|no viable alternative|extraneous input|unknown (column|table|database)"
-            r"|\b(column|table|database)\b.{0,200}does not exist|column count doesn't match|denied|NOT_AUTHORIZED",
+            r"|\b(column|table|database)\b.{0,200}does not exist|column count doesn't match|has no default value"
+            "|denied|NOT_AUTHORIZED|can't do partial update|not support|support partial update|100-continue",
             re.IGNORECASE,
         ),
     ),
-    (DbErrorKind.REFUSED, re.compile(r"too long|-238\b|TOO_MANY_SEGMENTS", re.IGNORECASE)),
-    (
-        DbErrorKind.LOST,
-        re.compile(
-            r"TOO_MANY_VERSION|-235\b|larger than limit|blocked on schema change|doing schema change|timeout|timed out"
-            r"|MEM_LIMIT|label \[\S+\] has already been used"
-            # A BE that goes down or comes up, in the words of the FE and the other BEs.
-            r"|no (\w+ )?(available )?backend|not alive|(alive|succ(ess)?) replica num|no queryable replica"
-            "|rpc (failed|error)|RpcException|host is down|not connected to|failed to open tablet writer|io exception"
-            "|connection (reset|refused)|catalog is not ready",
-            re.IGNORECASE,
-        ),
-    ),
+    (DbErrorKind.REFUSED, re.compile(r"too long|can't cast|-238\b|TOO_MANY_SEGMENTS", re.IGNORECASE)),
 )
 # Only at the beginning of the text: further on, it may quote a filtered row.
 COMMITTED = re.compile(r"(errCode = \d+, detailMessage = )?transaction commit successfully, BUT", re.IGNORECASE)
@@ -48,6 +46,11 @@ PAGED_TYPES = {"tinyint", "smallint", "int", "bigint", "char", "varchar", "strin
 """Types whose values survive being read and sent back: the next page is what is larger than the last value."""
 # be.conf: string_type_length_soft_limit_bytes, ten times as much from 3.1 on; longer values are filtered.
 MAX_STRING = 1_048_576
+
+FINISHED = {"COMMITTED", "VISIBLE", "FINISHED"}
+"""States of a load that is durable."""
+# In cloud mode: `status=[TXN_STATUS_PREPARED]`.
+_STATE = re.compile(r"status\s*=?\s*\[(?:TXN_STATUS_)?([A-Z]+)\]")
 
 _KEY = re.compile(r"^(UNIQUE|DUPLICATE|AGGREGATE) KEY\s*\(([^)]*)\)", re.MULTILINE)
 _COLUMN = re.compile(r"^\s+`((?:[^`]|``)+)`\s+(.*?),?\s*$", re.MULTILINE)
@@ -60,8 +63,23 @@ _FILLED = re.compile(r" AS \(| NOT NULL (AUTO_INCREMENT|DEFAULT)\b")
 
 
 def kind_of(text: str) -> DbErrorKind:
-    """Judge an error by its text."""
-    return next((kind for kind, words in ERROR_TEXTS if words.search(text)), DbErrorKind.FATAL)
+    """Judge an error by its text.
+
+    A Doris that restarts node by node has dozens of texts for it, new ones in each version, so an unknown error is
+    waited for; what can't pass is a short list.
+    """
+    return next((kind for kind, words in ERROR_TEXTS if words.search(text)), DbErrorKind.LOST)
+
+
+def is_taken(label: str, text: str) -> bool:
+    """Whether a running or committed attempt has the label (common/LabelAlreadyUsedException.java)."""
+    return f"Label [{label}] has already been used" in text
+
+
+def label_state(text: str) -> str:
+    """Return the state of the load that has a label, as the refusal of the label names it; UNKNOWN if it names none."""
+    match = _STATE.search(text)
+    return match[1] if match else "UNKNOWN"
 
 
 def is_committed(text: str) -> bool:

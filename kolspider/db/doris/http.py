@@ -14,23 +14,34 @@ import select
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from kolspider.db.base import DbErrorKind
-from kolspider.db.doris.facts import kind_of
+from kolspider.db.doris.facts import FINISHED, kind_of, label_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Address", "StreamLoad", "StreamLoadError", "basic"]
+__all__ = ["NOT_EXTRA", "PUBLIC", "Address", "StreamLoad", "StreamLoadError", "basic"]
 
 CONNECT_SECS = 10
 ANSWER_SECS = 30
 GO_AHEAD_SECS = 5
 """Seconds for the BE to ask for the body or refuse the load; then the body is sent unasked."""
 LONGEST_ANSWER = 1_000_000  # bytes
-FINISHED = {"FINISHED", "VISIBLE", "COMMITTED"}
+PUBLIC = {"redirect-policy", "cloud_cluster", "compute_group"}
+"""Extra headers whose values are no secrets."""
+NOT_EXTRA = set(
+    """
+    authorization connection content-length expect host token transfer-encoding columns compress_type delete format
+    function_column.sequence_col group_commit hidden_columns jsonpaths json_root label max_filter_ratio merge_type
+    partial_columns partial_update_new_key_behavior partitions read_json_by_line strict_mode strip_outer_array
+    temporary_partitions timeout timezone two_phase_commit unique_key_update_mode where
+    """.split()  # noqa: SIM905 - one name a line would be a page
+)
+"""Headers that are set here, and those that would load other rows, or load them otherwise."""
 _PLAIN = re.compile("[!-~]+").fullmatch
 """Matches text made of the characters that a URL may have."""
 
@@ -76,9 +87,12 @@ class _Answer:
 class StreamLoad:
     """Loads batches, each over connections of its own."""
 
-    def __init__(self, front_end: Address, user: str, password: str) -> None:
+    def __init__(
+        self, front_end: Address, user: str, password: str, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """headers: further ones, for the FE and the BE."""
         self._front_end = front_end
-        self._authorization = basic(user, password)
+        self._headers = {"Authorization": basic(user, password), "Expect": "100-continue", **headers}
 
     def check(self, path: str) -> None:
         """Raise unless this user may load and the BE that the FE names can be reached. Loads nothing."""
@@ -99,7 +113,8 @@ class StreamLoad:
         status = str(facts.get("Status", ""))
         if answer.status != 200 or not status:
             kind = DbErrorKind.FATAL if 400 <= answer.status < 500 else DbErrorKind.LOST
-            raise StreamLoadError(kind, f"the BE {back_end} answered HTTP {answer.status} without a status")
+            text = f"the BE {back_end} answered HTTP {answer.status} without a status{_advice(answer)}"
+            raise StreamLoadError(kind, text)
         if status == "Label Already Exists":
             # By our own earlier attempt, whose answer was lost.
             status = _existing(facts)
@@ -144,8 +159,9 @@ class StreamLoad:
         elif answer.status >= 500:
             kind = DbErrorKind.LOST
         else:
-            kind = kind_of(text)
-        return StreamLoadError(kind, f"the FE {self._front_end} refuses the load: HTTP {answer.status} {text}")
+            kind = DbErrorKind.FATAL if answer.status >= 400 else kind_of(text)
+        said = f"HTTP {answer.status} {text}".rstrip() + _advice(answer)
+        return StreamLoadError(kind, f"the FE {self._front_end} refuses the load: {said}")
 
     def _failed(self, facts: dict[str, Any], back_end: Address) -> StreamLoadError:
         text = str(facts.get("Message", ""))
@@ -183,8 +199,7 @@ class StreamLoad:
             connection.connect()
             connection.sock.settimeout(ANSWER_SECS)
             connection.putrequest("PUT", target, skip_accept_encoding=True)
-            given = {"Authorization": self._authorization, "Expect": "100-continue", **headers}
-            for name, value in {**given, "Content-Length": str(len(body))}.items():
+            for name, value in {**self._headers, **headers, "Content-Length": str(len(body))}.items():
                 connection.putheader(name, value)
             connection.endheaders()
             if body and _wants_body(connection.sock):
@@ -211,12 +226,21 @@ def _wants_body(sock: socket.socket) -> bool:
     return not poll.poll(GO_AHEAD_SECS * 1000) or sock.recv(12, socket.MSG_PEEK)[9:] in {b"", b"1", b"10", b"100"}
 
 
+def _advice(answer: _Answer) -> str:
+    """What to do about something between us and Doris."""
+    if answer.status == 413:
+        return "; a proxy on the way limits the size of a request: raise its limit, or lower KOL_FLUSH_ROWS"
+    if b"100-continue" in answer.body:
+        return "; a proxy on the way takes the header Expect away: KOL_DORIS_HTTP must lead to the FE itself"
+    if b"Invalid header host" in answer.body:
+        return "; this version of Doris takes no IPv6 address: write a host name into KOL_DORIS_HTTP"
+    return ""
+
+
 def _existing(facts: dict[str, Any]) -> str:
     """Return the status of the load that has the label. Raises StreamLoadError while it is not over."""
-    job = str(facts.get("ExistingJobStatus") or "").upper()
-    if not job:  # cloud mode before apache/doris#42700 has the status in the message only
-        message = str(facts.get("Message", "")).upper()
-        job = next((status for status in FINISHED if status in message), "RUNNING")
+    # Cloud mode before apache/doris#42700 has the status in the message only.
+    job = str(facts.get("ExistingJobStatus") or "").upper() or label_state(str(facts.get("Message", "")))
     if job in FINISHED:
         return f"Label Already Exists, {job}"
     raise StreamLoadError(DbErrorKind.LOST, f"the first attempt under this label is {job}")

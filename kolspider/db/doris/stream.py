@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from kolspider.db.base import DbErrorKind
 from kolspider.db.doris.database import DorisDatabase, Load
-from kolspider.db.doris.http import StreamLoad, StreamLoadError, basic
+from kolspider.db.doris.http import PUBLIC, StreamLoad, StreamLoadError, basic
 from kolspider.items import COLUMNS, Row
 
 if TYPE_CHECKING:
@@ -34,10 +35,13 @@ class StreamLoadDatabase(DorisDatabase):
 
     errors = (*DorisDatabase.errors, StreamLoadError)
 
-    def __init__(self, server: Server, front_end: Address) -> None:
+    def __init__(self, server: Server, front_end: Address, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        """headers: further ones of each load; by lower-case name."""
         super().__init__(server)
-        self.secrets = (*self.secrets, basic(server.user, server.password).removeprefix("Basic "))
-        self._http = StreamLoad(front_end, server.user, server.password)
+        # A shorter value is not searched for: it would hide the message, not the secret.
+        hidden = [value for name, value in headers.items() if name not in PUBLIC and len(value) >= 4]
+        self.secrets = (*self.secrets, basic(server.user, server.password).removeprefix("Basic "), *hidden)
+        self._http = StreamLoad(front_end, server.user, server.password, headers)
         self._refused: Sequence[Row] = ()
         """The rows of the last batch that was refused."""
 

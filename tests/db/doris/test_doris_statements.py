@@ -38,6 +38,26 @@ PROPERTIES (
 "light_schema_change" = "true"
 );"""
 
+# What Doris says while it restarts node by node, is upgraded or is busy.
+PASSING = """
+there exists unhealthy backend. backends: [10002]
+Backend 10002 not exists or dead
+Backend process epoch changed, previous 1 now 2
+Failed to get master client
+forward to master FE 10.0.0.1:9030 failed
+failed to execute because Master FE is not ready
+Could not get target table lock
+query waiting queue is full
+Table t is in restore process
+Failed to get delete bitmap lock due to conflict
+delete bitmap update lock expired
+[KV_TXN_CONFLICT]failed to commit
+[SERVICE_UNAVAILABLE]
+[THRIFT_RPC_ERROR]failed to call frontend service
+unknown load_id: 1-2
+disk /data on backend 10002 exceed limit usage
+""".strip().split("\n")
+
 
 def test_a_table_is_understood() -> None:
     layout = Layout.of(CREATED)
@@ -302,7 +322,18 @@ def test_rows_that_were_filtered_all_the_same_are_refused() -> None:
         (1105, "send fragments failed. UNAVAILABLE: io exception, host: 10.0.0.2", DbErrorKind.LOST),
         (1105, "Node catalog is not ready, please wait for a while.", DbErrorKind.LOST),
         (1105, "Can't do partial update when table is doing schema change.", DbErrorKind.LOST),
-        (1105, "something new", DbErrorKind.FATAL),
+        (
+            1105,
+            "Can't do partial update on merge-on-write Unique table with sync materialized view.",
+            DbErrorKind.FATAL,
+        ),
+        (1105, "Can't do partial update on merge-on-write Unique table with cluster keys", DbErrorKind.FATAL),
+        (1105, "Only unique key merge on write support partial update", DbErrorKind.FATAL),
+        (1105, "Column has no default value, column=theirs", DbErrorKind.FATAL),
+        (1105, "Not support string len over than `string_type_length_soft_limit_bytes`", DbErrorKind.REFUSED),
+        (1105, "can't cast to INT, input: many", DbErrorKind.REFUSED),
+        *((1105, f"errCode = 2, detailMessage = {text}", DbErrorKind.LOST) for text in PASSING),
+        (1105, "something new", DbErrorKind.LOST),
     ],
 )
 def test_doris_errors_are_told_apart_by_their_text(code: int, text: str, kind: DbErrorKind) -> None:

@@ -129,6 +129,29 @@ def test_the_body_goes_to_the_back_end_alone_and_the_password_to_both(stack: Exi
     assert "@" not in back.asked[0].path
 
 
+def test_further_headers_go_to_both_and_their_values_are_not_shown(stack: ExitStack) -> None:
+    _, front, back = pair(stack, answering(OK))
+    headers = {"redirect-policy": "public", "x-gate": "hunter3"}
+    db = StreamLoadDatabase(Server("fe", 9030, "kol", "db", PASSWORD, ()), front.address, headers)
+
+    assert db._http.load(PATH, {"label": "l"}, b"{}") == "label l, txnId 7, Success"
+
+    for stub in (front, back):
+        assert {name: stub.asked[0].headers[name] for name in headers} == headers
+    told = db.explain(StreamLoadError(DbErrorKind.FATAL, "public hunter3"))
+    assert told.endswith(": public ***")
+
+
+def test_a_proxy_that_limits_the_size_of_a_load_is_named(stack: ExitStack) -> None:
+    loader, _, _ = pair(stack, lambda request: request.reply(413, b"<html>too large"))
+
+    with pytest.raises(
+        StreamLoadError, match=r"HTTP 413 without a status; a proxy on the way .* KOL_FLUSH_ROWS"
+    ) as caught:
+        load(loader)
+    assert caught.value.kind is DbErrorKind.FATAL
+
+
 def test_no_proxy_of_the_environment_is_used(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
@@ -177,10 +200,18 @@ def test_a_redirect_of_the_back_end_is_not_followed(stack: ExitStack) -> None:
         (401, {"msg": "Unauthorized", "code": 401}, DbErrorKind.FATAL, "Access denied"),
         (200, {"msg": "Unauthorized", "code": 401}, DbErrorKind.FATAL, "Access denied"),
         (200, {"status": "FAILED", "msg": "Access denied; you need the (LOAD) privilege"}, DbErrorKind.FATAL, "LOAD"),
-        (200, {"status": "FAILED", "msg": "There is no 100-continue header"}, DbErrorKind.FATAL, "100-continue"),
+        (
+            200,
+            {"status": "FAILED", "msg": "There is no 100-continue header"},
+            DbErrorKind.FATAL,
+            "takes .* away: KOL_D",
+        ),
         (200, {"status": "FAILED", "msg": "No backend load available"}, DbErrorKind.LOST, "No backend"),
         (503, b"", DbErrorKind.LOST, "503"),
+        (200, {"status": "FAILED", "msg": "something new"}, DbErrorKind.LOST, "something new"),
         (404, b"", DbErrorKind.FATAL, "404"),
+        (413, b"<html>too large", DbErrorKind.FATAL, "HTTP 413; a proxy on the way limits the size"),
+        (400, b"<p>Invalid header host", DbErrorKind.FATAL, "takes no IPv6 address: write a host name"),
     ],
 )
 def test_what_the_front_end_refuses(
@@ -203,6 +234,9 @@ def test_what_the_front_end_refuses(
         ({"Status": "Label Already Exists", "ExistingJobStatus": "PRECOMMITTED"}, False),
         ({"Status": "Label Already Exists", "Message": "status=[TXN_STATUS_VISIBLE]"}, True),
         ({"Status": "Label Already Exists", "Message": "status=[TXN_STATUS_PREPARED]"}, False),
+        ({"Status": "Label Already Exists", "Message": "relate to txn [9], status [VISIBLE]."}, True),
+        ({"Status": "Label Already Exists", "Message": "relate to txn [9], status [ABORTED]."}, False),
+        ({"Status": "Label Already Exists", "Message": "relate to txn [9]"}, False),
         ({"Status": "Fail", "Message": "[E-235] too many"}, False),
         (b"<html>gateway", False),
         (b"[" * 100_000, False),
