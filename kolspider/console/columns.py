@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-__all__ = ["UNSEEN", "in_columns", "labelled", "plain", "spreadsheet_cell"]
+__all__ = ["LOG_COLUMNS", "UNSEEN", "cut", "in_columns", "labelled", "plain", "spreadsheet_cell", "width"]
 
 UNSEEN = "\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """Characters, for a pattern, that command a terminal or turn the text around: C1 and bidi."""
 _COMMANDS = re.compile(f"[\0-\x08\x0b\x0c\x0e-\x1f{UNSEEN}]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH COMMERCIAL AT}")
 
+LOG_COLUMNS = 69
+"""Of a message: a log line, which begins with time and level, fits a terminal of 80."""
 _LOOKED_AT = 1000
 """Rows that set the widths; a wider cell below them only widens its own line."""
 
@@ -53,3 +56,29 @@ def spreadsheet_cell(value: object) -> object:
         return value
     text = _COMMANDS.sub("\N{REPLACEMENT CHARACTER}", value)
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal the text takes."""
+    return len(text) if text.isascii() else sum(map(_width, text))
+
+
+def _width(char: str) -> int:
+    if unicodedata.category(char) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
+
+
+def cut(text: str, columns: int) -> str:
+    """Return the text cut to this many columns, with a space for each control character."""
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else " " for char in text)
+    if width(text) <= columns:
+        return text
+    room = max(columns - 3, 0)
+    kept = 0
+    for place, char in enumerate(text):
+        kept += _width(char)
+        if kept > room:
+            return text[:place] + "..."[: max(columns, 0)]
+    return text

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from kolspider.console.columns import LOG_COLUMNS, cut
 from kolspider.crawl.network_errors import Fault, network_failure, never_left
 from kolspider.crawl.pace import LONGEST_ASKED
 from kolspider.crawl.page_request import PageRequest
@@ -18,7 +19,6 @@ from kolspider.errors import NotAsked, StopRun, out_of_memory
 from kolspider.options.secrets import redacted_body
 from kolspider.providers.base import ApiError, ApiErrorKind, Page
 from kolspider.run.run import run_of
-from kolspider.watch.words import cut
 
 if TYPE_CHECKING:
     from scrapy import Request
@@ -50,8 +50,6 @@ _RETRIES = {
 }
 """The most retries after each kind of error; RETRY_TIMES bounds them all, and the other kinds."""
 _LONGEST_WAIT = 120.0
-_COLUMNS = 69
-"""Of a message: a log line, which begins with time and level, fits a terminal of 80."""
 _LEAST = 12
 """Columns of the reason at least: `HTTP 502: ...`"""
 _MOST_PAGES = 10
@@ -166,7 +164,7 @@ class AnswerMiddleware:
         where = f"KOL {name}: page {asked.number}: "
         what = f"; retry {failed} of {retries} in {wait:.3g} s"
         # The whole reason is shown while it waits, and when no retry is left.
-        logger.warning("%s%s%s", where, cut(error.message, max(_COLUMNS - len(where + what), _LEAST)), what)
+        logger.warning("%s%s%s", where, cut(error.message, max(LOG_COLUMNS - len(where + what), _LEAST)), what)
         self._work.wait(name, f"{name} retries page {asked.number}", wait, why=error.message)
         await self._stop.sleep(wait)
         return request.copy()

@@ -8,13 +8,13 @@ asked.
 from __future__ import annotations
 
 import logging
-import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from kolspider.console.columns import LOG_COLUMNS, cut
 from kolspider.console.wording import counted
 from kolspider.errors import NotAsked
-from kolspider.items import COLUMNS, State
+from kolspider.items import State
 from kolspider.load.remarks import Remarks
 
 if TYPE_CHECKING:
@@ -31,11 +31,6 @@ __all__ = ["Commits"]
 
 logger = logging.getLogger(__name__)
 
-_COLUMN = re.compile(
-    r"(?:column|failed:|column_name)\W+(?:\w+\W+){0,2}?(" + "|".join(sorted(COLUMNS, key=len, reverse=True)) + r")\b",
-    re.IGNORECASE,
-)
-"""Finds the column that a database's error names."""
 _ENDED = (State.FETCHED, State.COMPLETE, State.PARTIAL, State.NOT_FOUND)
 
 
@@ -168,18 +163,12 @@ class Commits:
             logger.info(line)
 
     def _warn_of_refusals(self, handle: str) -> None:
-        """Log how many rows of the KOL's list are refused, once; and once a run why, and what to do."""
+        """Log how many rows of the KOL's list are refused, and once a run why: the closing table has all of it."""
         self._refused.discard(handle)
         kol = self._ledger.kols.find(handle)
         if kol is None or not kol.refused:
             return  # a newer row of the account came in after all
         if not self._has_explained:
             self._has_explained = True
-            found = _COLUMN.search(kol.refusal)
-            logger.warning(
-                "the database refuses rows: %s; change %s, then run the same command again or -a replay=pending: it "
-                "loads them from the cache, without a call",
-                kol.refusal,
-                f"the column {found[1]} of the table" if found else "the table",
-            )
+            logger.warning("%s", cut(f"the database refuses rows: {kol.refusal}", LOG_COLUMNS))
         logger.warning("KOL %s: %s refused, see rejects.jsonl", kol.user_name, counted(kol.refused, "row"))

@@ -226,7 +226,7 @@ class Writer:
         self._rows_in_batch = len(rows)
         ids = {id_ for _, id_ in outcome.refused_before(What.ACCOUNT)}
         again = frozenset(row for row in rows if row.id in ids)
-        refused = {row.id: reason for row, reason in await self._database.upsert(rows, again)}
+        refused = {row.id: self._without_label(reason) for row, reason in await self._database.upsert(rows, again)}
         self._rows_in_batch = 0
         self._note_committed(batch, refused.keys())
         self._work.resume("the database")
@@ -294,4 +294,11 @@ class Writer:
             return {}
         before = outcome.refused_before(what)
         again = frozenset(row for row in rows if (*row[:-2], "")[:2] in before)
-        return {row[:-2]: reason for row, reason in await self._database.widen(table, span, rows, again)}
+        return {
+            row[:-2]: self._without_label(reason)
+            for row, reason in await self._database.widen(table, span, rows, again)
+        }
+
+    def _without_label(self, reason: str) -> str:
+        """Return an error of the database without its address, which the closing table names once."""
+        return reason.removeprefix(f"{self._database.label}: ")

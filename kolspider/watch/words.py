@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kolspider.console.columns import labelled
+from kolspider.console.columns import LOG_COLUMNS, cut, labelled, width
 from kolspider.console.wording import counted, dollars, duration, rough, short
 from kolspider.items import State
 
@@ -16,15 +15,13 @@ if TYPE_CHECKING:
 
     from kolspider.live.tally import Tally
 
-__all__ = ["ListProgress", "Snapshot", "block", "cut", "log_lines", "width"]
+__all__ = ["ListProgress", "Snapshot", "block", "log_lines"]
 
 _LABEL = 10
 """Columns of the label of a line, as in the closing table."""
 _LIST = 34
 """The least columns of a list that is being read; lists stand below each other."""
 _BAR = 20
-_LOG_COLUMNS = 69
-"""Of a message in a log: with time and level it fits a terminal of 80."""
 _MOST_WAITS = 2
 _BOLD, _GREEN, _YELLOW, _PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
 
@@ -70,12 +67,12 @@ def log_lines(now: Snapshot) -> Iterator[str]:
     """Yield the line for a log, as long as there is room, and one for what is waited for, if anything is."""
     text, *rest = _parts_of_line(now)
     for part in rest:
-        if len(text) + 2 + len(part) <= _LOG_COLUMNS:
+        if len(text) + 2 + len(part) <= LOG_COLUMNS:
             text += f", {part}"
     yield text
     if now.waits:
         beyond = f" (and {len(now.waits) - 1} more)" if len(now.waits) > 1 else ""
-        yield f"waiting: {cut(now.waits[0], _LOG_COLUMNS - len(beyond) - 9)}{beyond}"
+        yield f"waiting: {cut(now.waits[0], LOG_COLUMNS - len(beyond) - 9)}{beyond}"
 
 
 def _parts_of_line(now: Snapshot) -> Iterator[str]:
@@ -166,32 +163,6 @@ def _pace(now: Snapshot) -> Iterator[str]:
     if now.pace is not None:
         what, a_minute = "page" if now.replay else "call", now.pace * 60
         yield f"{a_minute:,.0f} {what}s/min" if a_minute >= 1 else f"less than 1 {what}/min"
-
-
-def width(text: str) -> int:
-    """Return how many columns of a terminal the text takes."""
-    return len(text) if text.isascii() else sum(map(_width, text))
-
-
-def _width(char: str) -> int:
-    if unicodedata.category(char) in {"Mn", "Me", "Cf"}:
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
-
-
-def cut(text: str, columns: int) -> str:
-    """Return the text cut to this many columns, with a space for each control character."""
-    if not text.isprintable():
-        text = "".join(char if char.isprintable() else " " for char in text)
-    if width(text) <= columns:
-        return text
-    room = max(columns - 3, 0)
-    kept = 0
-    for place, char in enumerate(text):
-        kept += _width(char)
-        if kept > room:
-            return text[:place] + "..."[: max(columns, 0)]
-    return text
 
 
 def _coloured(text: str) -> str:

@@ -93,7 +93,7 @@ ENDINGS = GUARDS | {
     "bad_cursor_once": Ending((Fault("bad_cursor", page=2),), "complete", "", 4, WHOLE),
     "bad_cursor_twice": Ending((Fault("bad_cursor", page=2, times=2),), "complete", "", 6, WHOLE),
     "bad_cursor_always": Ending((Fault("bad_cursor", page=2, times=None),), "failed", "cursor refused again", 6, 200),
-    "bad_request_page_once": Ending((Fault("bad_request_page", page=2),), "complete", "", 4, WHOLE),
+    "bad_page_once": Ending((Fault("bad_request_page", page=2),), "complete", "", 4, WHOLE),
     "slow": Ending((Fault("slow", page=2, seconds=0.5, times=None),), "complete", "", 3, WHOLE),
     "too_slow_once": Ending((Fault("slow", page=2, seconds=60),), "complete", "", 4, WHOLE),
     "of_many_kinds": Ending(("error_in_200", "", "reset", "bad_gateway"), "complete", "", 3 + 3, WHOLE),
@@ -101,9 +101,9 @@ ENDINGS = GUARDS | {
     "protected": Ending((), "complete", "", 1, 0),
     "in_good_health": Ending((), "complete", "", 3, WHOLE),
 }
-LASTING = [f"lasting_{fault}" for fault in STRIKES]
-PASSING = [f"passing_{fault}" for fault in STRIKES]
-SLOWEST = ["lasting_timeout", "passing_timeout", "too_slow_once"]
+LASTING = [f"l_{fault}" for fault in STRIKES]
+PASSING = [f"p_{fault}" for fault in STRIKES]
+SLOWEST = ["l_timeout", "p_timeout", "too_slow_once"]
 NAMES = SLOWEST + sorted({*LASTING, *PASSING, *ENDINGS} - set(SLOWEST))
 
 
@@ -126,8 +126,8 @@ def api(tmp_path_factory: pytest.TempPathFactory, chosen: Chosen) -> Iterator[Pr
     kols = {name: 0 if name == "protected" else WHOLE for name in NAMES if name != "unknown"}
     faults: dict[str, tuple[Step, ...]] = {name: ending.faults for name, ending in ENDINGS.items()}
     for fault, strikes in STRIKES.items():
-        faults[f"lasting_{fault}"] = (Fault(fault, page=2, times=None),)
-        faults[f"passing_{fault}"] = (Fault(fault, page=2, times=strikes),)
+        faults[f"l_{fault}"] = (Fault(fault, page=2, times=None),)
+        faults[f"p_{fault}"] = (Fault(fault, page=2, times=strikes),)
     folder = tmp_path_factory.mktemp("errors")
     with Sandbox(kols, key=KEY, faults=faults) as sandbox:
         project = chosen.project(folder, sandbox)
@@ -155,7 +155,7 @@ def next_run(api: Project, faulty: Run) -> Run:
 
 @pytest.mark.parametrize("fault", STRIKES)
 def test_a_failure_that_passes_is_asked_again_until_the_page_comes(faulty: Run, fault: str) -> None:
-    kol = faulty.kols[f"passing_{fault}"]
+    kol = faulty.kols[f"p_{fault}"]
     assert (kol.state, kol.reason) == ("complete", "")
     assert (kol.pages, kol.users, kol.calls) == (3, WHOLE, 3 + STRIKES[fault])
     assert len(faulty.calls_for(kol.handle, page=2)) == 1 + STRIKES[fault]
@@ -164,7 +164,7 @@ def test_a_failure_that_passes_is_asked_again_until_the_page_comes(faulty: Run, 
 
 @pytest.mark.parametrize("fault", STRIKES)
 def test_a_failure_that_lasts_ends_as_failed_when_the_retries_are_used_up(faulty: Run, fault: str) -> None:
-    kol = faulty.kols[f"lasting_{fault}"]
+    kol = faulty.kols[f"l_{fault}"]
     assert kol.state == "failed"
     assert kol.reason.startswith("page 2: ")
     assert REASONS[fault] in kol.reason
@@ -197,7 +197,7 @@ def test_failed_and_partial_kols_show_in_the_exit_code_and_are_counted(faulty: R
 
 
 def test_the_waits_between_retries_grow(faulty: Run) -> None:
-    calls = faulty.calls_for("lasting_server_error", page=2)
+    calls = faulty.calls_for("l_server_error", page=2)
     waits = [later.at - earlier.at for earlier, later in pairwise(calls)]
     assert all(wait >= least for wait, least in zip(waits, (0.2, 0.4, 0.8), strict=True)), waits
 

@@ -242,7 +242,7 @@ def test_a_list_with_a_refused_row_is_not_complete_and_keeps_its_pages(
     assert parts.tally.rows_upserted == 6
     assert len(parts.ledger.pages) == 2, "KOL_CACHE_EVICT deletes only what is all in the table"
     why, line = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert why.startswith("the database refuses rows: sqlite:///")
+    assert why.startswith("the database refuses rows: no")
     assert line == "KOL BTC: 2 rows refused, see rejects.jsonl"
     assert parts.work.done == {State.FETCHED: 1}
 

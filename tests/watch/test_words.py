@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kolspider.console.columns import cut, width
 from kolspider.items import State
 from kolspider.live.tally import Tally
-from kolspider.watch.words import ListProgress, Snapshot, block, cut, log_lines, width
+from kolspider.watch.words import ListProgress, Snapshot, block, log_lines
 
 TALLY = Tally(pages=116, cache_hits=5, calls=118, credits=21480, users_read=21700, rows_upserted=21300)
 NOW = Snapshot(
