@@ -104,7 +104,7 @@ def test_giving_up_ends_a_wait(db: Database, locked: sqlite3.Connection) -> None
             thread.give_up()
 
         thread = opened(db, on_retry)
-        with pytest.raises(StopRun, match=r"KOL_DB_RETRY_SECS.*database is locked"):
+        with pytest.raises(StopRun, match=r"the database was away: .*database is locked"):
             await thread.upsert([row("1")])
         locked.rollback()
         assert await thread.upsert([row("1")]) == []  # it still works, it only waits no more

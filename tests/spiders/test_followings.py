@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from scrapy.http import TextResponse
@@ -14,6 +15,9 @@ from kolspider.providers import provider
 from kolspider.providers.base import Page
 from kolspider.providers.paging import Paging
 from kolspider.spiders.followings import FollowingsSpider, _List
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 BTC = Kol("btc", "BTC")
 
@@ -26,6 +30,9 @@ class Recorder:
 
     def list_ended(self, _: Kol, state: State, *__: object, **___: object) -> None:
         self.ended.append(state)
+
+    def guard(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **__: None

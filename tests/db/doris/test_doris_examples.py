@@ -20,6 +20,7 @@ from kolspider.db.doris.database import DorisDatabase
 from kolspider.db.follow_tables import spans
 from kolspider.db.url import open_database
 from kolspider.errors import StopRun
+from kolspider.follows import queries
 from kolspider.follows.emptied import empty_tables
 from kolspider.follows.queries import Follows, known_ids
 from kolspider.items import COLUMNS, CRAWLS, FOLLOWS
@@ -137,6 +138,7 @@ def statements() -> list[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dialect, "PAGE_ROWS", 2)
         patch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=7))
+        patch.setattr(queries, "latest", lambda: 1_795_000_000.0)  # a moment that stands in statements
         return spoken()
 
 
