@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import MagicMock
 
 import pytest
 from scrapy.http import TextResponse
@@ -42,8 +43,9 @@ class Recorder:
 def test_a_list_whose_last_page_could_not_be_stored_has_not_ended(seq: int | None, ended: list[State]) -> None:
     recorder = Recorder()
     config = SimpleNamespace(provider=provider("twitterapi_io"), concurrency=8, stop_after=20, api_url="http://api")
+    ledger = MagicMock(**{"readings.is_doubtful.return_value": False})
     run = SimpleNamespace(
-        config=config, ledger=recorder, stop=recorder, disk=recorder, tally=recorder, work=recorder, commits=recorder
+        config=config, ledger=ledger, stop=recorder, disk=recorder, tally=recorder, work=recorder, commits=recorder
     )
     spider = FollowingsSpider()
     spider.use(cast("Any", run))
