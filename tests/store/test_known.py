@@ -115,6 +115,17 @@ def test_a_list_is_read_incrementally_where_its_users_are_known(
     assert incremental(ledger, follows=follows) is may_be
 
 
+def test_a_follows_table_that_has_an_increment_has_its_base_too(ledger: Ledger, store: sqlite3.Connection) -> None:
+    ledger.kols.begin(BTC)
+    for new in (None, 3):
+        ledger.note_loaded([read(ledger, b"page", new=new)], None)
+        ledger.kols.settle("btc", evict=False)
+        ledger.kols.begin_generation("btc", incremental=True)
+    ledger.note_loaded([read(ledger, b"page", new=0)], None)
+    store.execute("DELETE FROM page")
+    assert incremental(ledger, follows=True)
+
+
 @pytest.mark.parametrize(("ended_at", "may_be"), [(899.0, False), (900.0, True), (950.0, True), (9e12, False)])
 def test_a_list_is_read_in_full_as_often_as_asked(
     ledger: Ledger, store: sqlite3.Connection, ended_at: float, *, may_be: bool

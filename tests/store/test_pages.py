@@ -93,6 +93,18 @@ def test_a_page_fetched_in_the_future_counts_as_fetched_now_and_ends_no_full_rea
     assert [page.full_reading_began for page in pages] == [None, now, None, None]
 
 
+def test_only_a_list_without_a_hole_and_with_users_shows_who_is_lost(
+    ledger: Ledger, store: sqlite3.Connection
+) -> None:
+    """Otherwise all that was on the missing page would look unfollowed."""
+    for generation, users in ((0, 200), (1, 0)):
+        for number in (1, 2, 3):
+            ledger.pages.put(BTC, generation, str(number), number, users, BODY, fetched_at=7.0 + number)
+    assert [ledger.pages.full_reading_began("btc", generation) for generation in (0, 1, 2)] == [8.0, None, None]
+    store.execute("DELETE FROM page WHERE number = 2")
+    assert ledger.pages.full_reading_began("btc", 0) is None
+
+
 @pytest.mark.parametrize("body", [None, "text", b"", b"no page"])
 def test_what_is_no_body_is_damage(body: object) -> None:
     assert unpack(body) is None

@@ -152,3 +152,15 @@ def test_a_list_that_has_not_ended_well_is_never_complete(ledger: Ledger, state:
     assert ledger.kols.settle("btc", evict=True) is state
     assert states(ledger) == {state: 1}
     assert len(ledger.pages) == 1
+
+
+def test_a_list_that_is_complete_may_be_begun_again_once_more(ledger: Ledger) -> None:
+    """A page of it may be damaged later, and the cursor with which it is bought again be refused."""
+    ledger.kols.begin(BTC)
+    assert ledger.kols.restart("btc") == 1
+    ledger.note_loaded(read(ledger, 1), None)
+    ledger.kols.settle("btc", evict=False)
+    ledger.kols.begin(BTC)
+    assert ledger.kols.restart("btc") == 2
+    assert ledger.kols.restart("btc") is None
+    assert ledger.kols.cursor_refused_twice("btc")
