@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kolspider.console.columns import labelled
 from kolspider.console.wording import counted, duration, iso
+from kolspider.errors import CapReached
 from kolspider.items import State
 from kolspider.options.arguments import replaced, typed_moment, without
 
@@ -72,6 +73,7 @@ class Summary:
         self._seconds = _seconds(stats)
         self._finish_reason: str | None = stats.get("finish_reason")
         self._bugs = tally.bugs + stats.get("spider_exceptions/count", 0)
+        self._stop = stop
         self._error = str(stop.error or "")
         self._feeds_failed = sum(stats[name] for name in stats if name.startswith("feedexport/failed_count/"))
 
@@ -249,8 +251,8 @@ class Summary:
 
     @property
     def _capped(self) -> bool:
-        """Whether `-a max_calls` ended the run, so nothing needs to be fixed."""
-        return self._arguments.max_calls is not None and self._tally.calls >= self._arguments.max_calls
+        """Whether a cap ended the run, so nothing needs to be fixed."""
+        return isinstance(self._stop.error, CapReached)
 
     @property
     def _count_troubled(self) -> int:

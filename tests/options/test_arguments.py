@@ -18,6 +18,7 @@ EXAMPLES = {  # one good value each, which is not the default
     "limit": "50",
     "kols": "BTC",
     "max_calls": "500",
+    "max_usd": "2.50",
     "refresh": "30d",
     "incremental": "1",
     "full_every": "60d",

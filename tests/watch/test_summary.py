@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from kolspider.errors import StopRun
+from kolspider.errors import CapReached, StopRun
 from kolspider.items import State
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
@@ -59,7 +59,7 @@ def summary(
     arguments = Arguments.parse(dict(argument.split("=") for argument in typed))
     stop, stats = Stop(), {"finish_reason": "finished"} | stats
     if error:
-        stop.fail(StopRun(error))
+        stop.fail(CapReached(error) if "cap" in error else StopRun(error))
     target = "sqlite:///kol.db twitter_kol_all"
     return Summary(command, arguments, target, 0.00001, cast("Ledger", ledger), tally or Tally(), stop, stats)
 
