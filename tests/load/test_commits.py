@@ -82,7 +82,9 @@ def test_a_list_without_an_end_is_not_complete_though_its_pages_are(ledger: Ledg
     assert state(ledger) is State.COMPLETE
 
 
-def test_a_dry_run_ends_lists_and_completes_none(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_dry_run_ends_lists_and_completes_none(
+    ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     commits = of(ledger, tmp_path, dry_run=True)
     ledger.note_loaded([page(ledger, 1).seq or 0], None)
     end(commits)
@@ -91,6 +93,9 @@ def test_a_dry_run_ends_lists_and_completes_none(ledger: Ledger, tmp_path: Path)
     commits.list_had_ended(BTC)
     assert commits._work.done == {State.FETCHED: 2}
     assert state(ledger) is State.FETCHED
+    assert not caplog.records, "nothing to warn of"
+    commits.list_ended(BTC, State.PARTIAL, "why", pages=1, users=200, bought=1)
+    assert caplog.messages == ["KOL BTC: partial, why"]
 
 
 @pytest.mark.parametrize("ended", [State.FETCHED, State.PARTIAL, State.NOT_FOUND])
