@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -43,7 +42,7 @@ Answer = TextResponse | Exception
 class Edge:
     """A handler whose network is a list of answers. It is made in the event loop."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, **arguments: int) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, max_calls: int | None) -> None:
         settings = Settings()
         settings.setmodule("kolspider.settings")
         own = {"KOL_API_KEY": KEY, "KOL_API_URL": API, "DOWNLOAD_DELAY": 0, "KOL_RETRY_SECS": 0.01, "RETRY_TIMES": 2}
@@ -51,7 +50,7 @@ class Edge:
             settings.set(name, value, priority="cmdline")
         self.config = Config.from_settings(settings)
         self.stop, self.tally = Stop(), Tally()
-        self.bill = Bill(replace(Arguments(), **arguments), self.config, self.stop, self.tally)
+        self.bill = Bill(Arguments(max_calls=max_calls), self.config, self.stop, self.tally)
         self.noted: Counter[str] = Counter()
         """Calls in the ledger, by KOL."""
         self.sent: list[Request] = []
@@ -106,9 +105,9 @@ def answer(status: int, headers: dict[str, str] | None = None) -> TextResponse:
 def on_the_edge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Edge]:
     """Run a story with an edge, for a minute at most. Returns the edge."""
 
-    def run(story: Callable[[Edge], Coroutine[Any, Any, None]], **arguments: int) -> Edge:
+    def run(story: Callable[[Edge], Coroutine[Any, Any, None]], max_calls: int | None = None) -> Edge:
         async def told() -> Edge:
-            edge = Edge(monkeypatch, tmp_path, **arguments)
+            edge = Edge(monkeypatch, tmp_path, max_calls)
             async with asyncio.timeout(60):
                 await story(edge)
             return edge

@@ -8,7 +8,6 @@ import argparse
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from tests.mutation.mutants import count, mutant
 from tests.mutation.notes import Calls
+from tests.mutation.runner import pass_
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,33 +86,19 @@ def _try(trees: SimpleQueue[Path], calls: Calls, path: Path, number: int, *, nea
     changed = mutant(path.read_text(), number)
     tests = calls.tests_of(name, path.read_text(), changed.line)
     room = [test for test in tests if test.startswith(f"tests/{name.parts[1]}/")]
+    room.sort(key=lambda test: f"test_{name.stem}.py" not in test)
     whole = [] if near else [test for test in tests if test.startswith("tests/e2e/")]
     others = [test for test in tests if not test.startswith((f"tests/{name.parts[1]}/", "tests/e2e/"))]
     tree = trees.get()
     try:
         (tree / name).write_text(changed.source)
         # The nearest tests first: most mutants need no others.
-        noticed = any(stage and not _pass(tree, stage) for stage in (room, others, whole))
+        noticed = any(stage and not pass_(tree, stage, MOST_SECS) for stage in (room, others, whole))
         _report(name, changed, noticed=noticed)
         return noticed
     finally:
         shutil.copy(path, tree / name)
         trees.put(tree)
-
-
-def _pass(tree: Path, tests: list[str]) -> bool:
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]
-    process = subprocess.Popen(
-        command, cwd=tree, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        return process.wait(MOST_SECS) == 0
-    except subprocess.TimeoutExpired:
-        return False
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 def _report(name: Path, changed: Mutant, *, noticed: bool) -> None:

@@ -157,6 +157,7 @@ def test_nothing_is_taken_over_into_a_cache_that_has_lists_and_nothing_by_half(l
 
 def test_the_longest_list_is_the_longest_that_was_read_in_full(ledger: Ledger) -> None:
     assert ledger.readings.longest() == 0
+    assert ledger.kols.size("a") == (0, 0)
     for handle, state, pages, new in (
         ("a", State.FETCHED, 3, None),
         ("b", State.FETCHED, 5, None),
@@ -164,6 +165,7 @@ def test_the_longest_list_is_the_longest_that_was_read_in_full(ledger: Ledger) -
         ("d", State.FETCHED, 7, 1),
     ):
         ledger.kols.begin(Kol(handle, handle))
+        assert ledger.kols.size(handle) == (0, 0)
         if new is not None:
             ledger.kols.begin_generation(handle, incremental=True)
         ledger.kols.end(handle, state, "", pages, 1, bought=True, new=new)
