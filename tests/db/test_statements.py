@@ -11,6 +11,7 @@ import pytest
 from pymysql.constants import CR, ER
 
 from kolspider.db.base import Database, DbErrorKind
+from kolspider.db.mysql_facts import known_charset
 from kolspider.db.url import open_database
 from kolspider.errors import WrongUsage
 from kolspider.items import COLUMNS
@@ -206,3 +207,30 @@ def test_explain_is_one_line_without_the_password_in_any_spelling() -> None:
 
     assert db.explain(exc) == "mysql://h:3306/db: no such user: kol *** or *** (1105)"
     assert db.explain(pymysql.err.InterfaceError(0, "")) == "mysql://h:3306/db: the connection is lost"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "holds_emoji"),
+    [
+        ("utf8mb4", "utf-8", True),
+        ("utf16", "utf-16-be", True),
+        ("utf16le", "utf-16-le", True),
+        ("utf32", "utf-32-be", True),
+        ("utf8", "utf-8", False),
+        ("utf8mb3", "utf-8", False),
+        ("ucs2", "utf-16-be", False),
+    ],
+)
+def test_a_unicode_charset_takes_as_many_bytes_as_its_encoding(name: str, codec: str, *, holds_emoji: bool) -> None:
+    charset = known_charset(name, f"{name}_bin")
+    assert charset is not None
+    assert (charset.name, charset.collation) == (name, f"{name}_bin")
+    assert charset.ascii_bytes == len("a".encode(codec))
+    held = "é€\uffff" + "\U00010000\U0010ffff" * holds_emoji
+    assert not charset.unheld or re.findall(charset.unheld, "aé€\uffff\U00010000\U0010ffff") == [
+        "\U00010000",
+        "\U0010ffff",
+    ]
+    assert bool(charset.unheld) is not holds_emoji
+    widest = max(len(char.encode()) for char in held) if charset.wide_bytes is None else charset.wide_bytes
+    assert widest == max(len(char.encode(codec)) for char in held)

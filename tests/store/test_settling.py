@@ -164,3 +164,13 @@ def test_a_list_that_is_complete_may_be_begun_again_once_more(ledger: Ledger) ->
     assert ledger.kols.restart("btc") == 2
     assert ledger.kols.restart("btc") is None
     assert ledger.kols.cursor_refused_twice("btc")
+
+
+def test_each_reading_may_be_begun_again_once(ledger: Ledger) -> None:
+    ledger.kols.begin(BTC)
+    ledger.kols.restart("btc")
+    ledger.kols.restart("btc")
+    assert ledger.kols.cursor_refused_twice("btc")
+    assert ledger.kols.begin_generation("btc") == 2
+    assert not ledger.kols.cursor_refused_twice("btc")
+    assert ledger.kols.restart("btc") == 3
