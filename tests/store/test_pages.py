@@ -191,3 +191,12 @@ def test_the_older_reading_goes_and_no_other(ledger: Ledger) -> None:
     ledger.pages.delete_older("btc", 1)
     assert [page.generation for page in ledger.pages.of_kol("btc")] == [1, 2]
     assert [page.generation for page in ledger.pages.of_kol("eth")] == [0, 1, 2]
+
+
+def test_users_of_a_page_are_set_aside_once_whatever_the_target(ledger: Ledger, store: sqlite3.Connection) -> None:
+    first, second = (ledger.pages.put(BTC, 0, str(n), n, 1, BODY, fetched_at=1.0) for n in (1, 2))
+    ledger.note_loaded([first], 7)
+    assert ledger.pages.rejects_written(first)
+    assert not ledger.pages.rejects_written(second)
+    store.execute("DELETE FROM page_load")
+    assert ledger.pages.rejects_written(first)

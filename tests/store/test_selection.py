@@ -164,3 +164,17 @@ def test_cached_kols_are_taken_in_in_the_order_of_their_pages(kols: Ledger, stor
     kols.selection.choose_all(1)
     assert list(kols.selection.handles()) == ["PARTIAL"]
     assert kols.selection.count_waiting() == 1
+
+
+@pytest.mark.parametrize(("restarts", "incremental"), [(0, True), (1, True), (2, False)])
+def test_a_list_whose_cursor_was_refused_twice_is_read_in_full(
+    ledger: Ledger, store: sqlite3.Connection, restarts: int, *, incremental: bool
+) -> None:
+    add(ledger, store, "btc", State.FETCHED)
+    ledger.kols.begin_generation("btc", incremental=True)
+    ledger.kols.end("btc", State.FAILED, "why", 1, 200, bought=True)
+    store.execute("UPDATE kol SET restarts = ?, finished_at = 100", (restarts,))
+    ledger.selection.read(["btc"])
+    assert due(ledger, retry=[State.FAILED]) == [("btc", Why.RETRY)]
+    (one,) = ledger.selection.due()
+    assert one.incremental is incremental
