@@ -175,3 +175,21 @@ def test_a_damaged_store_of_the_first_release_is_salvaged(of_release_1: Path) ->
     assert (salvaged.pages, salvaged.kols, salvaged.lost_pages) == (2, 1, 0)
     with closing(Ledger.open(of_release_1, provider("twitterapi_io"), "here")) as ledger:
         assert ledger.kols.states() == {State.COMPLETE: 1}
+
+
+def test_refused_rows_are_those_of_their_kol_reading_and_page(ledger: Ledger) -> None:
+    first, second = put(ledger, BTC, 1, 2)
+    (other,) = put(ledger, ETH, 1)
+    ledger.note_loaded([first, other], None, [refusal(BTC, first), refusal(ETH, other, "8", What.FOLLOW)], {})
+    assert ledger.refusals.of_page("btc", first) == {What.ACCOUNT: {"7"}}
+    assert ledger.refusals.of_page("btc", second) == {}
+    assert ledger.refusals.of_page("eth", other) == {What.FOLLOW: {"8"}}
+    assert ledger.refusals.are_in("btc", 0)
+    assert not ledger.refusals.are_in("btc", 1), "only an older reading has them"
+    assert not ledger.refusals.are_in("sol", 0)
+    assert ledger.refusals.count() == (2, 2)
+    ledger.selection.read(["btc"])
+    ledger.selection.choose_all(None)
+    assert ledger.refusals.count_selected() == 1
+    assert [kol.handle for kol in ledger.kols.refused_selected(9)] == ["btc"]
+    assert ledger.kols.refused_selected(0) == []
