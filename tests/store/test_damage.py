@@ -6,7 +6,8 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -16,11 +17,11 @@ from kolspider.providers import provider
 from kolspider.store.damage import is_damage, looks_damaged, mark_damaged
 from kolspider.store.database import FILE_NAME, connect, connect_to_read
 from kolspider.store.ledger import Ledger
-from kolspider.store.salvage import salvage_if_damaged
+from kolspider.store.salvage import _readable, salvage_if_damaged
 from kolspider.store.schema import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 PAGES = 50
@@ -277,3 +278,14 @@ def left_alone(directory: Path) -> set[str]:
     complete = {handle for handle, state in states(directory).items() if state is State.COMPLETE}
     with opened(directory) as ledger:
         return {kol.handle for kol in KOLS} - complete - {kol.handle for kol in due(ledger, KOLS)}
+
+
+def test_a_table_that_can_not_be_read_through_is_torn() -> None:
+    """What can be read from both ends is, and the middle counts as lost."""
+
+    def execute(statement: str) -> Iterator[tuple[str]]:
+        yield ("a",) if " ASC" in statement else ("z",)
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    old = cast("sqlite3.Connection", SimpleNamespace(execute=execute))
+    assert list(_readable(old, "kol", ["handle"], ["handle"])) == [("a",), None, ("z",), None]

@@ -184,6 +184,15 @@ def test_the_pages_of_a_kol_and_of_the_cache_are_counted(ledger: Ledger) -> None
     assert ledger.refusals.count() == (3, 2)
 
 
+def test_nothing_is_left_of_a_deleted_page(ledger: Ledger, store: sqlite3.Connection) -> None:
+    first, second = (ledger.pages.put(BTC, 0, str(n), n, 1, BODY, fetched_at=1.0) for n in (1, 2))
+    rows = [Refusal("btc", seq, What.ACCOUNT, "7", "no") for seq in (first, second)]
+    ledger.note_loaded([first, second], None, rows, {})
+    ledger.pages.drop(first)
+    for table in ("page", "page_load", "refused"):
+        assert store.execute(f"SELECT seq FROM {table}").fetchall() == [(second,)]
+
+
 def test_the_older_reading_goes_and_no_other(ledger: Ledger) -> None:
     for kol in (BTC, Kol("eth", "ETH")):
         for generation in (0, 1, 2):
