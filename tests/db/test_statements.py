@@ -11,6 +11,7 @@ import pytest
 from pymysql.constants import CR, ER
 
 from kolspider.db.base import Database, DbErrorKind
+from kolspider.db.literals import of_at_most
 from kolspider.db.mysql_facts import known_charset
 from kolspider.db.url import open_database
 from kolspider.errors import WrongUsage
@@ -234,3 +235,10 @@ def test_a_unicode_charset_takes_as_many_bytes_as_its_encoding(name: str, codec:
     assert bool(charset.unheld) is not holds_emoji
     widest = max(len(char.encode()) for char in held) if charset.wide_bytes is None else charset.wide_bytes
     assert widest == max(len(char.encode(codec)) for char in held)
+
+
+def test_statements_are_cut_by_the_bytes_of_their_text() -> None:
+    assert list(of_at_most(6, ["é"] * 4)) == [["é"] * 3, ["é"]]
+    assert list(of_at_most(6, ["e"] * 7)) == [["e"] * 6, ["e"]]
+    assert list(of_at_most(6, ["too long a text", "e", "e"], count=1)) == [["too long a text"], ["e"], ["e"]]
+    assert list(of_at_most(6, [])) == []

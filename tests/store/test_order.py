@@ -43,6 +43,13 @@ def test_newer_pages_are_loaded_again_behind_an_older_one_and_are_marked_before_
     assert [ledger.pages.will_load(seq) for seq in (loaded, waiting, newest)] == [False, True, True]
 
 
+def test_every_page_that_waits_is_loaded_from_the_oldest_on(ledger: Ledger) -> None:
+    first, _, second, third = put(ledger, BTC, ETH, BTC, BTC)
+    ledger.note_loaded([second], None)
+    select(ledger, BTC)
+    assert [page.seq for page in ledger.pages.waiting()] == [first, second, third]
+
+
 def test_without_a_page_that_waits_nothing_is_loaded(ledger: Ledger) -> None:
     ledger.note_loaded(put(ledger, BTC, BTC), None)
     put(ledger, ETH)
