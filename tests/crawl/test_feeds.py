@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from scrapy import Spider
 
-from kolspider.crawl.feeds import CsvRows, FileStorage, Rows
+from kolspider.crawl.feeds import CsvRows, FileStorage, RowFeeds, Rows
 from kolspider.items import COLUMNS, FollowingsPage, Kol, MappedPage, Row
 from kolspider.options.arguments import Feed
 
@@ -101,3 +102,14 @@ def test_a_file_has_every_line_and_the_first_error_is_told_at_its_end(tmp_path: 
             file.flush()
         with pytest.raises(OSError, match=r"No space left|Is a directory"):
             full.store(file)
+
+
+def test_a_feed_that_can_not_be_written_is_one_line_and_counts_as_failed(caplog: pytest.LogCaptureFixture) -> None:
+    counted: list[str] = []
+    feeds = object.__new__(RowFeeds)
+    feeds._has_failed = False
+    feeds.crawler = cast("Any", SimpleNamespace(stats=SimpleNamespace(inc_value=counted.append)))
+    for _ in range(2):
+        feeds._fail(OSError(28, "No space left on device"))
+    assert counted == ["feedexport/failed_count/temporary"]
+    assert caplog.messages == ["the feed can't be written: No space left on device"]

@@ -21,7 +21,7 @@ from tests.mutation.notes import Calls
         ("x = a if b else c", "x = a if not b else c"),
         ("x = 'SELECT a FROM b WHERE c = d'", "x = 'SELECT a FROM b WHERE c <> d'"),
         ("x = f'UPDATE {a} SET b WHERE c IS NULL'", "x = f'UPDATE {a} SET b WHERE c IS NOT NULL'"),
-        ("x = 3", "x = 4"),
+        ("x = (3, y)", "x = (4, y)"),
     ],
 )
 def test_one_place_is_changed(source: str, changed: str) -> None:
@@ -29,6 +29,7 @@ def test_one_place_is_changed(source: str, changed: str) -> None:
 
 
 def test_what_only_tells_something_is_left_alone() -> None:
+    assert count("LIMIT = 3\nWAIT: float = 3\n") == 0, "one more is no broken promise"
     assert count('"""Docstring."""\nlogger.info("a %s", b)\nif TYPE_CHECKING:\n    import a\n') == 0
 
 

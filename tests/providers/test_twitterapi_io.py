@@ -10,6 +10,7 @@ from kolspider.items import Row
 from kolspider.load.mapping import Mapper
 from kolspider.providers import provider
 from kolspider.providers.base import ApiError, ApiErrorKind, Page, Provider, Unreadable
+from kolspider.providers.twitterapi_io import page_body
 
 USER = {
     "id": "1323730225067339784",
@@ -450,3 +451,11 @@ def test_an_account_with_a_name_or_a_handle_is_known(changes: dict[str, object])
 @pytest.mark.parametrize("raw", [None, "user", 1, True, [USER]])
 def test_only_an_object_is_a_user(raw: object) -> None:
     assert api.followed_user(raw) is None
+
+
+@pytest.mark.parametrize("cursor", ["abc", None])
+def test_a_page_that_came_another_way_reads_as_one_of_the_api(cursor: str | None) -> None:
+    users: list[object] = [{"id": "1"}]
+    page = provider("twitterapi_io").parse(200, page_body(users, cursor), "")
+    assert isinstance(page, Page)
+    assert (page.users, page.more, page.next_cursor or None) == (users, cursor is not None, cursor)
