@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kolspider.items import FollowingsPage, MappedPage, Row, as_item
+from kolspider.items import FollowingsPage, MappedPage, Row, as_item, usable_id
 from kolspider.load.fitting import Fitter
 from kolspider.load.follow_rows import mapped_follows, whole_reading
-from kolspider.load.mapping import Mapper, usable_id
+from kolspider.load.mapping import Mapper
 from kolspider.options.arguments import Feed
 from kolspider.run.run import run_of
 

@@ -162,6 +162,7 @@ class Database(ABC):
         """Seconds that the server has for an answer, from the next connection on."""
         self.secrets = secrets
         """Texts that are never printed."""
+        self._numeric_ids: dict[str, bool] = {}
 
     @abstractmethod
     def connect(self) -> None:
@@ -351,8 +352,8 @@ class Database(ABC):
 
     def known_ids(self, table: str, ids: Sequence[str]) -> set[int]:
         """Return those of these ids that the target table has."""
-        marks = ", ".join("?" * len(ids))
-        rows = self.query(f"SELECT `id` FROM {self.quoted(table)} WHERE `id` IN ({marks})", ids)
+        marks, keys = ", ".join("?" * len(ids)), map(int, ids) if self._has_numeric_ids(table) else ids
+        rows = self.query(f"SELECT `id` FROM {self.quoted(table)} WHERE `id` IN ({marks})", list(keys))
         return {int(id_) for (id_,) in rows}
 
     def identifier(self, name: str) -> str:
@@ -366,6 +367,17 @@ class Database(ABC):
     def place(self, table: str) -> tuple[str, ...]:
         """Return schema and name of a table, equal for two spellings of the same table."""
         return tuple(name_parts(table))
+
+    def _has_numeric_ids(self, table: str) -> bool:
+        """Tell whether ids are numbers there. A text is compared with a number, or stored as one, as a double at times.
+
+        Asks the database once for each table, outside of any transaction.
+        """
+        if table not in self._numeric_ids:
+            described = self.describe(table)
+            id_ = described.columns.get("id") if described else None
+            self._numeric_ids[table] = id_ is not None and Form.TEXT not in id_.takes
+        return self._numeric_ids[table]
 
     def _check_written(
         self,

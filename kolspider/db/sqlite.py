@@ -127,12 +127,6 @@ class SqliteDatabase(Database):
         finally:
             connection.rollback()
 
-    def _has_numeric_ids(self, table: str) -> bool:
-        """Whether ids are numbers there. As a text, one beyond 64 bits would be rounded to another account's."""
-        described = self.describe(table)
-        id_ = described.columns.get("id") if described else None
-        return id_ is not None and Form.TEXT not in id_.takes
-
     def _execute(self, sql: str) -> None:
         connection = self._open("rw")
         connection.execute(sql)

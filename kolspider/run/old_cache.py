@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kolspider.errors import WrongUsage
-from kolspider.items import State
-from kolspider.load.mapping import usable_id
+from kolspider.items import State, usable_id
 from kolspider.providers.twitterapi_io import TwitterApiIo, page_body
 from kolspider.store.handles import HandleError, normalise
 
