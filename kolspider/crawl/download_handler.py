@@ -79,8 +79,8 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
             self._tally.credits += self._config.provider.failed_call_price
 
     async def _send(self, request: Request) -> Response:
-        self._note_call(request, 1)
         keyed = self._with_key(request)
+        self._note_call(request, 1)
         keyed.meta["download_timeout"] = _NEVER  # Scrapy's own timer would fire as soon as a stopped process goes on
         self._on_their_way += 1
         try:
