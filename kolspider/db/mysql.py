@@ -121,7 +121,7 @@ class MysqlDatabase(Database):
         self._ignores_case: bool | None = None
         """Whether two names of a table may differ in case only; None: not known before the first connection."""
         self._charsets: dict[str, Charset] = {}
-        """What the server said of charsets, by collation."""
+        """Charsets as the server described them, by collation."""
         self._id_charset = UTF8
         """The charset of `id` in the target, so that SQL of the team's own may compare it with user_id."""
 
