@@ -290,7 +290,7 @@ class Database(ABC):
     def spread(self, *, replicas: int | None, buckets: int | None) -> None:
         """Set how create_tables spreads tables over a cluster. Raises WrongUsage where there is no cluster."""
         if replicas is not None or buckets is not None:
-            raise WrongUsage("replicas and buckets are for doris:// databases only")
+            raise WrongUsage("--replicas and --buckets are for doris:// databases only")
 
     def refusal(self, table: Table) -> str | None:
         """Return why this dialect can't upsert into a table that is fit otherwise; None if it can."""

@@ -285,7 +285,7 @@ class SqliteDatabase(Database):
         """Say what to do about an exception that keeps a run from starting."""
         if self._is_unwritable(exc):
             return "change their permissions"
-        return "check KOL_DB_URL" + ("" if self.path.exists() else ", which `scrapy initdb` needs as well")
+        return ("" if self.path.exists() else "if it should be there, ") + "check KOL_DB_URL"
 
     def _is_unwritable(self, exc: BaseException) -> bool:
         code = getattr(exc, "sqlite_errorcode", 0) & 0xFF

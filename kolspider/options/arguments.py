@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from enum import StrEnum
 from math import ceil, floor, inf
 from typing import TYPE_CHECKING, Any
@@ -246,7 +247,9 @@ class Arguments:
         values: dict[str, Any] = {}
         for name, value in raw.items():
             if name not in known:
-                raise WrongUsage(f"unknown argument -a {name}=...; the arguments are {', '.join(known)}")
+                near = get_close_matches(name.lower(), known, 1)
+                hint = f"did you mean {near[0]}? The arguments" if near else "the arguments"
+                raise WrongUsage(f"unknown argument -a {name}=...; {hint} are {', '.join(known)}")
             try:
                 values[name] = known[name].metadata["parse"](_decoded(value))
             except ValueError as error:

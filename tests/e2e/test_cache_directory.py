@@ -118,6 +118,8 @@ def test_prune_names_the_price_and_asks_and_what_is_advised_afterwards_works(mak
     project.look("cache", "prune", "--yes").expect(0)
     assert project.cached() == set()
     assert "Nothing to delete" in project.look("cache", "prune").expect(0).out
+    assert "Nothing to delete" in project.look("cache", "clear", "--keep-progress").expect(0).out
+    assert "no page of this list is in the cache" in project.look("cache", "show", next(iter(KOLS))).expect(0).out
 
     # When a follows table is wanted that needs these pages
     project.follows = f"{project.target}_follows"

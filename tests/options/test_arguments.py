@@ -136,6 +136,7 @@ def test_a_bad_value_is_refused_by_name_with_an_example(name: str, text: str) ->
 def test_an_unknown_argument_is_refused_with_the_list_of_known_ones(name: str) -> None:
     line = refusal({name: "1"})
     assert all(known in line for known in NAMES)
+    assert ("did you mean limit?" in line) is (name in {"limits", "LIMIT"})
 
 
 @pytest.mark.parametrize("other", [name for name in NAMES if name not in {"test", "limit"}])
