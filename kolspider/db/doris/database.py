@@ -59,9 +59,9 @@ CERTAIN_SECS = 60
 """Seconds after which an INSERT has been committed or has failed: INSERT_SECS, plus up to 30 s until the FE clears
 expired transactions (common/Config.java: transaction_clean_interval_second). In cloud mode the label of an INSERT whose
 FE died stays taken for about an hour."""
-STRICTER = ("enable_insert_value_auto_cast = false", "enable_strict_cast = true")
-"""Without these, an INSERT cuts texts to their column's length without a word: versions 2.1 and 3.x by default, later
-ones since apache/doris#63794. Older releases know neither; there, only fitting (load/fitting.py) keeps texts whole."""
+WHOLE = "enable_insert_value_auto_cast = false"
+"""Without it, an INSERT cuts texts to their column's length without a word: versions 2.1 and 3.x by default, later ones
+since apache/doris#63794. Older releases don't know it; there, only fitting (load/fitting.py) keeps texts whole."""
 
 COLUMNS_SQL = """
     SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
@@ -373,8 +373,7 @@ class DorisDatabase(MysqlDatabase):
         connection = super()._open()
         if connection is not before:
             try:
-                for assignment in STRICTER:
-                    self._knows(assignment)
+                self._knows(WHOLE)
             except BaseException:
                 self.close()
                 raise
@@ -474,7 +473,7 @@ class DorisDatabase(MysqlDatabase):
         described = self.describe(table)
         limit = described.columns[column.lower()].max_bytes if described else None
         longest = max(handles, key=len)
-        if limit is not None and len(longest.encode()) > limit:  # some versions would cut it: see STRICTER
+        if limit is not None and len(longest.encode()) > limit:  # some versions would cut it: see WHOLE
             raise StopRun(f"{self.label}: column {column} of {table} holds {limit} bytes, too few for {longest}")
         name = self.identifier(column)
         for part in of_at_most(INSERT_BYTES, (values_sql((handle,)) for handle in handles), INSERT_ROWS):
