@@ -218,17 +218,19 @@ class DorisDatabase(MysqlDatabase):
         return "; ".join(self.renew_ddl(table))
 
     def refit_ddl(self, table: Table, columns: Sequence[Column]) -> list[str]:
-        alter, statements = f"ALTER TABLE {self.quoted(table.name)}", list[str]()
+        """Change all columns in one statement: until its job is done, Doris refuses another ALTER TABLE."""
+        alter = f"ALTER TABLE {self.quoted(table.name)}"
+        renames, changes = list[str](), list[str]()
         for unfit in columns:
             name = self.identifier(unfit.name)
             if not unfitness(replace(unfit, nullable=True)):
-                statements.append(f"{alter} MODIFY COLUMN {name} {unfit.type} NULL")
+                changes.append(f"MODIFY COLUMN {name} {unfit.type} NULL")
             elif unfit.name == "id" or unfit.generated or unfit.needs_value:
                 return self.renew_ddl(table.name)
             else:
-                old, new = self.identifier(f"{unfit.name}_old"), f"{name} {self.types[unfit.name]} NULL"
-                statements += [f"{alter} RENAME COLUMN {name} {old}", f"{alter} ADD COLUMN {new}"]
-        return statements
+                renames.append(f"{alter} RENAME COLUMN {name} {self.identifier(f'{unfit.name}_old')}")
+                changes.append(f"ADD COLUMN {name} {self.types[unfit.name]} NULL")
+        return [*renames, f"{alter} {', '.join(changes)}"]
 
     def renew_ddl(self, table: str) -> list[str]:
         *_, name = name_parts(table)

@@ -556,6 +556,23 @@ def test_the_ddl_for_missing_columns_mends_the_table(opened: Open, double: Doris
     assert double.query("SELECT following FROM kol.t") == [(2,)]
 
 
+def test_the_ddl_for_unfit_columns_mends_the_table_and_keeps_their_values(opened: Open, double: DorisDouble) -> None:
+    db = opened()
+    unfit = OURS.replace("`created_at_time` DATETIME", "`created_at_time` BIGINT").replace(
+        "`user_name` VARCHAR(128) NULL", "`user_name` VARCHAR(128) NOT NULL"
+    )
+    db._execute(f"CREATE TABLE `t` ({unfit}) UNIQUE KEY(`id`) DISTRIBUTED BY HASH(`id`) BUCKETS 1 PROPERTIES ({ONE})")
+    db._execute("INSERT INTO `t` (`id`, `user_name`, `created_at_time`) VALUES ('1', 'x', 7)")
+
+    message = told(db)
+    assert "table t can't hold what is sent" in message
+    run_ddl(db, message.partition("; or set KOL_TARGET_TABLE")[0])
+
+    check_target(db, "t")
+    db.upsert("t", [row("1", user_name=None)])
+    assert double.query("SELECT user_name, created_at_time_old FROM kol.t") == [(None, 7)]
+
+
 def test_a_missing_table_asks_for_initdb(opened: Open, double: DorisDouble) -> None:
     assert "there is no table t: run `scrapy initdb`" in told(opened())
 

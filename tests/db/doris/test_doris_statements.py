@@ -155,9 +155,8 @@ def test_the_ddl_for_unfit_columns_keeps_their_values_or_makes_the_table_again()
     tight = column("varchar(9) NOT NULL", "name", "varchar", 9, "NO")
     time = column("bigint NULL", "created_at_time", "bigint", None, "YES")
     assert DB.refit_ddl(table, [tight, time]) == [
-        "ALTER TABLE `t` MODIFY COLUMN `name` varchar(9) NULL",
         "ALTER TABLE `t` RENAME COLUMN `created_at_time` `created_at_time_old`",
-        "ALTER TABLE `t` ADD COLUMN `created_at_time` DATETIME NULL",
+        "ALTER TABLE `t` MODIFY COLUMN `name` varchar(9) NULL, ADD COLUMN `created_at_time` DATETIME NULL",
     ]
     narrow = column("varchar(9) NOT NULL", "id", "varchar", 9, "NO")
     renamed, created = DB.refit_ddl(table, [time, narrow])
