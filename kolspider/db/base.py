@@ -14,7 +14,7 @@ from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import COLUMNS, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from kolspider.db.follow_tables import Span
 
@@ -281,11 +281,6 @@ class Database(ABC):
         """Write a `user_id` of a query so that it is compared with the target's `id`, this column, by its key."""
         del column
         return user_id
-
-    def named_rows(self, exc: BaseException) -> Mapping[str, str]:
-        """Return the ids of the rows that an error refuses, with the reason of each; empty: unknown."""
-        del exc
-        return {}
 
     def spread(self, *, replicas: int | None, buckets: int | None) -> None:
         """Set how create_tables spreads tables over a cluster. Raises WrongUsage where there is no cluster."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kolspider.store.schema import VERSION
 from tests.e2e.expected import expected_rows
 from tests.e2e.processes import finish
 
@@ -143,7 +144,7 @@ def test_a_store_of_a_later_version_is_refused_by_every_command(make_project: Ma
     project = make_project(KOLS)
     project.look("cache", "clear", "--yes").expect(0)  # leaves an empty store
     with project.store() as store:
-        store.execute("PRAGMA user_version = 5")
+        store.execute(f"PRAGMA user_version = {VERSION + 1}")
     report, copy = project.folder / "report.html", project.folder / "copy.sqlite3"
 
     for words in (
@@ -157,6 +158,6 @@ def test_a_store_of_a_later_version_is_refused_by_every_command(make_project: Ma
         result = project.look(*words).expect(2)
         (line,) = [line for line in result.err.splitlines() if line.startswith("kolspider:")]
         assert "Traceback" not in result.err
-        assert "was written by a later version of kolspider (format 5; this one knows 4)" in line
+        assert f"was written by a later version of kolspider (format {VERSION + 1}; this one knows {VERSION})" in line
     assert not report.exists()
     assert not copy.exists()
