@@ -197,3 +197,21 @@ def test_what_a_salvage_can_not_read_of_the_refused_rows_is_found_by_loading_the
     with closing(Ledger.open(tmp_path, provider("twitterapi_io"), "here")) as ledger:
         assert ledger.kols.settle("btc", evict=False) is None, "it must not count as complete"
         assert to_load(ledger) == [(page, False), (other, False)]
+
+
+def test_refused_rows_are_those_of_their_kol_reading_and_page(ledger: Ledger) -> None:
+    first, second = put(ledger, BTC, 1, 2)
+    (other,) = put(ledger, ETH, 1)
+    ledger.note_loaded([first, other], None, [refusal(BTC, first), refusal(ETH, other, "8", What.FOLLOW)], {})
+    assert ledger.refusals.of_page("btc", first) == {What.ACCOUNT: {"7"}}
+    assert ledger.refusals.of_page("btc", second) == {}
+    assert ledger.refusals.of_page("eth", other) == {What.FOLLOW: {"8"}}
+    assert ledger.refusals.are_in("btc", 0)
+    assert not ledger.refusals.are_in("btc", 1), "only an older reading has them"
+    assert not ledger.refusals.are_in("sol", 0)
+    assert ledger.refusals.count() == (2, 2)
+    ledger.selection.read(["btc"])
+    ledger.selection.choose_all(None)
+    assert ledger.refusals.count_selected() == 1
+    assert [kol.handle for kol in ledger.kols.refused_selected(9)] == ["btc"]
+    assert ledger.kols.refused_selected(0) == []
