@@ -39,9 +39,25 @@ def redacted(text: str, secrets: tuple[str, ...]) -> str:
 
 
 def redacted_body(body: bytes, secret: str) -> bytes:
-    """Return an answer without the key, which a server may repeat in it. JSON stays JSON, with the same numbers."""
+    """Return an answer without the key, which a server may repeat in it. JSON stays JSON, with the same numbers.
+
+    json.loads reads UTF-16 and UTF-32, too: such an answer becomes UTF-8 when it has the key.
+    """
     if not secret:
         return body
+    body = _without(secret, body)
+    if (encoding := json.detect_encoding(body)).startswith("utf-8"):
+        return body
+    try:
+        text = body.decode(encoding, "surrogatepass").encode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return body
+    clean = _without(secret, text)
+    return body if clean == text else clean
+
+
+def _without(secret: str, body: bytes) -> bytes:
+    """Return an answer in UTF-8 without the secret."""
     found, is_short = _Spellings.of(secret), len(body) < _SHORT_BODY
     if not is_short and not found.may_be_in(body):
         return body

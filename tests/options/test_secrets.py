@@ -97,6 +97,15 @@ def test_what_is_no_json_is_cleaned_too(key: str) -> None:
         assert cut_off.endswith(b" \xff")
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+def test_the_key_is_found_in_every_encoding_that_json_is_read_in(encoding: str) -> None:
+    for padding in ({}, PADDING):
+        body = json.dumps({**padding, "name": "币 \ud800", "msg": f"the key {KEYS[0]} is no good"}, ensure_ascii=False)
+        raw = body.encode(encoding, "surrogatepass")
+        assert json.loads(redacted_body(raw, KEYS[0])) == json.loads(body) | {"msg": "the key *** is no good"}
+        assert redacted_body(raw, "another-key-0123456789") == raw
+
+
 def test_a_long_key_is_found_inside_a_word_and_a_short_one_is_not() -> None:
     long, short = KEYS[0], "id"
     assert redacted_body(json.dumps(f"x{long}x").encode(), long) == b'"x***x"'
