@@ -40,6 +40,8 @@ def spellings(key: str) -> Iterator[str]:
     yield from (html.escape(key), repr(key), ascii([key]))
     yield from (json.dumps(key), json.dumps(json.dumps(key)), json.dumps(key).replace("/", r"\/"))
     yield "".join(f"\\u{ord(char):04x}" for char in key)
+    yield "\0".join(key)
+    yield from (key.encode().hex(), key.encode().hex().upper()) if len(key) > 11 else ()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield from (encode(text.encode()).decode() for text in (key, f"{key}:", f":{key}"))
         yield from (encode(f"{'u' * n}:{key}:x".encode()).decode() for n in range(3) if len(key) > 11)
