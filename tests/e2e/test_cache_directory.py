@@ -88,6 +88,8 @@ def test_a_backup_made_during_a_run_is_whole_and_saves_what_was_bought(make_proj
     assert (
         "is in the cache directory" in project.look("cache", "backup", str(project.store_file), "--yes").expect(2).err
     )
+    (other := project.folder / "notes").write_text("not a copy")
+    assert "is no copy of a store" in project.look("cache", "backup", str(other), "--yes").expect(2).err
     assert "can't be written" in project.look("cache", "backup", str(copy / "below")).expect(1).err
     project.api.release()
     finish(run).expect(0)
@@ -141,7 +143,7 @@ def test_a_store_of_a_later_version_is_refused_by_every_command(make_project: Ma
     project = make_project(KOLS)
     project.look("cache", "clear", "--yes").expect(0)  # leaves an empty store
     with project.store() as store:
-        store.execute("PRAGMA user_version = 5")
+        store.execute("PRAGMA user_version = 6")
     report, copy = project.folder / "report.html", project.folder / "copy.sqlite3"
 
     for words in (
@@ -155,6 +157,6 @@ def test_a_store_of_a_later_version_is_refused_by_every_command(make_project: Ma
         result = project.look(*words).expect(2)
         (line,) = [line for line in result.err.splitlines() if line.startswith("kolspider:")]
         assert "Traceback" not in result.err
-        assert "was written by a later version of kolspider (format 5; this one knows 4)" in line
+        assert "was written by a later version of kolspider (format 6; this one knows 5)" in line
     assert not report.exists()
     assert not copy.exists()
