@@ -53,12 +53,12 @@ class Cutoff:
     at: int | None = None
 
     def moment(self, now: float) -> int:
-        """Return the moment, for a run that begins now."""
-        return self.at if self.at is not None else ceil(now) - (self.age or 0)
+        """Return the moment, for a run that begins now: 1970 if it is earlier, which is before every list, too."""
+        return max(self.at if self.at is not None else ceil(now) - (self.age or 0), 0)
 
     def of_job(self) -> int | str:
         """Return it as a job's file has it."""
-        return self.age if self.age is not None else typed_moment(self.at or 0)
+        return self.age if self.age is not None else typed_moment(self.moment(0))
 
 
 def typed_moment(at: float) -> str:

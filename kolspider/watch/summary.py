@@ -229,7 +229,7 @@ class Summary:
 
     def _users(self) -> Iterator[str]:
         yield f"{self._tally.users_read:,} read"
-        yield f"{self._tally.rows_upserted:,} rows written"
+        yield f"{counted(self._tally.rows_upserted, 'row')} written"
         if repeated := self._tally.rows_repeated:
             yield f"{counted(repeated, 'unchanged duplicate')} skipped"
         if set_aside := _sorted(self._tally.rows_rejected):

@@ -89,6 +89,8 @@ def test_a_backup_made_during_a_run_is_whole_and_saves_what_was_bought(make_proj
     assert (
         "is in the cache directory" in project.look("cache", "backup", str(project.store_file), "--yes").expect(2).err
     )
+    (other := project.folder / "notes").write_text("not a copy")
+    assert "is no copy of a store" in project.look("cache", "backup", str(other), "--yes").expect(2).err
     assert "can't be written" in project.look("cache", "backup", str(copy / "below")).expect(1).err
     project.api.release()
     finish(run).expect(0)

@@ -88,6 +88,10 @@ def test_the_closing_table_has_the_numbers_of_the_run() -> None:
     assert json.loads(run.as_json())["users"]["repeated"] == 837
 
 
+def test_one_row_is_no_rows() -> None:
+    assert "users     1 read, 1 row written" in list(summary(Tally(users_read=1, rows_upserted=1)).lines())
+
+
 @pytest.mark.parametrize(
     ("typed", "kols"),
     [
