@@ -202,6 +202,7 @@ class Command(CrawlCommand):
         process.start()
         if process.bootstrap_failed:
             return 1
+        run.bill.close()
         target, stats = target_label(run.config, self._database), crawler.stats.get_stats()
         credit_usd = run.config.credit_usd
         summary = Summary(self._typed, run.arguments, target, credit_usd, run.ledger, run.tally, run.stop, stats)
