@@ -76,8 +76,8 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
             self._bill.charge(self._config.provider.failed_call_price)
 
     async def _send(self, request: Request) -> Response:
-        self._note_call(request, 1)
         keyed = self._with_key(request)
+        self._note_call(request, 1)
         keyed.meta["download_timeout"] = _NEVER  # Scrapy's own timer would fire as soon as a stopped process goes on
         try:
             return await within(self._config.timeout, super().download_request(keyed))

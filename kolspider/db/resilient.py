@@ -14,7 +14,7 @@ from kolspider.items import COLUMNS
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
     from kolspider.db.base import Database, Table
@@ -88,7 +88,7 @@ class Upserter:
         """
         self.receipts = []
         write = partial(self._database.upsert, self._table)
-        return self._judged(rows, again, write, self._table, self._named, self._was_altered)
+        return self._judged(rows, again, write, self._table, self._was_altered)
 
     def widen(
         self,
@@ -102,7 +102,7 @@ class Upserter:
         `again` are those that it refused in an earlier run. Raises StopRun as upsert does.
         """
         write = partial(self._database.widen, table, span)
-        return self._judged(rows, again, write, table, lambda _error, _rows: {}, lambda: False)
+        return self._judged(rows, again, write, table, lambda: False)
 
     def ask(self, question: Callable[[Database], _Answer]) -> _Answer:
         """Call the question with the database, again after an outage, and return its answer."""
@@ -118,14 +118,13 @@ class Upserter:
         again: AbstractSet[_Row],
         write: Callable[[Sequence[_Row]], str],
         table: str,
-        named: Callable[[Exception, Sequence[_Row]], Mapping[_Row, str]],
         was_altered: Callable[[], bool],
     ) -> list[tuple[_Row, str]]:
         """Commit the rows, and return those that are refused, unless the table is to blame for them."""
         trial = self._trials.setdefault(table, _Trial())
         refused: list[tuple[_Row, str]] = []
         given, news, convicted = len(rows) - len(again), 0, False
-        for row, reason in self._refused(rows, write, table, named):
+        for row, reason in self._refused(rows, write, table):
             refused.append((row, reason))
             news += row not in again
             convicted = trial.convicts(given, news)
@@ -146,11 +145,7 @@ class Upserter:
         return refused
 
     def _refused(
-        self,
-        rows: Sequence[_Row],
-        write: Callable[[Sequence[_Row]], str],
-        table: str,
-        named: Callable[[Exception, Sequence[_Row]], Mapping[_Row, str]],
+        self, rows: Sequence[_Row], write: Callable[[Sequence[_Row]], str], table: str
     ) -> Iterator[tuple[_Row, str]]:
         """Commit the rows by halves, and yield those that are refused as they are found."""
         parts = [rows]
@@ -161,17 +156,9 @@ class Upserter:
                 continue
             if len(part) == 1:
                 yield part[0], self._database.explain(error)
-            elif reasons := named(error, part):
-                yield from ((row, reasons[row]) for row in part if row in reasons)
-                if rest := [row for row in part if row not in reasons]:
-                    parts.append(rest)
             else:
                 half = len(part) // 2
                 parts += [part[half:], part[:half]]
-
-    def _named(self, error: Exception, rows: Sequence[Row]) -> dict[Row, str]:
-        named = self._database.named_rows(error)
-        return {row: named[row.id] for row in rows if row.id in named}
 
     def _was_altered(self) -> bool:
         found = self.ask(lambda database: database.describe(self._table))

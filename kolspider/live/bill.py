@@ -49,6 +49,11 @@ class Bill:
         """Record that a call was perhaps charged, and nobody knows what: its answer was lost, or arrived broken."""
         self._settle(self._dearest)
 
+    def close(self) -> None:
+        """Charge the calls that a second Ctrl-C cut off: their answers are lost."""
+        while self._open:
+            self.charge_dearest()
+
     @property
     def is_open(self) -> bool:
         """Whether the price of a call is not known yet, so that there may be more room soon."""

@@ -45,7 +45,7 @@ class Commits:
         self._dry_run = dry_run
         self._evict = evict
         self.remarks = Remarks()
-        """What is said of each KOL's users beside the line for its end."""
+        """What the log has of each KOL's users beside the line for its end."""
         self._waiting: dict[str, int] = {}
         """Number of pages that are handed over and not committed, by handle."""
         self._fetched: dict[str, str] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from enum import StrEnum
 from math import ceil, floor, inf
 from typing import TYPE_CHECKING, Any
@@ -52,12 +53,12 @@ class Cutoff:
     at: int | None = None
 
     def moment(self, now: float) -> int:
-        """Return the moment, for a run that begins now."""
-        return self.at if self.at is not None else ceil(now) - (self.age or 0)
+        """Return the moment, for a run that begins now: 1970 if it is earlier, which is before every list, too."""
+        return max(self.at if self.at is not None else ceil(now) - (self.age or 0), 0)
 
     def of_job(self) -> int | str:
         """Return it as a job's file has it."""
-        return self.age if self.age is not None else typed_moment(self.at or 0)
+        return self.age if self.age is not None else typed_moment(self.moment(0))
 
 
 def typed_moment(at: float) -> str:
@@ -246,7 +247,9 @@ class Arguments:
         values: dict[str, Any] = {}
         for name, value in raw.items():
             if name not in known:
-                raise WrongUsage(f"unknown argument -a {name}=...; the arguments are {', '.join(known)}")
+                near = get_close_matches(name.lower(), known, 1)
+                hint = f"did you mean {near[0]}? The arguments" if near else "the arguments"
+                raise WrongUsage(f"unknown argument -a {name}=...; {hint} are {', '.join(known)}")
             try:
                 values[name] = known[name].metadata["parse"](_decoded(value))
             except ValueError as error:

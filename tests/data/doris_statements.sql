@@ -4,8 +4,6 @@ SET group_commit = 'off_mode', enable_insert_strict = true, insert_timeout = 20,
 
 SET enable_insert_value_auto_cast = false;
 
-SET enable_strict_cast = true;
-
 SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
     FROM `information_schema`.`columns`
     WHERE `table_schema` = 'kol' AND `table_name` = 'twitter_kol'

@@ -11,7 +11,7 @@ from tests.doris_double.tables import INTEGER_BITS, Column, Partition, Table
 if TYPE_CHECKING:
     from tests.doris_double.tokens import Name, Tokens
 
-__all__ = ["added_columns", "created_table"]
+__all__ = ["changed_columns", "created_table"]
 
 TYPES = "TINYINT SMALLINT INT INTEGER BIGINT LARGEINT DATETIME VARCHAR CHAR STRING TEXT"
 ALIASES = {"INTEGER": "INT", "TEXT": "STRING"}
@@ -57,13 +57,13 @@ def created_table(tokens: Tokens, name: Name, database: str, backends: int) -> T
     return table
 
 
-def added_columns(tokens: Tokens) -> list[Column]:
-    """The rest of an ALTER TABLE: ADD COLUMN, once or more. A key column can't be added here."""
+def changed_columns(tokens: Tokens) -> list[tuple[str, Column]]:
+    """The rest of an ALTER TABLE: ADD COLUMN and MODIFY COLUMN, once or more. A key column can't be added here."""
     columns = []
     while True:
-        if not tokens.phrase("ADD", "COLUMN"):
-            tokens.fail("ADD', 'COLUMN")
-        columns.append(_column(tokens))
+        verb = tokens.expect("ADD", "MODIFY")
+        tokens.expect("COLUMN")
+        columns.append((verb, _column(tokens)))
         if not tokens.accept(","):
             break
     tokens.expect_end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.doris_double.answers import Ok
-from tests.doris_double.ddl import added_columns, created_table
+from tests.doris_double.ddl import changed_columns, created_table
 from tests.doris_double.errors import refuse
 from tests.doris_double.tokens import Name
 
@@ -70,8 +70,11 @@ def alter(session: DorisSession, tokens: Tokens) -> Ok:
         tokens.expect_end()
         session.state.storage.drop_column(table, name)
         return Ok()
-    for column in added_columns(tokens):
-        session.state.storage.add_column(table, column)
+    for verb, column in changed_columns(tokens):
+        if verb == "ADD":
+            session.state.storage.add_column(table, column)
+        else:
+            session.state.storage.allow_null(table, column)
     return Ok()
 
 

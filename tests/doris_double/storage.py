@@ -120,6 +120,16 @@ class Storage:
             table.columns.append(column)
             self._describe_table(table)
 
+    def allow_null(self, table: Table, column: Column) -> None:
+        with self.lock:
+            old = table.column(column.name)
+            if old is None:
+                refuse(f"Column[{column.name}] does not exists")
+            if replace(old, nullable=True) != column:
+                refuse("the double changes nothing but NOT NULL")
+            table.columns[table.columns.index(old)] = column
+            self._describe_table(table)
+
     def drop_column(self, table: Table, name: str) -> None:
         with self.lock:
             column = table.column(name)

@@ -198,16 +198,6 @@ def test_texts_are_cut_without_a_word_unless_a_variable_forbids_it(db: Connectio
         insert(db31, ("1", "1234567"))
 
 
-def test_from_4_0_on_strict_means_that_no_text_is_cut() -> None:
-    with DorisDouble("4.0.3") as double, closing(connect(double)) as db4:
-        run(
-            db4, f"CREATE TABLE `t` (`id` VARCHAR(8), `name` VARCHAR(6)) DUPLICATE KEY(`id`) PROPERTIES ({ONE_REPLICA})"
-        )
-        with pytest.raises(pymysql.err.OperationalError, match="filtered data"):
-            insert(db4, ("1", "1234567"))
-        run(db4, "SET enable_strict_cast = true, enable_insert_value_auto_cast = false")
-
-
 def test_a_row_without_a_partition_is_filtered(db: Connection) -> None:
     run(
         db,

@@ -1,8 +1,8 @@
 """The session variables that each version of Doris knows; others are refused, as Doris does.
 
 From qe/SessionVariable.java: enable_unique_key_partial_update since 2.0, group_commit since 2.1,
-partial_update_new_key_behavior since 3.1, enable_strict_cast since 4.0, enable_insert_value_auto_cast in the last
-releases of each branch (apache/doris#55325, #55423, #55427). `version` is MySQL's that Doris claims to be.
+partial_update_new_key_behavior since 3.1, enable_insert_value_auto_cast in the last releases of each branch
+(apache/doris#55325, #55423, #55427). `version` is MySQL's that Doris claims to be.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ _KNOWN: dict[str, Any] = {
 _SINCE: dict[tuple[int, ...], dict[str, Any]] = {
     (2, 1): {"group_commit": "off_mode"},
     (3, 1): {"partial_update_new_key_behavior": "APPEND"},
-    (4, 0): {"enable_strict_cast": False},
 }
 _AUTO_CAST_SINCE: dict[tuple[int, ...], tuple[int, ...]] = {(2, 1): (2, 1, 12), (3, 0): (3, 0, 8), (3, 1): (3, 1, 1)}
 _CHOICES = {
@@ -71,9 +70,9 @@ class SessionVariables:
     def truncates(self) -> bool:
         """Whether an INSERT of VALUES cuts texts to the length of their columns (BindSink.java).
 
-        Never in 4.0 and 4.1: there, enable_insert_strict makes casts strict, too.
+        The first releases of 4.0 and 4.1 never do: until apache/doris#63794 enable_insert_strict makes casts strict.
         """
-        return "enable_strict_cast" not in self._values and self._values.get("enable_insert_value_auto_cast", True)
+        return bool(self._values.get("enable_insert_value_auto_cast", True))
 
     def items(self) -> list[tuple[str, Any]]:
         return sorted((name, value) for name, value in self._values.items() if name != "external_user")

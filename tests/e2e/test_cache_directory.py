@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kolspider.store.schema import VERSION
 from tests.e2e.expected import expected_rows
 from tests.e2e.processes import finish
 
@@ -88,6 +89,8 @@ def test_a_backup_made_during_a_run_is_whole_and_saves_what_was_bought(make_proj
     assert (
         "is in the cache directory" in project.look("cache", "backup", str(project.store_file), "--yes").expect(2).err
     )
+    (other := project.folder / "notes").write_text("not a copy")
+    assert "is no copy of a store" in project.look("cache", "backup", str(other), "--yes").expect(2).err
     assert "can't be written" in project.look("cache", "backup", str(copy / "below")).expect(1).err
     project.api.release()
     finish(run).expect(0)
@@ -118,6 +121,8 @@ def test_prune_names_the_price_and_asks_and_what_is_advised_afterwards_works(mak
     project.look("cache", "prune", "--yes").expect(0)
     assert project.cached() == set()
     assert "Nothing to delete" in project.look("cache", "prune").expect(0).out
+    assert "Nothing to delete" in project.look("cache", "clear", "--keep-progress").expect(0).out
+    assert "no page of this list is in the cache" in project.look("cache", "show", next(iter(KOLS))).expect(0).out
 
     # When a follows table is wanted that needs these pages
     project.follows = f"{project.target}_follows"
@@ -141,7 +146,7 @@ def test_a_store_of_a_later_version_is_refused_by_every_command(make_project: Ma
     project = make_project(KOLS)
     project.look("cache", "clear", "--yes").expect(0)  # leaves an empty store
     with project.store() as store:
-        store.execute("PRAGMA user_version = 5")
+        store.execute(f"PRAGMA user_version = {VERSION + 1}")
     report, copy = project.folder / "report.html", project.folder / "copy.sqlite3"
 
     for words in (
@@ -155,6 +160,6 @@ def test_a_store_of_a_later_version_is_refused_by_every_command(make_project: Ma
         result = project.look(*words).expect(2)
         (line,) = [line for line in result.err.splitlines() if line.startswith("kolspider:")]
         assert "Traceback" not in result.err
-        assert "was written by a later version of kolspider (format 5; this one knows 4)" in line
+        assert f"was written by a later version of kolspider (format {VERSION + 1}; this one knows {VERSION})" in line
     assert not report.exists()
     assert not copy.exists()

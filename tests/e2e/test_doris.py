@@ -19,7 +19,6 @@ from tests.e2e.expected import expected_rows
 from tests.e2e.http_servers import http_server, reply
 from tests.e2e.processes import kill, stats, wait_until
 from tests.e2e.project import SMALL_BATCHES
-from tests.e2e.refusing import refuse_one
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -131,22 +130,6 @@ def test_a_user_who_may_only_read_is_reported_before_the_first_call(
     assert "; this user lacks a privilege: GRANT it" in line
     assert project.api.calls == []
     clean(double, result.text)
-
-
-def test_a_row_that_doris_refuses_is_set_aside_and_the_rest_is_in(
-    make_project: MakeProject, doris: Doris, way: str
-) -> None:
-    project = loading(make_project({"BTC": 450}, db_url=doris.url), way, doris.http)
-    expected = expected_rows({"BTC": 450})
-    refused = refuse_one(project, expected)
-
-    result = project.crawl("-s", "STATS_DUMP=True").expect(3)
-
-    del expected[refused]
-    assert project.rows() == expected
-    assert {reject["user"]["id"] for reject in project.rejects()} == {refused}
-    assert project.ended() == {"btc": "complete"}
-    assert "'kol/rows/rejected/refused': 1" in result.text
 
 
 def test_a_front_end_that_is_not_there_is_reported_before_the_first_call(

@@ -48,6 +48,15 @@ def test_a_call_is_charged_once_or_not_at_all(end: Callable[[Bill], None], calls
     assert (tally.calls, tally.credits, of_run.is_open) == (calls, credits_, False)
 
 
+def test_what_is_still_open_at_the_end_was_perhaps_charged() -> None:
+    of_run, tally = bill()
+    for _ in range(3):
+        of_run.send()
+    of_run.charge(60)
+    of_run.close()
+    assert (tally.credits, of_run.is_open) == (60 + 2 * DEAREST, False)
+
+
 @pytest.mark.parametrize(("usd", "calls"), [("0.00397", 0), ("0.00398", 1), ("2.5", 628), ("0", 0)])
 def test_the_cap_in_dollars_is_exact(usd: str, calls: int) -> None:
     of_run, tally = bill(max_usd=usd)

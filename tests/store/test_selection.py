@@ -32,7 +32,7 @@ def add(ledger: Ledger, store: sqlite3.Connection, handle: str, state: State, at
 
 def due(ledger: Ledger, **options: Any) -> list[tuple[str, Why]]:
     """The KOLs that are due, in order."""
-    usual = {"now": NOW, "refresh_before": None, "retry": [], "limit": None, "keep_done": False}
+    usual: dict[str, Any] = {"now": NOW, "refresh_before": None, "retry": [], "limit": None, "keep_done": False}
     ledger.selection.choose_due(**(usual | options))
     return [(one.kol.handle, one.why) for one in ledger.selection.due()]
 

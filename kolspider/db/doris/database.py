@@ -59,9 +59,9 @@ CERTAIN_SECS = 60
 """Seconds after which an INSERT has been committed or has failed: INSERT_SECS, plus up to 30 s until the FE clears
 expired transactions (common/Config.java: transaction_clean_interval_second). In cloud mode the label of an INSERT whose
 FE died stays taken for about an hour."""
-STRICTER = ("enable_insert_value_auto_cast = false", "enable_strict_cast = true")
-"""Without these, an INSERT cuts texts to their column's length without a word: versions 2.1 and 3.x by default, later
-ones since apache/doris#63794. Older releases know neither; there, only fitting (load/fitting.py) keeps texts whole."""
+WHOLE = "enable_insert_value_auto_cast = false"
+"""Without it, an INSERT cuts texts to their column's length without a word: versions 2.1 and 3.x by default, later ones
+since apache/doris#63794. Older releases don't know it; there, only fitting (load/fitting.py) keeps texts whole."""
 
 COLUMNS_SQL = """
     SELECT `column_name`, `data_type`, `character_maximum_length`, `is_nullable`
@@ -184,7 +184,7 @@ class DorisDatabase(MysqlDatabase):
         (nereids/trees/plans/commands/insert/InsertIntoTableCommand.java: checkTblPriv, normalizePlan, isEmptyInsert)
         """
         layout = self._layout(table)
-        partial = bool(layout.others) and layout.merge_on_write
+        partial = bool(layout.others) and not layout.obstacle
         self._execute(f"SET enable_unique_key_partial_update = {str(partial).lower()}")
         super().try_write(table, columns)
 
@@ -204,38 +204,38 @@ class DorisDatabase(MysqlDatabase):
     def source_ddl(self, table: str, column: str = HANDLES) -> str:
         return (
             f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n  {self.identifier(column)} VARCHAR(128) NOT NULL\n) "
-            f"{self._stored(column)}"
+            f"{self._stored(table, column)}"
         )
 
     def target_ddl(self, table: str) -> str:
         return (
             f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n{self._column_definitions()}\n) "
-            f"{self._stored('id', store_row_column=True)}"
+            f"{self._stored(table, 'id', store_row_column=True)}"
         )
 
     def unique_key_ddl(self, table: str) -> str:
         """Rename the table and create a new one, since neither key nor model can be changed. A replay fills it."""
-        *_, name = name_parts(table)
-        ddl = f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n{self._column_definitions()}\n) " + self._stored(
-            "id", store_row_column=True, allocation=self._allocation.get(table, "")
-        )
-        return f"ALTER TABLE {self.quoted(table)} RENAME {self.identifier(name + '_old')}; {' '.join(ddl.split())}"
+        return "; ".join(self.renew_ddl(table))
 
     def refit_ddl(self, table: Table, columns: Sequence[Column]) -> list[str]:
-        alter, statements = f"ALTER TABLE {self.quoted(table.name)}", list[str]()
+        """Change all columns in one statement: until its job is done, Doris refuses another ALTER TABLE."""
+        alter = f"ALTER TABLE {self.quoted(table.name)}"
+        renames, changes = list[str](), list[str]()
         for unfit in columns:
             name = self.identifier(unfit.name)
             if not unfitness(replace(unfit, nullable=True)):
-                statements.append(f"{alter} MODIFY COLUMN {name} {unfit.type} NULL")
+                changes.append(f"MODIFY COLUMN {name} {unfit.type} NULL")
             elif unfit.name == "id" or unfit.generated or unfit.needs_value:
                 return self.renew_ddl(table.name)
             else:
-                old, new = self.identifier(f"{unfit.name}_old"), f"{name} {self.types[unfit.name]} NULL"
-                statements += [f"{alter} RENAME COLUMN {name} {old}", f"{alter} ADD COLUMN {new}"]
-        return statements
+                renames.append(f"{alter} RENAME COLUMN {name} {self.identifier(f'{unfit.name}_old')}")
+                changes.append(f"ADD COLUMN {name} {self.types[unfit.name]} NULL")
+        return [*renames, f"{alter} {', '.join(changes)}"]
 
     def renew_ddl(self, table: str) -> list[str]:
-        return self.unique_key_ddl(table).split("; ")
+        *_, name = name_parts(table)
+        rename = f"ALTER TABLE {self.quoted(table)} RENAME {self.identifier(f'{name}_old')}"
+        return [rename, " ".join(self.target_ddl(table).split())]
 
     def as_id(self, user_id: str, column: Column) -> str:
         """A number and a text would be compared as DOUBLEs, which many ids share."""
@@ -247,7 +247,7 @@ class DorisDatabase(MysqlDatabase):
             (
                 f"CREATE TABLE IF NOT EXISTS {self.quoted(table)} (\n"
                 f"{self._span_definitions(span, ('MIN', 'MAX'))}\n) "
-                f"{self._stored(span.spread_by, aggregated_by=span.keys)}"
+                f"{self._stored(table, span.spread_by, aggregated_by=span.keys)}"
             )
         ]
 
@@ -373,8 +373,7 @@ class DorisDatabase(MysqlDatabase):
         connection = super()._open()
         if connection is not before:
             try:
-                for assignment in STRICTER:
-                    self._knows(assignment)
+                self._knows(WHOLE)
             except BaseException:
                 self.close()
                 raise
@@ -406,24 +405,19 @@ class DorisDatabase(MysqlDatabase):
             return "its model is not UNIQUE KEY(`id`)"
         if layout.sequence:
             return f"it keeps of an id the row with the largest sequence ({layout.sequence}), not the one written last"
-        if layout.would_be_emptied:
+        if layout.others and (obstacle := layout.obstacle):
             return (
-                f"its columns {', '.join(layout.others)} are not ours, and with CLUSTER BY an INSERT would empty them; "
+                f"its columns {', '.join(layout.others)} are not ours, and {obstacle} an INSERT would empty them; "
                 f"fix it with: {self._merge_on_write_ddl(table, layout)}"
             )
-        if not layout.others or layout.merge_on_write:
-            return None
-        return (
-            f"its columns {', '.join(layout.others)} are not ours, and without merge-on-write an INSERT would empty "
-            f"them; fix it with: {self._merge_on_write_ddl(table, layout)}"
-        )
+        return None
 
     def _merge_on_write_ddl(self, table: str, layout: Layout) -> str:
         """Copy the table, all columns and rows, to one with merge-on-write: the property can't be changed."""
         *schema, name = name_parts(table)
         new = ".".join(map(self.identifier, [*schema, f"{name}_new"]))
         columns = ", ".join(f"{self.identifier(column)} {sql}" for column, sql in layout.columns.items())
-        stored = " ".join(self._stored("id", store_row_column=True, allocation=self._allocation[table]).split())
+        stored = " ".join(self._stored(table, "id", store_row_column=True).split())
         return (
             f"CREATE TABLE {new} ({columns}) {stored}; INSERT INTO {new} SELECT * FROM {self.quoted(table)}; "
             f"ALTER TABLE {self.quoted(table)} REPLACE WITH TABLE {self.identifier(name + '_new')}"
@@ -436,21 +430,17 @@ class DorisDatabase(MysqlDatabase):
         return layout
 
     def _stored(
-        self,
-        spread_by: str,
-        *,
-        store_row_column: bool = False,
-        allocation: str = "",
-        aggregated_by: tuple[str, ...] = (),
+        self, table: str, spread_by: str, *, store_row_column: bool = False, aggregated_by: tuple[str, ...] = ()
     ) -> str:
         """Engine, key, distribution and properties. Doris's default of 3 replicas fails on a single node."""
         properties = {} if aggregated_by else {"enable_unique_key_merge_on_write": "true"}
         properties["light_schema_change"] = "true"
         if store_row_column:  # reading the other columns of a row at once is what a partial update does
             properties["store_row_column"] = "true"
-        if self._replicas or allocation:
-            given = f"tag.location.default: {self._replicas}"
-            properties["replication_allocation"] = given if self._replicas else allocation
+        if self._replicas:
+            properties["replication_allocation"] = f"tag.location.default: {self._replicas}"
+        elif allocation := self._allocation.get(table):
+            properties["replication_allocation"] = allocation
         listed = ", ".join(f'"{name}" = "{value}"' for name, value in properties.items())
         name = self.identifier(spread_by)
         key = f"AGGREGATE KEY({self._column_list(aggregated_by)})" if aggregated_by else f"UNIQUE KEY({name})"
@@ -474,7 +464,7 @@ class DorisDatabase(MysqlDatabase):
         described = self.describe(table)
         limit = described.columns[column.lower()].max_bytes if described else None
         longest = max(handles, key=len)
-        if limit is not None and len(longest.encode()) > limit:  # some versions would cut it: see STRICTER
+        if limit is not None and len(longest.encode()) > limit:  # some versions would cut it: see WHOLE
             raise StopRun(f"{self.label}: column {column} of {table} holds {limit} bytes, too few for {longest}")
         name = self.identifier(column)
         for part in of_at_most(INSERT_BYTES, (values_sql((handle,)) for handle in handles), INSERT_ROWS):

@@ -54,7 +54,7 @@ _STATE = re.compile(r"status\s*=?\s*\[(?:TXN_STATUS_)?([A-Z]+)\]")
 
 _KEY = re.compile(r"^(UNIQUE|DUPLICATE|AGGREGATE) KEY\s*\(([^)]*)\)", re.MULTILINE)
 _COLUMN = re.compile(r"^\s+`((?:[^`]|``)+)`\s+(.*?),?\s*$", re.MULTILINE)
-_CLUSTER = re.compile(r"^CLUSTER BY\s*\(([^)]*)\)", re.MULTILINE)
+_CLUSTER = re.compile(r"^CLUSTER BY\b", re.MULTILINE)
 _TYPE = re.compile(r"[a-z]\w*", re.IGNORECASE)
 _DECIMAL = re.compile(r"decimal(?:v[23])?\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)", re.IGNORECASE)
 _PROPERTY = re.compile(r'"([\w.]+)"\s*=\s*"([^"]*)"')
@@ -100,8 +100,8 @@ class Layout:
     columns: dict[str, str]
     """Definitions by lower-case name."""
     properties: dict[str, str]
-    clustered_by: tuple[str, ...] = ()
-    """The columns by which rows are sorted instead of by the key."""
+    is_clustered: bool = False
+    """Whether rows are sorted by other columns than the key."""
 
     @classmethod
     def of(cls, ddl: str) -> Layout:
@@ -110,10 +110,9 @@ class Layout:
         head, tail = (ddl[:end], ddl[end:]) if end >= 0 else (ddl, "")
         columns = {name.replace("``", "`").lower(): sql for name, sql in _COLUMN.findall(head)}
         match = _KEY.search(tail)
-        keys = _names(match[2]) if match else ()
-        cluster = _CLUSTER.search(tail)
-        clustered_by = _names(cluster[1]) if cluster else ()
-        return cls(match[1] if match else "", keys, columns, dict(_PROPERTY.findall(tail)), clustered_by)
+        keys = tuple(name.strip().strip("`").lower() for name in match[2].split(",")) if match else ()
+        is_clustered = _CLUSTER.search(tail) is not None
+        return cls(match[1] if match else "", keys, columns, dict(_PROPERTY.findall(tail)), is_clustered)
 
     @property
     def others(self) -> list[str]:
@@ -126,18 +125,15 @@ class Layout:
         return self.model == "UNIQUE" and self.keys == ("id",)
 
     @property
-    def merge_on_write(self) -> bool:
-        """Whether partial updates work; otherwise such an INSERT silently empties the columns it leaves out."""
-        return self.properties.get("enable_unique_key_merge_on_write") == "true"
+    def obstacle(self) -> str:
+        """What makes an INSERT that asks for a partial update write whole rows, without a word; empty: nothing.
 
-    @property
-    def would_be_emptied(self) -> list[str]:
-        """The columns that are not ours, if they lose their values: with CLUSTER BY a partial update writes whole rows.
-
-        From 3.0 on INSERT does so without a word (nereids: InsertUtils, isUniqKeyMergeOnWriteWithClusterKeys;
-        apache/doris#39504); Stream Load refuses.
+        Of CLUSTER BY (nereids: InsertUtils, isUniqKeyMergeOnWriteWithClusterKeys) see apache/doris#39504; Stream Load
+        refuses.
         """
-        return self.others if self.clustered_by else []
+        if self.properties.get("enable_unique_key_merge_on_write") != "true":
+            return "without merge-on-write"
+        return "with CLUSTER BY" if self.is_clustered else ""
 
     @property
     def sequence(self) -> str:
@@ -185,7 +181,3 @@ def column(definition: str, name: str, data_type: str, length: int | None, is_nu
         fill=Fill.DISTINCT if "AUTO_INCREMENT" in own else Fill.NULL,
         generated=" AS (" in own,
     )
-
-
-def _names(listed: str) -> tuple[str, ...]:
-    return tuple(name.strip().strip("`").lower() for name in listed.split(","))

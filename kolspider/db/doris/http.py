@@ -31,6 +31,7 @@ ANSWER_SECS = 30
 GO_AHEAD_SECS = 5
 """Seconds for the BE to ask for the body or refuse the load; then the body is sent unasked."""
 LONGEST_ANSWER = 1_000_000  # bytes
+LONGEST_REASON = 1000
 PUBLIC = {"redirect-policy", "cloud_cluster", "compute_group"}
 """Extra headers whose values are no secrets."""
 NOT_EXTRA = set(
@@ -60,13 +61,9 @@ class Address:
 class StreamLoadError(Exception):
     """A load that failed, or whose outcome is unknown."""
 
-    def __init__(self, kind: DbErrorKind, text: str, *, log: str = "", filtered: int = 0) -> None:
+    def __init__(self, kind: DbErrorKind, text: str) -> None:
         super().__init__(text)
         self.kind = kind
-        self.log = log
-        """The beginning of the BE's error log about the rows it filtered."""
-        self.filtered = filtered
-        """How many rows the BE filtered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,21 +162,16 @@ class StreamLoad:
 
     def _failed(self, facts: dict[str, Any], back_end: Address) -> StreamLoadError:
         text = str(facts.get("Message", ""))
-        first = str(facts.get("FirstErrorMsg") or "")
         url = str(facts.get("ErrorURL") or "")
         kind = DbErrorKind.REFUSED if url else kind_of(text)
-        log = self._error_log(url, back_end) if url else ""
-        example = first or next(iter(log.splitlines()), "")
-        filtered = facts.get("NumberFilteredRows")
-        return StreamLoadError(
-            kind,
-            f"{facts.get('Status')}: {text}{f'; {example}' if example else ''}",
-            log=log,
-            filtered=filtered if isinstance(filtered, int) else 0,
-        )
+        example = facts.get("FirstErrorMsg") or self._first_reason(url, back_end)  # the field is of 3.1
+        return StreamLoadError(kind, f"{facts.get('Status')}: {text}{f'; {example}' if example else ''}")
 
-    def _error_log(self, url: str, back_end: Address) -> str:
-        """Fetch the log, without credentials, from a host that we talk to anyway; empty when that fails."""
+    def _first_reason(self, url: str, back_end: Address) -> str:
+        """Fetch the first line of the BE's log of filtered rows; empty when that fails.
+
+        Without credentials, and from a host that we talk to anyway.
+        """
         with suppress(OSError, ValueError, http.client.HTTPException):
             parts = urlsplit(url)
             if parts.scheme == "http" and parts.hostname in {back_end.host, self._front_end.host}:
@@ -188,7 +180,7 @@ class StreamLoad:
                     connection.request("GET", f"{parts.path}?{parts.query}")
                     answer = connection.getresponse()
                     if answer.status == 200:
-                        return answer.read(LONGEST_ANSWER).decode("utf-8", "replace")
+                        return answer.readline(LONGEST_REASON).decode("utf-8", "replace").strip()
                 finally:
                     connection.close()
         return ""

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from kolspider.db.base import DbErrorKind
 from kolspider.db.doris.database import DorisDatabase, Load
 from kolspider.db.doris.http import PUBLIC, StreamLoad, StreamLoadError, basic
-from kolspider.items import COLUMNS, Row
+from kolspider.items import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from kolspider.db.base import DbErrorKind
     from kolspider.db.doris.http import Address
     from kolspider.db.mysql import Server
 
 __all__ = ["StreamLoadDatabase"]
-
-# The BE's words for a row that it filtered (be/src/vec/sink/vtablet_block_convertor.cpp). They quote 32 bytes of the
-# row, too few to hold such a sentence themselves.
-TOO_LONG = re.compile(
-    r"column_name\[(\w+)\], the length of input is too long than schema\..*?schema length: (\d+); actual length: \d+",
-    re.DOTALL,
-)
-NULL = re.compile(r"column_name\[(\w+)\], null value for not null column")
 
 
 class StreamLoadDatabase(DorisDatabase):
@@ -42,8 +33,6 @@ class StreamLoadDatabase(DorisDatabase):
         hidden = [value for name, value in headers.items() if name not in PUBLIC and len(value) >= 4]
         self.secrets = (*self.secrets, basic(server.user, server.password).removeprefix("Basic "), *hidden)
         self._http = StreamLoad(front_end, server.user, server.password, headers)
-        self._refused: Sequence[Row] = ()
-        """The rows of the last batch that was refused."""
 
     def try_write(self, table: str, columns: Sequence[str] = COLUMNS) -> None:
         super().try_write(table, columns)
@@ -51,21 +40,6 @@ class StreamLoadDatabase(DorisDatabase):
 
     def error_kind(self, exc: BaseException) -> DbErrorKind:
         return exc.kind if isinstance(exc, StreamLoadError) else super().error_kind(exc)
-
-    def named_rows(self, exc: BaseException) -> Mapping[str, str]:
-        """Find the rows that break a rule named in the BE's error log, if they are as many as the BE filtered.
-
-        The log is cut off after some rows and quotes no id: it gives the rules, not the rows.
-        """
-        if not isinstance(exc, StreamLoadError) or not exc.log:
-            return {}
-        named: dict[str, str] = {}
-        for column, most in set(TOO_LONG.findall(exc.log)):
-            reason = f"{column} is longer than {most} bytes"
-            named |= {row.id: reason for row in self._refused if _length(row, column) > int(most)}
-        for column in set(NULL.findall(exc.log)):
-            named |= {row.id: f"{column} is NULL" for row in self._refused if getattr(row, column, "") is None}
-        return named if len(named) == exc.filtered else {}
 
     def _loads(
         self, table: str, rows: Sequence[tuple[Any, ...]], columns: Sequence[str], *, partial: bool
@@ -75,13 +49,7 @@ class StreamLoadDatabase(DorisDatabase):
 
     def _send(self, load: Load) -> str:
         body = load.text.encode()
-        try:
-            receipt = self._http.load(self._path(load.table), _headers(load), body)
-        except StreamLoadError as error:
-            if error.kind is DbErrorKind.REFUSED:
-                self._refused = [row for row in load.rows if isinstance(row, Row)]
-            raise
-        return f"{len(body):,} bytes, {receipt}"
+        return f"{len(body):,} bytes, {self._http.load(self._path(load.table), _headers(load), body)}"
 
     def _path(self, table: str) -> str:
         schema, name = self._where(table)
@@ -105,8 +73,3 @@ def _headers(load: Load) -> dict[str, str]:
         # The second header is of 3.1; an older Doris ignores it, and is sent no new keys.
         headers |= {"partial_columns": "true", "partial_update_new_key_behavior": "APPEND"}
     return headers
-
-
-def _length(row: Row, column: str) -> int:
-    value = getattr(row, column, None)
-    return len(value.encode()) if isinstance(value, str) else 0

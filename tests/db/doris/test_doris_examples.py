@@ -38,7 +38,7 @@ KEYWORDS = set(
     insert_timeout insert_visible_timeout_ms into is join key label largeint left limit max min not null olap on or
     order partial_update_new_key_behavior properties query_timeout rename replace select set show sql_mode string table
     text transaction unique values varchar where with enable_insert_strict enable_unique_key_partial_update true false
-    names utf8mb4 int enable_insert_value_auto_cast enable_strict_cast
+    names utf8mb4 int enable_insert_value_auto_cast
     """.split()  # noqa: SIM905
 )
 ALIASES = set("acftxy")
