@@ -356,7 +356,7 @@ class Kols(Part):
             "SELECT state, generation, base, base_users, base_is_missing FROM temp.reading_here WHERE handle = ?",
             (handle,),
         ).fetchone()
-        text, generation, base, base_users, base_is_missing = found or (None,) * 5
+        text, generation, base, base_users, base_is_missing = found or (None, 0, None, None, None)
         state = state_of(text)
         oldest = generation if base is None else base
         if self._pages.are_waiting(handle, oldest):

@@ -40,12 +40,14 @@ def test_a_copy_has_what_is_in_the_journal_and_nothing_is_left_beside_it(cache: 
 
 
 def test_a_file_is_replaced_only_when_asked(cache: Path, tmp_path: Path) -> None:
-    (tmp_path / "copy").write_text("old")
+    back_up(cache, tmp_path / "copy", replace=False)
+    with closing(connect(cache)) as store:
+        store.execute("UPDATE target SET label = 'newer'")
     with pytest.raises(WrongUsage, match="is there already; add --yes"):
         back_up(cache, tmp_path / "copy", replace=False)
-    assert (tmp_path / "copy").read_text() == "old"
-    back_up(cache, tmp_path / "copy", replace=True)
     assert labels(tmp_path / "copy") == ["here"]
+    back_up(cache, tmp_path / "copy", replace=True)
+    assert labels(tmp_path / "copy") == ["newer"]
 
 
 @pytest.mark.parametrize("replace", [True, False])
@@ -71,7 +73,7 @@ def test_without_a_store_there_is_nothing_to_copy(tmp_path: Path) -> None:
 
 
 def test_a_copy_that_fails_leaves_what_was_there(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "copy").write_text("old")
+    back_up(cache, tmp_path / "copy", replace=False)
 
     def fail(_: sqlite3.Connection, to: Path) -> None:
         to.write_text("half")
@@ -80,5 +82,5 @@ def test_a_copy_that_fails_leaves_what_was_there(cache: Path, tmp_path: Path, mo
     monkeypatch.setattr(backup, "_copy", fail)
     with pytest.raises(StopRun, match="No space left on device; what was there before is as it was"):
         back_up(cache, tmp_path / "copy", replace=True)
-    assert (tmp_path / "copy").read_text() == "old"
+    assert labels(tmp_path / "copy") == ["here"]
     assert {path.name for path in tmp_path.iterdir()} == {"cache", "copy"}
