@@ -102,6 +102,21 @@ def test_a_lost_page_of_an_incremental_reading_does_not_cost_the_full_list_below
         assert not readings.base_is_missing("btc")
 
 
+@pytest.mark.parametrize(
+    "change", ["kol SET finished_at = 1e300", "kol SET started_at = -9e999", "crawl SET ended_at = 1e12"]
+)
+def test_a_moment_that_no_date_can_hold_is_damage(tmp_path: Path, change: str) -> None:
+    with opened(tmp_path) as ledger:
+        ledger.kols.begin(KOLS[0])
+        ledger.kols.end("kol00", State.FETCHED, "", 0, 0, bought=True)
+    assert not looks_damaged(tmp_path / FILE_NAME)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as store, store:
+        store.execute(f"UPDATE {change}")
+    assert looks_damaged(tmp_path / FILE_NAME)
+    assert salvage_if_damaged(tmp_path)
+    assert not looks_damaged(tmp_path / FILE_NAME)
+
+
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_list_that_lost_a_page_is_complete_in_no_target(tmp_path: Path, number: int) -> None:
     with opened(tmp_path) as ledger:
