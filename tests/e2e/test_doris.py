@@ -145,7 +145,7 @@ def test_a_row_that_doris_refuses_is_set_aside_and_the_rest_is_in(
     del expected[refused]
     assert project.rows() == expected
     assert {reject["user"]["id"] for reject in project.rejects()} == {refused}
-    assert project.ended() == {"btc": "complete"}
+    assert project.ended() == {"btc": "fetched"}
     assert "'kol/rows/rejected/refused': 1" in result.text
 
 
