@@ -28,7 +28,7 @@ NO_PROXY = {"no_proxy": "", "NO_PROXY": ""}
 
 def lines(text: str) -> list[str]:
     """The warnings and errors of a log."""
-    return [line for line in text.splitlines() if " WARNING: " in line or " ERROR: " in line or "Traceback" in line]
+    return [line for line in text.splitlines() if " W " in line or " E " in line or "Traceback" in line]
 
 
 def test_proxy_and_certificate_in_dotenv_count_and_the_proxy_sees_a_tunnel_only(
@@ -83,7 +83,7 @@ def test_a_proxy_that_is_down_stops_the_run_and_a_password_it_wants_does_at_once
     # Given a proxy that is not there
     result = project.crawl("-s", "RETRY_TIMES=1", "-s", "STATS_DUMP=True", env=api | {"https_proxy": down}).expect(1)
     # then the run stops when one KOL has no retry left, and says so in one line
-    (line,) = [line for line in lines(result.err) if " ERROR: " in line]
+    (line,) = [line for line in lines(result.err) if " E " in line]
     assert f"the proxy {down.removeprefix('http://')} (https_proxy) refuses the connection" in line
     assert "api/credits_estimated" not in stats(result.text)
     assert set(project.ended().values()) == {"fetching"}
