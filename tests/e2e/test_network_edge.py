@@ -315,7 +315,7 @@ def test_a_server_with_a_certificate_of_its_own_making_gets_no_request(
         result = project.crawl("-s", "STATS_DUMP=True", env={"KOL_API_URL": url}).expect(1)
         assert seen == []
         assert project.ended() == {"btc": "fetching"}
-        (line,) = [line for line in result.err.splitlines() if " ERROR: " in line or " WARNING: " in line]
+        (line,) = [line for line in result.err.splitlines() if " E " in line or " W " in line]
         assert f"the certificate of {url} is expired, or of a CA that is not known here" in line
         assert "SSL_CERT_FILE" in line
         assert "api/credits_estimated" not in stats(result.text)
