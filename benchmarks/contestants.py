@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["LIVE", "REPLAY", "ROOT", "SETTINGS", "Contestant", "Stage", "contestants", "ours"]
 
 ROOT = Path(__file__).resolve().parents[1]
+KEY = "0123456789abcdef0123456789abcdef"
+"""As long as a real one, so no other text is taken for it."""
 PEERS = ROOT / "benchmarks" / "peers"
-SETTINGS = {"PYTHONPATH": str(ROOT), "SCRAPY_SETTINGS_MODULE": "kolspider.settings", "KOL_API_KEY": "key"}
+SETTINGS = {"PYTHONPATH": str(ROOT), "SCRAPY_SETTINGS_MODULE": "kolspider.settings", "KOL_API_KEY": KEY}
 DLT = {"RUNTIME__DLTHUB_TELEMETRY": "false", "DLT_DATA_DIR": "dlt-data"}
 LIVE = ("-m", "scrapy", "crawl", "followings", "-s", "DOWNLOAD_DELAY=0")
 REPLAY = ("-m", "scrapy", "crawl", "followings", "-s", "HTTPCACHE_IGNORE_MISSING=True")
@@ -118,7 +120,7 @@ def ours(
 
 def _peers(stage: Stage) -> list[Contestant]:
     mariadb = stage.mariadb
-    environment = {**mariadb.environment, "API_URL": stage.api_url, "API_KEY": "key"}
+    environment = {**mariadb.environment, "API_URL": stage.api_url, "API_KEY": KEY}
     script = str(PEERS / "script.py")
     plain = {**environment, "PYTHONPATH": str(PEERS / "plain_scrapy"), "SCRAPY_SETTINGS_MODULE": "plain.settings"}
     plain_live = Contestant(

@@ -83,7 +83,7 @@ class ProjectCommand(ScrapyCommand):
             if is_damage(error):
                 mark_damaged(config.cache_dir / FILE_NAME)
             path = config.cache_dir / FILE_NAME
-            reason = locked_by_another(path, error) or f"{path} can't be used: {error}; {REPAIR}"
+            reason = locked_by_another(path, error) or f"{path} can't be used: {error}; if it is damaged, {REPAIR}"
             print(f"kolspider: {reason}", file=sys.stderr)
             self.exitcode = 1
         except OSError as error:

@@ -2,7 +2,7 @@
 
 from scrapy.exceptions import IgnoreRequest
 
-__all__ = ["NotAsked", "StopRun", "UserError", "WrongUsage", "out_of_memory"]
+__all__ = ["CapReached", "NotAsked", "StopRun", "UserError", "WrongUsage", "out_of_memory"]
 
 
 _LONGEST = 2000
@@ -22,6 +22,10 @@ class UserError(Exception):
 
 class StopRun(UserError):  # noqa: N818 - says what happens; an Error suffix would not
     """The run can't start or go on: bad key, no credit, database or disk unusable (exit code 1)."""
+
+
+class CapReached(StopRun):
+    """A cap of the run leaves no room for another call, and work is left: nothing needs to be fixed."""
 
 
 class WrongUsage(UserError):  # noqa: N818

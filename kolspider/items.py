@@ -23,9 +23,11 @@ __all__ = [
     "State",
     "WholeReading",
     "as_item",
+    "usable_id",
 ]
 
 _Item = TypeVar("_Item")
+_MAX_ID = 10**20 - 1
 
 
 class Mode(StrEnum):
@@ -186,3 +188,14 @@ class MappedPage:
 def as_item(item_class: type[_Item], item: Any) -> _Item:
     """Return the item as this class: a team's own pipeline may pass on a dict, or a dataclass of its own."""
     return item if isinstance(item, item_class) else item_class(**ItemAdapter(item))
+
+
+def usable_id(value: object) -> str | None:
+    """Return an account's id as a text of 1 to 20 digits, as it came; None if `value` can't be one."""
+    if isinstance(value, str):
+        text = value.strip()
+        is_id = len(text) <= 20 and text.isascii() and text.isdigit() and text.strip("0") != ""
+        return text if is_id else None
+    if type(value) is int and 0 < value <= _MAX_ID:  # type(): true and false are no ids
+        return str(value)
+    return None

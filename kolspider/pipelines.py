@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kolspider.items import FollowingsPage, MappedPage, Row, as_item
+from kolspider.db.base import Form
+from kolspider.items import FollowingsPage, MappedPage, Row, as_item, usable_id
 from kolspider.load.fitting import Fitter
 from kolspider.load.follow_rows import mapped_follows, whole_reading
-from kolspider.load.mapping import Mapper, usable_id
+from kolspider.load.mapping import Mapper
 from kolspider.options.arguments import Feed
 from kolspider.run.run import run_of
 
@@ -99,7 +100,9 @@ class MapPipeline:
 
 
 def _bounded(column: Column) -> Column:
-    """Return the column with a limit on its texts, however wide it is."""
+    """Return a column of text with a limit on its bytes, however wide it is."""
+    if Form.TEXT not in column.takes:
+        return column
     most = LONGEST_TEXT if column.max_bytes is None else min(column.max_bytes, LONGEST_TEXT)
     return replace(column, max_bytes=most)
 

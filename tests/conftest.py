@@ -9,6 +9,8 @@ import pytest
 
 from tests.mariadb import MariaDB, installed
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the tests start hundreds of processes, which compile nothing twice
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -108,6 +108,9 @@ def _show(config: Config, database: Database, name: str) -> None:
         raise StopRun(f"KOL {name}: not begun yet; `scrapy crawl followings -a kols={handle}` begins it")
     if kol is not None:
         print(f"{kol.user_name}: {kol.state}{f', {plain(kol.reason)}' if kol.reason else ''}")
+    if not found:
+        print("no page of this list is in the cache")
+        return
     print(f"{'page':>5} {'gen.':>5} {'users':>6} {'bytes':>9}  {'fetched (UTC)':<19}  in table  cursor")
     for page in found:
         print(
@@ -174,6 +177,9 @@ def _clear(config: Config, database: Database, *, keep_progress: bool, yes: bool
     with _ledger(config, database) as ledger:
         count, sizes = ledger.pages.count(), ledger.pages.sizes()
         kols = sum(ledger.kols.states().values())
+        if not count.pages and (keep_progress or not kols):
+            print(f"Nothing to delete: no page is in the cache{'' if keep_progress else ', and no KOL was begun'}.")
+            return
         progress = "" if keep_progress else f" and the progress of {counted(kols, 'KOL')}"
         print(f"This deletes {_bought(config, sizes)}{progress}.")
         if count.waiting:

@@ -65,8 +65,6 @@ _SETTINGS_HELP = """\
   -s DOWNLOAD_DELAY=2         seconds between API requests
   -s KOL_SUMMARY_FILE=s.json  the closing table as JSON"""
 
-_UNSAID = ("Overridden settings", "Got data loss")
-"""How messages of Scrapy begin that no user needs: an answer that is cut off is asked for again."""
 _FILES = 128
 """Files open at once, at most: connections, the database, modules that are imported late."""
 
@@ -204,6 +202,7 @@ class Command(CrawlCommand):
         process.start()
         if process.bootstrap_failed:
             return 1
+        run.bill.close()
         target, stats = target_label(run.config, self._database), crawler.stats.get_stats()
         credit_usd = run.config.credit_usd
         summary = Summary(self._typed, run.arguments, target, credit_usd, run.ledger, run.tally, run.stop, stats)
@@ -244,11 +243,10 @@ def _allow_files() -> None:
 
 
 def _quiet_scrapy() -> None:
-    """Silence the lists of middlewares and settings that Scrapy logs first, and its advice to take cut-off answers."""
+    """Silence the lists of middlewares and settings that Scrapy logs first."""
     for name in ("scrapy.addons", "scrapy.middleware"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in ("scrapy.crawler", "scrapy.core.downloader.handlers.http11"):
-        logging.getLogger(name).addFilter(lambda record: not str(record.msg).startswith(_UNSAID))
+    logging.getLogger("scrapy.crawler").addFilter(lambda record: not str(record.msg).startswith("Overridden settings"))
 
 
 def _typed(opts: argparse.Namespace, secrets: tuple[str, ...]) -> Iterator[str]:

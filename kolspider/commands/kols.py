@@ -70,14 +70,15 @@ found since; pages counts the pages that they fill. For a list that was never wh
 
     def _show(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
         state = _state(opts.state)
-        handles = [handle_of(name) for name in args]
+        typed = {handle_of(name): name for name in args}
+        handles = list(typed)
         with read_ledger(config, database) as ledger:
             kols = ledger.kols
             readings = {handle: ledger.readings.of_kol(handle) for handle in handles}
             if state is State.NEW:
                 found = list(_new(kols, database, config))
             elif handles:
-                found = [kol for kol in (_find(kols, handle) for handle in handles) if state in (None, kol.state)]
+                found = [kol for kol in (_find(kols, *named) for named in typed.items()) if state in (None, kol.state)]
             else:
                 found = [kol for kol in kols if state in (None, kol.state)]
         if opts.json:
@@ -97,10 +98,10 @@ def _none(state: State | None) -> str:
     return "no KOL was begun yet" if state is None else f"no KOL is {state}"
 
 
-def _find(kols: Kols, handle: str) -> KolRecord:
+def _find(kols: Kols, handle: str, name: str) -> KolRecord:
     kol = kols.find(handle)
     if kol is None:
-        raise StopRun(f"KOL {handle}: not begun yet; `scrapy crawl followings -a kols={handle}` begins it")
+        raise StopRun(f"KOL {name}: not begun yet; `scrapy crawl followings -a kols={handle}` begins it")
     return kol
 
 

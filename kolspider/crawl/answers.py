@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
     from scrapy.http import Response
 
+    from kolspider.live.bill import Bill
     from kolspider.live.disk import Disk
     from kolspider.live.stop import Stop
     from kolspider.live.tally import Tally
@@ -59,13 +60,16 @@ _MOST_PAGES = 10
 class AnswerMiddleware:
     """Parses each response once, into the `answer` of its PageRequest, which the later stages use."""
 
-    def __init__(self, config: Config, pages: Pages, disk: Disk, stop: Stop, tally: Tally, work: Work) -> None:
+    def __init__(
+        self, config: Config, pages: Pages, disk: Disk, stop: Stop, tally: Tally, bill: Bill, work: Work
+    ) -> None:
         self._config = config
         self._provider = config.provider
         self._pages = pages
         self._disk = disk
         self._stop = stop
         self._tally = tally
+        self._bill = bill
         self._work = work
         self._has_answered = False
         """Whether the API answered in this run: its address is right, then."""
@@ -74,7 +78,7 @@ class AnswerMiddleware:
     def from_crawler(cls, crawler: Crawler) -> AnswerMiddleware:
         """Take the parts of the run that it needs."""
         run = run_of(crawler)
-        return cls(run.config, run.ledger.pages, run.disk, run.stop, run.tally, run.work)
+        return cls(run.config, run.ledger.pages, run.disk, run.stop, run.tally, run.bill, run.work)
 
     async def process_response(self, request: Request, response: Response) -> Response | Request:
         """Pass on a page, or the final answer about a KOL; otherwise retry the request, or stop the run."""
@@ -90,9 +94,12 @@ class AnswerMiddleware:
         self._has_answered = True
         if isinstance(answer, Page):
             self._tally.pages += 1
-            self._tally.credits += self._provider.price(len(answer.users))
+            self._bill.charge(self._provider.price(len(answer.users)))
             return response
-        self._tally.credits += self._price_of_failure(response.status, answer.kind)
+        if response.status == 200 and answer.kind in {ApiErrorKind.TRANSIENT, ApiErrorKind.CONTRACT_DRIFT}:
+            self._bill.charge_dearest()  # a page that arrived broken
+        else:
+            self._bill.charge(self._provider.failed_call_price)
         self._tally.errors[answer.kind] += 1
         if answer.kind is ApiErrorKind.AUTH:
             self._stop.fail(StopRun(f"the API refuses the key ({answer.message}); check KOL_API_KEY"))
@@ -109,7 +116,7 @@ class AnswerMiddleware:
             raise NotAsked("the run is stopping")
         self._tally.errors["network"] += 1
         if not never_left(exception):
-            self._tally.credits += self._provider.price(self._provider.page_size)
+            self._bill.charge_dearest()
         failure = network_failure(exception, self._config)
         again = None
         if failure.fault is not Fault.OURS:
@@ -132,12 +139,6 @@ class AnswerMiddleware:
         if "cached" not in response.flags and isinstance(answer, Page):
             return answer if len(answer.users) <= _MOST_PAGES * self._provider.page_size else too_large
         return answer
-
-    def _price_of_failure(self, status: int, kind: ApiErrorKind) -> int:
-        """Return the credits of an answer that is not a page: a page that arrived broken was probably charged."""
-        if status == 200 and kind in {ApiErrorKind.TRANSIENT, ApiErrorKind.CONTRACT_DRIFT}:
-            return self._provider.price(self._provider.page_size)
-        return self._provider.failed_call_price
 
     def _buy_again(self, request: Request, asked: PageRequest) -> Request:
         """Drop a cached page that the provider no longer reads as a page."""

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
 from scrapy.exceptions import DownloadTimeoutError
 
-from kolspider.console.wording import counted
 from kolspider.crawl.awake import within
 from kolspider.crawl.network_errors import never_left
 from kolspider.crawl.pace import Pace
 from kolspider.crawl.page_request import PageRequest
 from kolspider.crawl.retry_after import retry_after
-from kolspider.errors import NotAsked, StopRun
+from kolspider.errors import CapReached, NotAsked, StopRun
 from kolspider.run.run import run_of
 
 if TYPE_CHECKING:
@@ -57,11 +56,9 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         run = run_of(crawler)
         self._config, self._stop, self._tally, self._work = run.config, run.stop, run.tally, run.work
         self._disk, self._kols = run.disk, run.ledger.kols
-        self._cap = run.arguments.max_calls
+        self._bill = run.bill
         self._pace = Pace(run.config.delay, run.config.retry_secs)
         self._turn = asyncio.Lock()
-        self._on_their_way = 0
-        self._one_ended = asyncio.Event()
 
     async def download_request(self, request: Request) -> Response:
         """Send the request when its turn comes. Raises NotAsked if the run stops first.
@@ -76,41 +73,34 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
                 return response
             asked.asked_again += 1
             self._tally.errors["rate_limit"] += 1
-            self._tally.credits += self._config.provider.failed_call_price
+            self._bill.charge(self._config.provider.failed_call_price)
 
     async def _send(self, request: Request) -> Response:
-        self._note_call(request, 1)
         keyed = self._with_key(request)
+        self._note_call(request, 1)
         keyed.meta["download_timeout"] = _NEVER  # Scrapy's own timer would fire as soon as a stopped process goes on
-        self._on_their_way += 1
         try:
             return await within(self._config.timeout, super().download_request(keyed))
         except TimeoutError:
             raise DownloadTimeoutError(f"no answer within {self._config.timeout:g} s") from None
         except Exception as error:
             if never_left(error):
-                self._tally.calls -= 1
+                self._bill.take_back()
                 self._note_call(request, -1)
             raise
-        finally:
-            self._on_their_way -= 1
-            self._one_ended.set()
 
     async def _take_turn(self) -> float:
         async with self._turn:
             try:
                 while (wait := self._pace.next_at - time.monotonic()) > 0:
                     await self._stop.sleep(wait)
-                while (
-                    self._reached_cap() and self._on_their_way and not self._stop.is_set()
-                ):  # a call that can't leave the machine is given back
-                    self._one_ended.clear()
-                    await self._one_ended.wait()
+                while self._bill.reached_cap() and self._bill.is_open and not self._stop.is_set():
+                    await self._bill.settled()
                 self._check_allowed()
             except NotAsked:
                 self._empty_queue()
                 raise
-            self._tally.calls += 1
+            self._bill.send()
             now = time.monotonic()
             self._pace.sent(now)
             return now
@@ -121,17 +111,9 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
             with self._disk.guard():
                 self._kols.add_calls(asked.kol.handle, calls)
 
-    def _reached_cap(self) -> str:
-        """Say which cap leaves no room for another call; empty if none does."""
-        if self._cap is None or self._tally.calls < self._cap:
-            return ""
-        if not self._cap:
-            return "no API call is allowed (-a max_calls=0), and work is left"
-        return f"the cap of {counted(self._cap, 'API call')} is reached and work is left (-a max_calls)"
-
     def _check_allowed(self) -> None:
-        if not self._stop.is_set() and (reason := self._reached_cap()):
-            self._stop.fail(StopRun(reason))
+        if not self._stop.is_set() and (reason := self._bill.reached_cap()):
+            self._stop.fail(CapReached(reason))
         if self._stop.is_set():
             raise NotAsked("the run is stopping")
 

@@ -151,7 +151,7 @@ def _of_call(causes: list[BaseException]) -> NetworkFailure:
     elif any(isinstance(cause, ConnectionClosed) for cause in causes):
         text = "the connection was closed before the answer"
     else:
-        text = f"the connection failed: {type(causes[0]).__name__}: {causes[0]}"
+        text = f"the connection failed: {type(causes[-1]).__name__}: {causes[-1]}"
     return NetworkFailure(Fault.CALL, text, "")
 
 

@@ -162,6 +162,7 @@ class Database(ABC):
         """Seconds that the server has for an answer, from the next connection on."""
         self.secrets = secrets
         """Texts that are never printed."""
+        self._numeric_ids: dict[str, bool] = {}
 
     @abstractmethod
     def connect(self) -> None:
@@ -284,7 +285,7 @@ class Database(ABC):
     def spread(self, *, replicas: int | None, buckets: int | None) -> None:
         """Set how create_tables spreads tables over a cluster. Raises WrongUsage where there is no cluster."""
         if replicas is not None or buckets is not None:
-            raise WrongUsage("replicas and buckets are for doris:// databases only")
+            raise WrongUsage("--replicas and --buckets are for doris:// databases only")
 
     def refusal(self, table: Table) -> str | None:
         """Return why this dialect can't upsert into a table that is fit otherwise; None if it can."""
@@ -346,8 +347,8 @@ class Database(ABC):
 
     def known_ids(self, table: str, ids: Sequence[str]) -> set[int]:
         """Return those of these ids that the target table has."""
-        marks = ", ".join("?" * len(ids))
-        rows = self.query(f"SELECT `id` FROM {self.quoted(table)} WHERE `id` IN ({marks})", ids)
+        marks, keys = ", ".join("?" * len(ids)), map(int, ids) if self._has_numeric_ids(table) else ids
+        rows = self.query(f"SELECT `id` FROM {self.quoted(table)} WHERE `id` IN ({marks})", list(keys))
         return {int(id_) for (id_,) in rows}
 
     def identifier(self, name: str) -> str:
@@ -361,6 +362,17 @@ class Database(ABC):
     def place(self, table: str) -> tuple[str, ...]:
         """Return schema and name of a table, equal for two spellings of the same table."""
         return tuple(name_parts(table))
+
+    def _has_numeric_ids(self, table: str) -> bool:
+        """Tell whether ids are numbers there. A text is compared with a number, or stored as one, as a double at times.
+
+        Asks the database once for each table, outside of any transaction.
+        """
+        if table not in self._numeric_ids:
+            described = self.describe(table)
+            id_ = described.columns.get("id") if described else None
+            self._numeric_ids[table] = id_ is not None and Form.TEXT not in id_.takes
+        return self._numeric_ids[table]
 
     def _check_written(
         self,
@@ -384,8 +396,9 @@ class Database(ABC):
             for start in range(0, len(values), _ASKED_AT_ONCE):
                 part = values[start : start + _ASKED_AT_ONCE]
                 sql = f"SELECT {name} FROM {self.quoted(table)} WHERE {where}{name} IN ({', '.join('?' * len(part))})"
-                found = {_key(value) for (value,) in ask(sql, (*group, *part))}
-                if any(_key(value) not in found for value in part):
+                found = {value for (value,) in ask(sql, (*group, *part))}
+                lacking = set(part) - found  # or they have another type there
+                if lacking and not set(map(_key, lacking)) <= set(map(_key, found)):
                     raise NotWritten(
                         f"no error, but the row is not in {table}: a trigger, another unique key or the type of "
                         f"{last} drops it or changes its key"

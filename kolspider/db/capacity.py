@@ -100,7 +100,7 @@ def _holds(column: Column, sent: Sent) -> bool:
 
 
 def _has_room(column: Column, chars: int) -> bool:
-    """Whether a text of so many characters of ASCII is not cut."""
+    """Tell whether a text of this many characters of ASCII is not cut."""
     if column.max_chars is not None and column.max_chars < chars:
         return False
     return column.max_bytes is None or column.max_bytes >= chars * column.charset.ascii_bytes

@@ -168,12 +168,12 @@ def _check_types(db: Database, table: Table) -> None:
     reasons: dict[str, list[str]] = {}
     for column in columns:
         reasons.setdefault(f"({column.type}) {unfitness(column)}", []).append(column.name)
-    told = ", ".join(f"{' and '.join(names)} {reason}" for reason, names in reasons.items())
+    unfit = ", ".join(f"{' and '.join(names)} {reason}" for reason, names in reasons.items())
     ddl = "; ".join(db.refit_ddl(table, columns))
     if len(ddl) > _LONGEST_DDL:
         ddl = "; ".join(db.renew_ddl(table.name))
     raise StopRun(
-        f"{db.label}: table {table.name} can't hold what is sent: {told}; fix it with: {ddl}; "
+        f"{db.label}: table {table.name} can't hold what is sent: {unfit}; fix it with: {ddl}; "
         "or set KOL_TARGET_TABLE to another table"
     )
 

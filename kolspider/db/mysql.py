@@ -121,7 +121,7 @@ class MysqlDatabase(Database):
         self._ignores_case: bool | None = None
         """Whether two names of a table may differ in case only; None: not known before the first connection."""
         self._charsets: dict[str, Charset] = {}
-        """What the server said of charsets, by collation."""
+        """Charsets as the server described them, by collation."""
         self._id_charset = UTF8
         """The charset of `id` in the target, so that SQL of the team's own may compare it with user_id."""
 
@@ -157,9 +157,10 @@ class MysqlDatabase(Database):
         updates = ", ".join(f"`{name}` = VALUES(`{name}`)" for name in COLUMNS if name != "id")
         insert = f"INSERT INTO {self.quoted(table)} ({self._column_list()}) VALUES\n"
         parts = list(of_at_most(STATEMENT_BYTES, map(values_sql, rows)))
+        keys = [(int(row.id),) for row in rows] if self._has_numeric_ids(table) else rows
         self._write(
             [f"{insert}{','.join(part)}\nON DUPLICATE KEY UPDATE {updates}" for part in parts],
-            lambda ask: self._check_written(table, ("id",), rows, ask),
+            lambda ask: self._check_written(table, ("id",), keys, ask),
         )
         return ""
 

@@ -97,7 +97,7 @@ def known_charset(name: str, collation: str) -> Charset | None:
 
 
 def charset_that_holds(name: str, collation: str, held: str, widest: int) -> Charset:
-    """Return a charset with these characters and no other, of which the widest takes so many bytes."""
+    """Return a charset with these characters and no other, of which the widest takes this many bytes."""
     ranges, begin = [], 0
     for code in (*sorted(map(ord, held)), 0x110000):
         if code > begin:

@@ -127,12 +127,6 @@ class SqliteDatabase(Database):
         finally:
             connection.rollback()
 
-    def _has_numeric_ids(self, table: str) -> bool:
-        """Whether ids are numbers there. As a text, one beyond 64 bits would be rounded to another account's."""
-        described = self.describe(table)
-        id_ = described.columns.get("id") if described else None
-        return id_ is not None and Form.TEXT not in id_.takes
-
     def _execute(self, sql: str) -> None:
         connection = self._open("rw")
         connection.execute(sql)
@@ -291,7 +285,7 @@ class SqliteDatabase(Database):
         """Say what to do about an exception that keeps a run from starting."""
         if self._is_unwritable(exc):
             return "change their permissions"
-        return "check KOL_DB_URL" + ("" if self.path.exists() else ", which `scrapy initdb` needs as well")
+        return ("" if self.path.exists() else "if it should be there, ") + "check KOL_DB_URL"
 
     def _is_unwritable(self, exc: BaseException) -> bool:
         code = getattr(exc, "sqlite_errorcode", 0) & 0xFF

@@ -8,8 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kolspider.errors import NotAsked
-from kolspider.items import FollowingsPage, Kol
-from kolspider.load.mapping import usable_id
+from kolspider.items import FollowingsPage, Kol, usable_id
 from kolspider.providers.base import Page
 from kolspider.store.refusals import What
 

@@ -45,7 +45,7 @@ class Commits:
         self._dry_run = dry_run
         self._evict = evict
         self.remarks = Remarks()
-        """What is said of each KOL's users beside the line for its end."""
+        """What the log has of each KOL's users beside the line for its end."""
         self._waiting: dict[str, int] = {}
         """Number of pages that are handed over and not committed, by handle."""
         self._fetched: dict[str, str] = {}
@@ -135,12 +135,10 @@ class Commits:
             size = f"{counted(found.users, 'user')} in {counted(found.pages, 'page')} (0 bought)"
             if found.state in {State.FETCHED, State.COMPLETE} and not self._dry_run:
                 self._fetched[kol.handle] = f"KOL {kol.user_name}: complete, {size}"
-                self._settle(kol.handle)
             else:
                 self._work.done[found.state] += 1
                 logger.info("KOL %s: %s, %s", kol.user_name, found.state, size)
-                if found.state is State.PARTIAL:
-                    self._settle(kol.handle)
+            self._settle(kol.handle)
 
     def close(self) -> None:
         """Name the KOLs with refused rows whose lists did not end in this run."""

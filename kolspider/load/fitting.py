@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,11 +17,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Fitter"]
 
+_WIDEST = 4
+"""Most bytes of a character in any charset."""
+
 
 class _Limited(NamedTuple):
-    name: str
+    place: int
+    """Index of the column in a row."""
     column: Column
     unheld: re.Pattern[str] | None
+    roomy: int
+    """Characters up to which every text fits as it is; -1: each has to be looked at."""
 
 
 class Fitter:
@@ -33,21 +40,26 @@ class Fitter:
         self.clipped: Counter[str] = Counter()
         """How many values of each column were cut, lost characters, or were set to NULL because it can't hold them."""
         self._columns = [
-            _Limited(name, column, re.compile(column.charset.unheld) if column.charset.unheld else None)
-            for name in COLUMNS
+            _limited(place, column)
+            for place, name in enumerate(COLUMNS)
             if name != "id" and (column := columns.get(name)) is not None and _is_limited(column)
         ]
 
     def fit(self, row: Row) -> Row:
         """Return `row` itself if it fits, else a row that does."""
         changes: dict[str, str | int | None] = {}
-        for limited in self._columns:
-            value: str | int | None = getattr(row, limited.name)
+        for place, column, unheld, roomy in self._columns:
+            value: str | int | None = row[place]
             if value is None:
                 continue
-            fitting = _fit_text(value, limited) if isinstance(value, str) else _fit_int(value, limited.column)
+            if not isinstance(value, str):
+                fitting: str | int | None = _fit_int(value, column)
+            elif len(value) > roomy:
+                fitting = _fit_text(value, column, unheld)
+            else:
+                continue
             if fitting != value:
-                changes[limited.name] = fitting
+                changes[COLUMNS[place]] = fitting
         if not changes:
             return row
         self.clipped.update(changes.keys())
@@ -59,15 +71,22 @@ def _is_limited(column: Column) -> bool:
     return bool(column.charset.unheld) or column.drops_spaces or any(bound is not None for bound in bounds)
 
 
-def _fit_text(text: str, limited: _Limited) -> str | None:
-    _, column, unheld = limited
+def _limited(place: int, column: Column) -> _Limited:
+    unheld = re.compile(column.charset.unheld) if column.charset.unheld else None
+    if unheld is not None or column.drops_spaces or column.moment_max is not None:
+        return _Limited(place, column, unheld, -1)
+    limits = (column.max_chars, None if column.max_bytes is None else column.max_bytes // _WIDEST)
+    return _Limited(place, column, None, min((limit for limit in limits if limit is not None), default=sys.maxsize))
+
+
+def _fit_text(text: str, column: Column, unheld: re.Pattern[str] | None) -> str | None:
     if column.moment_min is not None and column.moment_max is not None:
         return text if column.moment_min <= text <= column.moment_max else None
     if unheld is not None:
         text = unheld.sub("", text)
     if column.max_chars is not None:
         text = text[: column.max_chars]
-    if column.max_bytes is not None and len(text) * 4 > column.max_bytes:  # most texts need not be measured
+    if column.max_bytes is not None and len(text) * _WIDEST > column.max_bytes:
         text = _cut(text, column.max_bytes, column.charset)
     return text.rstrip(" ") if column.drops_spaces else text
 
@@ -84,13 +103,15 @@ def _cut(text: str, size: int, charset: Charset) -> str:
 
 
 def _fit_int(number: int, column: Column) -> int | None:
+    if column.int_min is not None and number < column.int_min:
+        return None
+    if column.int_max is not None and number > column.int_max:
+        return None
+    if column.max_chars is None and column.max_bytes is None:
+        return number
     digits = len(str(number))  # in a column of text
     if column.max_chars is not None and digits > column.max_chars:
         return None
     if column.max_bytes is not None and digits * column.charset.ascii_bytes > column.max_bytes:
-        return None
-    if column.int_min is not None and number < column.int_min:
-        return None
-    if column.int_max is not None and number > column.int_max:
         return None
     return number

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kolspider.console.wording import moment
-from kolspider.items import Follow, WholeReading
-from kolspider.load.mapping import usable_id
+from kolspider.items import Follow, WholeReading, usable_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,15 +12,14 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from kolspider.items import Reject, Row
+from kolspider.items import Reject, Row, usable_id
 from kolspider.providers.base import Unreadable
 
 if TYPE_CHECKING:
     from kolspider.items import FollowedUser
 
-__all__ = ["Mapper", "usable_id", "utc_time"]
+__all__ = ["Mapper", "utc_time"]
 
-_MAX_ID = 10**20 - 1
 _MAX_COUNT = 2**63 - 1
 
 # Characters that are valid in JSON and that no database takes. (json has already joined the pairs of surrogates.)
@@ -78,17 +77,6 @@ class Mapper:
             return number
         self.out_of_range[column] += 1
         return None
-
-
-def usable_id(value: object) -> str | None:
-    """Return an account's id as a text of 1 to 20 digits, as it came; None if `value` can't be one."""
-    if isinstance(value, str):
-        text = value.strip()
-        is_id = len(text) <= 20 and text.isascii() and text.isdigit() and text.strip("0") != ""
-        return text if is_id else None
-    if type(value) is int and 0 < value <= _MAX_ID:  # type(): true and false are no ids
-        return str(value)
-    return None
 
 
 def utc_time(text: str) -> str | None:

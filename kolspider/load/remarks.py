@@ -1,4 +1,4 @@
-"""Says in one line a KOL which of its users were set aside, and which values were cut."""
+"""Logs, in one line a KOL, how many of its users were set aside and how many values were cut."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Remark:
 
 
 class Remarks:
-    """Collects what is said of each KOL until its list is through: a wide list must not log a line for each row."""
+    """Counts what there is to log of each KOL until its list is through: no list logs a line for each row."""
 
     def __init__(self) -> None:
         self._remarks: dict[str, _Remark] = {}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from enum import StrEnum
-from math import ceil
+from math import ceil, floor, inf
 from typing import TYPE_CHECKING, Any
 
 from kolspider.clock import latest
@@ -52,12 +53,12 @@ class Cutoff:
     at: int | None = None
 
     def moment(self, now: float) -> int:
-        """Return the moment, for a run that begins now."""
-        return self.at if self.at is not None else ceil(now) - (self.age or 0)
+        """Return the moment, for a run that begins now: 1970 if it is earlier, which is before every list, too."""
+        return max(self.at if self.at is not None else ceil(now) - (self.age or 0), 0)
 
     def of_job(self) -> int | str:
         """Return it as a job's file has it."""
-        return self.age if self.age is not None else typed_moment(self.at or 0)
+        return self.age if self.age is not None else typed_moment(self.moment(0))
 
 
 def typed_moment(at: float) -> str:
@@ -93,6 +94,12 @@ def _count(least: int) -> Callable[[str], int]:
         return int(raw)
 
     return count
+
+
+def _dollars(raw: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", raw):
+        raise ValueError("is not a sum in dollars such as 2.50")
+    return float(raw)
 
 
 def age(raw: str) -> int:
@@ -176,6 +183,9 @@ class Arguments:
     max_calls: int | None = _argument(
         _count(0), None, "max_calls=500", "never more than 500 API requests in this run, retries included"
     )
+    max_usd: float | None = _argument(
+        _dollars, None, "max_usd=2.50", "make no call that could bring this run above $2.50, by the price list"
+    )
     refresh: Cutoff | None = _argument(
         _cutoff,
         None,
@@ -237,7 +247,9 @@ class Arguments:
         values: dict[str, Any] = {}
         for name, value in raw.items():
             if name not in known:
-                raise WrongUsage(f"unknown argument -a {name}=...; the arguments are {', '.join(known)}")
+                near = get_close_matches(name.lower(), known, 1)
+                hint = f"did you mean {near[0]}? The arguments" if near else "the arguments"
+                raise WrongUsage(f"unknown argument -a {name}=...; {hint} are {', '.join(known)}")
             try:
                 values[name] = known[name].metadata["parse"](_decoded(value))
             except ValueError as error:
@@ -253,6 +265,12 @@ class Arguments:
     def needs_no_key(self) -> bool:
         """Whether the run makes no API call."""
         return bool(self.replay) or self.test or self.estimate
+
+    def max_credits(self, credit_usd: float) -> float:
+        """Return how many credits of this price max_usd allows; infinite without it."""
+        if self.max_usd is None or not credit_usd:
+            return inf
+        return floor(self.max_usd / credit_usd + 1e-6)  # 2.5 / 1e-5 is a little less than 250,000
 
     @property
     def mode(self) -> Mode:
@@ -273,13 +291,14 @@ class Arguments:
         }
 
 
+_OF_A_PURCHASE = {"refresh", "incremental", "full_every", "retry", "max_calls", "max_usd", "dry_run", "estimate"}
+
+
 def _check_contradictions(arguments: Arguments) -> None:
     given = {known.name for known in fields(arguments) if getattr(arguments, known.name) != known.default}
     if arguments.test and (others := given - {"test", "limit"}):
         raise WrongUsage(f"-a test=1 goes with limit alone, not with {', '.join(sorted(others))}")
-    if arguments.replay and (
-        others := given & {"refresh", "incremental", "full_every", "retry", "max_calls", "dry_run", "estimate"}
-    ):
+    if arguments.replay and (others := given & _OF_A_PURCHASE):
         raise WrongUsage(f"a replay makes no API call, so it does not go with {', '.join(sorted(others))}")
     if arguments.incremental and arguments.refresh is None:
         raise WrongUsage("-a incremental=1 needs -a refresh=AGE, the age from which a list is read again (refresh=7d)")

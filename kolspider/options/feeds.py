@@ -22,6 +22,8 @@ __all__ = ["check_feeds", "check_writable", "passwords"]
 _FORMATS = ("jsonl", "jsonlines", "jl", "json", "csv")
 _LIBRARIES = {"s3": "boto3", "gs": "google.cloud.storage", "ftp": "ftplib", "ftps": "ftplib"}
 """Modules that Scrapy needs to store a feed elsewhere than in a file."""
+_DATABASE = b"SQLite format 3\0"
+"""How a file begins that is a store, or has tables of the user's."""
 _HEADERS = {Feed.ACCOUNTS: ",".join(COLUMNS), Feed.FOLLOWS: ",".join(("kol", *COLUMNS))}
 
 
@@ -51,13 +53,23 @@ def passwords(settings: BaseSettings) -> tuple[str, ...]:
 
 
 def check_writable(path: Path, what: str, *, makes_folder: bool = False) -> None:
-    """Raise WrongUsage if the file can't be written; makes_folder: its folder need not exist."""
+    """Raise WrongUsage if the file can't be written, or is a database; makes_folder: its folder need not exist."""
     # os.path, unlike Path, takes a folder that may not be looked into for one that is not there.
     above = path.absolute().parents
     folder = next(filter(os.path.exists, above), above[0]) if makes_folder else above[0]
     target = path if os.path.exists(path) else folder  # noqa: PTH110 - as above
     if os.path.isdir(path) or not os.path.isdir(folder) or not os.access(target, os.W_OK):  # noqa: PTH112 - as above
         raise WrongUsage(f"{what} {path} can't be written; check that its folder exists and that you may write there")
+    if target.is_file() and _begins_as_database(target):
+        raise WrongUsage(f"{what} {path} is a database, which would be lost; name another file")
+
+
+def _begins_as_database(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_DATABASE)) == _DATABASE
+    except OSError:  # it may be written, and not read
+        return False
 
 
 def _check_scheme(scheme: str) -> None:

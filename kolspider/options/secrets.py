@@ -1,8 +1,9 @@
 """Secrets are kept out of messages and answers; as a last resort, out of every log record as it is made.
 
-A key is found however it is spelled: as it is, in JSON (also JSON within JSON), in a URL, in HTML, in a repr, and in
-base64, alone or within something longer. A secret shorter than 12 characters could be a part of any word or number,
-so it is only found as a word of its own.
+A key is found however it is spelled: as it is, with NULs in between (which no row keeps), in JSON (also JSON within
+JSON), in a URL, in HTML, in a repr, in hexadecimal, and in base64, alone or within something longer. A secret shorter
+than 12 characters could be a part of any word or number, so it is only found as a word of its own, and not in
+hexadecimal.
 """
 
 from __future__ import annotations
@@ -39,9 +40,24 @@ def redacted(text: str, secrets: tuple[str, ...]) -> str:
 
 
 def redacted_body(body: bytes, secret: str) -> bytes:
-    """Return an answer without the key, which a server may repeat in it. JSON stays JSON, with the same numbers."""
+    """Return an answer without the key, which a server may repeat in it. JSON stays JSON, with the same numbers.
+
+    json.loads reads UTF-16 and UTF-32, too: such an answer becomes UTF-8 when it has the key.
+    """
     if not secret:
         return body
+    if not (encoding := json.detect_encoding(body)).startswith("utf-8"):
+        try:
+            text = body.decode(encoding, "surrogatepass").encode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            text = b""
+        if (clean := _without(secret, text)) != text:
+            return clean
+    return _without(secret, body)
+
+
+def _without(secret: str, body: bytes) -> bytes:
+    """Return an answer in UTF-8 without the secret."""
     found, is_short = _Spellings.of(secret), len(body) < _SHORT_BODY
     if not is_short and not found.may_be_in(body):
         return body
@@ -87,13 +103,14 @@ class _Spellings:
 
     def __init__(self, secret: str) -> None:
         is_long = len(secret) >= _LONG
-        texts = ["".join(map(_one_of, secret)), *map(re.escape, _in_base64(secret, inside=is_long))]
+        encoded = [*(_in_hex(secret) if is_long else ()), *_in_base64(secret, inside=is_long)]
+        texts = ["\0*".join(map(_one_of, secret)), *map(re.escape, encoded)]
         either = "|".join(texts)
         self.pattern = re.compile(either if is_long else rf"(?<!\w)(?:{either})(?!\w)")
-        # No encoder but base64 and \u00XX changes these characters, so the longest run of them is in every spelling.
+        # No other encoder but \u00XX changes these characters, so the longest run of them is in every other spelling.
         part = max(re.findall(r"[\w.~-]*", secret), key=len)
-        self._signs = {text.encode() for text in (part, *_in_base64(secret, inside=is_long))}
-        codes = "|".join({f"{ord(char):02x}" for char in secret})
+        self._signs = {text.encode() for text in (part, *encoded)}
+        codes = "|".join({f"{ord(char):02x}" for char in f"{secret}\0"})
         self._escape = re.compile(rf"\\u00(?i:{codes})".encode())
 
     @staticmethod
@@ -131,6 +148,11 @@ def _one_of(char: str) -> str:
     if char in _ENTITIES:
         ways.append(f"&{_ENTITIES[char]};")
     return f"(?:{'|'.join(ways)})"
+
+
+def _in_hex(secret: str) -> tuple[str, str]:
+    digits = secret.encode().hex()
+    return digits, digits.upper()
 
 
 def _in_base64(secret: str, *, inside: bool) -> Iterator[str]:

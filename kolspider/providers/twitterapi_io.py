@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 from urllib.parse import quote, urlencode
 
-from kolspider.items import FollowedUser
+from kolspider.items import FollowedUser, usable_id
 from kolspider.providers.base import ApiError, ApiErrorKind, Page, Unreadable, one_line
 from kolspider.providers.lenient import marked, two_readings
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TwitterApiIo", "page_body"]
 
+_IDS = ("id", "id_str", "user_id", "rest_id")
 _STATUS_KINDS = {
     401: ApiErrorKind.AUTH,
     402: ApiErrorKind.NO_CREDIT,  # although its text says "Unauthorized"
@@ -117,8 +118,8 @@ class TwitterApiIo:
             return FollowedUser(id_, None, None, None, None, None, None, None, None)
         if avatar is None:
             avatar = _first(raw, "profilePicture", "profile_image_url", "profile_image")
-        if description is None:
-            description = _description(raw)
+        if not description:
+            description = _description(raw) or description
         if created_at is None:
             created_at = get("createdAt")
         if followers is None:
@@ -134,7 +135,12 @@ class TwitterApiIo:
         if not isinstance(raw, dict):
             return raw.id if isinstance(raw, Unreadable) else None
         id_ = raw.get("id")
-        return _first(raw, "id_str", "user_id", "rest_id") if id_ is None else id_
+        if type(id_) is str and id_.isdigit():  # as in nearly every answer
+            return id_
+        found = [value for key in _IDS if (value := raw.get(key)) is not None]
+        # Relays in JavaScript round numbers of this size, so a text comes first.
+        texts = (value for value in found if isinstance(value, str) and usable_id(value))
+        return next(texts, next(filter(usable_id, found), found[0] if found else None))
 
 
 def _first(user: dict[str, object], *keys: str) -> object:

@@ -37,7 +37,7 @@ class End:
 
 _ENDS = {
     0: End("done", "good"),
-    3: End("done, some KOLs failed", "warn"),
+    3: End("done, some lists incomplete", "warn"),
     130: End("interrupted", "warn"),
 }
 """By exit code."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from math import sqrt
+from math import inf, sqrt
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
@@ -70,9 +70,13 @@ class _Estimate:
         self._selection = selection
         self._average = forecast.average
         self._total = forecast.total()
-        cap, calls = arguments.max_calls, self._total.calls
-        self._part = 1.0 if cap is None or calls <= cap else cap / calls
-        """The share of the calls that max_calls allows."""
+        caps = {
+            "max_calls": (inf if arguments.max_calls is None else arguments.max_calls) / (self._total.calls or 1),
+            "max_usd": arguments.max_credits(config.credit_usd) / (self._total.credits or 1),
+        }
+        self._cap = min(caps, key=lambda name: caps[name])
+        self._part = min(caps[self._cap], 1.0)
+        """The share of the calls that this cap allows."""
 
     def lines(self, command: str) -> Iterator[str]:
         """Yield the table of this command."""
@@ -89,7 +93,7 @@ class _Estimate:
         yield labelled("cache", self._cached)
         calls, credits_ = round(total.calls * part), round(total.credits * part)
         if calls:
-            capped = f" (max_calls; all of it takes about {total.calls:,.0f})" if part < 1 else ""
+            capped = f" ({self._cap}; all of it takes about {total.calls:,.0f})" if part < 1 else ""
             yield labelled("calls", f"about {calls:,}{capped}, retries not counted")
             for text in self._grounds():
                 yield labelled("", text)

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kolspider.errors import WrongUsage
-from kolspider.items import State
-from kolspider.load.mapping import usable_id
+from kolspider.items import State, usable_id
 from kolspider.providers.twitterapi_io import TwitterApiIo, page_body
 from kolspider.store.handles import HandleError, normalise
 
@@ -51,7 +50,11 @@ def import_old_cache(ledger: Ledger, directory: Path) -> Imported:
     if not directory.is_dir():
         raise WrongUsage(f"{directory} is not a folder; name the one with {_PROGRESS}, such as old/.kol_cache")
     progress = directory / _PROGRESS
-    lists = (file for file in directory.glob("*.json") if file != progress)
+    lists = [file for file in directory.glob("*.json") if file != progress]
+    if not lists and not progress.exists():
+        raise WrongUsage(
+            f"{directory} has neither {_PROGRESS} nor a list such as BTC.json; name the old script's folder"
+        )
     found = Imported()
     with ledger.taking_over():
         for file in sorted(lists, key=lambda file: file.stat().st_mtime):  # what is stored later wins

@@ -14,6 +14,7 @@ from kolspider.db.check import check_follows, check_names, check_source, check_t
 from kolspider.db.thread import DatabaseThread
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
+from kolspider.live.bill import Bill
 from kolspider.live.disk import Disk, unusable
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
@@ -114,7 +115,10 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     commits = Commits(ledger, disk, tally, work, dry_run=arguments.dry_run, evict=config.cache_evict)
     writer = None if arguments.dry_run else Writer(config, thread, commits, repeats, ledger, stop, tally, work)
     history = History(ledger, tally, config.credit_usd, arguments.mode, command)
-    return Run(arguments, config, table, ledger, thread, stop, disk, tally, work, repeats, commits, writer, history)
+    bill = Bill(arguments, config, stop, tally)
+    return Run(
+        arguments, config, table, ledger, thread, stop, disk, tally, bill, work, repeats, commits, writer, history
+    )
 
 
 def _warn_of_losses(config: Config, lock: DirectoryLock) -> bool:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from kolspider.db.base import Table
     from kolspider.db.thread import DatabaseThread
+    from kolspider.live.bill import Bill
     from kolspider.live.disk import Disk
     from kolspider.live.stop import Stop
     from kolspider.live.tally import Tally
@@ -38,6 +39,7 @@ class Run:
     stop: Stop
     disk: Disk
     tally: Tally
+    bill: Bill
     work: Work
     repeats: Repeats
     commits: Commits

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Named", "add_kols", "gone_from_source", "read_source", "remove_kols", "skipped_rows", "source_handles"]
 
+_HEADERS = {"handle", "handles", "username", "usernames", "screen_name", "kol", "kols"}
+"""How a file of one column may call it: as a KOL, the list of whoever has that name would be bought."""
 _SHOWN = 10
 """How many KOLs a line names."""
 
@@ -134,6 +136,8 @@ def _lines(file: Path) -> Iterator[tuple[str, str]]:
         yield from ((f"--file {file}, line {number}: ", "".join(row[place : place + 1])) for number, row in rows)
     elif separator:
         raise WrongUsage(f"--file {file} is a CSV without a column {HANDLES}: give its column of handles this name")
+    elif header and header[0] in _HEADERS:
+        raise WrongUsage(f"--file {file} begins with the header {header[0]}: call it {HANDLES}, or delete that line")
     else:
         yield from ((f"--file {file}, line {number}: ", line) for number, line in enumerate(lines, 1))
 

@@ -15,10 +15,9 @@ from kolspider.crawl.network_errors import network_failure
 from kolspider.crawl.page_request import PageRequest
 from kolspider.errors import NotAsked, StopRun
 from kolspider.follows.queries import known_ids
-from kolspider.items import FollowingsPage, Kol, State
+from kolspider.items import FollowingsPage, Kol, State, usable_id
 from kolspider.live.failures import Failures
 from kolspider.load.cached import CachedPages
-from kolspider.load.mapping import usable_id
 from kolspider.options.arguments import Replay
 from kolspider.providers.base import ApiError, ApiErrorKind, Page
 from kolspider.providers.paging import End, Next, Paging

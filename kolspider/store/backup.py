@@ -29,6 +29,8 @@ def back_up(directory: Path, to: Path, *, replace: bool) -> None:
         if to.is_file() and not to.is_symlink():
             raise WrongUsage(f"{to} is there already; add --yes to replace it, or name another file")
         raise WrongUsage(f"{to} is not the name of a file")
+    if to.exists() and not _is_copy(to):
+        raise WrongUsage(f"{to} is no copy of a store, so it is not replaced; name another file")
     store = connect_to_read(directory)
     if store is None:
         raise StopRun(f"there is no store in {directory} yet, so there is nothing to copy")
@@ -45,6 +47,18 @@ def back_up(directory: Path, to: Path, *, replace: bool) -> None:
         for end in ("", "-wal", "-shm", "-journal"):
             with suppress(OSError):
                 unfinished.with_name(unfinished.name + end).unlink()
+
+
+def _is_copy(file: Path) -> bool:
+    """Tell whether a file is an earlier copy, or empty: any other, such as the table's database, would be lost."""
+    if not file.stat().st_size:
+        return True
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro&immutable=1", uri=True)) as found:
+            ((tables,),) = found.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('page', 'kol', 'crawl')")
+    except sqlite3.Error:
+        return False
+    return bool(tables == 3)
 
 
 def _copy(store: sqlite3.Connection, to: Path) -> None:

@@ -24,13 +24,17 @@ UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 """Errors of reading a damaged file: Python can't always decode the message in which SQLite quotes what it found."""
 _STATES = ", ".join(f"'{state}'" for state in State)
 _KINDS = ", ".join(f"'{kind}'" for kind in Kind)
+_NO_MOMENT = 253_402_300_800
+"""The beginning of the year 10000 in unix seconds, which no date can hold."""
 WRONG = {
     "kol": (
         f"handle <> lower(user_name) OR state NOT IN ({_STATES}) OR "
         + " OR ".join(f"typeof({name}) <> 'integer'" for name in ("generation", "pages", "users", "calls", "restarts"))
         + "".join(f" OR typeof({name}) NOT IN ('real', 'integer', 'null')" for name in ("started_at", "finished_at"))
+        + "".join(f" OR abs({name}) >= {_NO_MOMENT}" for name in ("started_at", "finished_at"))
     ),
-    "crawl": f"kind NOT IN ({_KINDS}) OR state NOT IN ({_STATES})",
+    "crawl": f"kind NOT IN ({_KINDS}) OR state NOT IN ({_STATES})"
+    + "".join(f" OR abs({name}) >= {_NO_MOMENT}" for name in ("started_at", "ended_at")),
     "note": "typeof(value) <> 'integer'",
 }
 """SQL, by table: whether a row holds values that no run writes."""

@@ -34,7 +34,7 @@ NO_TEMPORARY_FILES = "PRAGMA temp_store = MEMORY"
 """A container may have nowhere to write but the cache directory."""
 _LATEST_VERSION = 999
 """The greatest format that is taken for one of a later version: a greater number is damage."""
-REPAIR = "if it is damaged, `scrapy crawl followings` keeps what can be read of it and buys the rest again"
+REPAIR = "`scrapy crawl followings` keeps what can be read of it and buys the rest again"
 """Advice for a user whose file a command could not read."""
 
 

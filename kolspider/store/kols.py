@@ -348,36 +348,36 @@ class Kols(Part):
     def settle(self, handle: str, *, evict: bool) -> State | None:
         """Finish a list once its reading has ended and all its pages are committed. Returns its state.
 
-        None if a page is still waiting; a list with rows that the database refused stays as it is, and keeps its pages.
-        After a full reading the older generations are deleted, unless it is empty, and after an incremental one only
-        those older than its base; `evict` also deletes the pages of all loaded lists.
+        None if a page is still waiting; a list with rows that the database refused is not complete. After a full
+        reading the older generations are deleted, unless it is empty, and after an incremental one only those older
+        than its base; `evict` also deletes the pages of all loaded lists.
         """
         found = self._db.execute(
             "SELECT state, generation, base, base_users, base_is_missing FROM temp.reading_here WHERE handle = ?",
             (handle,),
         ).fetchone()
-        text, generation, base, base_users, base_is_missing = found or (None, 0, None, 0, 0)
+        text, generation, base, base_users, base_is_missing = found or (None, 0, None, None, None)
         state = state_of(text)
         oldest = generation if base is None else base
         if self._pages.are_waiting(handle, oldest):
             return None
-        if self._refusals.are_in(handle, oldest):
-            return state
         if state not in {State.FETCHED, State.PARTIAL} or base is None or base_is_missing:
             return state  # if the base is missing, the next run reads the list in full
+        is_refused = self._refusals.are_in(handle, oldest)
         with transaction(self._db):
-            self._db.execute(
-                "INSERT OR REPLACE INTO kol_load (target, provider, handle, generation, loaded_at) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (self._target, self._provider, handle, generation, time.time()),
-            )
+            if not is_refused:
+                self._db.execute(
+                    "INSERT OR REPLACE INTO kol_load (target, provider, handle, generation, loaded_at) "
+                    "VALUES (?, ?, ?, ?, ?)",
+                    (self._target, self._provider, handle, generation, time.time()),
+                )
             if state is State.FETCHED:
                 if base_users:
                     self._pages.delete_older(handle, base)
                 self._update(handle, "restarts = 0")
             if evict:
                 self._pages.delete_loaded()
-        return State.COMPLETE if state is State.FETCHED else state
+        return State.COMPLETE if state is State.FETCHED and not is_refused else state
 
     def _get(self, handle: str, column: str) -> int | None:
         value: int | None = self._value(

@@ -160,6 +160,8 @@ def _reconcile(new: sqlite3.Connection, torn: set[str]) -> int | None:
     # What is loaded counts only for a target whose name is left: another target may get its number.
     for table in ("page_load", "kol_load", "refused"):
         new.execute(f"DELETE FROM {table} WHERE target NOT IN (SELECT id FROM target)")
+    if "refused" in torn:  # so rows of any page may be missing in any target
+        new.execute("DELETE FROM page_load")
     # Every KOL is in `kol` and `crawl` from its first call on: a name that is in neither was damaged.
     if not {"kol", "crawl"} <= torn:
         known = "SELECT provider, handle FROM kol UNION ALL SELECT provider, handle FROM crawl"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kolspider.console.columns import labelled
 from kolspider.console.wording import counted, duration, iso
+from kolspider.errors import CapReached
 from kolspider.items import State
 from kolspider.options.arguments import replaced, typed_moment, without
 
@@ -72,6 +73,7 @@ class Summary:
         self._seconds = _seconds(stats)
         self._finish_reason: str | None = stats.get("finish_reason")
         self._bugs = tally.bugs + stats.get("spider_exceptions/count", 0)
+        self._stop = stop
         self._error = str(stop.error or "")
         self._feeds_failed = sum(stats[name] for name in stats if name.startswith("feedexport/failed_count/"))
 
@@ -120,7 +122,7 @@ class Summary:
         if self._feeds_failed:
             yield labelled("feed", "not whole, see ERROR in the log; -a replay=all -O FILE writes it without a call")
         if self._error or self._interrupted:
-            yield labelled("stopped", self.stopped if self._error else "interrupted; nothing is lost")
+            yield labelled("stopped", self.stopped if self._error else f"interrupted; {self._lost}")
         yield labelled("next", self.next)
 
     def _troubles(self) -> Iterator[str]:
@@ -128,7 +130,9 @@ class Summary:
         for kol in self._troubled:
             yield labelled(kol.state, f"{kol.user_name}: {kol.reason}")
         if self._count_troubled > len(self._troubled):
-            yield labelled("", f"and {self._count_troubled - len(self._troubled):,} more: scrapy kols --state failed")
+            both = State.FAILED in self.states and State.PARTIAL in self.states
+            shown_by = "scrapy kols" if both else f"scrapy kols --state {self._troubled[0].state}"
+            yield labelled("", f"and {self._count_troubled - len(self._troubled):,} more: {shown_by}")
         for kol in self._refused_of:
             yield labelled("refused", f"{kol.user_name}: {counted(kol.refused, 'row')}: {kol.refusal}")
         if self._refused > len(self._refused_of):
@@ -144,10 +148,10 @@ class Summary:
             return self._next_after_a_stop(command)
         if self._lacks_only_refused:
             return "scrapy crawl followings -a replay=pending   (after the table is changed: loads the refused rows)"
-        if self._arguments.replay and self._unfinished:
+        if self._arguments.replay and self._unfinished > states.get(State.PARTIAL, 0):
             return f"{shlex.join(without(self._outside, _OF_A_REPLAY))}   (continues the unfinished lists)"
-        if self._arguments.replay:
-            return "nothing to do" if states else "nothing to do: the cache holds no page to load"
+        if self._arguments.replay and not states:
+            return "nothing to do: the cache holds no page to load"
         if self._arguments.dry_run and states:
             load = shlex.join(without(self._outside, ["dry_run", "JOBDIR"]))
             return f"{load}   (loads these pages, they are not bought again)"
@@ -160,8 +164,11 @@ class Summary:
         if self._on_the_way:
             return f"{command}   (continues with {counted(self._on_the_way, 'unfinished KOL')})"
         if states.get(State.PARTIAL):
-            again = [*without(self._outside, (*_ONCE, "limit", "JOBDIR")), "-a", "retry=partial"]
+            again = [*without(self._outside, (*_ONCE, "limit", *_OF_A_REPLAY)), "-a", "retry=partial"]
             return f"{shlex.join(again)}   (buys only the page that broke each list)"
+        if self._feeds_failed:
+            again = [*without(self._outside, (*_ONCE, "limit", "max_calls", *_OF_A_REPLAY)), "-a", "replay=all"]
+            return f"{shlex.join(again)} -O FILE   (writes the feed, no API call)"
         return f"nothing to do in this job; {due}, for another JOBDIR" if self._left else "nothing to do"
 
     def _next_after_a_stop(self, command: str) -> str:
@@ -222,7 +229,7 @@ class Summary:
 
     def _users(self) -> Iterator[str]:
         yield f"{self._tally.users_read:,} read"
-        yield f"{self._tally.rows_upserted:,} rows written"
+        yield f"{counted(self._tally.rows_upserted, 'row')} written"
         if repeated := self._tally.rows_repeated:
             yield f"{counted(repeated, 'unchanged duplicate')} skipped"
         if set_aside := _sorted(self._tally.rows_rejected):
@@ -248,9 +255,17 @@ class Summary:
         return self._finish_reason in {None, "shutdown"}
 
     @property
+    def _lost(self) -> str:
+        """What a second Ctrl-C lost: the calls that it cut off."""
+        unanswered = self._tally.calls - self._tally.pages - self._tally.errors.total()
+        if self._finish_reason is not None or unanswered <= 0:
+            return "nothing is lost"
+        return f"{counted(unanswered, 'call')} cut off on the way; what is stored is not lost"
+
+    @property
     def _capped(self) -> bool:
-        """Whether `-a max_calls` ended the run, so nothing needs to be fixed."""
-        return self._arguments.max_calls is not None and self._tally.calls >= self._arguments.max_calls
+        """Whether a cap ended the run, so nothing needs to be fixed."""
+        return isinstance(self._stop.error, CapReached)
 
     @property
     def _count_troubled(self) -> int:

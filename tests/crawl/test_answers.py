@@ -21,10 +21,12 @@ from kolspider.crawl.page_request import PageRequest
 from kolspider.crawl.unpacking import TOO_LARGE
 from kolspider.errors import NotAsked
 from kolspider.items import Kol
+from kolspider.live.bill import Bill
 from kolspider.live.disk import Disk
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.live.work import Work
+from kolspider.options.arguments import Arguments
 from kolspider.options.config import Config
 from kolspider.providers.base import ApiError, Page
 from kolspider.store.ledger import Ledger
@@ -53,7 +55,8 @@ class Parts:
 
     @cached_property
     def middleware(self) -> AnswerMiddleware:
-        return AnswerMiddleware(self.config, self.ledger.pages, self.disk, self.stop, self.tally, self.work)
+        bill = Bill(Arguments(), self.config, self.stop, self.tally)
+        return AnswerMiddleware(self.config, self.ledger.pages, self.disk, self.stop, self.tally, bill, self.work)
 
     def answer(
         self, request: Request, status: int, body: object, *flags: str, headers: dict[str, str] | None = None
@@ -178,8 +181,8 @@ def test_a_cached_page_that_cannot_be_read_is_dropped_and_bought_again(parts: Pa
         (200, {**GOOD, "followings": [{}] * 200}, 200),
         (200, {"status": "error", "msg": "user not found"}, 0),
         (200, {"status": "error", "msg": "busy"}, 0),
-        (200, {**GOOD, "followings": None}, 200),  # a page of unknown size
-        (200, b"<html>", 200),
+        (200, {**GOOD, "followings": None}, 398),  # a page of unknown size: the dearest has 199 users
+        (200, b"<html>", 398),
         (400, {"detail": "x"}, 0),
         (502, b"", 0),
     ],
@@ -195,7 +198,7 @@ def test_a_timeout_may_be_charged_and_a_refused_connection_is_not(parts: Parts) 
     assert parts.failure(request(), DownloadConnectionRefusedError("no"))
     assert parts.tally.credits == 0
     assert parts.failure(request(), DownloadTimeoutError("slow"))
-    assert parts.tally.credits == 200
+    assert parts.tally.credits == 398
     assert parts.tally.errors == {"network": 2}
 
 

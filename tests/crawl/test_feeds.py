@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from scrapy import Spider
 
-from kolspider.crawl.feeds import CsvRows, Rows
+from kolspider.crawl.feeds import CsvRows, FileStorage, RowFeeds, Rows
 from kolspider.items import COLUMNS, FollowingsPage, Kol, MappedPage, Row
 from kolspider.options.arguments import Feed
 
@@ -81,3 +83,33 @@ def test_a_csv_has_no_formula_and_its_numbers_are_numbers(tmp_path: Path) -> Non
     _, line = (tmp_path / "users.csv").read_text().splitlines()
     assert line.startswith("1,'=HYPERLINK(1)\ufffd[31m,")
     assert ",-1," in line
+
+
+def test_a_file_has_every_line_and_the_first_error_is_told_at_its_end(tmp_path: Path) -> None:
+    storage = FileStorage(str(tmp_path / "a.csv"))
+    file = storage.open(Spider("a"))
+    for part in (b"1\n", b"2\n" * 100_000, b"3\n"):
+        file.write(part)
+        file.flush()
+    storage.store(file)
+    assert (tmp_path / "a.csv").read_bytes() == b"1\n" + b"2\n" * 100_000 + b"3\n"
+
+    for path in ("/dev/full", str(tmp_path)):
+        full = FileStorage(path)
+        file = full.open(Spider("a"))
+        for _ in range(2):
+            file.write(b"1\n")
+            file.flush()
+        with pytest.raises(OSError, match=r"No space left|Is a directory"):
+            full.store(file)
+
+
+def test_a_feed_that_can_not_be_written_is_one_line_and_counts_as_failed(caplog: pytest.LogCaptureFixture) -> None:
+    counted: list[str] = []
+    feeds = object.__new__(RowFeeds)
+    feeds._has_failed = False
+    feeds.crawler = cast("Any", SimpleNamespace(stats=SimpleNamespace(inc_value=counted.append)))
+    for _ in range(2):
+        feeds._fail(OSError(28, "No space left on device"))
+    assert counted == ["feedexport/failed_count/temporary"]
+    assert caplog.messages == ["the feed can't be written: No space left on device"]

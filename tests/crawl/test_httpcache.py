@@ -66,6 +66,24 @@ def test_a_stored_page_is_found_again_with_its_place(storage: PageStorage) -> No
     response = storage.retrieve_response(SPIDER, later)
     assert response is not None
     assert (response.body, found.seq) == (BODY, asked.seq)
+    assert storage._tally.cache_hits == 1
+
+
+def test_a_page_that_is_loaded_from_the_cache_anyway_counts_there(storage: PageStorage, ledger: Ledger) -> None:
+    first, second = request(), request(cursor="2")
+    for sent, _ in (first, second):
+        storage.store_response(SPIDER, sent, TextResponse(URL, body=BODY))
+    storage._dry_run = False
+    assert first[1].seq
+    ledger.note_loaded([first[1].seq], None)
+    ledger.selection.read(["btc"])
+    ledger.selection.choose_all(None)
+    list(ledger.pages.waiting())
+    hits = []
+    for sent, _ in (first, second):
+        assert storage.retrieve_response(SPIDER, sent)
+        hits.append(storage._tally.cache_hits)
+    assert hits == [1, 1], "the second one waits"
 
 
 @pytest.mark.parametrize("other", [request(generation=1), request(cursor="2")])

@@ -14,7 +14,7 @@ from service_identity import VerificationError
 from twisted.internet import error as tx
 from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
-from twisted.web._newclient import ResponseNeverReceived
+from twisted.web._newclient import ParseError, ResponseNeverReceived
 
 from kolspider.crawl.network_errors import Fault, network_failure, never_left
 from kolspider.options.config import Config
@@ -125,6 +125,14 @@ CASES = {
     ),
     "cut off": Case(ResponseDataLossError(), True, Fault.CALL, "cut off", Fault.CALL, "cut off"),
     "too large": Case(CancelledError(), True, Fault.CALL, "too large", Fault.CALL, "DOWNLOAD_MAXSIZE"),
+    "no HTTP": Case(
+        unanswered(ParseError("wrong number of parts", b"SSH-2.0")),
+        True,
+        Fault.CALL,
+        "the connection failed: ParseError: ('wrong number of parts', b'SSH-2.0')",
+        Fault.CALL,
+        "the connection failed: ParseError",
+    ),
     "a bug": Case(KeyError("x"), True, Fault.CALL, "KeyError", Fault.CALL, "KeyError"),
 }
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pymysql
 import pytest
+from pymysql.constants import CR, ER
 
 from kolspider.db.base import Database, DbErrorKind
+from kolspider.db.literals import of_at_most
+from kolspider.db.mysql_facts import known_charset
 from kolspider.db.url import open_database
 from kolspider.errors import WrongUsage
 from kolspider.items import COLUMNS
@@ -113,6 +116,57 @@ def test_mysql_errors_are_waited_out_or_blamed_on_a_row_or_stop_the_run(exc: Exc
     assert MYSQL.error_kind(exc) is kind
 
 
+PASSES = {
+    "CR_CONNECTION_ERROR CR_CONN_HOST_ERROR CR_UNKNOWN_HOST CR_SERVER_GONE_ERROR CR_SERVER_HANDSHAKE_ERR "
+    "CR_SERVER_LOST CR_COMMANDS_OUT_OF_SYNC CR_SSL_CONNECTION_ERROR CR_SERVER_LOST_EXTENDED": CR,
+    "CON_COUNT_ERROR TOO_MANY_USER_CONNECTIONS USER_LIMIT_REACHED SERVER_SHUTDOWN NORMAL_SHUTDOWN SHUTDOWN_COMPLETE "
+    "FORCING_CLOSE ABORTING_CONNECTION NET_READ_ERROR NET_READ_INTERRUPTED NET_ERROR_ON_WRITE NET_WRITE_INTERRUPTED "
+    "NEW_ABORTING_CONNECTION CHECKREAD ERROR_DURING_COMMIT LOCK_WAIT_TIMEOUT LOCK_TABLE_FULL LOCK_DEADLOCK "
+    "QUERY_INTERRUPTED TABLE_DEF_CHANGED DISK_FULL ERROR_ON_WRITE RECORD_FILE_FULL OUTOFMEMORY OUT_OF_SORTMEMORY "
+    "OUT_OF_RESOURCES UNKNOWN_COM_ERROR OPTION_PREVENTS_STATEMENT": ER,
+}
+OF_A_ROW = (
+    "BAD_NULL_ERROR DUP_ENTRY WARN_DATA_OUT_OF_RANGE TRUNCATED_WRONG_VALUE TRUNCATED_WRONG_VALUE_FOR_FIELD "
+    "DATA_TOO_LONG WRONG_VALUE_FOR_TYPE NO_REFERENCED_ROW NO_REFERENCED_ROW_2 "
+    "TOO_BIG_ROWSIZE NET_PACKET_TOO_LARGE"
+)
+NEWER = {  # than what PyMySQL names
+    DbErrorKind.LOST: {
+        "ER_TOO_MANY_CONCURRENT_TRXS": 1637,
+        "ER_CONNECTION_KILLED": 1927,
+        "ER_STATEMENT_TIMEOUT": 1969,
+        "ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION": 1792,
+        "ER_READ_ONLY_MODE": 1836,
+        "ER_QUERY_TIMEOUT": 3024,
+        "ER_SERVER_OFFLINE_MODE": 3032,
+        "ER_TRANSACTION_ROLLBACK_DURING_COMMIT": 3101,
+        "ER_SERVER_ISNT_AVAILABLE": 3168,
+        "ER_CLIENT_INTERACTION_TIMEOUT": 4031,
+        "ProxySQL: max connect timeout reached": 9001,
+    },
+    DbErrorKind.REFUSED: {
+        "WARN_DATA_TRUNCATED": 1265,
+        "ER_NO_PARTITION_FOR_GIVEN_VALUE": 1526,
+        "ER_SIGNAL_EXCEPTION": 1644,
+        "ER_DATA_OUT_OF_RANGE": 1690,
+        "ER_CHECK_CONSTRAINT_VIOLATED": 3819,
+        "ER_CONSTRAINT_FAILED": 4025,
+    },
+}
+
+
+def test_mysql_errors_have_the_numbers_of_the_reference() -> None:
+    for names, constants in PASSES.items():
+        for name in names.split():
+            error = pymysql.err.OperationalError(getattr(constants, name), name)
+            assert MYSQL.error_kind(error) is DbErrorKind.LOST, name
+    for name in OF_A_ROW.split():
+        assert MYSQL.error_kind(pymysql.err.OperationalError(getattr(ER, name), name)) is DbErrorKind.REFUSED, name
+    for kind, newer in NEWER.items():
+        for name, number in newer.items():
+            assert MYSQL.error_kind(pymysql.err.OperationalError(number, name)) is kind, name
+
+
 @pytest.mark.parametrize(
     ("exc", "kind"),
     [
@@ -154,3 +208,37 @@ def test_explain_is_one_line_without_the_password_in_any_spelling() -> None:
 
     assert db.explain(exc) == "mysql://h:3306/db: no such user: kol *** or *** (1105)"
     assert db.explain(pymysql.err.InterfaceError(0, "")) == "mysql://h:3306/db: the connection is lost"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "holds_emoji"),
+    [
+        ("utf8mb4", "utf-8", True),
+        ("utf16", "utf-16-be", True),
+        ("utf16le", "utf-16-le", True),
+        ("utf32", "utf-32-be", True),
+        ("utf8", "utf-8", False),
+        ("utf8mb3", "utf-8", False),
+        ("ucs2", "utf-16-be", False),
+    ],
+)
+def test_a_unicode_charset_takes_as_many_bytes_as_its_encoding(name: str, codec: str, *, holds_emoji: bool) -> None:
+    charset = known_charset(name, f"{name}_bin")
+    assert charset is not None
+    assert (charset.name, charset.collation) == (name, f"{name}_bin")
+    assert charset.ascii_bytes == len("a".encode(codec))
+    held = "é€\uffff" + "\U00010000\U0010ffff" * holds_emoji
+    assert not charset.unheld or re.findall(charset.unheld, "aé€\uffff\U00010000\U0010ffff") == [
+        "\U00010000",
+        "\U0010ffff",
+    ]
+    assert bool(charset.unheld) is not holds_emoji
+    widest = max(len(char.encode()) for char in held) if charset.wide_bytes is None else charset.wide_bytes
+    assert widest == max(len(char.encode(codec)) for char in held)
+
+
+def test_statements_are_cut_by_the_bytes_of_their_text() -> None:
+    assert list(of_at_most(6, ["é"] * 4)) == [["é"] * 3, ["é"]]
+    assert list(of_at_most(6, ["e"] * 7)) == [["e"] * 6, ["e"]]
+    assert list(of_at_most(6, ["too long a text", "e", "e"], count=1)) == [["too long a text"], ["e"], ["e"]]
+    assert list(of_at_most(6, [])) == []

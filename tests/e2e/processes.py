@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PATIENCE", "Result", "finish", "kill", "stats", "wait_for_text", "wait_until"]
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 """Seconds in which something must happen, however busy the machine is."""
 
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from scrapy.cmdline import execute
 from scrapy.settings import Settings
 
+from tests.e2e.forks import Fork, can_fork
 from tests.e2e.processes import PATIENCE, Result, finish, kill
 from tests.e2e.store_probe import StoreProbe
 from tests.e2e.tables import Tables
@@ -82,10 +83,12 @@ class Project(Tables, StoreProbe):
 
     def start(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start `scrapy <words>`; the caller ends it."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "scrapy", *words],
+        environment = self.environment() | dict(env or {})
+        forked = self.root == ROOT and can_fork(environment)
+        return (Fork if forked else subprocess.Popen)(
+            [*words] if forked else [sys.executable, "-m", "scrapy", *words],
             cwd=self.root,
-            env=self.environment() | dict(env or {}),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

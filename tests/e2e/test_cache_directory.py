@@ -89,6 +89,8 @@ def test_a_backup_made_during_a_run_is_whole_and_saves_what_was_bought(make_proj
     assert (
         "is in the cache directory" in project.look("cache", "backup", str(project.store_file), "--yes").expect(2).err
     )
+    (other := project.folder / "notes").write_text("not a copy")
+    assert "is no copy of a store" in project.look("cache", "backup", str(other), "--yes").expect(2).err
     assert "can't be written" in project.look("cache", "backup", str(copy / "below")).expect(1).err
     project.api.release()
     finish(run).expect(0)
@@ -119,6 +121,8 @@ def test_prune_names_the_price_and_asks_and_what_is_advised_afterwards_works(mak
     project.look("cache", "prune", "--yes").expect(0)
     assert project.cached() == set()
     assert "Nothing to delete" in project.look("cache", "prune").expect(0).out
+    assert "Nothing to delete" in project.look("cache", "clear", "--keep-progress").expect(0).out
+    assert "no page of this list is in the cache" in project.look("cache", "show", next(iter(KOLS))).expect(0).out
 
     # When a follows table is wanted that needs these pages
     project.follows = f"{project.target}_follows"

@@ -77,7 +77,7 @@ def test_kols_tells_states_reasons_and_one_kols_story(make_project: MakeProject)
     assert set(gone) == {"user_name", "state", "reason", "pages", "users", "calls", "started_at", "finished_at"}
     assert (gone["user_name"], gone["calls"]) == ("gone", 1)
     assert "450 users in 3 pages, 3 API calls" in project.look("kols", "@btc").expect(0).out
-    assert "not begun yet" in project.look("kols", "nobody").expect(1).err
+    assert "KOL Nobody: not begun yet" in project.look("kols", "Nobody").expect(1).err
     assert "is none of" in project.look("kols", "--state", "lost").expect(2).err
 
     told = json.loads(summary.read_text())

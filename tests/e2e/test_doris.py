@@ -171,7 +171,7 @@ def test_a_load_of_which_nobody_knows_stops_the_run_and_counts_for_nothing(
     project = loading(make_project({"BTC": 450}, db_url=double.url()), "stream_load", double.http)
     double.fail_next(Fault.LEFT, seconds=0)
 
-    stopped = project.crawl("-s", "KOL_DB_RETRY_SECS=0.5").expect(1)
+    stopped = project.crawl("-s", "KOL_DB_RETRY_SECS=3").expect(1)  # enough for a second attempt
 
     assert "the first attempt under this label is RUNNING; nothing is lost" in stopped.text
     assert project.rows() == {}

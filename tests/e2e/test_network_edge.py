@@ -189,6 +189,24 @@ def test_max_calls_is_exact_and_counts_retries(make_project: MakeProject) -> Non
     assert project.rows() == expected_rows(EIGHT)
 
 
+def test_the_account_is_never_charged_more_than_max_usd(make_project: MakeProject) -> None:
+    # Given an API that charges for some answers that get lost
+    faults = [RandomFaults(0.3, {"cut_off": 1, "truncated_json": 1, "server_error": 1}, seed=2)]
+    project = make_project(EIGHT, faults={"*": faults})
+    # when a cent may be spent, which is not enough
+    result = project.crawl("-a", "max_usd=0.01").expect(1)
+    # then the account is charged no more, and not much less: the dearest answer costs 398
+    charged = sum(call.credits for call in project.api.calls)
+    assert 1000 - 398 * 3 <= charged <= 1000
+    assert "(-a max_usd)" in result.err
+    assert "-a max_usd=0.01" in result.out.splitlines()[-1]
+    assert "the run continues where it stopped" in result.out.splitlines()[-1]
+    # and with enough money the work is done
+    project.api.set_faults({})
+    project.crawl("-a", "max_usd=1").expect(0)
+    assert project.rows() == expected_rows(EIGHT)
+
+
 @pytest.mark.parametrize("fault", STOPS)
 def test_a_refusal_stops_the_run_at_once_with_one_clear_line(stopped: dict[str, Stopped], fault: str) -> None:
     run = stopped[fault]
@@ -315,7 +333,7 @@ def test_a_server_with_a_certificate_of_its_own_making_gets_no_request(
         result = project.crawl("-s", "STATS_DUMP=True", env={"KOL_API_URL": url}).expect(1)
         assert seen == []
         assert project.ended() == {"btc": "fetching"}
-        (line,) = [line for line in result.err.splitlines() if " E " in line or " W " in line]
+        (line,) = [line for line in result.err.splitlines() if line[8:11] in {" W ", " E "}]
         assert f"the certificate of {url} is expired, or of a CA that is not known here" in line
         assert "SSL_CERT_FILE" in line
         assert "api/credits_estimated" not in stats(result.text)

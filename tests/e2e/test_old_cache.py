@@ -102,3 +102,10 @@ def test_nothing_older_is_imported_over_lists_that_were_bought(make_project: Mak
     assert "has lists already" in project.look("cache", "import", str(folder)).expect(2).err
     assert "is not a folder" in project.look("cache", "import", str(folder / "BTC.json")).expect(2).err
     assert set(project.ended()) == {"new"}
+
+
+def test_a_folder_that_is_not_the_old_scripts_is_refused(make_project: MakeProject) -> None:
+    project = make_project(KOLS)
+    (project.folder / "other").mkdir()
+    refused = project.look("cache", "import", str(project.folder / "other")).expect(2)
+    assert "has neither progress.json nor a list such as BTC.json" in refused.err

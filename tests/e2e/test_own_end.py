@@ -28,7 +28,7 @@ NO_PROXY = {"no_proxy": "", "NO_PROXY": ""}
 
 def lines(text: str) -> list[str]:
     """The warnings and errors of a log."""
-    return [line for line in text.splitlines() if " W " in line or " E " in line or "Traceback" in line]
+    return [line for line in text.splitlines() if line[8:11] in {" W ", " E "} or "Traceback" in line]
 
 
 def test_proxy_and_certificate_in_dotenv_count_and_the_proxy_sees_a_tunnel_only(

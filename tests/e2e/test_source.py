@@ -83,6 +83,7 @@ def test_a_file_has_one_handle_a_line_or_a_column(make_project: MakeProject, tex
         (b"BTC\nno handle\nethereum\n", "line 2: not a Twitter handle: 'no handle'; nothing is changed"),
         (b"note,user_name\nx,BTC\nx,https://x.com/home\n", "line 3: not a Twitter handle: 'https://x.com/home'"),
         (b"id,name\n1,BTC\n", "a CSV without a column user_name"),
+        (b"Handle\nBTC\n", "begins with the header handle: call it user_name, or delete that line"),
         ("BTC\n".encode("utf-16"), "no text in UTF-8"),
         (b"user_name,x\n" + b"a" * 200_000, "can't be read"),
         (None, "can't be read: No such file or directory"),

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kolspider.items import FollowedUser, Reject, Row
-from kolspider.load.mapping import Mapper, usable_id, utc_time
+from kolspider.items import FollowedUser, Reject, Row, usable_id
+from kolspider.load.mapping import Mapper, utc_time
 from tests.wild import wildly
 
 FIELDS = list(FollowedUser._fields)

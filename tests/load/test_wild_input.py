@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kolspider.db.base import UTF8
-from kolspider.items import COLUMNS, FollowingsPage, Kol, Reject, Row
+from kolspider.items import COLUMNS, FollowingsPage, Kol, Reject, Row, usable_id
 from kolspider.load.fitting import Fitter
-from kolspider.load.mapping import Mapper, usable_id
+from kolspider.load.mapping import Mapper
 from kolspider.providers import provider
 from kolspider.providers.base import ApiError, Page
 from kolspider.providers.paging import End, Next, Paging
@@ -52,11 +52,13 @@ def mapped(raw: object) -> Row | Reject:
 
 def expected_id(raw: dict[str, Any]) -> str | None:
     """The id that a user must be kept under; None when it has none that a row can have."""
-    found = next((raw[key] for key in ("id", "id_str", "user_id", "rest_id") if raw.get(key) is not None), None)
-    text = str(found) if type(found) is int else found
-    if not isinstance(text, str) or not re.fullmatch(r"\s*[0-9]{1,20}\s*", text) or text.strip("0 \t\r\n") == "":
-        return None
-    return text.strip()
+    found = [raw.get(key) for key in ("id", "id_str", "user_id", "rest_id")]
+    texts = [value for value in found if isinstance(value, str)]
+    numbers = [str(value) for value in found if type(value) is int]  # perhaps rounded by a relay, so they come last
+    for text in texts + numbers:
+        if re.fullmatch(r"\s*[0-9]{1,20}\s*", text) and text.strip("0 \t\r\n"):
+            return text.strip()
+    return None
 
 
 def check_row(row: Row) -> None:

@@ -352,3 +352,20 @@ def _waiting(ledger: Ledger) -> list[CachedPage]:
     ledger.selection.read_cached(waiting_only=True)
     ledger.selection.choose_all(None)
     return list(ledger.pages.waiting())
+
+
+@pytest.mark.parametrize("follows_table", ["follows"])
+@pytest.mark.parametrize("ids", [(1,), ()], ids=["rows and follows", "follows alone"])
+def test_a_database_that_is_back_holds_nobody_up(parts: Parts, ids: tuple[int, ...]) -> None:
+    """It was away before, or is while the follows are written."""
+    page = parts.page(1, *ids)
+    page = replace(page, follows=[Follow("btc", "1", "2026-11-01 00:00:00", "2026-11-01 00:00:00")])
+
+    async def story() -> None:
+        parts.work.wait("the database", "is away")
+        parts.writer.add(page)
+
+    parts.run(story)
+    assert parts.work.waits == {}
+    assert parts.loaded() == {1}
+    assert (parts.tally.batches, parts.tally.follows_upserted) == (len(ids), 1)

@@ -40,9 +40,12 @@ _SQL_CHANGES = {
     "IS NULL": "IS NOT NULL",
     "IS NOT NULL": "IS NULL",
 }
-_SQL_WORD = re.compile(r"(?<=[\s(])(?:=|<>|<=|>=|<|>|AND|OR|IS NOT NULL|IS NULL|NOT|(?:min|max)(?=\())(?=[\s(]|$)")
+_SQL_WORD = re.compile(
+    r"(?<=[\s(])(?:=|<>|<=|>=|<|>|AND|OR(?! IGNORE| REPLACE)|IS NOT NULL|IS NULL|NOT|(?:min|max)(?=\())(?=[\s(]|$)"
+)
 _UNSEEN = ("logger.", "print(")
-"""Statements that only tell something: another wording is no broken promise."""
+"""Statements that only tell something: another wording is no broken promise. Neither is a limit of one more, which is
+a number with a name of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,10 @@ def _changes(tree: ast.Module) -> Iterator[tuple[ast.AST, Callable[[], str]]]:
             body = getattr(parent, field, None)
             if isinstance(body, list) and not (isinstance(parent, ast.If) and _is_typing(parent)):
                 yield from _left_out(body)
+    limits = {id(node.value) for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign)}
     for node in ast.walk(tree):
-        yield from _changes_of(node)
+        if id(node) not in limits or not isinstance(node, ast.Constant) or isinstance(node.value, str):
+            yield from _changes_of(node)
 
 
 def _is_typing(node: ast.If) -> bool:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kolspider.errors import WrongUsage
 from kolspider.items import Kol, State
-from kolspider.options.arguments import HELP, Arguments, Cutoff
+from kolspider.options.arguments import HELP, Arguments, Cutoff, typed_moment
 from tests.wild import wildly
 
 NAMES = [argument.name for argument in fields(Arguments)]
@@ -18,6 +18,7 @@ EXAMPLES = {  # one good value each, which is not the default
     "limit": "50",
     "kols": "BTC",
     "max_calls": "500",
+    "max_usd": "2.50",
     "refresh": "30d",
     "incremental": "1",
     "full_every": "60d",
@@ -105,6 +106,14 @@ def test_a_good_value_is_understood(name: str, text: str, value: object) -> None
     assert getattr(Arguments.parse({name: text}), name) == value
 
 
+@pytest.mark.parametrize("text", ["999999999w", "200000w", "0001-01-01T00:00:00", "1969-12-31T23:59:59"])
+def test_a_refresh_of_what_is_older_than_every_list_can_be_typed_again(text: str) -> None:
+    refresh = Arguments.parse({"refresh": text}).refresh
+    assert refresh is not None
+    assert typed_moment(refresh.moment(1_795_504_200)) == "1970-01-01T00:00:00"
+    assert refresh.of_job() in {refresh.age, "1970-01-01T00:00:00"}
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -135,6 +144,7 @@ def test_a_bad_value_is_refused_by_name_with_an_example(name: str, text: str) ->
 def test_an_unknown_argument_is_refused_with_the_list_of_known_ones(name: str) -> None:
     line = refusal({name: "1"})
     assert all(known in line for known in NAMES)
+    assert ("did you mean limit?" in line) is (name in {"limits", "LIMIT"})
 
 
 @pytest.mark.parametrize("other", [name for name in NAMES if name not in {"test", "limit"}])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+import sqlite3
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,16 @@ def test_a_file_needs_a_folder_or_one_that_can_be_made(tmp_path: Path) -> None:
         True
     ] * 3
     assert [is_refused(path, makes_folder=True) for path in (new, tmp_path, file / "new")] == [False, True, True]
+
+
+def test_a_database_is_never_written_over(tmp_path: Path) -> None:
+    database, link = tmp_path / "kol.db", tmp_path / "summary.json"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE t (id)")
+    link.symlink_to(database)
+    for path in (database, link):
+        with pytest.raises(WrongUsage, match=f"the file {path} is a database, which would be lost"):
+            check_writable(path, "the file", makes_folder=True)
 
 
 def test_a_folder_that_may_not_be_entered_is_refused_in_one_line(

@@ -40,6 +40,8 @@ def spellings(key: str) -> Iterator[str]:
     yield from (html.escape(key), repr(key), ascii([key]))
     yield from (json.dumps(key), json.dumps(json.dumps(key)), json.dumps(key).replace("/", r"\/"))
     yield "".join(f"\\u{ord(char):04x}" for char in key)
+    yield "\0".join(key)
+    yield from (key.encode().hex(), key.encode().hex().upper()) if len(key) > 11 else ()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield from (encode(text.encode()).decode() for text in (key, f"{key}:", f":{key}"))
         yield from (encode(f"{'u' * n}:{key}:x".encode()).decode() for n in range(3) if len(key) > 11)
@@ -95,6 +97,15 @@ def test_what_is_no_json_is_cleaned_too(key: str) -> None:
         cut_off = redacted_body(f'{{"msg": "no such key: {key} \xff'.encode("latin-1"), key)
         assert key.encode() not in cut_off
         assert cut_off.endswith(b" \xff")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+def test_the_key_is_found_in_every_encoding_that_json_is_read_in(encoding: str) -> None:
+    for padding in ({}, PADDING):
+        body = json.dumps({**padding, "name": "币 \ud800", "msg": f"the key {KEYS[0]} is no good"}, ensure_ascii=False)
+        raw = body.encode(encoding, "surrogatepass")
+        assert json.loads(redacted_body(raw, KEYS[0])) == json.loads(body) | {"msg": "the key *** is no good"}
+        assert redacted_body(raw, "another-key-0123456789") == raw
 
 
 def test_a_long_key_is_found_inside_a_word_and_a_short_one_is_not() -> None:

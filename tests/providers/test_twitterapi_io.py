@@ -10,6 +10,7 @@ from kolspider.items import Row
 from kolspider.load.mapping import Mapper
 from kolspider.providers import provider
 from kolspider.providers.base import ApiError, ApiErrorKind, Page, Provider, Unreadable
+from kolspider.providers.twitterapi_io import page_body
 
 USER = {
     "id": "1323730225067339784",
@@ -397,9 +398,13 @@ def test_a_hundred_thousand_credits_are_a_dollar() -> None:
     [
         ("id", {"id": "1", "id_str": "2"}, "1"),
         ("id", {"id": None, "id_str": "2", "user_id": "3"}, "2"),
-        ("id", {"user_id": 3, "rest_id": "4"}, 3),
+        ("id", {"user_id": 3, "rest_id": "4"}, "4"),
+        ("id", {"id": 790089966730694700, "id_str": "790089966730694656"}, "790089966730694656"),
+        ("id", {"id": 7, "rest_id": 8}, 7),
+        ("id", {"id": "n/a", "rest_id": 8}, 8),
         ("id", {"rest_id": "4"}, "4"),
-        ("id", {"id": "", "id_str": "2"}, ""),
+        ("id", {"id": "", "id_str": "2"}, "2"),
+        ("id", {"id": "n/a", "user_id": True}, "n/a"),
         ("id", {}, None),
         ("name", {"name": "N"}, "N"),
         ("screen_name", {"screen_name": "a", "userName": "b"}, "a"),
@@ -408,7 +413,8 @@ def test_a_hundred_thousand_credits_are_a_dollar() -> None:
         ("profile_image_url_https", {"profilePicture": "p", "profile_image_url": "q"}, "p"),
         ("profile_image_url_https", {"profile_image_url": "q", "profile_image": "r"}, "q"),
         ("profile_image_url_https", {"profile_image": "r"}, "r"),
-        ("description", {"description": "", "profile_bio": {"description": "b"}}, ""),
+        ("description", {"description": "", "profile_bio": {"description": "b"}}, "b"),
+        ("description", {"description": "", "profile_bio": {}}, ""),
         ("description", {"description": None, "profile_bio": {"description": "b"}}, "b"),
         ("description", {"profile_bio": "b"}, None),
         ("description", {"profile_bio": {}}, None),
@@ -450,3 +456,11 @@ def test_an_account_with_a_name_or_a_handle_is_known(changes: dict[str, object])
 @pytest.mark.parametrize("raw", [None, "user", 1, True, [USER]])
 def test_only_an_object_is_a_user(raw: object) -> None:
     assert api.followed_user(raw) is None
+
+
+@pytest.mark.parametrize("cursor", ["abc", None])
+def test_a_page_that_came_another_way_reads_as_one_of_the_api(cursor: str | None) -> None:
+    users: list[object] = [{"id": "1"}]
+    page = provider("twitterapi_io").parse(200, page_body(users, cursor), "")
+    assert isinstance(page, Page)
+    assert (page.users, page.more, page.next_cursor or None) == (users, cursor is not None, cursor)

@@ -124,7 +124,7 @@ def test_how_runs_ended(tmp_path: Path) -> None:
     _, html = report(tmp_path)
     for told in (
         "done",
-        "done, some KOLs failed",
+        "done, some lists incomplete",
         "stopped early",
         "no credit",
         "interrupted",

@@ -6,7 +6,8 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -16,11 +17,11 @@ from kolspider.providers import provider
 from kolspider.store.damage import is_damage, looks_damaged, mark_damaged
 from kolspider.store.database import FILE_NAME, connect, connect_to_read
 from kolspider.store.ledger import Ledger
-from kolspider.store.salvage import salvage_if_damaged
+from kolspider.store.salvage import _readable, salvage_if_damaged
 from kolspider.store.schema import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 PAGES = 50
@@ -99,6 +100,21 @@ def test_a_lost_page_of_an_incremental_reading_does_not_cost_the_full_list_below
         readings = Ledger(connection, tmp_path, provider("twitterapi_io"), 1).readings
         assert [reading.state for reading in readings.of_kol("btc")] == ["fetched", "fetching"]
         assert not readings.base_is_missing("btc")
+
+
+@pytest.mark.parametrize(
+    "change", ["kol SET finished_at = 1e300", "kol SET started_at = -9e999", "crawl SET ended_at = 1e12"]
+)
+def test_a_moment_that_no_date_can_hold_is_damage(tmp_path: Path, change: str) -> None:
+    with opened(tmp_path) as ledger:
+        ledger.kols.begin(KOLS[0])
+        ledger.kols.end("kol00", State.FETCHED, "", 0, 0, bought=True)
+    assert not looks_damaged(tmp_path / FILE_NAME)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as store, store:
+        store.execute(f"UPDATE {change}")
+    assert looks_damaged(tmp_path / FILE_NAME)
+    assert salvage_if_damaged(tmp_path)
+    assert not looks_damaged(tmp_path / FILE_NAME)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
@@ -277,3 +293,14 @@ def left_alone(directory: Path) -> set[str]:
     complete = {handle for handle, state in states(directory).items() if state is State.COMPLETE}
     with opened(directory) as ledger:
         return {kol.handle for kol in KOLS} - complete - {kol.handle for kol in due(ledger, KOLS)}
+
+
+def test_a_table_that_can_not_be_read_through_is_torn() -> None:
+    """What can be read from both ends is, and the middle counts as lost."""
+
+    def execute(statement: str) -> Iterator[tuple[str]]:
+        yield ("a",) if " ASC" in statement else ("z",)
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    old = cast("sqlite3.Connection", SimpleNamespace(execute=execute))
+    assert list(_readable(old, "kol", ["handle"], ["handle"])) == [("a",), None, ("z",), None]

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kolspider.errors import WrongUsage
 from kolspider.items import Kol, State
 from kolspider.providers import provider
 from kolspider.store.database import connect, transaction
+from kolspider.store.kols import Reason
 from kolspider.store.ledger import Ledger
+from kolspider.store.readings import Kind
 
 if TYPE_CHECKING:
     import sqlite3
@@ -98,3 +101,100 @@ def finished(ledger: Ledger) -> float | None:
     kol = ledger.kols.find("btc")
     assert kol
     return kol.finished_at
+
+
+def test_a_kol_that_was_taken_for_missing_is_asked_for_again(ledger: Ledger) -> None:
+    """The path of the API was wrong, so every KOL looked missing."""
+    for handle, state in (("btc", State.NOT_FOUND), ("eth", State.FETCHED), ("sol", State.NOT_FOUND)):
+        ledger.kols.begin(Kol(handle, handle))
+        ledger.kols.end(handle, state, "", 1, 200, bought=True)
+    ledger.kols.are_not_missing(["btc", "eth"])
+    assert {kol.handle: kol.state for kol in ledger.kols} == {
+        "btc": State.FAILED,
+        "eth": State.FETCHED,
+        "sol": State.NOT_FOUND,
+    }
+    assert [reading.state for reading in ledger.readings.of_kol("btc")] == [State.FAILED]
+    assert [reading.state for reading in ledger.readings.of_kol("eth")] == [State.FETCHED]
+
+
+def test_lists_that_were_bought_elsewhere_are_fetched_and_those_without_pages_are_loaded(ledger: Ledger) -> None:
+    with ledger.taking_over():
+        ledger.kols.take_over(BTC, [("", 200, b"1"), ("c", 100, b"2")], 7.0)
+        ledger.kols.take_over(Kol("eth", "ETH"), [], 8.0)
+    btc, eth = ledger.kols
+    assert (btc.user_name, btc.state, btc.pages, btc.users, btc.calls) == ("BTC", State.FETCHED, 2, 300, 0)
+    assert (btc.started_at, btc.finished_at, btc.reason, btc.loaded_at) == (7.0, 7.0, "", None)
+    assert [(page.number, page.cursor, page.users, page.fetched_at) for page in ledger.pages.of_kol("btc")] == [
+        (1, "", 200, 7.0),
+        (2, "c", 100, 7.0),
+    ]
+    (reading,) = ledger.readings.of_kol("btc")
+    assert (reading.kind, reading.state, reading.started_at, reading.ended_at) == (Kind.FULL, State.FETCHED, 7.0, 7.0)
+    assert (reading.pages, reading.users, reading.new) == (2, 300, None)
+    assert (eth.state, eth.pages, eth.users, eth.finished_at) == (State.COMPLETE, 0, 0, 8.0)
+    assert "not kept" in eth.reason
+
+
+def test_nothing_is_taken_over_into_a_cache_that_has_lists_and_nothing_by_half(ledger: Ledger) -> None:
+    with suppress(KeyError), ledger.taking_over():
+        ledger.kols.take_over(BTC, [("", 200, b"1")], 7.0)
+        raise KeyError
+    assert list(ledger.kols) == []
+    assert len(ledger.pages) == 0
+    ledger.kols.begin(BTC)
+    with ledger.taking_over():
+        pass  # a KOL that was begun, and has nothing
+    ledger.pages.put(BTC, 0, "", 1, 200, b"page", fetched_at=1.0)
+    with pytest.raises(WrongUsage), ledger.taking_over():
+        pass
+    ledger.kols.add_calls("btc", 1)
+    ledger.kols.end("btc", State.FETCHED, "", 1, 200, bought=True)
+    ledger.pages.drop(1)
+    with pytest.raises(WrongUsage), ledger.taking_over():
+        pass  # its pages were pruned
+
+
+def test_the_longest_list_is_the_longest_that_was_read_in_full(ledger: Ledger) -> None:
+    assert ledger.readings.longest() == 0
+    assert ledger.kols.size("a") == (0, 0)
+    for handle, state, pages, new in (
+        ("a", State.FETCHED, 3, None),
+        ("b", State.FETCHED, 5, None),
+        ("c", State.PARTIAL, 9, None),
+        ("d", State.FETCHED, 7, 1),
+    ):
+        ledger.kols.begin(Kol(handle, handle))
+        assert ledger.kols.size(handle) == (0, 0)
+        if new is not None:
+            ledger.kols.begin_generation(handle, incremental=True)
+        ledger.kols.end(handle, state, "", pages, 1, bought=True, new=new)
+    assert ledger.readings.longest() == 5
+
+
+def test_the_largest_kols_and_the_reasons_come_in_order(ledger: Ledger, store: sqlite3.Connection) -> None:
+    for handle, state, reason, users in (
+        ("a", State.FETCHED, "", 0),
+        ("b", State.FETCHED, "", 5),
+        ("c", State.FAILED, "network", 7),
+        ("d", State.FAILED, "network", 5),
+        ("e", State.PARTIAL, "loop", 1),
+        ("f", State.NOT_FOUND, "gone", 0),
+    ):
+        ledger.kols.begin(Kol(handle, handle.upper()))
+        ledger.kols.end(handle, state, reason, 1, users, bought=True)
+    store.execute("UPDATE kol SET finished_at = unicode(handle)")
+    assert [kol.handle for kol in ledger.kols.largest(3)] == ["c", "b", "d"]
+    first, *others = ledger.kols.reasons()
+    assert first == Reason(State.FAILED, "network", 2, ord("d"))
+    assert {(reason.state, reason.reason, reason.kols) for reason in others} == {
+        (State.PARTIAL, "loop", 1),
+        (State.NOT_FOUND, "gone", 1),
+    }
+    assert ledger.kols.examples(State.FAILED, "network", 9) == ["D", "C"]
+    assert ledger.kols.examples(State.FAILED, "network", 1) == ["D"]
+    assert ledger.kols.examples(State.PARTIAL, "network", 9) == []
+    assert {kol.handle for kol in ledger.kols.unfinished()} == {"a", "b", "c", "d"}
+    assert ledger.kols.spellings() == {handle: handle.upper() for handle in "abcdef"}
+    assert sorted(ledger.kols.handles()) == list("abcdef")
+    assert ledger.kols.is_any_known()

@@ -15,7 +15,9 @@ from kolspider.live.tally import Tally
 from kolspider.load.cached import CachedPages
 from kolspider.providers import provider
 from kolspider.store import pages
-from kolspider.store.pages import unpack
+from kolspider.store.pages import PageCount, unpack
+from kolspider.store.readings import Kind
+from kolspider.store.refusals import Refusal, What
 
 if TYPE_CHECKING:
     import sqlite3
@@ -93,6 +95,16 @@ def test_a_page_fetched_in_the_future_counts_as_fetched_now_and_ends_no_full_rea
     assert [page.full_reading_began for page in pages] == [None, now, None, None]
 
 
+def test_only_a_list_without_a_hole_and_with_users_shows_who_is_lost(ledger: Ledger, store: sqlite3.Connection) -> None:
+    """Otherwise all that was on the missing page would look unfollowed."""
+    for generation, users in ((0, 200), (1, 0)):
+        for number in (1, 2, 3):
+            ledger.pages.put(BTC, generation, str(number), number, users, BODY, fetched_at=7.0 + number)
+    assert [ledger.pages.full_reading_began("btc", generation) for generation in (0, 1, 2)] == [8.0, None, None]
+    store.execute("DELETE FROM page WHERE number = 2")
+    assert ledger.pages.full_reading_began("btc", 0) is None
+
+
 @pytest.mark.parametrize("body", [None, "text", b"", b"no page"])
 def test_what_is_no_body_is_damage(body: object) -> None:
     assert unpack(body) is None
@@ -113,3 +125,87 @@ def test_low_memory_is_no_damage(monkeypatch: pytest.MonkeyPatch, error: Excepti
     monkeypatch.setattr(zstd, "decompress", no_room)
     with pytest.raises(MemoryError):
         unpack(PACKED)
+
+
+def test_a_page_that_is_bought_again_takes_the_place_of_the_damaged_one(ledger: Ledger) -> None:
+    first = ledger.pages.put(BTC, 0, "", 1, 2, BODY, fetched_at=1.0)
+    other = ledger.pages.put(Kol("eth", "ETH"), 0, "", 1, 2, BODY, fetched_at=2.0)
+    ledger.note_loaded([first, other], None)
+    again = ledger.pages.put(BTC, 0, "", 1, 2, b"again", fetched_at=3.0)
+    assert again > other, "it was fetched last"
+    assert ledger.pages.get("btc", 0, "") == (again, b"again")
+    assert ledger.pages.get("eth", 0, "") == (other, BODY)
+    assert [page.loaded for page in ledger.pages.of_kol("btc")] == [False]
+    assert [page.loaded for page in ledger.pages.of_kol("eth")] == [True]
+
+
+@pytest.mark.parametrize("kind", [Kind.FULL, Kind.INCREMENTAL])
+def test_a_partial_list_goes_on_with_all_its_pages_but_the_one_that_broke_it(ledger: Ledger, kind: Kind) -> None:
+    eth = Kol("eth", "ETH")
+    ledger.kols.begin(BTC)
+    if kind is Kind.INCREMENTAL:
+        ledger.kols.begin_generation("btc", incremental=True)
+    before = ledger.kols.generation("btc")
+    ledger.pages.put(BTC, 7, "other reading", 1, 200, BODY, fetched_at=1.0)
+    for number in (1, 2, 3):
+        for kol in (BTC, eth):
+            ledger.pages.put(kol, before, str(number), number, 200, BODY, fetched_at=1.0)
+    ledger.kols.end("btc", State.PARTIAL, "why", 3, 600, bought=True)
+
+    assert ledger.kols.begin_generation("btc", keep_good_pages=True) == before + 1
+
+    kept = {(page.generation, page.number) for page in ledger.pages.of_kol("btc")}
+    assert kept == {(7, 1), (before + 1, 1), (before + 1, 2), (before, 3)}
+    assert {page.generation for page in ledger.pages.of_kol("eth")} == {before}
+    assert ledger.readings.kind("btc") is kind
+
+
+def test_the_pages_of_a_kol_and_of_the_cache_are_counted(ledger: Ledger) -> None:
+    eth = Kol("eth", "ETH")
+    for kol in (BTC, eth):
+        ledger.kols.begin(kol)
+    first, second = (ledger.pages.put(BTC, 0, str(n), n, n * 100, BODY, fetched_at=86_400.0 * n) for n in (1, 2))
+    third = ledger.pages.put(eth, 0, "", 1, 100, BODY, fetched_at=86_400.0 * 3)
+    rows = [Refusal("btc", first, What.ACCOUNT, id_, "no") for id_ in "78"]
+    ledger.note_loaded([first, third], None, [*rows, Refusal("eth", third, What.ACCOUNT, "7", "no")], {})
+
+    assert [(page.number, page.users, page.loaded, page.refused) for page in ledger.pages.of_kol("btc")] == [
+        (1, 100, True, 2),
+        (2, 200, False, 0),
+    ]
+    size = sum(page.size for handle in ("btc", "eth") for page in ledger.pages.of_kol(handle))
+    assert ledger.pages.count() == PageCount(pages=3, kols=2, users=400, size=size, waiting=1, waiting_kols=1)
+    assert sorted(ledger.pages.sizes()) == [(100, 2), (200, 1)]
+    assert ledger.pages.began_at() == 86_400.0
+    assert ledger.pages.bought_before(86_400.0 * 3) == [(86_400, 100, 1), (172_800, 200, 1)]
+    assert ledger.refusals.count() == (3, 2)
+    ledger.pages.drop(second)
+    assert [page.number for page in ledger.pages.of_kol("btc")] == [1]
+    assert ledger.refusals.count() == (3, 2)
+
+
+def test_nothing_is_left_of_a_deleted_page(ledger: Ledger, store: sqlite3.Connection) -> None:
+    first, second = (ledger.pages.put(BTC, 0, str(n), n, 1, BODY, fetched_at=1.0) for n in (1, 2))
+    rows = [Refusal("btc", seq, What.ACCOUNT, "7", "no") for seq in (first, second)]
+    ledger.note_loaded([first, second], None, rows, {})
+    ledger.pages.drop(first)
+    for table in ("page", "page_load", "refused"):
+        assert store.execute(f"SELECT seq FROM {table}").fetchall() == [(second,)]
+
+
+def test_the_older_reading_goes_and_no_other(ledger: Ledger) -> None:
+    for kol in (BTC, Kol("eth", "ETH")):
+        for generation in (0, 1, 2):
+            ledger.pages.put(kol, generation, "", 1, 200, BODY, fetched_at=1.0)
+    ledger.pages.delete_older("btc", 1)
+    assert [page.generation for page in ledger.pages.of_kol("btc")] == [1, 2]
+    assert [page.generation for page in ledger.pages.of_kol("eth")] == [0, 1, 2]
+
+
+def test_users_of_a_page_are_set_aside_once_whatever_the_target(ledger: Ledger, store: sqlite3.Connection) -> None:
+    first, second = (ledger.pages.put(BTC, 0, str(n), n, 1, BODY, fetched_at=1.0) for n in (1, 2))
+    ledger.note_loaded([first], 7)
+    assert ledger.pages.rejects_written(first)
+    assert not ledger.pages.rejects_written(second)
+    store.execute("DELETE FROM page_load")
+    assert ledger.pages.rejects_written(first)

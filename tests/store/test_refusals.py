@@ -126,6 +126,15 @@ def test_replay_pending_takes_the_kols_with_refused_rows(ledger: Ledger) -> None
     assert [kol.handle for kol in ledger.kols.refused_selected(9)] == ["btc"]
 
 
+def test_the_pages_of_an_older_list_go_although_rows_of_the_newer_one_are_refused(ledger: Ledger) -> None:
+    for _ in range(3):
+        (page,) = put(ledger, BTC, 1)
+        ledger.note_loaded([page], None, [refusal(BTC, page)], {})
+        assert ledger.kols.settle("btc", evict=True) is State.FETCHED
+        assert (len(ledger.pages), ledger.refusals.count()) == (1, (1, 1))
+        ledger.kols.begin_generation("btc")
+
+
 def test_refusals_go_with_their_pages(ledger: Ledger) -> None:
     (page,) = put(ledger, BTC, 1)
     ledger.note_loaded([page], None, [refusal(BTC, page)], {})
@@ -175,3 +184,34 @@ def test_a_damaged_store_of_the_first_release_is_salvaged(of_release_1: Path) ->
     assert (salvaged.pages, salvaged.kols, salvaged.lost_pages) == (2, 1, 0)
     with closing(Ledger.open(of_release_1, provider("twitterapi_io"), "here")) as ledger:
         assert ledger.kols.states() == {State.COMPLETE: 1}
+
+
+def test_what_a_salvage_can_not_read_of_the_refused_rows_is_found_by_loading_the_pages_again(tmp_path: Path) -> None:
+    with closing(Ledger.open(tmp_path, provider("twitterapi_io"), "here")) as ledger:
+        page, other = put(ledger, BTC, 1, 2)
+        ledger.note_loaded([page, other], None, [refusal(BTC, page)], {})
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as store, store:
+        store.execute("UPDATE refused SET reason = x'00'")
+    (tmp_path / f"{FILE_NAME}.is-damaged").touch()
+    assert salvage_if_damaged(tmp_path)
+    with closing(Ledger.open(tmp_path, provider("twitterapi_io"), "here")) as ledger:
+        assert ledger.kols.settle("btc", evict=False) is None, "it must not count as complete"
+        assert to_load(ledger) == [(page, False), (other, False)]
+
+
+def test_refused_rows_are_those_of_their_kol_reading_and_page(ledger: Ledger) -> None:
+    first, second = put(ledger, BTC, 1, 2)
+    (other,) = put(ledger, ETH, 1)
+    ledger.note_loaded([first, other], None, [refusal(BTC, first), refusal(ETH, other, "8", What.FOLLOW)], {})
+    assert ledger.refusals.of_page("btc", first) == {What.ACCOUNT: {"7"}}
+    assert ledger.refusals.of_page("btc", second) == {}
+    assert ledger.refusals.of_page("eth", other) == {What.FOLLOW: {"8"}}
+    assert ledger.refusals.are_in("btc", 0)
+    assert not ledger.refusals.are_in("btc", 1), "only an older reading has them"
+    assert not ledger.refusals.are_in("sol", 0)
+    assert ledger.refusals.count() == (2, 2)
+    ledger.selection.read(["btc"])
+    ledger.selection.choose_all(None)
+    assert ledger.refusals.count_selected() == 1
+    assert [kol.handle for kol in ledger.kols.refused_selected(9)] == ["btc"]
+    assert ledger.kols.refused_selected(0) == []

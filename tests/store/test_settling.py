@@ -86,6 +86,22 @@ def test_an_increment_is_complete_with_its_base_only(ledger: Ledger) -> None:
     assert ledger.kols.settle("btc", evict=False) is State.COMPLETE
 
 
+def test_a_list_is_not_complete_while_a_page_of_its_increments_waits(ledger: Ledger) -> None:
+    ledger.kols.begin(BTC)
+    ledger.note_loaded(read(ledger, 1, 2), None)
+    assert ledger.kols.settle("btc", evict=False) is State.COMPLETE
+    increments = []
+    for _ in range(2):
+        ledger.kols.begin_generation("btc", incremental=True)
+        increments += read(ledger, 1, new=3)
+    for increment in increments:
+        assert ledger.kols.settle("btc", evict=False) is None
+        assert states(ledger) == {State.FETCHED: 1}
+        ledger.note_loaded([increment], None)
+    assert ledger.kols.settle("btc", evict=False) is State.COMPLETE
+    assert len(ledger.pages) == 4, "its base and what was new since"
+
+
 def test_an_increment_whose_base_is_gone_is_not_complete(ledger: Ledger, store: sqlite3.Connection) -> None:
     ledger.kols.begin(BTC)
     base = read(ledger, 1, 2)
@@ -136,3 +152,25 @@ def test_a_list_that_has_not_ended_well_is_never_complete(ledger: Ledger, state:
     assert ledger.kols.settle("btc", evict=True) is state
     assert states(ledger) == {state: 1}
     assert len(ledger.pages) == 1
+
+
+def test_a_list_that_is_complete_may_be_begun_again_once_more(ledger: Ledger) -> None:
+    """A page of it may be damaged later, and the cursor with which it is bought again be refused."""
+    ledger.kols.begin(BTC)
+    assert ledger.kols.restart("btc") == 1
+    ledger.note_loaded(read(ledger, 1), None)
+    ledger.kols.settle("btc", evict=False)
+    ledger.kols.begin(BTC)
+    assert ledger.kols.restart("btc") == 2
+    assert ledger.kols.restart("btc") is None
+    assert ledger.kols.cursor_refused_twice("btc")
+
+
+def test_each_reading_may_be_begun_again_once(ledger: Ledger) -> None:
+    ledger.kols.begin(BTC)
+    ledger.kols.restart("btc")
+    ledger.kols.restart("btc")
+    assert ledger.kols.cursor_refused_twice("btc")
+    assert ledger.kols.begin_generation("btc") == 2
+    assert not ledger.kols.cursor_refused_twice("btc")
+    assert ledger.kols.restart("btc") == 3

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from kolspider.errors import StopRun
+from kolspider.errors import CapReached, StopRun
 from kolspider.items import State
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
@@ -33,16 +34,18 @@ def summary(
     left: int = 0,
     not_reached: int = 0,
     error: str = "",
+    troubled: Sequence[KolRecord] = (),
     refused: Sequence[KolRecord] = (),
     refresh_before: float | None = None,
     settings: tuple[str, ...] = (),
     in_job: bool = False,
+    feeds_failed: int = 0,
     **stats: Any,
 ) -> Summary:
     """The summary of a run with these arguments, counters, states and stats of Scrapy."""
     ledger = SimpleNamespace(
         kols=SimpleNamespace(
-            states_of_selected=lambda: states, selected_in=lambda *_: [], refused_selected=lambda *_: refused
+            states_of_selected=lambda: states, selected_in=lambda *_: troubled, refused_selected=lambda *_: refused
         ),
         refusals=SimpleNamespace(count_selected=lambda: len(refused)),
         selection=SimpleNamespace(
@@ -58,8 +61,9 @@ def summary(
     command += [word for setting in settings for word in ("-s", setting)]
     arguments = Arguments.parse(dict(argument.split("=") for argument in typed))
     stop, stats = Stop(), {"finish_reason": "finished"} | stats
+    stats["feedexport/failed_count/FileFeedStorage"] = feeds_failed
     if error:
-        stop.fail(StopRun(error))
+        stop.fail(CapReached(error) if "cap" in error else StopRun(error))
     target = "sqlite:///kol.db twitter_kol_all"
     return Summary(command, arguments, target, 0.00001, cast("Ledger", ledger), tally or Tally(), stop, stats)
 
@@ -84,6 +88,10 @@ def test_the_closing_table_has_the_numbers_of_the_run() -> None:
     assert json.loads(run.as_json())["users"]["repeated"] == 837
 
 
+def test_one_row_is_no_rows() -> None:
+    assert "users     1 read, 1 row written" in list(summary(Tally(users_read=1, rows_upserted=1)).lines())
+
+
 @pytest.mark.parametrize(
     ("typed", "kols"),
     [
@@ -103,6 +111,36 @@ def test_a_ctrl_c_during_an_outage_says_both() -> None:
     run = summary(error="the database was away", finish_reason="shutdown")
     assert "stopped   interrupted; the database was away" in list(run.lines())
     assert run.stopped == "interrupted; the database was away"
+
+
+@pytest.mark.parametrize(
+    ("tally", "reason", "expected"),
+    [
+        (
+            Tally(calls=5, pages=2, errors=Counter(network=1)),
+            None,
+            "2 calls cut off on the way; what is stored is not lost",
+        ),
+        (Tally(calls=3, pages=3), None, "nothing is lost"),
+        (Tally(calls=5, pages=4), "shutdown", "nothing is lost"),
+    ],
+    ids=["a second Ctrl-C", "after the last answer", "one Ctrl-C"],
+)
+def test_the_calls_that_a_second_ctrl_c_cuts_off_are_counted(tally: Tally, reason: str | None, expected: str) -> None:
+    assert f"stopped   interrupted; {expected}" in list(summary(tally, finish_reason=reason).lines())
+
+
+@pytest.mark.parametrize(
+    ("states", "command"),
+    [
+        ({State.FAILED: 30}, "scrapy kols --state failed"),
+        ({State.PARTIAL: 30}, "scrapy kols --state partial"),
+        ({State.FAILED: 10, State.PARTIAL: 20}, "scrapy kols"),
+    ],
+)
+def test_the_command_that_lists_all_troubled_kols_lists_them_all(states: dict[State, int], command: str) -> None:
+    shown = [KolRecord("btc", "BTC", next(iter(states)), "why", 0, 0, 0, 0, 1.0, 2.0, None)] * 20
+    assert f"          and 10 more: {command}" in list(summary(states=states, troubled=shown).lines())
 
 
 def test_kols_that_a_run_did_not_reach_are_no_outcome_of_it() -> None:
@@ -160,6 +198,21 @@ def test_nothing_saved_takes_no_line() -> None:
             summary(None, "replay=all", states={State.FETCHING: 1}),
             0,
             "{command}   (continues the unfinished lists)",
+        ),
+        (
+            summary(None, "replay=all", states={State.COMPLETE: 4, State.PARTIAL: 1}),
+            0,
+            "{command} -a retry=partial   (buys only the page that broke each list)",
+        ),
+        (
+            summary(None, "refresh=7d", "limit=2", feeds_failed=1),
+            1,
+            "{command} -a replay=all -O FILE   (writes the feed, no API call)",
+        ),
+        (
+            summary(None, "replay=all", feeds_failed=1),
+            1,
+            "{command} -a replay=all -O FILE   (writes the feed, no API call)",
         ),
         (summary(None, "replay=all", states={}), 0, "nothing to do: the cache holds no page to load"),
     ],

@@ -1,0 +1,99 @@
+"""Commands without the second that Python and the imports take: a process that is ready forks for each.
+
+A command begins where `python -m scrapy` does once it has imported everything, as a process of its own, with its own
+environment and streams. What a fork cannot be true to is started the ordinary way (see `can_fork`)."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import json
+import os
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from tests.e2e.fork_server import MOST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Fork", "can_fork"]
+
+ROOT = Path(__file__).resolve().parents[2]
+PR_SET_CHILD_SUBREAPER = 36
+NOT_READ_AT_IMPORT = ("KOL_", "SCRAPY_", "PYTEST_")
+
+
+def can_fork(environment: Mapping[str, str]) -> bool:
+    """Tell whether all that Python and the libraries read when they are imported is as in the server's environment."""
+    if sys.platform != "linux":
+        return False
+    changed = {name for name, _ in environment.items() ^ _server().environment.items()}
+    return all(name.startswith(NOT_READ_AT_IMPORT) for name in changed)
+
+
+class Fork(subprocess.Popen[str]):
+    """`scrapy <words>` as a child of this process, which the server forks."""
+
+    def _execute_child(self, args: list[str], *others: Any) -> None:
+        """Do what Popen does at this point, but for fork and exec."""
+        environment: Mapping[str, str] = others[5]
+        pipes: tuple[int, ...] = others[9:15]
+        self.pid = _server().start(args, environment, pipes[0], pipes[3], pipes[5])
+        self._child_created = True
+        self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]  # Popen's own
+
+
+class _Server:
+    def __init__(self) -> None:
+        self.environment = dict(os.environ)
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        descriptor = theirs.fileno()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.e2e.fork_server", str(descriptor)],
+            cwd=ROOT,
+            pass_fds=[descriptor],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,  # like those of the commands: Python looks at what a stream is when it starts
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        theirs.close()
+        self._lock = Lock()
+
+    def start(self, words: list[str], environment: Mapping[str, str], *streams: int) -> int:
+        """Start a command with these streams as 0, 1 and 2. Returns its process id."""
+        request = json.dumps([words, dict(environment)]).encode()
+        with self._lock, _adopting():
+            socket.send_fds(self._control, [request], streams)
+            answer = self._control.recv(MOST)
+        assert answer, f"the fork server ended: {self._process.communicate()[0]}"
+        return int(answer)
+
+    def end(self) -> None:
+        self._control.close()
+        self._process.communicate()
+
+
+@cache
+def _server() -> _Server:
+    server = _Server()
+    atexit.register(server.end)
+    return server
+
+
+@contextmanager
+def _adopting() -> Iterator[None]:
+    """Be the parent of orphans, so that a command whose parent ends is a child of this process."""
+    libc = ctypes.CDLL(None)
+    assert libc.prctl(PR_SET_CHILD_SUBREAPER, 1) == 0
+    try:
+        yield
+    finally:
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 0)

@@ -1,0 +1,144 @@
+"""What the commit protocol records of each KOL when its list ends, or had ended in an earlier run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kolspider.items import FollowingsPage, Kol, State
+from kolspider.live.disk import Disk
+from kolspider.live.stop import Stop
+from kolspider.live.tally import Tally
+from kolspider.live.work import Work
+from kolspider.load.commits import Commits
+from kolspider.providers import provider
+from kolspider.store.ledger import Ledger
+from tests.store.conftest import store
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+__all__ = ["store"]
+
+BTC = Kol("btc", "BTC")
+API = provider("twitterapi_io")
+
+
+@pytest.fixture
+def ledger(store: sqlite3.Connection, tmp_path: Path) -> Ledger:
+    """A ledger in which BTC's list was begun."""
+    ledger = Ledger(store, tmp_path, API, 1)
+    ledger.kols.begin(BTC)
+    return ledger
+
+
+@pytest.fixture
+def commits(ledger: Ledger, tmp_path: Path) -> Commits:
+    return of(ledger, tmp_path)
+
+
+def of(ledger: Ledger, folder: Path, *, dry_run: bool = False) -> Commits:
+    return Commits(ledger, Disk(folder, Stop()), Tally(), Work(), dry_run=dry_run, evict=False)
+
+
+def page(ledger: Ledger, number: int, *, users: int = 200) -> FollowingsPage:
+    """A page of BTC's list, as it is stored."""
+    generation = ledger.kols.generation("btc")
+    seq = ledger.pages.put(BTC, generation, str(number), number, users, b"{}", fetched_at=1.0)
+    return FollowingsPage(BTC, number, str(number), [], last=False, seq=seq)
+
+
+def end(commits: Commits, *, pages: int = 1, users: int = 200, new: int | None = None, bought: int = 1) -> None:
+    commits.list_ended(BTC, State.FETCHED, "", pages=pages, users=users, bought=bought, new=new)
+
+
+def state(ledger: Ledger) -> State:
+    kol = ledger.kols.find("btc")
+    assert kol
+    return kol.state
+
+
+def test_a_list_that_ended_is_complete_with_the_last_of_its_pages(ledger: Ledger, commits: Commits) -> None:
+    first, second = page(ledger, 1), page(ledger, 2)
+    commits.handed_over(first)
+    commits.handed_over(second)
+    end(commits, pages=2, users=400)
+    commits.committed([first], [])
+    assert state(ledger) is State.FETCHED
+    assert commits._work.done == {}
+    commits.committed([second], [])
+    assert state(ledger) is State.COMPLETE
+    assert commits._work.done == {State.COMPLETE: 1}
+
+
+def test_a_list_without_an_end_is_not_complete_though_its_pages_are(ledger: Ledger, commits: Commits) -> None:
+    first = page(ledger, 1)
+    commits.handed_over(first)
+    commits.committed([first], [])
+    assert state(ledger) is State.FETCHING
+    end(commits)
+    assert state(ledger) is State.COMPLETE
+
+
+def test_a_dry_run_ends_lists_and_completes_none(
+    ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    commits = of(ledger, tmp_path, dry_run=True)
+    ledger.note_loaded([page(ledger, 1).seq or 0], None)
+    end(commits)
+    assert commits._work.done == {State.FETCHED: 1}
+    assert state(ledger) is State.FETCHED
+    commits.list_had_ended(BTC)
+    assert commits._work.done == {State.FETCHED: 2}
+    assert state(ledger) is State.FETCHED
+    assert not caplog.records, "nothing to warn of"
+    commits.list_ended(BTC, State.PARTIAL, "why", pages=1, users=200, bought=1)
+    assert caplog.messages == ["KOL BTC: partial, why"]
+
+
+@pytest.mark.parametrize("ended", [State.FETCHED, State.PARTIAL, State.NOT_FOUND])
+def test_a_list_that_had_ended_is_done_without_a_call(ledger: Ledger, commits: Commits, ended: State) -> None:
+    """Also where the run that loaded it died before it noted that."""
+    ledger.note_loaded([page(ledger, 1).seq or 0], None)
+    ledger.kols.end("btc", ended, "why", 1, 200, bought=True)
+    commits.list_had_ended(BTC)
+    done = State.COMPLETE if ended is State.FETCHED else ended
+    assert state(ledger) is done
+    assert commits._work.done == {done: 1}
+    kol = ledger.kols.find("btc")
+    assert kol
+    assert (kol.loaded_at is not None) is (ended is not State.NOT_FOUND)
+
+
+def test_a_list_that_goes_on_and_one_that_is_unknown_have_not_ended(ledger: Ledger, commits: Commits) -> None:
+    commits.list_had_ended(BTC)
+    commits.list_had_ended(Kol("eth", "ETH"))
+    assert commits._work.done == {}
+
+
+def test_an_incremental_reading_saves_what_a_full_one_would_have_cost_more(ledger: Ledger, commits: Commits) -> None:
+    end(commits, pages=5, users=1000)
+    ledger.kols.begin_generation("btc", incremental=True)
+    end(commits, pages=1, users=200, new=10)
+    tally = commits._tally
+    cost = ledger.forecast.cost
+    assert (tally.incremental_lists, tally.calls_saved) == (1, 5)
+    assert tally.credits_saved == cost(6, 1010) - cost(1, 200)
+
+    ledger.kols.begin_generation("btc", incremental=True)
+    end(commits, pages=9, users=1800, new=0)
+    assert tally.incremental_lists == 2
+    assert (tally.calls_saved, tally.credits_saved) == (5, cost(6, 1010) - cost(1, 200)), "nothing is saved, not less"
+
+
+def test_only_a_reading_that_bought_a_page_changes_when_a_list_was_finished(
+    ledger: Ledger, commits: Commits, store: sqlite3.Connection
+) -> None:
+    end(commits)
+    store.execute("UPDATE kol SET finished_at = 7")
+    end(commits, bought=0)
+    assert store.execute("SELECT finished_at FROM kol").fetchone() == (7,)
+    end(commits, bought=1)
+    assert store.execute("SELECT finished_at FROM kol").fetchone() != (7,)

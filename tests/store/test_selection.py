@@ -1,0 +1,180 @@
+"""Which KOLs are due, why, and in which order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kolspider.items import Kol, State
+from kolspider.store.selection import Why
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from kolspider.store.ledger import Ledger
+
+NOW = 1000.0
+
+
+def add(ledger: Ledger, store: sqlite3.Connection, handle: str, state: State, at: float = 100.0) -> None:
+    """A KOL whose list of one page was begun and ended at this moment; a fetched one is in the target."""
+    kol = Kol(handle, handle.upper())
+    ledger.kols.begin(kol)
+    if state is not State.FETCHING:
+        seq = ledger.pages.put(kol, 0, "", 1, 200, b"page", fetched_at=at)
+        ledger.kols.end(handle, state, "", 1, 200, bought=True)
+        ledger.note_loaded([seq], None)
+        ledger.kols.settle(handle, evict=False)
+        store.execute("UPDATE kol SET finished_at = ? WHERE handle = ?", (at, handle))
+    store.execute("UPDATE kol SET started_at = ? WHERE handle = ?", (at, handle))
+
+
+def due(ledger: Ledger, **options: Any) -> list[tuple[str, Why]]:
+    """The KOLs that are due, in order."""
+    usual: dict[str, Any] = {"now": NOW, "refresh_before": None, "retry": [], "limit": None, "keep_done": False}
+    ledger.selection.choose_due(**(usual | options))
+    return [(one.kol.handle, one.why) for one in ledger.selection.due()]
+
+
+@pytest.fixture
+def kols(ledger: Ledger, store: sqlite3.Connection) -> Ledger:
+    """A KOL in each state, and two that were never begun."""
+    add(ledger, store, "failed", State.FAILED)
+    add(ledger, store, "partial", State.PARTIAL)
+    add(ledger, store, "done", State.FETCHED, 200.0)
+    add(ledger, store, "old", State.FETCHED, 100.0)
+    add(ledger, store, "gone", State.NOT_FOUND)
+    add(ledger, store, "later", State.FETCHING, 300.0)
+    add(ledger, store, "begun", State.FETCHING, 200.0)
+    handles = ["failed", "new2", "new1", "done", "old", "partial", "gone", "later", "begun"]
+    ledger.selection.read([handle.upper() for handle in handles])
+    return ledger
+
+
+def test_lists_that_were_begun_go_on_first_and_failed_ones_come_last(kols: Ledger) -> None:
+    assert due(kols) == [
+        ("begun", Why.BEGUN),
+        ("later", Why.BEGUN),
+        ("new2", Why.NEW),
+        ("new1", Why.NEW),
+        ("failed", Why.FAILED),
+    ]
+    assert kols.selection.count() == 5
+    assert kols.selection.count_by_why() == {Why.BEGUN: 2, Why.NEW: 2, Why.FAILED: 1}
+    assert kols.selection.left == 0
+    assert list(kols.selection.handles()) == ["BEGUN", "LATER", "NEW2", "NEW1", "FAILED"]
+
+
+def test_a_refresh_takes_the_oldest_first_and_nothing_younger(kols: Ledger, store: sqlite3.Connection) -> None:
+    store.execute("UPDATE kol SET finished_at = 120 WHERE handle IN ('partial', 'gone')")
+    assert [handle for handle, why in due(kols, refresh_before=200.0) if why is Why.REFRESH] == [
+        "old",
+        "partial",
+        "gone",
+    ]
+
+
+@pytest.mark.parametrize("state", ["partial", "failed", "not_found"])
+def test_only_the_states_that_are_named_are_tried_again(kols: Ledger, state: str) -> None:
+    handle = {"not_found": "gone"}.get(state, state)
+    assert [one for one in due(kols, retry=[State(state)]) if one[1] is Why.RETRY] == [(handle, Why.RETRY)]
+
+
+def test_what_ended_in_this_job_is_not_tried_again(kols: Ledger) -> None:
+    assert not [one for one in due(kols, retry=[State.PARTIAL, State.FAILED], now=100.0) if one[1] is Why.RETRY]
+
+
+def test_a_limit_leaves_the_others_for_the_next_run(kols: Ledger) -> None:
+    assert [handle for handle, _ in due(kols, limit=2)] == ["begun", "later"]
+    assert kols.selection.left == 3
+
+
+def test_a_job_has_its_finished_kols_too_and_they_have_no_work(kols: Ledger) -> None:
+    assert len(due(kols, keep_done=True)) == 5
+    assert kols.selection.count() == 9
+
+
+def test_a_list_that_was_not_reached_is_no_outcome(kols: Ledger) -> None:
+    due(kols, retry=[State.PARTIAL], refresh_before=150.0)
+    selection = kols.selection
+    assert selection.count_not_reached() == 4, "failed, partial, old and gone"
+    selection.mark_reached("partial")
+    assert selection.count_not_reached() == 3
+    assert kols.kols.states_of_selected() == {State.FETCHING: 2, State.NEW: 2, State.PARTIAL: 1}
+    assert [kol.handle for kol in kols.kols.selected_in([State.PARTIAL, State.FETCHING], 9)] == [
+        "begun",
+        "later",
+        "partial",
+    ]
+    assert [kol.handle for kol in kols.kols.selected_in([State.PARTIAL, State.FETCHING], 1)] == ["begun"]
+
+
+def test_the_source_is_counted(kols: Ledger) -> None:
+    selection = kols.selection
+    assert selection.count_source() == 9
+    assert selection.count_unbegun() is None, "the source table was not read"
+    selection.is_the_source = True
+    assert selection.count_unbegun() == 2
+    assert selection.states_of_source() == {
+        State.FAILED: 1,
+        State.PARTIAL: 1,
+        State.COMPLETE: 2,
+        State.NOT_FOUND: 1,
+        State.FETCHING: 2,
+    }
+    selection.keep_only(["done", "new1"])
+    assert selection.count_source() == 2
+    assert selection.states_of_source() == {State.COMPLETE: 1}
+    assert selection.count_unbegun() == 1
+
+
+def test_what_is_no_kol_is_counted_by_kind_and_the_first_one_is_shown(ledger: Ledger) -> None:
+    ledger.selection.read(["BTC", None, " ", "@btc", "no handle", "not one either", "eth"])
+    assert ledger.selection.skipped == {"blank": 2, "repeated": 1, "invalid": 2}
+    assert ledger.selection.invalid_example == "no handle"
+    assert [handle for handle, _ in due(ledger)] == ["btc", "eth"]
+
+
+def test_lists_that_ended_in_the_future_are_named_and_read_again(kols: Ledger, store: sqlite3.Connection) -> None:
+    assert kols.selection.finished_in_the_future() == (0, "", 0.0)
+    store.execute("UPDATE kol SET finished_at = 9e12 WHERE handle IN ('done', 'old')")
+    assert kols.selection.finished_in_the_future() == (2, "DONE", 9e12)
+    assert {handle for handle, why in due(kols, refresh_before=50.0) if why is Why.REFRESH} == {"done", "old"}
+
+
+def test_lists_that_are_neither_here_nor_cached_are_counted(kols: Ledger, store: sqlite3.Connection) -> None:
+    assert kols.selection.count_gone() == 0
+    store.execute("DELETE FROM page WHERE handle IN ('done', 'partial', 'gone', 'failed')")
+    assert kols.selection.count_gone() == 0
+    store.execute("UPDATE kol_load SET target = 2 WHERE handle IN ('done', 'old', 'partial')")
+    assert kols.selection.count_gone() == 2, "the pages of `old` are cached"
+
+
+def test_cached_kols_are_taken_in_in_the_order_of_their_pages(kols: Ledger, store: sqlite3.Connection) -> None:
+    store.execute("DELETE FROM temp.source")
+    kols.selection.read_cached(waiting_only=False)
+    kols.selection.choose_all(None)
+    assert list(kols.selection.handles()) == ["FAILED", "PARTIAL", "DONE", "OLD", "GONE"]
+    assert kols.selection.count_waiting() == 0
+    store.execute("DELETE FROM temp.selected")
+    store.execute("DELETE FROM temp.source")
+    store.execute("DELETE FROM page_load WHERE seq IN (SELECT seq FROM page WHERE handle IN ('old', 'partial'))")
+    kols.selection.read_cached(waiting_only=True)
+    kols.selection.choose_all(1)
+    assert list(kols.selection.handles()) == ["PARTIAL"]
+    assert kols.selection.count_waiting() == 1
+
+
+@pytest.mark.parametrize(("restarts", "incremental"), [(0, True), (1, True), (2, False)])
+def test_a_list_whose_cursor_was_refused_twice_is_read_in_full(
+    ledger: Ledger, store: sqlite3.Connection, restarts: int, *, incremental: bool
+) -> None:
+    add(ledger, store, "btc", State.FETCHED)
+    ledger.kols.begin_generation("btc", incremental=True)
+    ledger.kols.end("btc", State.FAILED, "why", 1, 200, bought=True)
+    store.execute("UPDATE kol SET restarts = ?, finished_at = 100", (restarts,))
+    ledger.selection.read(["btc"])
+    assert due(ledger, retry=[State.FAILED]) == [("btc", Why.RETRY)]
+    (one,) = ledger.selection.due()
+    assert one.incremental is incremental
