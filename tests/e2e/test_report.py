@@ -77,7 +77,7 @@ def test_report_refuses_what_it_can_not_do(make_project: MakeProject) -> None:
     assert f"there is no folder {missing.parent}" in project.look("report", "-o", str(missing)).expect(2).err
     assert not missing.parent.exists()
     (project.folder / "file").write_text("")
-    told = project.look("report", "-o", str(project.folder / "file" / "report.html")).expect(1)
+    told = project.look("report", "-o", str(project.folder / "file" / "report.html")).expect(2)
     assert "can't be written" in told.err
     assert told.err.count("\n") == 1
 
