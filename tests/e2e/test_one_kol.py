@@ -128,9 +128,7 @@ def test_what_one_kol_is_refused_holds_up_nobody(make_project: MakeProject) -> N
     # then that KOL has failed after its calls, and the others are complete
     assert {kol: state for kol, state in project.ended().items() if state != "complete"} == {"odd": "failed"}
     assert len(project.calls_for("odd")) == 5
-    # All were held up only until others were answered between two refusals of the odd one: once or twice for it, and
-    # once for the 503.
-    assert 1 <= result.text.count("no request for") <= 3
+    assert "no request for" in result.text  # until others are answered between two refusals: tests/crawl/test_pace.py
     assert project.calls_for("busy")[1].at - project.calls_for("busy")[0].at >= 1
     assert stats(result.text)["api/errors/rate_limit"] == 5
 

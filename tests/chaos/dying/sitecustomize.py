@@ -93,8 +93,8 @@ def _arm_the_inside_of_a_batch(nth: int) -> None:
     owner = importlib.import_module("kolspider.db.sqlite").SqliteDatabase
     usual = owner._write
 
-    def write(self: Any, sql: str, values: Any) -> None:
-        usual(self, sql, half_of(values) if next(batches) == nth else values)
+    def write(self: Any, sql: str, values: Any, *check: Any) -> None:
+        usual(self, sql, half_of(values) if next(batches) == nth else values, *check)
 
     owner._write = write
 
