@@ -47,14 +47,14 @@ class Feed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cutoff:
-    """A moment, whole unix seconds, or an age from which a moment follows once a run begins."""
+    """A moment in unix seconds, or an age from which a moment follows once a run begins: both to the millisecond."""
 
     age: int | None = None
-    at: int | None = None
+    at: float | None = None
 
-    def moment(self, now: float) -> int:
+    def moment(self, now: float) -> float:
         """Return the moment, for a run that begins now: 1970 if it is earlier, which is before every list, too."""
-        return max(self.at if self.at is not None else ceil(now) - (self.age or 0), 0)
+        return max(self.at if self.at is not None else ceil(now * 1000) / 1000 - (self.age or 0), 0.0)
 
     def of_job(self) -> int | str:
         """Return it as a job's file has it."""
@@ -62,8 +62,10 @@ class Cutoff:
 
 
 def typed_moment(at: float) -> str:
-    """Return a moment in the form of an argument, `2026-11-26T07:10:00`, UTC."""
-    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    """Return a moment in the form of an argument, `2026-11-26T07:10:00` or with milliseconds, UTC."""
+    milliseconds = round(at * 1000)
+    text = datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{milliseconds % 1000:03d}" if milliseconds % 1000 else text
 
 
 def _decoded(raw: str) -> str:
@@ -117,7 +119,11 @@ def _cutoff(raw: str) -> Cutoff:
         except ValueError as error:
             raise ValueError(f"{error}, nor a moment in UTC such as 2026-11-26T07:10:00") from None
     try:
-        at = int(datetime.strptime(raw.removesuffix("Z"), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC).timestamp())
+        whole, _, fraction = raw.removesuffix("Z").partition(".")
+        at = datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC).timestamp()
+        if fraction and not re.fullmatch("[0-9]{1,3}", fraction):
+            raise ValueError
+        at += float(f"0.{fraction or 0}")
     except ValueError:
         raise ValueError("is not a moment in UTC such as 2026-11-26T07:10:00") from None
     if at > latest():

@@ -87,6 +87,7 @@ def test_nothing_is_asked_for_by_default() -> None:
         ("refresh", "2w", Cutoff(age=14 * 86_400)),
         ("refresh", "2026-11-24T07:10:00", Cutoff(at=1_795_504_200)),
         ("refresh", "2026-11-24T07:10:00Z", Cutoff(at=1_795_504_200)),
+        ("refresh", "2026-11-24T07:10:00.25", Cutoff(at=1_795_504_200.25)),
         ("retry", "partial", frozenset({State.PARTIAL})),
         ("retry", "partial, not_found,failed", frozenset({State.PARTIAL, State.NOT_FOUND, State.FAILED})),
         ("replay", "pending", "pending"),
@@ -122,7 +123,13 @@ def test_a_refresh_of_what_is_older_than_every_list_can_be_typed_again(text: str
         *(("refresh", text) for text in ("", "30", "d", "30y", "-1d", "1.5d", "30 d", "30D")),
         *(
             ("refresh", text)
-            for text in ("2026-11-24", "2026-11-24 07:10:00", "2026-02-30T07:10:00", "2026-11-24T07:10")
+            for text in (
+                "2026-11-24",
+                "2026-11-24 07:10:00",
+                "2026-02-30T07:10:00",
+                "2026-11-24T07:10",
+                "2026-11-24T07:10:00.1234",
+            )
         ),
         *(("refresh", text) for text in ("2026-11-24T07:10:00+08:00", "9026-11-24T07:10:00", "0000-01-01T00:00:00")),
         *(("retry", text) for text in ("", ",", "complete", "partial,nope", "PARTIAL", "new")),
@@ -284,3 +291,10 @@ def test_what_makes_a_job_the_same_job_is_all_but_what_is_a_runs_own() -> None:
     )
     for name in ("kols", "refresh", "incremental", "full_every", "retry", "replay", "dry_run", "sandbox"):
         assert Arguments.parse({"limit": "2", **given_with(name)}).of_job() != plain, name
+
+
+@pytest.mark.parametrize("now", [1_795_504_200.0, 1_795_504_200.0001, 1_795_504_200.1239])
+def test_the_moment_of_a_run_is_typed_and_read_as_the_same_and_is_not_before_it(now: float) -> None:
+    cut = Cutoff(age=0).moment(now)
+    assert now <= cut < now + 0.002, "a second run in the same second is another moment"
+    assert Arguments.parse({"refresh": typed_moment(cut)}).refresh == Cutoff(at=cut)
