@@ -53,7 +53,8 @@ def main() -> int:
         calls = Calls(notes)
         noticed = list(pool.map(lambda place: _try(trees, calls, *place, near=options.near), chosen))
     print(f"{len(chosen)} of {len(places):,} mutants tried, {sum(noticed)} noticed")
-    print(f"the same again: python -m tests.mutation --sample {options.sample} --seed {options.seed}")
+    near = " --near" if options.near else ""
+    print(f"the same again: python -m tests.mutation --sample {options.sample} --seed {options.seed}{near}")
     return 0 if sum(noticed) >= ENOUGH * len(chosen) else 1
 
 
