@@ -65,18 +65,19 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
 
         A 429 that is not the KOL's own pauses all requests; then this one is sent again, while it has a retry left.
         """
+        keyed, asked = self._with_key(request), PageRequest.of(request)
         while True:
             sent_at = await self._take_turn()
-            response = await self._send(request)
-            asked = PageRequest.of(request)
+            if asked is None:
+                self._bill.charge_dearest()  # a request of a team's own code: nobody will say what it cost
+            response = await self._send(request, keyed)
             if asked is None or not self._pauses(asked, response, sent_at):
                 return response
             asked.asked_again += 1
             self._tally.errors["rate_limit"] += 1
             self._bill.charge(self._config.provider.failed_call_price)
 
-    async def _send(self, request: Request) -> Response:
-        keyed = self._with_key(request)
+    async def _send(self, request: Request, keyed: Request) -> Response:
         self._note_call(request, 1)
         keyed.meta["download_timeout"] = _NEVER  # Scrapy's own timer would fire as soon as a stopped process goes on
         try:
@@ -84,7 +85,7 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         except TimeoutError:
             raise DownloadTimeoutError(f"no answer within {self._config.timeout:g} s") from None
         except Exception as error:
-            if never_left(error):
+            if never_left(error) and PageRequest.of(request):
                 self._bill.take_back()
                 self._note_call(request, -1)
             raise

@@ -256,3 +256,20 @@ def test_the_key_goes_to_the_apis_address_and_nowhere_else(on_the_edge: Callable
             await edge.handler.download_request(Request(url))
 
     assert on_the_edge(story).sent == []
+
+
+def test_requests_that_are_no_pages_count_and_leave_no_call_open_at_the_cap(on_the_edge: Callable[..., Edge]) -> None:
+    """A team's own code may ask the API, too: a run that waited for the price of its calls would wait for ever."""
+
+    async def story(edge: Edge) -> None:
+        edge.answers = [answer(200), DownloadConnectionRefusedError("no")]
+        await edge.handler.download_request(Request(f"{API}/own"))
+        with pytest.raises(DownloadConnectionRefusedError):
+            await edge.handler.download_request(Request(f"{API}/own"))
+        with pytest.raises(NotAsked):
+            await edge.handler.download_request(Request("https://evil.example/own"))
+        with pytest.raises(NotAsked):
+            await edge.ask()
+
+    edge = on_the_edge(story, max_calls=2)
+    assert (len(edge.sent), edge.tally.calls, edge.bill.is_open) == (2, 2, False)
