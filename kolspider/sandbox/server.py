@@ -22,6 +22,7 @@ from kolspider.sandbox.answers import Answer, Delivery
 from kolspider.sandbox.apis import CONTRACTS
 from kolspider.sandbox.apis.contract import Ask, Request
 from kolspider.sandbox.calls import Call, CallLog
+from kolspider.sandbox.days import Day, pass_a_day
 from kolspider.sandbox.faults import NORMAL, FaultPlan, Faults
 from kolspider.sandbox.users import SAMPLE_KOLS
 from kolspider.sandbox.world import CursorError, Cursors, People, State, World
@@ -65,6 +66,7 @@ class Sandbox:
         self._host, self._port = address
         kols = SAMPLE_KOLS if kols is None else kols
         self._world = World(kols, people=people, unusable=unusable, shape=self._contract.shape)
+        self._days = 0
         self._plan = FaultPlan(faults or {})
         self._log = CallLog(Path(log_path) if log_path else None)
         self._thread: threading.Thread | None = None
@@ -178,6 +180,14 @@ class Sandbox:
         for _ in range(weeks):
             self._world.let_a_week_pass()
 
+    def let_a_day_pass(self, seed: int = 0) -> Day:
+        """Change the lists and the KOLs as a day does, and tell what happened; days.py says what that is.
+
+        With the same seed throughout, the same days follow each other.
+        """
+        self._days += 1
+        return pass_a_day(self._world, self._days, seed)
+
     def rename(self, who: str, handle: str) -> None:
         """Give a KOL, or the account with this id, another handle. The old one is free then.
 
@@ -205,6 +215,11 @@ class Sandbox:
     def restore(self, who: str) -> None:
         """A KOL, or the account with this id, is there again, for everybody."""
         self._world.turn(who, State.OPEN)
+
+    @property
+    def kols(self) -> list[str]:
+        """The present handles of all KOLs, those too that are suspended or deleted."""
+        return self._world.handles(*State)
 
     def id_of(self, handle: str) -> str:
         """The id of a KOL's own account."""
