@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote, urlencode
 
 from kolspider.items import FollowedUser, usable_id
-from kolspider.providers.base import NO_HEADERS, ApiError, ApiErrorKind, Page, Unreadable, one_line
+from kolspider.providers.base import NO_HEADERS, ApiError, ApiErrorKind, Page, Profile, Unreadable, one_line
 from kolspider.providers.lenient import marked, two_readings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kolspider.providers.base import Account, ProfileCall
 
@@ -45,6 +45,51 @@ _NOT_FOUND = re.compile(
 _CLOUDFLARE = re.compile(rb"error code: ?(1[0-9]{3})|<title>[^<]*cloudflare", re.IGNORECASE)
 
 
+class _ProfileByName:
+    """GET /twitter/user/info."""
+
+    most = 1
+    _path, _parameter, _field = "info", "userName", "data"
+
+    def url(self, base: str, accounts: Sequence[str]) -> str:
+        """Return the URL of the call for these accounts."""
+        query = urlencode({self._parameter: ",".join(accounts)}, quote_via=quote, safe=",")
+        return f"{base.rstrip('/')}/twitter/user/{self._path}?{query}"
+
+    def parse(self, status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> list[Profile] | ApiError:
+        """Read the answer. Never raises."""
+        if status != 200:
+            return _error(status, body, "")
+        try:
+            answer = next(two_readings(body))
+        except ValueError:
+            return ApiError(ApiErrorKind.TRANSIENT, "HTTP 200: not JSON")
+        if not isinstance(answer, dict):
+            return ApiError(ApiErrorKind.TRANSIENT, "HTTP 200: not JSON of an object")
+        if error := _error_in_200(answer):
+            return error
+        found = answer.get(self._field)
+        users = found if isinstance(found, list) else [found]
+        if not all(isinstance(user, dict) for user in users):
+            return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"{self._field} is {_json_type(found)}, not as documented")
+        return [_profile(user) for user in users if isinstance(user, dict)]
+
+    def price(self, accounts: int) -> int:
+        """Return the credits of a call that asks for this many accounts."""
+        return 18 * accounts
+
+
+class _ProfilesById(_ProfileByName):
+    """GET /twitter/user/batch_info_by_ids. Its page names no largest number; clients of others send 100."""
+
+    most = 100
+    _path, _parameter, _field = "batch_info_by_ids", "userIds", "users"
+
+    def price(self, accounts: int) -> int:
+        """Return the credits: 100 accounts in a call cost 1 each, fewer cost 18 each."""
+        return max(15, accounts * (1 if accounts >= 100 else 18))
+
+
 class TwitterApiIo:
     """The adapter for twitterapi.io."""
 
@@ -52,8 +97,8 @@ class TwitterApiIo:
     default_url = "https://api.twitterapi.io"
     headers: Mapping[str, str] = MappingProxyType({"X-API-Key": "{key}"})
     needs_id = False
-    profile_by_name: ProfileCall | None = None
-    profiles_by_id: ProfileCall | None = None
+    profile_by_name: ProfileCall | None = _ProfileByName()
+    profiles_by_id: ProfileCall | None = _ProfilesById()
     page_size = 200
     page_sizes = range(20, 201)
     credit_usd = 1 / 100_000
@@ -75,19 +120,7 @@ class TwitterApiIo:
                 return _page(_json(body))
             except ValueError:
                 return self._damaged_page(body) or ApiError(ApiErrorKind.TRANSIENT, "HTTP 200: not JSON")
-        if 300 <= status < 400:
-            said = "not modified" if status == 304 else "redirected"
-            return ApiError(ApiErrorKind.REDIRECTED, f"HTTP {status}: {said}")
-        try:
-            texts = list(_error_texts(_json(body)))
-        except ValueError:
-            if status == 403:
-                return _blocked(body)
-            texts = []
-        text = next((text for text in texts if status == 404 and _names_missing_user(text)), "")
-        kind = ApiErrorKind.NOT_FOUND if text else _kind(status, cursor)
-        text = text or next(iter(texts), "")
-        return ApiError(kind, f"HTTP {status}: {text}" if text else f"HTTP {status}")
+        return _error(status, body, cursor)
 
     def _damaged_page(self, body: bytes) -> Page | None:
         """Return the page in a body that is not JSON; None unless all can be read but some users."""
@@ -188,6 +221,41 @@ def _page(answer: object) -> Page | ApiError:
     if not isinstance(more, bool):
         return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"has_next_page is {_json_type(more)}, not true or false")
     return Page(users, _cursor(answer.get("next_cursor")), more)
+
+
+def _error(status: int, body: bytes, cursor: str) -> ApiError:
+    """Return the error that an answer with another status than 200 means."""
+    if 300 <= status < 400:
+        said = "not modified" if status == 304 else "redirected"
+        return ApiError(ApiErrorKind.REDIRECTED, f"HTTP {status}: {said}")
+    try:
+        texts = list(_error_texts(_json(body)))
+    except ValueError:
+        if status == 403:
+            return _blocked(body)
+        texts = []
+    text = next((text for text in texts if status == 404 and _names_missing_user(text)), "")
+    kind = ApiErrorKind.NOT_FOUND if text else _kind(status, cursor)
+    text = text or next(iter(texts), "")
+    return ApiError(kind, f"HTTP {status}: {text}" if text else f"HTTP {status}")
+
+
+def _profile(user: dict[str, object]) -> Profile:
+    """Return what the API says of an account; one that is unavailable is gone, whatever the reason."""
+    id_, name = usable_id(_first(user, *_IDS)), _first(user, "screen_name", "userName", "username")
+    following, protected = _first(user, "following_count", "friends_count", "following"), user.get("protected")
+    gone = ""
+    if user.get("unavailable") is True:
+        reason = user.get("unavailableReason")
+        gone = one_line(reason).lower() if isinstance(reason, str) and reason else "unavailable"
+    return Profile(
+        id_ or "",
+        name if isinstance(name, str) and name else None,
+        following if type(following) is int and following >= 0 else None,
+        protected if isinstance(protected, bool) else None,
+        gone,
+        user,
+    )
 
 
 def _around_users(answer: object) -> dict[str, object]:
