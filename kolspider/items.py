@@ -168,6 +168,8 @@ class FollowingsPage:
     """
     only_rows: frozenset[str] | None = None
     """The accounts whose rows are written, of a page whose other rows are in the target; None: all."""
+    is_list: bool = True
+    """Whether the KOL follows these users; else they are profiles that were asked for by themselves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ class MapPipeline:
                 mapped.rows.append(self._fitter.fit(row))
             else:
                 mapped.rejects.append(row)
-        if self._keeps_follows:
+        if self._keeps_follows and page.is_list:
             mapped = replace(mapped, follows=mapped_follows(page, self._account_id), whole=whole_reading(page))
         self._count(page, mapped.rejects, repeated)
         return mapped

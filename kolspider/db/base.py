@@ -351,6 +351,22 @@ class Database(ABC):
         rows = self.query(f"SELECT `id` FROM {self.quoted(table)} WHERE `id` IN ({marks})", list(keys))
         return {int(id_) for (id_,) in rows}
 
+    def ids_by_name(self, table: str, names: Sequence[str]) -> dict[str, str]:
+        """Return the ids of accounts of the target table by the handles, in lower case, that they had there."""
+        marks = ", ".join("?" * len(names))
+        sql = f"SELECT LOWER(`user_name`), `id` FROM {self.quoted(table)} WHERE LOWER(`user_name`) IN ({marks})"
+        rows = self.query(sql, [name.lower() for name in names]) if names else []
+        return {as_text(name) or "": str(as_text(id_)) for name, id_ in rows}
+
+    def some_ids(self, table: str, start: int, number: int) -> list[str]:
+        """Return ids of accounts of the target table, from `start` on, and behind the last one from the first on."""
+        found: list[str] = []
+        for first in (start, 0):
+            key = first if self._has_numeric_ids(table) else str(first)
+            sql = f"SELECT `id` FROM {self.quoted(table)} WHERE `id` > ? ORDER BY `id` LIMIT ?"
+            found += [str(as_text(id_)) for (id_,) in self.query(sql, (key, number - len(found)))]
+        return list(dict.fromkeys(found))
+
     def identifier(self, name: str) -> str:
         """Quote a name."""
         return self.quote + name.replace(self.quote, self.quote * 2) + self.quote

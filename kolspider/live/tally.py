@@ -45,6 +45,10 @@ class Tally:
     follows_whole: Annotated[int, "follows/whole", "Rows committed in the table of full readings beside it"] = 0
     batches: Annotated[int, "db/batches", "Batches committed"] = 0
     db_retries: Annotated[int, "db/retries", "Attempts repeated because the database was away"] = 0
+    looks: Annotated[int, "watch/looked_at", "KOLs whose profiles were looked at"] = 0
+    unchanged: Annotated[
+        int, "watch/without_news", "Lists that were not read, because the profile promised no news"
+    ] = 0
     incremental_lists: Annotated[int, "incremental/lists", "Lists read only as far as they changed"] = 0
     calls_saved: Annotated[
         int, "incremental/calls_saved", "Calls that reading these lists in full would have added"

@@ -114,6 +114,8 @@ class Commits:
             self._ledger.kols.end(
                 kol.handle, state, reason, pages, users, bought=bought > 0, new=new, doubtful=doubtful
             )
+            if state in {State.FETCHED, State.PARTIAL}:
+                self._ledger.accounts.was_read(kol.handle)
             if new is not None:
                 self._note_savings(kol, pages, users)
             self._settle(kol.handle)

@@ -205,8 +205,17 @@ class Arguments:
         "incremental=1",
         "with refresh: read a list only as far as it has new accounts (about 1 call, not 10)",
     )
+    watch: Cutoff | None = _argument(
+        _cutoff,
+        None,
+        "watch=1d",
+        "look at the profiles of the KOLs not looked at for that long, 1 credit each, and read the lists with news",
+    )
     full_every: int | None = _argument(
-        age, None, "full_every=30d", "with incremental: read a list to its end if that was last done longer ago"
+        age,
+        None,
+        "full_every=30d",
+        "with incremental or watch: read a list to its end if that was last done longer ago",
     )
     retry: frozenset[State] = _argument(
         _states, frozenset(), "retry=partial,not_found", "also KOLs that ended in these states (also: failed)"
@@ -290,6 +299,7 @@ class Arguments:
             "kols": [kol.handle for kol in self.kols],
             "refresh": self.refresh.of_job() if self.refresh else None,
             **({"incremental": True, "full_every": self.full_every} if self.incremental else {}),
+            **({"watch": self.watch.of_job(), "full_every": self.full_every} if self.watch else {}),
             "retry": sorted(self.retry),
             "replay": self.replay or "",
             "dry_run": self.dry_run,
@@ -297,7 +307,17 @@ class Arguments:
         }
 
 
-_OF_A_PURCHASE = {"refresh", "incremental", "full_every", "retry", "max_calls", "max_usd", "dry_run", "estimate"}
+_OF_A_PURCHASE = {
+    "refresh",
+    "incremental",
+    "watch",
+    "full_every",
+    "retry",
+    "max_calls",
+    "max_usd",
+    "dry_run",
+    "estimate",
+}
 
 
 def _check_contradictions(arguments: Arguments) -> None:
@@ -308,8 +328,12 @@ def _check_contradictions(arguments: Arguments) -> None:
         raise WrongUsage(f"a replay makes no API call, so it does not go with {', '.join(sorted(others))}")
     if arguments.incremental and arguments.refresh is None:
         raise WrongUsage("-a incremental=1 needs -a refresh=AGE, the age from which a list is read again (refresh=7d)")
-    if arguments.full_every is not None and not arguments.incremental:
-        raise WrongUsage("-a full_every needs -a incremental=1: without it, every refresh reads the whole list")
+    if arguments.watch and (others := given & {"refresh", "incremental"}):
+        raise WrongUsage(f"-a watch is a refresh of what changed, so it does not go with {', '.join(sorted(others))}")
+    if arguments.full_every is not None and not (arguments.incremental or arguments.watch):
+        raise WrongUsage(
+            "-a full_every needs -a incremental=1 or -a watch=1d: without them, every refresh reads the whole list"
+        )
 
 
 HELP: str = "\n".join(

@@ -63,6 +63,8 @@ class Config:
     """The table of who follows whom; if it is empty, none is kept."""
     known_stop: int = _setting("KOL_KNOWN_STOP", read.number(int, 1), "1")
     """How many pages of known accounts in a row end an incremental reading."""
+    watch_recheck: int = _setting("KOL_WATCH_RECHECK", read.age_of, "7d")
+    """How many seconds after the last reading `-a watch` reads a list whose profile shows no change."""
     cache_dir: Path = _setting("KOL_CACHE_DIR", read.project_path, ".kol_cache")
     """The directory of pages and ledger; on a local disk, because of its lock."""
     cache_evict: bool = _setting("KOL_CACHE_EVICT", read.boolean, "False")

@@ -18,6 +18,7 @@ from w3lib.url import safe_url_string
 from kolspider.db.base import name_parts
 from kolspider.db.doris.http import NOT_EXTRA, Address
 from kolspider.errors import WrongUsage
+from kolspider.options.arguments import age
 from kolspider.options.secrets import fits_a_header
 from kolspider.providers import provider as find_provider
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROJECT_DIR",
+    "age_of",
     "api_key",
     "api_url",
     "boolean",
@@ -149,6 +151,14 @@ def number(kind: type[int | float], least: float) -> Callable[[BaseSettings, str
         return value
 
     return read
+
+
+def age_of(settings: BaseSettings, name: str) -> int:
+    """An age such as 7d, in seconds."""
+    try:
+        return age(str(settings[name]))
+    except ValueError as error:
+        raise WrongUsage(f"{name}={settings[name]!r} {error}") from None
 
 
 def provider(settings: BaseSettings, name: str) -> Provider:

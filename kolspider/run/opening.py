@@ -22,7 +22,7 @@ from kolspider.live.work import Work
 from kolspider.load.commits import Commits
 from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
-from kolspider.options.arguments import Replay
+from kolspider.options.arguments import Cutoff, Replay
 from kolspider.run.job import Job
 from kolspider.run.run import Run
 from kolspider.run.source import read_source, skipped_rows, source_handles
@@ -31,6 +31,7 @@ from kolspider.store.database import FILE_NAME
 from kolspider.store.ledger import Ledger
 from kolspider.store.lock import DirectoryLock
 from kolspider.store.salvage import salvage_if_damaged
+from kolspider.store.selection import Watch
 from kolspider.watch.history import History
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 __all__ = ["is_new_beside_rows", "open_run", "read_ledger", "select_due", "target_label"]
 
 logger = logging.getLogger(__name__)
+
+_NEARLY = 0.9
+"""An age that a schedule repeats is over a little before its time: runs begin some seconds earlier or later."""
 
 
 @contextmanager
@@ -198,7 +202,8 @@ def _select(
     if arguments.replay:
         selection.read_cached(waiting_only=arguments.replay is Replay.PENDING)
         if job or arguments.kols:
-            selection.keep_only((name.lower() for name in job.kols) if job else (kol.handle for kol in arguments.kols))
+            names = [name.lower() for name in job.kols] if job else [kol.handle for kol in arguments.kols]
+            selection.keep_only(map(ledger.accounts.key_of, names))
         selection.choose_all(None if job else arguments.limit)
     else:
 
@@ -207,6 +212,9 @@ def _select(
                 yield from source_handles(config, database)
 
         select_due(selection, arguments, config, job, source, now=now)
+        ledger.accounts.claim()
+        if arguments.watch and not selection.watch:
+            logger.warning("%s tells no profiles by id: this is an incremental refresh", config.provider.name)
         ledger.kols.ends_from = selection.refresh_before or 0.0
 
 
@@ -230,16 +238,25 @@ def select_due(
         selection.read(kol.user_name for kol in arguments.kols)
     else:
         read_source(selection, source(), config)
+    watch, refresh = arguments.watch, arguments.refresh
+    if watch and config.provider.profiles_by_id:
+        selection.watch = Watch(_nearly(watch).moment(now), now - _NEARLY * config.watch_recheck)
+    elif watch:
+        refresh = watch
     selection.choose_due(
         now=now,
-        refresh_before=arguments.refresh.moment(now) if arguments.refresh else None,
+        refresh_before=refresh.moment(now) if refresh else None,
         retry=arguments.retry,
         limit=None if job else arguments.limit,
         keep_done=job is not None,
-        incremental=arguments.incremental,
+        incremental=arguments.incremental or watch is not None,
         full_every=arguments.full_every,
         follows=bool(config.follows_table),
     )
+
+
+def _nearly(cutoff: Cutoff) -> Cutoff:
+    return cutoff if cutoff.age is None else Cutoff(age=int(cutoff.age * _NEARLY))
 
 
 def _announce(arguments: Arguments, config: Config, selection: Selection, tally: Tally) -> None:

@@ -22,6 +22,7 @@ from kolspider.options.arguments import Replay
 from kolspider.providers.base import Account, ApiError, ApiErrorKind, Page
 from kolspider.providers.paging import End, Next, Paging
 from kolspider.spiders.lookup import Lookup
+from kolspider.spiders.sweep import Sweep
 from kolspider.store.readings import Kind
 from kolspider.store.selection import Due, Why
 
@@ -48,8 +49,7 @@ class _List:
     """A KOL's list that is being read, page by page."""
 
     kol: Kol
-    id: str
-    """The id of the KOL's account; empty where the provider needs none."""
+    account: Account
     generation: int
     paging: Paging
     bought: int = 0
@@ -84,6 +84,8 @@ class FollowingsSpider(Spider):
         self._none_on_their_way = asyncio.Event()
         self._none_on_their_way.set()
         self._cache_is_read = asyncio.Event()
+        self._sweep: Sweep | None = None
+        self._is_looked = asyncio.Event()
 
     async def start(self) -> AsyncIterator[Request]:
         """Yield a request for the cached pages first, then the first request of each list.
@@ -98,6 +100,11 @@ class FollowingsSpider(Spider):
         if self.run.arguments.replay:
             await self._say_what_was_loaded()
             return
+        by_id = self._provider.profiles_by_id
+        if self._ledger.selection.watch and by_id:
+            self._sweep = Sweep(self.crawler, self.run, by_id)
+            yield Request("data:,profiles", callback=self.look_at_profiles)
+            await self._is_looked.wait()
         with suppress(NotAsked), self.run.disk.guard():
             async for request in self._first_requests():
                 yield request
@@ -134,6 +141,16 @@ class FollowingsSpider(Spider):
                 self.crawler.signals.disconnect(self._page_is_through, signal=signal)
             self._cache_is_read.set()  # after a bug, too; otherwise start() would wait for ever
 
+    async def look_at_profiles(self, response: Response) -> AsyncIterator[FollowingsPage]:
+        """Yield the profiles of the KOLs that are watched, as pages of users that nobody is said to follow."""
+        try:
+            if self._sweep:
+                with suppress(NotAsked), self.run.disk.guard():
+                    async for page in self._sweep.profiles():
+                        yield page
+        finally:
+            self._is_looked.set()  # after a bug, too
+
     def _page_is_through(self) -> None:
         self._pages_on_their_way -= 1
         if not self._pages_on_their_way:
@@ -141,20 +158,20 @@ class FollowingsSpider(Spider):
 
     async def _first_requests(self) -> AsyncIterator[Request]:
         self._longest = self._ledger.readings.longest()
-        async for due, id_ in Lookup(self.crawler, self.run).ids(self._lists_to_read()):
+        async for due, account in Lookup(self.crawler, self.run).accounts(self._lists_to_read()):
             await self._places.acquire()
             if self._stop.is_set():
                 return
             expected = self._ledger.forecast.of(due.kol.handle)
             generation = self._begin(due)
             self._ledger.selection.mark_reached(due.kol.handle)
-            if isinstance(id_, ApiError):
-                self._after_error(id_, _List(due.kol, "", generation, self._paging()))
+            if isinstance(account, ApiError):
+                self._after_error(account, _List(due.kol, Account(due.kol.user_name), generation, self._paging()))
                 self._places.release()
                 continue
             is_incremental = self._ledger.readings.kind(due.kol.handle) is Kind.INCREMENTAL
             known = await self._known(due.kol) if is_incremental else ()
-            followings = _List(due.kol, id_, generation, self._paging(known))
+            followings = _List(due.kol, account, generation, self._paging(known))
             self.run.work.begin(due.kol, followings.paging, expected)
             yield self._request(followings, "")
 
@@ -221,7 +238,7 @@ class FollowingsSpider(Spider):
         # An HTTP proxy would see the key; of https:// it sees only a tunnel.
         no_proxy = {"proxy": None} if api_url.startswith("http:") else {}
         return Request(
-            self._provider.url(api_url, Account(followings.kol.user_name, followings.id), cursor, size),
+            self._provider.url(api_url, followings.account, cursor, size),
             callback=self.parse_page,
             errback=self.no_answer,
             cb_kwargs={"followings": followings, "asked": asked},
@@ -309,7 +326,7 @@ class FollowingsSpider(Spider):
                     kol.user_name,
                     error.message,
                 )
-                again = _List(kol, followings.id, generation, self._paging(), bought=followings.bought)
+                again = _List(kol, followings.account, generation, self._paging(), bought=followings.bought)
                 self.run.work.begin_again(again.kol, again.paging)
                 return self._request(again, "")
             reason = f"cursor refused again ({error.message}); -a retry=failed starts over from page 1"
@@ -334,6 +351,13 @@ class FollowingsSpider(Spider):
     def nobody_is_left(self) -> None:
         """Take stock when no request is left."""
         self._failures.note_end()
+        if self._sweep and self._sweep.error and not self._stop.is_set():
+            self._stop.fail(
+                StopRun(
+                    f"the API gave no profiles of some KOLs ({self._sweep.error.message}), which were not looked at: "
+                    "run the same command again; -a refresh=1d -a incremental=1 reads their lists without profiles"
+                )
+            )
 
     def _fail(self, followings: _List, kind: str, why: str, state: State = State.FAILED) -> None:
         """Record that a list failed, and stop the run if that is not the KOL's own failure."""

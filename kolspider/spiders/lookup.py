@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from kolspider.crawl.profiles import ask_for_profiles
-from kolspider.providers.base import ApiError, ApiErrorKind, Profile
+from kolspider.providers.base import Account, ApiError, ApiErrorKind, Profile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -29,20 +29,25 @@ class Lookup:
         provider = run.config.provider
         self._call = provider.profile_by_name if provider.needs_id else None
 
-    async def ids(self, due: Iterable[Due]) -> AsyncIterator[tuple[Due, str | ApiError]]:
-        """Yield each KOL with its id, or with why it has none; the id is empty where none is needed.
+    async def accounts(self, due: Iterable[Due]) -> AsyncIterator[tuple[Due, Account | ApiError]]:
+        """Yield each KOL with its account, or with why there is none; its id is empty where none is known or needed.
 
         Raises NotAsked if the run stops, and sqlite3.Error.
         """
         if self._call is None:
             for one in due:
-                yield one, ""
+                yield one, self._account(one.kol)
             return
         remaining = iter(due)
         while batch := list(islice(remaining, self._call.most)):
             errors = await self._look_up(self._call, [one.kol for one in batch if not self._id(one.kol)])
             for one in batch:
-                yield one, errors.get(one.kol.handle) or self._id(one.kol)
+                yield one, errors.get(one.kol.handle) or self._account(one.kol)
+
+    def _account(self, kol: Kol) -> Account | ApiError:
+        if self._run.ledger.selection.watch and (gone := self._run.ledger.accounts.gone(kol.handle)):
+            return ApiError(ApiErrorKind.NOT_FOUND, gone)  # a look has just found that
+        return self._run.ledger.accounts.of(kol)
 
     def _id(self, kol: Kol) -> str:
         return self._run.ledger.accounts.id_of(kol.handle)
@@ -68,7 +73,7 @@ class Lookup:
         if profile is None:
             return ApiError(ApiErrorKind.NOT_FOUND, "user not found")
         with self._run.disk.guard():
-            self._run.ledger.accounts.note(kol, profile)
+            self._run.ledger.accounts.note([(kol, profile)])
         if profile.gone:
             return ApiError(ApiErrorKind.NOT_FOUND, profile.gone)
         return None if profile.id else ApiError(ApiErrorKind.CONTRACT_DRIFT, "the profile has no id")

@@ -21,12 +21,20 @@ CREATE INDEX refused_account ON refused (target, what, id, seq);
 """,
     6: """
 CREATE TABLE account (              -- what the last profile of a KOL's account said, whichever provider's it was
-  handle TEXT NOT NULL PRIMARY KEY, id TEXT NOT NULL,       -- '' where no answer has told it
-  user_name TEXT NOT NULL,
+  handle TEXT NOT NULL PRIMARY KEY,         -- the KOL's in the other tables: that under which it was first known
+  id TEXT NOT NULL,                         -- '' where no answer has told it
+  user_name TEXT NOT NULL,                  -- its name now; '' if another account has it
   following INTEGER, protected INTEGER,     -- NULL where the profile does not say
   gone TEXT NOT NULL,                       -- why the account can't be seen; '' if it can
-  read_at REAL NOT NULL                     -- unix seconds
+  read_at REAL NOT NULL,                    -- unix seconds
+  promise REAL NOT NULL DEFAULT 0           -- new follows that looks expect since the last reading; 0: not worth one
 ) WITHOUT ROWID;
+CREATE INDEX account_name ON account (lower(user_name));
+CREATE TABLE account_change (       -- what looks found to be different from the look before
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, handle TEXT NOT NULL, at REAL NOT NULL,
+  what TEXT NOT NULL,                       -- renamed, protected, gone, back, replaced
+  detail TEXT NOT NULL                      -- the new name, or why it is gone
+);
 """,
 }
 """The tables that each format added to the one before. A run upgrades an older file, back to the first release's."""

@@ -10,10 +10,12 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from kolspider.clock import latest
 from kolspider.items import Kol
+from kolspider.store.accounts import KEY_OF_SOURCE
 from kolspider.store.handles import HandleError, normalise
 from kolspider.store.part import Part
 from kolspider.store.readings import state_of
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from kolspider.items import State
     from kolspider.providers.base import Provider
 
-__all__ = ["NOT_REACHED", "Due", "Selection", "Why"]
+__all__ = ["NOT_REACHED", "Due", "Selection", "Watch", "Why"]
 
 _AT_ONCE = 500
 """KOLs read from the selection in one query."""
@@ -56,8 +58,31 @@ class Due:
     """Whether its list is read only up to where every account is known."""
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is due in a run that watches the number of accounts that each KOL follows. Moments are unix seconds."""
+
+    look_before: float
+    """KOLs whose profiles were last seen before this moment are looked at."""
+    read_before: float
+    """Lists that were last read before this moment are read, whatever the profile says."""
+
+
 _ENDED_BEFORE = "(k.finished_at < {0} OR k.finished_at > :latest)"
 """SQL: whether a list ended before a moment. One that ended in the future may have: a clock was wrong."""
+_TO_LOOK_AT = """
+(:look_before IS NOT NULL AND NOT coalesce(a.read_at BETWEEN :look_before AND :latest, 0)
+  AND NOT (coalesce(k.state, '') = 'not_found' AND coalesce(a.read_at BETWEEN :read_before AND :latest, 0)))
+"""
+"""SQL: whether a KOL's profile is to be seen first. Accounts that are gone are looked at as rarely as lists."""
+_PROMISES = f"""
+(a.gone <> '' AND k.state <> 'not_found' OR a.gone = '' AND NOT coalesce(a.protected, 0) AND (
+  a.promise > 0 OR {_ENDED_BEFORE.format(":read_before")}
+  OR (:full_before IS NOT NULL AND NOT coalesce(b.ended_at BETWEEN :full_before AND :latest, 0))))
+"""
+"""SQL: whether a KOL that was looked at has news: new follows, or none for so long that its list is read again, or that
+it is gone."""
+_WATCHED = f"(:look_before IS NOT NULL AND ({_TO_LOOK_AT} OR {_PROMISES}))"
 _WHY = f"""
 CASE
   WHEN k.handle IS NULL OR k.state = 'new' THEN 'new'
@@ -72,6 +97,7 @@ CASE
        THEN 'refused'
   WHEN k.state IN ('fetched', 'partial') AND l.generation IS NOT k.generation AND EXISTS
        (SELECT 1 FROM page p WHERE p.provider = k.provider AND p.handle = k.handle) THEN 'begun'
+  WHEN {_WATCHED} THEN 'refresh'
 END
 """
 NOT_REACHED = "(NOT reached AND coalesce(why IN ('retry', 'refresh', 'failed'), 0))"
@@ -93,6 +119,9 @@ class Selection(Part):
         self.invalid_example = ""
         self.refresh_before: float | None = None
         """Lists that were finished before this moment, in unix seconds, are due; None without a refresh."""
+        self.watch: Watch | None = None
+        """What the run watches; None if it looks at no profile. It is set before `choose_due`."""
+        self._full_before: float | None = None
         self.left = 0
         """Number of KOLs that are due but beyond the limit: the next run takes them."""
         self.is_of_job = False
@@ -103,7 +132,7 @@ class Selection(Part):
         connection.execute(
             "CREATE TEMP TABLE selected (place INTEGER PRIMARY KEY, handle TEXT UNIQUE, user_name TEXT, "
             "why TEXT, state TEXT, incremental INTEGER NOT NULL DEFAULT 0, base_is_missing INTEGER NOT NULL DEFAULT 0, "
-            "reached INTEGER NOT NULL DEFAULT 0)"
+            "to_look_at INTEGER NOT NULL DEFAULT 0, reached INTEGER NOT NULL DEFAULT 0)"
         )
 
     def read(self, user_names: Iterable[str | None]) -> None:
@@ -125,6 +154,18 @@ class Selection(Part):
             if not added.rowcount:
                 self.skipped["repeated"] += 1
         self._db.execute("RELEASE source")
+        self._recognise()
+
+    def _recognise(self) -> None:
+        """Give each handle the key of the KOL whose account has it now: accounts are renamed."""
+        if not self._value("SELECT 1 FROM account WHERE lower(user_name) <> handle LIMIT 1"):
+            return
+        self._db.execute(
+            f"CREATE TEMP TABLE keyed AS SELECT {KEY_OF_SOURCE} AS handle, user_name, position FROM temp.source s"
+        )
+        self._db.execute("DELETE FROM temp.source")
+        self._db.execute("INSERT OR IGNORE INTO temp.source SELECT * FROM temp.keyed ORDER BY position")
+        self._db.execute("DROP TABLE temp.keyed")
 
     def read_cached(self, *, waiting_only: bool) -> None:
         """Take in the KOLs that have pages in the cache; with `waiting_only`, pages that are not in the target, or
@@ -169,45 +210,98 @@ class Selection(Part):
         read again. `keep_done` selects the others too, as KOLs without work: those of a job count in its outcome.
         `incremental` reads a list whose users are known only as far as it changed, unless its last full reading is
         more than `full_every` seconds ago; `follows` tells whether the target has a follows table, which knows the
-        users.
+        users. If `watch` is set, KOLs are selected to be looked at, and those whose lists are due without a look.
         """
         self.refresh_before = refresh_before
+        self._full_before = None if full_every is None else now - full_every
         order = ", ".join(f"('{why}', {rank})" for rank, why in enumerate(Why))
         self._db.execute(
             f"""
             WITH rank(why, rank) AS (VALUES {order}), judged AS (
               SELECT s.handle, s.user_name, s.position, k.state, k.started_at, k.finished_at, k.restarts, c.kind,
-                {_WHY} AS why, {_MAY_BE_INCREMENTAL} AS may_be_incremental, {BASE_IS_MISSING} AS base_is_missing
+                {_WHY} AS why, {_MAY_BE_INCREMENTAL} AS may_be_incremental, {BASE_IS_MISSING} AS base_is_missing,
+                {_TO_LOOK_AT} AS to_look_at, coalesce(a.read_at, 0) AS looked_at
               FROM temp.source s
               LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle {JOIN_CURRENT} {JOIN_BASE}
               LEFT JOIN kol_load l ON l.target = :target AND l.provider = k.provider AND l.handle = k.handle
+              LEFT JOIN account a ON a.handle = s.handle
             )
-            INSERT INTO temp.selected (handle, user_name, why, state, incremental, base_is_missing)
+            INSERT INTO temp.selected (handle, user_name, why, state, incremental, base_is_missing, to_look_at)
             SELECT handle, user_name, why, coalesce(state, 'new'), coalesce(
                 CASE WHEN why = 'refresh' THEN may_be_incremental
                 ELSE kind = 'incremental' AND NOT base_is_missing
-                  AND NOT (why = 'retry' AND state = 'failed' AND restarts = 2) END, 0), base_is_missing
+                  AND NOT (why = 'retry' AND state = 'failed' AND restarts = 2) END, 0), base_is_missing, to_look_at
             FROM judged LEFT JOIN rank USING (why)
             WHERE why IS NOT NULL OR :keep_done
             ORDER BY state IS 'failed', coalesce(rank, 99),
-              CASE why WHEN 'begun' THEN started_at WHEN 'new' THEN position ELSE finished_at END, position
+              CASE why WHEN 'begun' THEN started_at WHEN 'new' THEN position
+                ELSE CASE WHEN :look_before IS NULL THEN finished_at ELSE looked_at END END, position
             """,
             {
-                "provider": self._provider,
+                **self._watch_values(),
                 "target": self._target,
                 "now": now,
                 "retry": json.dumps(list(retry)),
-                "latest": latest(),
                 "refresh_before": refresh_before,
                 "keep_done": keep_done,
                 "incremental": incremental,
-                "full_before": None if full_every is None else now - full_every,
                 "follows": follows,
             },
         )
         if limit is not None:
             cut = self._db.execute("DELETE FROM temp.selected WHERE place > ?", (limit,))
             self.left = cut.rowcount
+
+    def to_look_at(self, number: int) -> Iterator[list[Kol]]:
+        """Yield the selected KOLs whose profiles are to be seen, so many at a time."""
+        kols = (due.kol for due in self._read("to_look_at"))
+        while some := list(islice(kols, number)):
+            yield some
+
+    def looked_at(self, kols: Iterable[Kol]) -> None:
+        """Record that the profiles of selected KOLs were seen, or that nobody can see them."""
+        self._db.executemany(
+            "UPDATE temp.selected SET to_look_at = 0 WHERE handle = ?", [(kol.handle,) for kol in kols]
+        )
+
+    def replace(self, kol: Kol, other: Kol) -> None:
+        """Select another account's list, which is new, in place of a KOL's that has lost its handle to it."""
+        self._db.execute(
+            "UPDATE temp.selected SET handle = ?, why = 'new', state = 'new', incremental = 0, base_is_missing = 0 "
+            "WHERE handle = ?",
+            (other.handle, kol.handle),
+        )
+
+    def keep_promising(self) -> int:
+        """Drop the reading of lists that a look found without news, and order the others by the new follows that they
+        promise. Returns how many lists without news there are.
+        """
+        news = (
+            f"(NOT EXISTS (SELECT 1 FROM account WHERE handle = s.handle) OR EXISTS "
+            f"(SELECT 1 FROM kol k {JOIN_BASE} JOIN account a ON a.handle = k.handle "
+            f" WHERE k.provider = :provider AND k.handle = s.handle AND {_PROMISES}))"
+        )
+        done = self._db.execute(
+            f"UPDATE temp.selected AS s SET why = NULL WHERE why = 'refresh' AND NOT to_look_at AND NOT {news}",
+            self._watch_values(),
+        )
+        self._db.execute(
+            "UPDATE temp.selected AS s SET place = r.place FROM (SELECT handle, max(place) OVER () + row_number() OVER "
+            " (ORDER BY CASE why WHEN 'refresh' THEN (SELECT min(place) FROM temp.selected WHERE why = 'refresh') "
+            "  ELSE place END, coalesce((SELECT promise FROM account a WHERE a.handle = q.handle), 0) DESC, place) "
+            " AS place FROM temp.selected q) r WHERE r.handle = s.handle"
+        )
+        return done.rowcount
+
+    def _watch_values(self) -> dict[str, object]:
+        """Return the parameters of the SQL about what is watched."""
+        return {
+            "provider": self._provider,
+            "latest": latest(),
+            "look_before": self.watch.look_before if self.watch else None,
+            "read_before": self.watch.read_before if self.watch else None,
+            "full_before": self._full_before,
+        }
 
     def count_source(self) -> int:
         """Count the KOLs that were taken in."""
@@ -277,7 +371,7 @@ class Selection(Part):
 
     def due(self) -> Iterator[Due]:
         """Yield the selected KOLs that have work, in order; they are read a few hundred at a time."""
-        yield from self._read("why IS NOT NULL")
+        yield from self._read("why IS NOT NULL AND NOT (to_look_at AND why = 'refresh')")
 
     def _read(self, which: str) -> Iterator[Due]:
         place = 0

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from kolspider.live.tally import Tally
     from kolspider.options.arguments import Arguments
     from kolspider.store.ledger import Ledger
+    from kolspider.store.selection import Selection
 
 __all__ = ["Summary"]
 
 _STOPPED, _UNFINISHED, _INTERRUPTED = 1, 3, 130
-_ONCE = ("retry", "refresh", "incremental", "full_every")
+_ONCE = ("retry", "refresh", "incremental", "watch", "full_every")
 """Arguments whose work is done by one run."""
 _OF_A_REPLAY = ("replay", "HTTPCACHE_IGNORE_MISSING", "JOBDIR")
 _UNFINISHED_STATES = (State.NEW, State.FETCHING, State.FETCHED)
@@ -51,7 +52,7 @@ class Summary:
         self._arguments, self._target, self._credit_usd = arguments, target, credit_usd
         self._in_job = in_job = ledger.selection.is_of_job
         """Whether the run has a JOBDIR, which takes no other arguments than those of its first run."""
-        self._outside = _going_on(command, ledger.selection.refresh_before)
+        self._outside = _going_on(command, ledger.selection)
         """The command to go on with the same work outside of the job."""
         self._command = without(command, ["fresh"]) if in_job else self._outside
         self._tally = tally
@@ -290,10 +291,14 @@ class Summary:
         return sum(self.states.values()) - self._whole - self.states.get(State.NOT_FOUND, 0)
 
 
-def _going_on(command: Sequence[str], refresh_before: float | None) -> list[str]:
+def _going_on(command: Sequence[str], selection: Selection) -> list[str]:
     """Return the command that goes on with a run's work: a refresh does not read again what this run has read."""
-    going_on = without(command, ["fresh"])
-    return going_on if refresh_before is None else replaced(going_on, "refresh", typed_moment(refresh_before))
+    going_on, watch = without(command, ["fresh"]), selection.watch
+    before = {"refresh": selection.refresh_before, "watch": watch.look_before if watch else selection.refresh_before}
+    for name, moment in before.items():
+        if moment is not None:
+            going_on = replaced(going_on, name, typed_moment(moment))
+    return going_on
 
 
 def _seconds(stats: Mapping[str, Any]) -> float:

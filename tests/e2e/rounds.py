@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.project import Project
 
-__all__ = ["Rounds"]
+__all__ = ["Rounds", "make_older"]
 
 WEEK = 7 * 86_400
 MOMENTS = (
@@ -29,6 +29,8 @@ MOMENTS = (
     "crawl.started_at",
     "crawl.ended_at",
     "kol_load.loaded_at",
+    "account.read_at",
+    "account_change.at",
 )
 """All times in the ledger."""
 
@@ -116,19 +118,25 @@ class Rounds:
         project.api.start()
         project.api.clear_calls()
         self.week += 1
-        with project.store() as store:
-            for column in MOMENTS:
-                table, _, name = column.partition(".")
-                store.execute(f"UPDATE {table} SET {name} = {name} - {WEEK}")
-        with closing(project.database()) as database:
-            for table, span in spans(project.follows):
-                rows = project.sql(f"SELECT {', '.join(span.columns)} FROM `{table}`")
-                project.empty(table)
-                if rows:
-                    database.connect()
-                    database.widen(table, span, [(*row[:-2], *map(_a_week_before, row[-2:])) for row in rows])
+        make_older(project, WEEK)
 
 
-def _a_week_before(text: object) -> str:
+def make_older(project: Project, seconds: float) -> None:
+    """Make all that is remembered older, as if this time had passed since."""
+    with project.store() as store:
+        for column in MOMENTS:
+            table, _, name = column.partition(".")
+            store.execute(f"UPDATE {table} SET {name} = {name} - ?", (seconds,))
+    with closing(project.database()) as database:
+        for table, span in spans(project.follows):
+            rows = project.sql(f"SELECT {', '.join(span.columns)} FROM `{table}`")
+            project.empty(table)
+            if rows:
+                database.connect()
+                older = [(*row[:-2], *(_before(text, seconds) for text in row[-2:])) for row in rows]
+                database.widen(table, span, older)
+
+
+def _before(text: object, seconds: float) -> str:
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", str(text))
-    return moment(datetime.fromisoformat(str(text)).replace(tzinfo=UTC).timestamp() - WEEK)
+    return moment(datetime.fromisoformat(str(text)).replace(tzinfo=UTC).timestamp() - seconds)

@@ -55,6 +55,7 @@ def summary(
             left=left,
             refresh_before=refresh_before,
             is_of_job=in_job,
+            watch=None,
         ),
     )
     command = [*COMMAND, *(word for argument in typed for word in ("-a", argument))]

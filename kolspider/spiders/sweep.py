@@ -1,0 +1,184 @@
+"""Looks at the profiles of KOLs before their lists are read: who follows more accounts or fewer, and who is who."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, TypeVar
+
+from kolspider.console.wording import counted
+from kolspider.crawl.profiles import ask_for_profiles
+from kolspider.errors import NotAsked, StopRun
+from kolspider.items import FollowingsPage, Kol
+from kolspider.providers.base import ApiError, ApiErrorKind, Profile
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+
+    from scrapy.crawler import Crawler
+
+    from kolspider.db.base import Database
+    from kolspider.providers.base import ProfileCall
+    from kolspider.run.run import Run
+
+__all__ = ["Sweep"]
+
+_Answer = TypeVar("_Answer")
+_Work = TypeVar("_Work")
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE = 2_000
+"""KOLs whose ids are looked for in one query."""
+_PROFILES = Kol("", "profiles")
+
+
+class Sweep:
+    """Asks for the profiles of the selected KOLs that are to be looked at, many in a call; the ledger notes them.
+
+    A KOL without an id in the ledger is looked for in the target table by its handle, else its profile is asked for by
+    the handle. A call that costs less with more accounts is filled up with accounts of the target table.
+    """
+
+    def __init__(self, crawler: Crawler, run: Run, by_id: ProfileCall) -> None:
+        self._crawler, self._run, self._by_id = crawler, run, by_id
+        self._by_name = run.config.provider.profile_by_name
+        self._accounts, self._selection = run.ledger.accounts, run.ledger.selection
+        self.error: ApiError | None = None
+        """Why the API gave no profiles: the KOLs that are left are not looked at in this run."""
+
+    async def profiles(self) -> AsyncIterator[FollowingsPage]:
+        """Yield the profiles that came and whose accounts are in the target table, for their rows.
+
+        Raises NotAsked if the run stops, and sqlite3.Error.
+        """
+        looked_at = 0
+        for kols in self._selection.to_look_at(_AT_ONCE):
+            ids = {kol: self._accounts.id_of(kol.handle) for kol in kols}
+            nameless = [kol for kol, id_ in ids.items() if not id_]
+            table = self._run.config.target_table
+            names = [kol.user_name for kol in nameless]
+            found = await self._ask(lambda database: database.ids_by_name(table, names))  # noqa: B023
+            ids |= {kol: found.get(kol.user_name.lower(), "") for kol in nameless}
+            known = [kol for kol, id_ in ids.items() if id_]
+            unclear = [kol for kol, id_ in ids.items() if not id_]
+            parts = [known[start : start + self._by_id.most] for start in range(0, len(known), self._by_id.most)]
+            async for page in self._in_parallel(parts, lambda part: self._look_at(part, ids, unclear)):  # noqa: B023
+                yield page
+            async for page in self._in_parallel(unclear, self._look_up):
+                yield page
+            looked_at += len(kols)
+        if looked_at:
+            self._run.tally.unchanged = self._selection.keep_promising()
+            logger.info(
+                "%s looked at: %s unread", counted(looked_at, "KOL"), counted(self._run.tally.unchanged, "list")
+            )
+
+    async def _in_parallel(
+        self, work: Sequence[_Work], do: Callable[[_Work], Awaitable[list[object]]]
+    ) -> AsyncIterator[FollowingsPage]:
+        """Do some of the work at a time, and yield the users that came."""
+        for start in range(0, len(work), self._run.config.concurrency):
+            if self.error:
+                return
+            some = work[start : start + self._run.config.concurrency]
+            for users in await asyncio.gather(*map(do, some)):
+                if users := await self._in_target(users):
+                    yield FollowingsPage(_PROFILES, 0, "", users, last=False, is_list=False)
+
+    async def _look_at(self, kols: Sequence[Kol], ids: dict[Kol, str], unclear: list[Kol]) -> list[object]:
+        """Look at the profiles of KOLs by their ids. Returns them; KOLs that they don't tell are added to `unclear`.
+
+        An id of the target table is believed if the account still has the KOL's handle. A KOL whose profile does not
+        come may be gone, or its handle may be another account's.
+        """
+        asked = [ids[kol] for kol in kols]
+        asked += await self._fillers(asked)
+        answer = await ask_for_profiles(self._crawler, self._run.config, self._by_id, asked)
+        if isinstance(answer, list) and not answer:
+            answer = ApiError(ApiErrorKind.CONTRACT_DRIFT, "it has no profile")
+        if isinstance(answer, ApiError):
+            self._fail(answer)
+            return []
+        profiles = {profile.id: profile for profile in answer}
+        looks = []
+        for kol in kols:
+            profile = profiles.get(ids[kol])
+            is_sure = self._accounts.id_of(kol.handle) or (profile and _is_of(profile, kol))
+            if profile and is_sure:
+                looks.append((kol, profile))
+            else:
+                unclear.append(kol)
+        self._note(looks)
+        return [profile.user for profile in answer if not profile.gone]
+
+    async def _fillers(self, asked: Sequence[str]) -> list[str]:
+        """Return ids of accounts to ask for, too, if the call costs less with them."""
+        most, price = self._by_id.most, self._by_id.price
+        if len(asked) == most or price(most) >= price(len(asked)):
+            return []
+        table, wanted = self._run.config.target_table, most - len(asked)
+        start = random.randrange(10**18, 2 * 10**18)  # noqa: S311 - no secret: another part of the table each time
+        found = await self._ask(lambda database: database.some_ids(table, start, most))
+        others = [id_ for id_ in found if id_ not in set(asked)][:wanted]
+        return others if len(others) == wanted else []
+
+    async def _look_up(self, kol: Kol) -> list[object]:
+        """Look at the profile of a KOL by its handle. Returns it."""
+        if self._by_name is None:
+            self._selection.looked_at([kol])  # its list is read instead
+            return []
+        name, id_ = self._accounts.of(kol)
+        answer = await ask_for_profiles(self._crawler, self._run.config, self._by_name, [name])
+        if isinstance(answer, ApiError) and answer.kind is ApiErrorKind.NOT_FOUND:
+            answer = [Profile("", None, None, None, "not found", None)]
+        if not answer:
+            answer = ApiError(ApiErrorKind.CONTRACT_DRIFT, "it has no profile")
+        if isinstance(answer, ApiError):
+            self._fail(answer)
+            return []
+        profile = answer[0]
+        if id_ and profile.id and profile.id != id_:
+            with self._run.disk.guard():
+                other = self._accounts.replace(kol, profile)
+                self._selection.replace(kol, other)
+                self._selection.looked_at([other])
+            return [profile.user]
+        self._note([(kol, profile)])
+        return [] if profile.gone else [profile.user]
+
+    def _note(self, looks: Iterable[tuple[Kol, Profile]]) -> None:
+        with self._run.disk.guard():
+            looks = list(looks)
+            self._accounts.note(looks)
+            self._selection.looked_at(kol for kol, _ in looks)
+            self._run.tally.looks += len(looks)
+
+    def _fail(self, error: ApiError) -> None:
+        if self.error is None:
+            self.error = error
+            logger.warning("the API gives no profiles (%s); reading what is known to have changed", error.message)
+
+    async def _in_target(self, users: Sequence[object]) -> list[object]:
+        """Return the users that the target table has."""
+        account_id = self._run.config.provider.account_id
+        by_id = {str(account_id(user)): user for user in users}
+        if not by_id:
+            return []
+        table = self._run.config.target_table
+        known = await self._ask(lambda database: database.known_ids(table, list(by_id)))
+        return [user for id_, user in by_id.items() if int(id_) in known]
+
+    async def _ask(self, question: Callable[[Database], _Answer]) -> _Answer:
+        try:
+            answer = await self._run.database.ask(question)
+        except StopRun as error:
+            self._run.stop.fail(error)
+            raise NotAsked("the run is stopping") from None
+        self._run.work.resume("the database")
+        return answer
+
+
+def _is_of(profile: Profile, kol: Kol) -> bool:
+    return not profile.gone and (profile.user_name or "").lower() == kol.user_name.lower()
