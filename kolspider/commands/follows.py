@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from tempfile import SpooledTemporaryFile
@@ -92,6 +93,8 @@ class Command(ProjectCommand):
                 "KOL_FOLLOWS_TABLE=twitter_kol_follows into .env; the next run fills it from the cache, without a call"
             )
         with _ledger(config, database) as ledger:
+            if ledger:
+                question = replace(question, kols=tuple(map(ledger.accounts.key_of, question.kols)))
             answer = _ask(question, config, database, ledger)
             self._spellings = ledger.kols.spellings() if ledger else {}
             note = emptied(answer.empty, ledger.kols) if ledger else ""
@@ -145,8 +148,9 @@ def _ask(question: Question, config: Config, database: Database, ledger: Ledger 
         follows = Follows(database, table, config.target_table)
         rows: Iterable[FollowSeen | Shared]
         if question.what == "top" and not question.gone_count:
+            renamed = ledger.accounts.renamed() if ledger else {}
             known = [*follows.last_whole(), *(ledger.kols.handles() if ledger else ())]
-            follows = Follows(database, table, config.target_table, gone_from_source(config, database, known))
+            follows = Follows(database, table, config.target_table, gone_from_source(config, database, known, renamed))
         if question.what == "top":
             least, since, limit = question.least, question.new_since, question.limit
             if limit or question.cut:

@@ -70,10 +70,10 @@ found since; pages counts the pages that they fill. For a list that was never wh
 
     def _show(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
         state = _state(opts.state)
-        typed = {handle_of(name): name for name in args}
-        handles = list(typed)
         with read_ledger(config, database) as ledger:
             kols = ledger.kols
+            typed = {ledger.accounts.key_of(handle_of(name)): name for name in args}
+            handles = list(typed)
             readings = {handle: ledger.readings.of_kol(handle) for handle in handles}
             if state is State.NEW:
                 found = list(_new(kols, database, config))

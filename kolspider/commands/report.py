@@ -93,7 +93,8 @@ def _follows(config: Config, database: Database, ledger: Ledger) -> FollowFacts 
     try:
         database.connect()
         known = [*Follows(database, *tables).last_whole(), *ledger.kols.handles()]
-        return FollowFacts.gather(Follows(database, *tables, gone_from_source(config, database, known)), time.time())
+        gone = gone_from_source(config, database, known, ledger.accounts.renamed())
+        return FollowFacts.gather(Follows(database, *tables, gone), time.time())
     except UserError as error:
         reason = str(error)
     except database.errors as error:

@@ -213,6 +213,7 @@ def _select(
 
         select_due(selection, arguments, config, job, source, now=now)
         ledger.accounts.claim()
+        ledger.kols.respell()
         if arguments.watch and not selection.watch:
             logger.warning("%s tells no profiles by id: this is an incremental refresh", config.provider.name)
         ledger.kols.ends_from = selection.refresh_before or 0.0

@@ -15,7 +15,7 @@ from kolspider.errors import StopRun, WrongUsage
 from kolspider.store.handles import HandleError, normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kolspider.db.base import Database
     from kolspider.items import Kol
@@ -35,10 +35,14 @@ def source_handles(config: Config, database: Database) -> Iterator[str | None]:
     return database.handles(config.source_table, config.source_column, config.source_where)
 
 
-def gone_from_source(config: Config, database: Database, known: Iterable[str]) -> set[str]:
-    """Return those of the handles that no row of the source table names. Raises StopRun or an error of the database."""
+def gone_from_source(config: Config, database: Database, known: Iterable[str], renamed: Mapping[str, str]) -> set[str]:
+    """Return those of the KOLs that no row of the source table names. Raises StopRun or an error of the database.
+
+    `renamed` has the keys of KOLs by the handles that their accounts have now, where these differ.
+    """
     check_source(database, config.source_table, config.source_column, config.source_where)
-    return set(known).difference(handle for handle, _ in _known(config, database, config.source_where))
+    handles = (handle for handle, _ in _known(config, database, config.source_where))
+    return set(known).difference(renamed.get(handle, handle) for handle in handles)
 
 
 def read_source(selection: Selection, handles: Iterable[str | None], config: Config) -> None:

@@ -12,6 +12,7 @@ from kolspider.crawl.profiles import ask_for_profiles
 from kolspider.errors import NotAsked, StopRun
 from kolspider.items import FollowingsPage, Kol
 from kolspider.providers.base import ApiError, ApiErrorKind, Profile
+from kolspider.store.accounts import Change
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -151,9 +152,15 @@ class Sweep:
     def _note(self, looks: Iterable[tuple[Kol, Profile]]) -> None:
         with self._run.disk.guard():
             looks = list(looks)
-            self._accounts.note(looks)
+            changes = self._accounts.note(looks)
             self._selection.looked_at(kol for kol, _ in looks)
             self._run.tally.looks += len(looks)
+        for change in changes:
+            if change.what is Change.RENAMED:
+                table = self._run.config.source_table
+                logger.warning("KOL %s is now @%s: update %s", change.kol.user_name, change.detail, table)
+            elif change.what is Change.PROTECTED:
+                logger.warning("KOL %s: protected, only its followers see its list", change.kol.user_name)
 
     def _fail(self, error: ApiError) -> None:
         if self.error is None:

@@ -18,7 +18,7 @@ from kolspider.store.part import Part
 from kolspider.store.promise import Pastime, new_follows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from kolspider.providers.base import Profile
 
@@ -97,6 +97,11 @@ class Accounts(Part):
         """Return the key of the KOL whose account has this handle, in lower case; the handle itself if none has."""
         return self._value(f"SELECT {_OWNER.format('?')}", handle) or handle
 
+    def renamed(self) -> dict[str, str]:
+        """Return the keys of KOLs by the handles, in lower case, that their accounts have now, where these differ."""
+        differs = "lower(user_name) NOT IN ('', handle)"
+        return dict(self._db.execute(f"SELECT lower(user_name), handle FROM account WHERE {differs} ORDER BY read_at"))
+
     def following(self, handle: str) -> int | None:
         """Return how many accounts the KOL follows by its last profile; None if it is not known."""
         found: int | None = self._value("SELECT following FROM account WHERE handle = ?", handle)
@@ -110,13 +115,13 @@ class Accounts(Part):
         """Tell whether the KOL's list is for its followers alone, by its last profile."""
         return bool(self._value("SELECT protected FROM account WHERE handle = ?", handle))
 
-    def note(self, looks: Iterable[tuple[Kol, Profile]]) -> None:
-        """Record what profiles say of KOLs' accounts, and what changed. An id that is not told stays as it was."""
-        now = time.time()
+    def note(self, looks: Iterable[tuple[Kol, Profile]]) -> list[AccountChange]:
+        """Record what profiles say of KOLs' accounts. Returns what changed. An id that is not told stays as it was."""
+        now, changes = time.time(), list[AccountChange]()
         with transaction(self._db):
             for kol, profile in looks:
                 before = self._last_look(kol.handle)
-                self._note_changes(kol, profile, before, now)
+                changes += self._changed(kol, profile, before, now)
                 following = profile.following
                 if following is None and before:
                     following = before.following
@@ -131,12 +136,14 @@ class Accounts(Part):
                         *(profile.protected, profile.gone, now, self._promise(kol, profile, before, now)),
                     ),
                 )
+            self._keep(changes)
+        return changes
 
     def replace(self, kol: Kol, profile: Profile) -> Kol:
         """Record that the KOL's handle is another account's, whose list has another key. Returns it with that key."""
         with transaction(self._db):
             key = self._value(f"SELECT {_NEXT_KEY.format('?1')}", kol.handle)
-            self._note_change(kol, Change.REPLACED, profile.id, time.time())
+            self._keep([AccountChange(kol, Change.REPLACED, profile.id, time.time())])
             why = "its handle is another account's"
             self._db.execute("UPDATE account SET user_name = '', gone = ? WHERE handle = ?", (why, kol.handle))
             other = Kol(key, kol.user_name)
@@ -178,20 +185,22 @@ class Accounts(Part):
         ).fetchone()
         return _Look(*row) if row else None
 
-    def _note_changes(self, kol: Kol, profile: Profile, before: _Look | None, now: float) -> None:
+    def _changed(self, kol: Kol, profile: Profile, before: _Look | None, now: float) -> Iterator[AccountChange]:
+        """Yield what a profile says that the one before did not say."""
         name = profile.user_name
         if before and name and name.lower() != before.user_name.lower():
-            self._note_change(kol, Change.RENAMED, name, now)
+            yield AccountChange(kol, Change.RENAMED, name, now)
         if profile.gone and not (before and before.gone):
-            self._note_change(kol, Change.GONE, profile.gone, now)
+            yield AccountChange(kol, Change.GONE, profile.gone, now)
         elif profile.protected and not (before and before.protected):
-            self._note_change(kol, Change.PROTECTED, "", now)
+            yield AccountChange(kol, Change.PROTECTED, "", now)
         elif before and (before.gone or before.protected) and not (profile.gone or profile.protected):
-            self._note_change(kol, Change.BACK, "", now)
+            yield AccountChange(kol, Change.BACK, "", now)
 
-    def _note_change(self, kol: Kol, what: Change, detail: str, now: float) -> None:
-        self._db.execute(
-            "INSERT INTO account_change (handle, at, what, detail) VALUES (?, ?, ?, ?)", (kol.handle, now, what, detail)
+    def _keep(self, changes: Iterable[AccountChange]) -> None:
+        self._db.executemany(
+            "INSERT INTO account_change (handle, at, what, detail) VALUES (?, ?, ?, ?)",
+            [(change.kol.handle, change.at, change.what, change.detail) for change in changes],
         )
 
     def _promise(self, kol: Kol, profile: Profile, before: _Look | None, now: float) -> float:

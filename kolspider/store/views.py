@@ -46,6 +46,13 @@ _HAS_EARLIER = f"(k.state IN ('fetching', 'failed') AND coalesce(l.generation >=
 base, which takes its time with 100,000 KOLs."""
 
 
+_REASON = """
+CASE WHEN k.reason <> '' THEN k.reason WHEN a.gone <> '' THEN a.gone WHEN a.protected THEN 'protected'
+  WHEN lower(a.user_name) NOT IN ('', lower(k.user_name)) THEN 'is now @' || a.user_name ELSE '' END
+"""
+"""SQL: why a list is not as it should be, or what has become of its account."""
+
+
 def create_views(connection: sqlite3.Connection, provider: Provider, target: int) -> None:
     """Create the views `waiting_page`, `kol_here` and `reading_here` in this connection."""
     loaded = f"LEFT JOIN kol_load l ON l.target = {int(target)} AND l.provider = k.provider AND l.handle = k.handle"
@@ -58,14 +65,16 @@ def create_views(connection: sqlite3.Connection, provider: Provider, target: int
         """,
         f"""
         kol_here AS             -- the KOLs as people see them: a list with every row in the target is complete
-        SELECT k.handle, k.user_name, k.generation, k.reason, k.calls, k.started_at, k.finished_at, l.loaded_at,
+        SELECT k.handle, k.user_name, k.generation, {_REASON} AS reason, k.calls, k.started_at, k.finished_at,
+          l.loaded_at,
           CASE WHEN k.state = 'fetched' AND l.generation = k.generation AND NOT EXISTS (SELECT 1 {refused})
             THEN 'complete' ELSE k.state END AS state,
           (SELECT count(*) {refused}) AS refused, (SELECT reason {refused} ORDER BY seq LIMIT 1) AS refusal,
           {_so_far("count(*)", "pages", _pages_as_known(provider.page_size))} AS pages,
           {_so_far("coalesce(sum(users), 0)", "users", f"b.users + {NEW_SINCE_BASE}")} AS users,
           l.generation AS loaded, {_HAS_EARLIER} AS has_earlier
-        FROM kol k {JOIN_CURRENT} {loaded} WHERE k.provider = '{provider.family}'
+        FROM kol k {JOIN_CURRENT} {loaded} LEFT JOIN account a ON a.handle = k.handle
+        WHERE k.provider = '{provider.family}'
         """,
         f"""
         reading_here AS         -- each KOL's current reading and its base; that of a full reading is itself

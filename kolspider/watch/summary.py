@@ -12,6 +12,7 @@ from kolspider.console.wording import counted, duration, iso
 from kolspider.errors import CapReached
 from kolspider.items import State
 from kolspider.options.arguments import replaced, typed_moment, without
+from kolspider.store.accounts import Change
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -30,6 +31,14 @@ _ONCE = ("retry", "refresh", "incremental", "watch", "full_every")
 """Arguments whose work is done by one run."""
 _OF_A_REPLAY = ("replay", "HTTPCACHE_IGNORE_MISSING", "JOBDIR")
 _UNFINISHED_STATES = (State.NEW, State.FETCHING, State.FETCHED)
+_CHANGES = {
+    Change.RENAMED: " is now @{}: update the table of KOLs",
+    Change.PROTECTED: ": only its followers see its list now",
+    Change.GONE: ": {}",
+    Change.BACK: " can be seen again",
+    Change.REPLACED: " is another account now, whose list is read as a new one",
+}
+"""What the table says of an account that changed, after the KOL's name; with the new name, or the reason."""
 _SHOWN = 20
 """Failed and partial KOLs that the table lists; `scrapy kols` lists all."""
 
@@ -68,6 +77,8 @@ class Summary:
         self._refused_of = ledger.kols.refused_selected(_SHOWN) if self._refused else []
         self._waiting = ledger.selection.count_waiting()
         """Selected KOLs with cached pages that are not in the target."""
+        self._accounts = ledger.accounts.changes(stats["start_time"].timestamp()) if tally.looks else []
+        """What looks at the profiles found changed."""
         self._left = ledger.selection.left
         """KOLs that are due and beyond the limit."""
         self._started_at: datetime | None = stats.get("start_time")
@@ -111,6 +122,8 @@ class Summary:
             yield labelled("users", ", ".join(self._users()))
             dollars = tally.credits * self._credit_usd
             yield labelled("API", f"{counted(tally.calls, 'call')}, about {tally.credits:,} credits (${dollars:.2f})")
+        if tally.looks:
+            yield labelled("watched", f"{counted(tally.looks, 'KOL')}, {counted(tally.unchanged, 'list')} without news")
         if self._tally.calls_saved:
             yield labelled("saved", self._saved)
         yield labelled("time", duration(self._seconds))
@@ -127,7 +140,11 @@ class Summary:
         yield labelled("next", self.next)
 
     def _troubles(self) -> Iterator[str]:
-        """Yield a line for each KOL that failed, broke off or lacks rows."""
+        """Yield a line for each KOL that failed, broke off or lacks rows, or whose account changed."""
+        for change in self._accounts[:_SHOWN]:
+            yield labelled(change.what, f"{change.kol.user_name}{_CHANGES[change.what].format(change.detail)}")
+        if len(self._accounts) > _SHOWN:
+            yield labelled("", f"and {len(self._accounts) - _SHOWN:,} more: scrapy kols")
         for kol in self._troubled:
             yield labelled(kol.state, f"{kol.user_name}: {kol.reason}")
         if self._count_troubled > len(self._troubled):
@@ -208,6 +225,11 @@ class Summary:
                 "credits_estimated": self._tally.credits_saved,
                 "dollars_estimated": round(self._tally.credits_saved * self._credit_usd, 4),
             },
+            "watched": {"kols": self._tally.looks, "lists_without_news": self._tally.unchanged},
+            "accounts": [
+                {"user_name": change.kol.user_name, "change": change.what, "detail": change.detail}
+                for change in self._accounts
+            ],
             "target": self._target,
             "refused": [
                 {"user_name": kol.user_name, "rows": kol.refused, "reason": kol.refusal} for kol in self._refused_of

@@ -9,8 +9,8 @@ from tests.e2e.rounds import make_older
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import MakeProject
-    from tests.e2e.project import Project
     from tests.e2e.processes import Result
+    from tests.e2e.project import Project
 
 DAY = 86_400
 KOLS = {"big": 900, "mid": 450, "small": 150, "still": 230}
@@ -53,3 +53,17 @@ def test_a_day_with_news_of_some(make_project: MakeProject) -> None:
     result = watch(project).expect(0)
     print(result.text)
     assert read(project) == set()
+
+
+def test_renamed(make_project: MakeProject) -> None:
+    project = make_project(KOLS, follows=True)
+    watch(project).expect(0)
+    project.api.rename("mid", "mid_new")
+    project.api.suspend("small")
+    project.api.protect("big")
+    project.api.follow("mid_new", 3)
+    result = watch(project).expect(0)
+    print(result.text)
+    print(project.look("kols").text)
+    project.run_sql if 0 else None
+    print(asked(project))

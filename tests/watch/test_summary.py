@@ -44,6 +44,7 @@ def summary(
 ) -> Summary:
     """The summary of a run with these arguments, counters, states and stats of Scrapy."""
     ledger = SimpleNamespace(
+        accounts=SimpleNamespace(changes=lambda _: ()),
         kols=SimpleNamespace(
             states_of_selected=lambda: states, selected_in=lambda *_: troubled, refused_selected=lambda *_: refused
         ),
