@@ -65,5 +65,4 @@ def test_renamed(make_project: MakeProject) -> None:
     result = watch(project).expect(0)
     print(result.text)
     print(project.look("kols").text)
-    project.run_sql if 0 else None
     print(asked(project))
