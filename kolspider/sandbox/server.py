@@ -159,7 +159,10 @@ class Sandbox:
 
     @property
     def cursors_of_one_size(self) -> bool:
-        """Whether a cursor is good only for pages of the size that it came with. Set it before the first call."""
+        """Whether a cursor is good only for pages of the size that it came with, where a request says the size.
+
+        Set it before the first call.
+        """
         return self._world.cursors_of_one_size
 
     @cursors_of_one_size.setter

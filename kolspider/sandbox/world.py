@@ -153,6 +153,11 @@ class _Kol:
     gone: dict[str, int] = field(default_factory=dict)
     """The index of each unfollowed account, by id."""
 
+    @property
+    def length(self) -> int:
+        """The length of its list."""
+        return self.count if self.follows is None else len(self.follows)
+
 
 @dataclass(slots=True)
 class _Changed:
@@ -269,7 +274,8 @@ class World:
             for kol in self._by_index.values():
                 for place in range(self._met.get(kol.key, 0), kol.count):
                     index = member(kol.key, place, unusable=self._unusable)
-                    self._indices[self._id(index)] = index
+                    if index >= 0:
+                        self._indices[self._id(index)] = index
                 self._met[kol.key] = kol.count
         return self._indices.get(id_)
 
@@ -288,8 +294,8 @@ class World:
         return Profile(self._id(index), str(user.get("screen_name") or ""), state, user)
 
     def _kol_user(self, kol: _Kol) -> User:
-        protected, length = kol.state is State.PROTECTED, len(self._list(kol))
-        user = kol_user(kol.index, kol.handle, length, protected=protected, revision=self.revision)
+        protected = kol.state is State.PROTECTED
+        user = kol_user(kol.index, kol.handle, kol.length, protected=protected, revision=self.revision)
         return {"id": self._id(kol.index), **user}
 
     def _shown(self, index: int) -> object:
@@ -338,7 +344,7 @@ class World:
     def length(self, handle: str) -> int:
         """The length of a KOL's list."""
         with self._lock:
-            return len(self._list(self._kols[handle.lower()]))
+            return self._kols[handle.lower()].length
 
     def ids(self, handle: str) -> list[str]:
         """The usable ids of a KOL's current list, in its order."""
