@@ -157,6 +157,18 @@ class Sandbox:
     def cursors(self, cursors: Cursors) -> None:
         self._world.cursors = cursors
 
+    @property
+    def cursors_of_one_size(self) -> bool:
+        """Whether a cursor is good only for pages of the size that it came with, where a request says the size.
+
+        Set it before the first call.
+        """
+        return self._world.cursors_of_one_size
+
+    @cursors_of_one_size.setter
+    def cursors_of_one_size(self, whether: bool) -> None:
+        self._world.cursors_of_one_size = whether
+
     def set_faults(self, faults: Faults) -> None:
         """Replace all faults."""
         self._plan = FaultPlan(faults)
@@ -171,6 +183,10 @@ class Sandbox:
     def unfollow(self, handle: str, who: int | Collection[str]) -> None:
         """Remove accounts from a list: the `who` newest, or those with these ids."""
         self._world.unfollow(handle, who)
+
+    def move_down(self, handle: str, number: int, place: int) -> None:
+        """Put the newest accounts of a list behind others, at this place: the API is out of order."""
+        self._world.move_down(handle, number, place)
 
     def let_weeks_pass(self, weeks: int) -> None:
         """Change the lists of KOLs with 100 followings or more: each week adds 20 accounts and removes 3.
@@ -280,16 +296,7 @@ class Sandbox:
         handle = self._handle(ask)
         page = self._page_number(handle, ask)
         key_ok = contract.has_key(request.headers, self._key)
-        if not method:
-            refusal: Answer | None = contract.error(404, "Not Found")
-        elif request.method != method:
-            refusal = contract.error(405, "Method Not Allowed")
-        elif not key_ok:
-            refusal = contract.error(401, "API key is missing or not valid")
-        elif page < 0:
-            refusal = ask.refusal or contract.error(contract.bad_request, "cursor is not valid")
-        else:
-            refusal = ask.refusal
+        refusal = self._refusal(request, method, ask, page, key_ok=key_ok)
         fault = NORMAL
         if not refusal:
             fault = self._plan.draw(kind, handle, page)
@@ -312,6 +319,19 @@ class Sandbox:
         await self._wait_while_held(self._log.add(call))
         return await self._deliver(request, answer)
 
+    def _refusal(self, request: web.Request, method: str, ask: Ask, page: int, *, key_ok: bool) -> Answer | None:
+        """The answer to a malformed request, or None; it uses up no fault."""
+        contract = self._contract
+        if not method:
+            return contract.error(404, "Not Found")
+        if request.method != method:
+            return contract.error(405, "Method Not Allowed")
+        if not key_ok:
+            return contract.error(401, "API key is missing or not valid")
+        if ask.refusal or page >= 0:
+            return ask.refusal
+        return contract.error(contract.bad_request, "cursor is not valid")
+
     def _handle(self, ask: Ask) -> str:
         """The handle of the one account that is asked about, in lower case; empty if there is none."""
         if ask.kind in {"profiles", "balance"}:
@@ -326,7 +346,7 @@ class Sandbox:
         if ask.kind != "followings":
             return 0
         try:
-            return self._world.position(handle, ask.cursor).page
+            return self._world.position(handle, ask.cursor, ask.size).page
         except CursorError:
             return -1
 

@@ -153,6 +153,11 @@ class _Kol:
     gone: dict[str, int] = field(default_factory=dict)
     """The index of each unfollowed account, by id."""
 
+    @property
+    def length(self) -> int:
+        """The length of its list."""
+        return self.count if self.follows is None else len(self.follows)
+
 
 @dataclass(slots=True)
 class _Changed:
@@ -187,6 +192,8 @@ class World:
         self._lock = threading.RLock()
         self.revision = 0
         self.cursors: Cursors = "both"
+        self.cursors_of_one_size = False
+        """Whether a cursor is good only for pages of the size that it came with."""
         for handle, count in kols.items():
             self.join(handle, count)
 
@@ -267,7 +274,8 @@ class World:
             for kol in self._by_index.values():
                 for place in range(self._met.get(kol.key, 0), kol.count):
                     index = member(kol.key, place, unusable=self._unusable)
-                    self._indices[self._id(index)] = index
+                    if index >= 0:
+                        self._indices[self._id(index)] = index
                 self._met[kol.key] = kol.count
         return self._indices.get(id_)
 
@@ -286,8 +294,8 @@ class World:
         return Profile(self._id(index), str(user.get("screen_name") or ""), state, user)
 
     def _kol_user(self, kol: _Kol) -> User:
-        protected, length = kol.state is State.PROTECTED, len(self._list(kol))
-        user = kol_user(kol.index, kol.handle, length, protected=protected, revision=self.revision)
+        protected = kol.state is State.PROTECTED
+        user = kol_user(kol.index, kol.handle, kol.length, protected=protected, revision=self.revision)
         return {"id": self._id(kol.index), **user}
 
     def _shown(self, index: int) -> object:
@@ -315,24 +323,28 @@ class World:
             again = Position(position.page + 1, start, self._remaining(kol, follows, start))
             own = Position(1, 0, self._remaining(kol, follows, 0)) if position == FIRST else position
             users = [self._shown(user) for _, user in here]
-        past = encode_cursor(kol.key, following)
+        key = self._cursor_key(kol.key, size)
+        past = encode_cursor(key, following)
         return ListPage(
             users=users,
             next_cursor=past if read < total else "",
-            own_cursor=encode_cursor(kol.key, own),
-            again_cursor=encode_cursor(kol.key, again),
+            own_cursor=encode_cursor(key, own),
+            again_cursor=encode_cursor(key, again),
             past_cursor=past,
         )
 
-    def position(self, handle: str, cursor: str) -> Position:
-        """Where a cursor leads to in this KOL's list. Raises CursorError."""
+    def position(self, handle: str, cursor: str, size: int) -> Position:
+        """Where a cursor leads to in this KOL's list, for pages of this size. Raises CursorError."""
         kol = self._kols.get(handle.lower())
-        return decode_cursor(kol.key if kol else handle, cursor)
+        return decode_cursor(self._cursor_key(kol.key if kol else handle, size), cursor)
+
+    def _cursor_key(self, key: str, size: int) -> str:
+        return f"{key}@{size}" if self.cursors_of_one_size else key
 
     def length(self, handle: str) -> int:
         """The length of a KOL's list."""
         with self._lock:
-            return len(self._list(self._kols[handle.lower()]))
+            return self._kols[handle.lower()].length
 
     def ids(self, handle: str) -> list[str]:
         """The usable ids of a KOL's current list, in its order."""
@@ -386,6 +398,12 @@ class World:
             gone = {self._id(index): index for index in reversed(out) if index >= 0}
             kol.gone.update(gone)
             return list(gone)
+
+    def move_down(self, handle: str, number: int, place: int) -> None:
+        """Put the newest entries of a list behind others, at this place."""
+        with self._lock:
+            follows = self._list(self._kols[handle.lower()])
+            follows[:place] = follows[number:place] + follows[:number]
 
     def let_a_week_pass(self) -> None:
         """Add some accounts to each long list, and remove a few."""
