@@ -159,7 +159,7 @@ def _prune(config: Config, database: Database, *, yes: bool) -> None:
 
 
 def _import(config: Config, database: Database, directory: Path) -> None:
-    if config.provider.name != TwitterApiIo.name:
+    if config.provider.family != TwitterApiIo.family:
         raise WrongUsage(f"the old script's lists are those of KOL_API_PROVIDER={TwitterApiIo.name}")
     with _ledger(config, database) as ledger:
         found = import_old_cache(ledger, directory)

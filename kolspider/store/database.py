@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.files import sync_directory
 from kolspider.store.damage import looks_damaged, mark_damaged
-from kolspider.store.schema import FIRST_VERSION, REFUSED, SCHEMA, VERSION
+from kolspider.store.schema import ADDED, FIRST_VERSION, SCHEMA, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,8 +64,8 @@ def connect(directory: Path, *, fresh: bool = False) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk before it is reported
             _check_version(connection, path)
-            if _version(connection) == FIRST_VERSION:
-                connection.executescript(f"BEGIN; {REFUSED} PRAGMA user_version = {VERSION}; COMMIT;")
+            if missing := _missing_tables(connection):
+                connection.executescript(f"BEGIN; {missing} PRAGMA user_version = {VERSION}; COMMIT;")
             return connection
     except (sqlite3.Error, OSError) as error:
         raise StopRun(
@@ -117,8 +117,8 @@ def _connect_to_read(path: Path, how: str) -> sqlite3.Connection:
         connection.execute(NO_TEMPORARY_FILES)
         _check_version(connection, path)
         connection.execute("SELECT count(*) FROM target").fetchone()
-        if _version(connection) == FIRST_VERSION:  # the next run upgrades it
-            connection.executescript(REFUSED.replace("TABLE", "TEMP TABLE").replace("INDEX ", "INDEX temp."))
+        if missing := _missing_tables(connection):  # the next run upgrades it
+            connection.executescript(missing.replace("TABLE", "TEMP TABLE").replace("INDEX ", "INDEX temp."))
         return connection
 
 
@@ -151,6 +151,12 @@ def check_not_newer(path: Path) -> None:
                 f"{path} was written by a later version of kolspider (format {version}; this one knows {VERSION}): "
                 "use that version, or another KOL_CACHE_DIR"
             )
+
+
+def _missing_tables(connection: sqlite3.Connection) -> str:
+    """SQL: creates the tables that formats after the file's have added."""
+    version = _version(connection)
+    return "".join(tables for added, tables in ADDED.items() if added > version)
 
 
 def _version(connection: sqlite3.Connection) -> int:
