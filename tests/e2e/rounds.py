@@ -45,32 +45,56 @@ class Rounds:
     """KOL to the weeks of its first and its last whole crawl."""
     weeks: dict[str, list[int]] = field(default_factory=dict)
     """KOL to the weeks of all its whole crawls."""
+    order: dict[str, list[str]] = field(default_factory=dict)
+    """KOL to all that were ever seen, newest follow first."""
 
     def full(self, kols: Iterable[str]) -> None:
         """Note that these lists were read whole."""
         for kol in kols:
             ids = self.project.api.expected_ids(kol)
             self._see(kol, ids)
+            self.order[kol] = ids
             if ids:
                 self.whole[kol] = (self.whole.get(kol, (self.week, 0))[0], self.week)
                 self.weeks.setdefault(kol, []).append(self.week)
 
-    def incremental(self, kols: Iterable[str], *, stop: int = 1) -> dict[str, int]:
-        """Note that these lists were read up to where everybody is known. Returns the number of pages of each."""
+    def incremental(self, kols: Iterable[str], *, in_order: bool = True) -> dict[str, int]:
+        """Note that these lists were read up to where everybody is known. Returns the number of pages of each.
+
+        Without the order in which they are known, full pages are asked for, and only a page of known ones ends a list.
+        """
         pages: dict[str, int] = {}
         for kol in kols:
-            ids, known = self.project.api.expected_ids(kol), {id_ for of, id_ in self.seen if of == kol}
-            read, in_a_row = 0, 0
-            while read < len(ids) and in_a_row < stop:
-                page = ids[read : read + 200]
-                read += len(page)
-                in_a_row = in_a_row + 1 if known.issuperset(page) else 0
+            ids = self.project.api.expected_ids(kol)
+            read, pages[kol] = 0, 0
+            for size in [20] * 4 + [0] if in_order else []:  # 0: they cost as much as a full page now
+                read += size
+                pages[kol] += bool(size)
+                if read >= len(ids) or (size and self._ends_in_a_run(kol, ids[:read])):
+                    break
+            else:
+                known, read = {id_ for of, id_ in self.seen if of == kol}, 0
+                while not read or (
+                    read < len(ids)
+                    and not (
+                        known.issuperset(ids[read - 200 : read]) or (in_order and self._ends_in_a_run(kol, ids[:read]))
+                    )
+                ):
+                    read += 200
+                    pages[kol] += 1
             if read >= len(ids):
                 self.full([kol])
             else:
                 self._see(kol, ids[:read])
-            pages[kol] = max(-(-read // 200), 1)
+                self.order[kol] = list(dict.fromkeys([*ids[:read], *self.order[kol]]))
         return pages
+
+    def _ends_in_a_run(self, kol: str, ids: list[str]) -> bool:
+        """Whether the last ten accounts are known, and stand as they are known to stand."""
+        places = {id_: place for place, id_ in enumerate(self.order[kol])}
+        found = [places.get(id_) for id_ in ids[-10:]]
+        last = [place for place in found if place is not None]
+        return len(last) == 10 and last == sorted(last)
 
     def _see(self, kol: str, ids: Iterable[str]) -> None:
         for id_ in ids:
