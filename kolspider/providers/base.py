@@ -143,6 +143,9 @@ class ProfileCall(Protocol):
 class Provider(Protocol):
     """An adapter: one object without state."""
 
+    def __hash__(self) -> int:
+        """Let what follows from an adapter be cached: each is only equal to itself."""
+
     @property
     def name(self) -> str:
         """Name of the adapter in KOL_API_PROVIDER."""
