@@ -15,7 +15,7 @@ from kolspider.console.wording import moment
 from kolspider.db.follow_tables import spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from tests.e2e.project import Project
 
@@ -58,30 +58,25 @@ class Rounds:
                 self.whole[kol] = (self.whole.get(kol, (self.week, 0))[0], self.week)
                 self.weeks.setdefault(kol, []).append(self.week)
 
-    def incremental(self, kols: Iterable[str], *, in_order: bool = True) -> dict[str, int]:
+    def incremental(
+        self, kols: Iterable[str], *, full_pages: Collection[str] = (), in_order: bool = True
+    ) -> dict[str, int]:
         """Note that these lists were read up to where everybody is known. Returns the number of pages of each.
 
-        Without the order in which they are known, full pages are asked for, and only a page of known ones ends a list.
+        They were read in pages of 20, from page 1 again in full ones once that costs as much; those of `full_pages` in
+        full ones at once. Without the order in which they are known, only a page of known accounts ends a list.
         """
         pages: dict[str, int] = {}
         for kol in kols:
-            ids = self.project.api.expected_ids(kol)
-            read, pages[kol] = 0, 0
-            for size in [20] * 4 + [0] if in_order else []:  # 0: they cost as much as a full page now
-                read += size
-                pages[kol] += bool(size)
-                if read >= len(ids) or (size and self._ends_in_a_run(kol, ids[:read])):
+            ids, pages[kol] = self.project.api.expected_ids(kol), 0
+            read = 0
+            for size, most in ((200, 999),) if kol in full_pages else ((20, 4), (200, 999)):
+                read = size * next(
+                    (nth for nth in range(1, most + 1) if self._ends(kol, ids, size, nth, in_order=in_order)), most
+                )
+                pages[kol] += read // size
+                if read < size * most or self._ends(kol, ids, size, most, in_order=in_order):
                     break
-            else:
-                known, read = {id_ for of, id_ in self.seen if of == kol}, 0
-                while not read or (
-                    read < len(ids)
-                    and not (
-                        known.issuperset(ids[read - 200 : read]) or (in_order and self._ends_in_a_run(kol, ids[:read]))
-                    )
-                ):
-                    read += 200
-                    pages[kol] += 1
             if read >= len(ids):
                 self.full([kol])
             else:
@@ -89,12 +84,14 @@ class Rounds:
                 self.order[kol] = list(dict.fromkeys([*ids[:read], *self.order[kol]]))
         return pages
 
-    def _ends_in_a_run(self, kol: str, ids: list[str]) -> bool:
-        """Whether the last ten accounts are known, and stand as they are known to stand."""
+    def _ends(self, kol: str, ids: list[str], size: int, nth: int, *, in_order: bool) -> bool:
+        """Whether a reading ends at its n-th page: with the list, with ten accounts that are known and stand as they
+        are known to stand, or with a full page of known ones.
+        """
         places = {id_: place for place, id_ in enumerate(self.order[kol])}
-        found = [places.get(id_) for id_ in ids[-10:]]
-        last = [place for place in found if place is not None]
-        return len(last) == 10 and last == sorted(last)
+        here = [places.get(id_, -1) for id_ in ids[: size * nth]]
+        is_run = in_order and len(here) >= 10 and -1 not in here[-10:] and here[-10:] == sorted(here[-10:])
+        return size * nth >= len(ids) or is_run or (size == 200 and -1 not in here[-size:])
 
     def _see(self, kol: str, ids: Iterable[str]) -> None:
         for id_ in ids:
