@@ -124,7 +124,7 @@ class Summary:
             yield labelled("API", f"{counted(tally.calls, 'call')}, about {tally.credits:,} credits (${dollars:.2f})")
         if tally.looks:
             yield labelled("watched", f"{counted(tally.looks, 'KOL')}, {counted(tally.unchanged, 'list')} without news")
-        if self._tally.calls_saved:
+        if self._tally.credits_saved:
             yield labelled("saved", self._saved)
         yield labelled("time", duration(self._seconds))
         yield labelled("table", self._target + (" (not written: dry run)" if self._arguments.dry_run else ""))

@@ -48,7 +48,7 @@ def test_a_day_with_news_of_some(make_project: MakeProject) -> None:
     print(result.text)
     assert read(project) == {"mid"}
     assert set(new) <= set(project.rows())
-    assert asked(project) == {"profiles": 1, "followings": 2}, project.api.calls
+    assert asked(project) == {"profiles": 1, "followings": 1}
 
     result = watch(project).expect(0)
     print(result.text)
