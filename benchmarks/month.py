@@ -186,9 +186,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="month-") as folder:
             months[way] = live(way, options.kols, days, options.seed, Path(folder))
             rows[way] = dict(months[way].project.rows())
-    print(
-        "| way | days | calls | credits | 1,000 KOLs, 30 days | known the same day | within 7 days | lost | unseen | first |"
-    )
+    print("| way | days | calls | credits | 1,000 KOLs, 30 days | known that day | in 7 days | lost | unseen | first |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     for month in months.values():
         print(month.row())

@@ -9,7 +9,7 @@ from kolspider.db.base import Form
 from kolspider.items import FollowingsPage, MappedPage, Row, as_item, usable_id
 from kolspider.load.fitting import Fitter
 from kolspider.load.follow_rows import mapped_follows, whole_reading
-from kolspider.load.mapping import Mapper
+from kolspider.load.mapping import Mapper, as_in_lists
 from kolspider.options.arguments import Feed
 from kolspider.run.run import run_of
 
@@ -78,7 +78,7 @@ class MapPipeline:
                 continue
             row = self._mapper.map_user(user, raw)
             if isinstance(row, Row):
-                mapped.rows.append(self._fitter.fit(row))
+                mapped.rows.append(self._fitter.fit(row if page.is_list else as_in_lists(row)))
             else:
                 mapped.rejects.append(row)
         if self._keeps_follows and page.is_list:

@@ -56,7 +56,8 @@ class Commits:
 
     def handed_over(self, page: FollowingsPage) -> None:
         """Record that a page's rows are in the writer's buffer."""
-        self._waiting[page.kol.handle] = self._waiting.get(page.kol.handle, 0) + 1
+        if page.is_list:
+            self._waiting[page.kol.handle] = self._waiting.get(page.kol.handle, 0) + 1
 
     def committed(
         self,
@@ -76,6 +77,8 @@ class Commits:
             self._ledger.note_loaded(seqs, size, refused, written)
             self._tally.rows_rejected.update(reject.reason for _, reject in rejects)
             for page in pages:
+                if not page.is_list:
+                    continue
                 handle = page.kol.handle
                 self._waiting[handle] -= 1
                 if not self._waiting[handle]:

@@ -18,7 +18,7 @@ from kolspider.providers.base import Unreadable
 if TYPE_CHECKING:
     from kolspider.items import FollowedUser
 
-__all__ = ["Mapper", "utc_time"]
+__all__ = ["Mapper", "as_in_lists", "utc_time"]
 
 _MAX_COUNT = 2**63 - 1
 
@@ -30,6 +30,7 @@ _TWITTER_TIME = re.compile(
     r"[a-z]{3} ([a-z]{3}) (\d{1,2}) (\d\d:\d\d:\d\d) ([+-]\d{4}) (\d{4})", re.ASCII | re.IGNORECASE
 )
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _MONTH_NUMBERS = {name: f"{number:02}" for number, name in enumerate(_MONTHS, 1)}
 
 # ISO 8601 with its dashes: without them a text of digits, such as a Unix time, would pass for a date.
@@ -107,6 +108,15 @@ def utc_time(text: str) -> str | None:
     except (ValueError, OverflowError):  # no such month, day or hour; before year 1 or after 9999 in UTC
         return None
     return utc.isoformat(" ") if utc.year >= 1000 else None
+
+
+def as_in_lists(row: Row) -> Row:
+    """Return a row whose time has the form of the rows of lists: profiles that are asked for have another."""
+    if row.created_at_time is None:
+        return row
+    at = datetime.fromisoformat(row.created_at_time)
+    day, month = _DAYS[at.weekday()].capitalize(), _MONTHS[at.month - 1].capitalize()
+    return row._replace(created_at=f"{day} {month} {at:%d %H:%M:%S} +0000 {at.year}")
 
 
 def _offset(zone: str) -> timedelta:
