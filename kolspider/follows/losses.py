@@ -68,5 +68,5 @@ def whole_readings(readings: Iterable[ReadingRecord]) -> Iterator[float]:
     for reading in readings:
         began = reading.started_at if partial is None or reading.calls >= reading.pages else partial
         partial = began if reading.state == State.PARTIAL else None
-        if reading.kind is Kind.FULL and reading.state == State.FETCHED and reading.users:
+        if reading.kind is Kind.FULL and reading.state == State.FETCHED and reading.users and not reading.short:
             yield began

@@ -85,12 +85,13 @@ class CachedPages:
     def full_reading_began(self, handle: str, generation: int) -> float | None:
         """Return when the reading that ends with this page began, in unix seconds.
 
-        None if a page of it is missing, or if it is doubtful: neither shows who is lost.
+        None if a page of it is missing, or if it is doubtful or short: none of these shows who is lost.
         """
         if (handle, generation) in self._with_gaps:
             return None
         with suppress(NotAsked), self._disk.guard():
-            if self._ledger.readings.is_doubtful(handle, generation):
+            readings = self._ledger.readings
+            if readings.is_doubtful(handle, generation) or readings.is_short(handle, generation):
                 return None
             return self._ledger.pages.full_reading_began(handle, generation)
         return None

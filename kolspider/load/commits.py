@@ -106,7 +106,8 @@ class Commits:
         if new is not None:
             size = f"{new:,} new of {counted(users, 'user')}, {counted(pages, 'page')} ({bought} bought)"
         if state is State.FETCHED and not self._dry_run:
-            self._fetched[kol.handle] = f"KOL {kol.user_name}: complete, {size}"
+            but = f", but {reason}" if reason else ""
+            self._fetched[kol.handle] = f"KOL {kol.user_name}: complete{but}, {size}"
         else:
             self._work.done[state] += 1
             if state is State.FETCHED:

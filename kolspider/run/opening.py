@@ -47,6 +47,8 @@ __all__ = ["is_new_beside_rows", "open_run", "read_ledger", "select_due", "targe
 
 logger = logging.getLogger(__name__)
 
+_MEASURED = 2_000
+"""KOLs whose own rows are looked for in the target: the table has no index on names."""
 _NEARLY = 0.9
 """An age that a schedule repeats is over a little before its time: runs begin some seconds earlier or later."""
 
@@ -215,6 +217,9 @@ def _select(
         select_due(selection, arguments, config, job, source, now=now)
         ledger.accounts.claim()
         ledger.kols.respell()
+        if names := selection.to_measure(_MEASURED):
+            with database.explained_errors():
+                selection.measure(database.lengths_by_name(config.target_table, names))
         if arguments.watch and not selection.watch:
             logger.warning("%s tells no profiles by id: this is an incremental refresh", config.provider.name)
         ledger.kols.ends_from = selection.refresh_before or 0.0

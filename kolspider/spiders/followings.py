@@ -279,6 +279,7 @@ class FollowingsSpider(Spider):
         ids = [id_ for raw in map(self._provider.account_id, page.users) if (id_ := usable_id(raw))]
         outcome = followings.paging.take(asked.cursor, page, ids, kept=kept)
         doubt = self._doubt(followings, outcome)
+        short = not doubt and self._is_short(followings, outcome)
         if not kept:
             followings.bought += 1
             self._failures.note_page()
@@ -290,7 +291,7 @@ class FollowingsSpider(Spider):
                 not page.more,
                 asked.seq,
                 asked.fetched_at,
-                None if page.more or doubt else self._began(followings),
+                None if page.more or doubt or short else self._began(followings),
             )
         if isinstance(outcome, Next):
             if 0 < self._increments.most(followings.page_size) <= followings.paging.pages:
@@ -304,7 +305,7 @@ class FollowingsSpider(Spider):
         if followings.bought:
             self._failures.note_good(followings.paging.users if outcome.state is State.COMPLETE else 0)
         state = State.FETCHED if outcome.state is State.COMPLETE else outcome.state
-        self._end(followings, state, outcome.reason, known=not outcome.full)
+        self._end(followings, state, outcome.reason or self._remark(followings, short=short), known=not outcome.full)
         return None
 
     def _began(self, followings: _List) -> float | None:
@@ -342,6 +343,25 @@ class FollowingsSpider(Spider):
         again.bought = followings.bought
         self.run.work.begin_again(again.kol, again.paging)
         return self._request(again, "")
+
+    def _is_short(self, followings: _List, outcome: Next | End) -> bool:
+        """Tell whether a full list came much shorter than its KOL's profile says."""
+        if isinstance(outcome, Next) or outcome.state is not State.COMPLETE or not outcome.full:
+            return False
+        handle, ledger = followings.kol.handle, self._ledger
+        if ledger.accounts.is_protected(handle):
+            return False
+        with self.run.disk.guard():
+            following, users = ledger.selection.following(handle), followings.paging.users
+            return ledger.readings.note_length(handle, followings.generation, users, following)
+
+    def _remark(self, followings: _List, *, short: bool) -> str:
+        """Say what is odd about a list that came to its end."""
+        handle, users = followings.kol.handle, followings.paging.users
+        if short:
+            self.run.tally.short_lists += 1
+            return f"{users:,} of {self._ledger.selection.following(handle):,} by its profile"
+        return "protected" if not users and self._ledger.accounts.is_protected(handle) else ""
 
     def _after_error(self, error: ApiError, followings: _List) -> Request | None:
         kol = followings.kol

@@ -139,7 +139,11 @@ class Ledger:
         Progress is kept only for lists that are in a target: the others have lost the pages they consisted of.
         """
         with transaction(self._db):
-            progress = () if keep_progress else ("kol_load", "kol", "crawl", "increment", "account", "account_change")
+            progress = (
+                ()
+                if keep_progress
+                else ("kol_load", "kol", "crawl", "increment", "short_reading", "account", "account_change")
+            )
             for table in ("page_load", "refused", "page", *progress):
                 self._db.execute(f"DELETE FROM {table}")
             self._db.execute(

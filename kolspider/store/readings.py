@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kolspider.items import State
+from kolspider.store.database import transaction
 from kolspider.store.pages import unpack
 from kolspider.store.part import Part
 from kolspider.store.schema import Kind
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Kind", "ReadingRecord", "Readings", "size_with_new", "state_of"]
 
 
+_MOST_OF_IT = 0.9
+"""Part of the accounts by the profile that a whole list has: it lacks those that are suspended."""
 _FEW = 20
 """A list that lost fewer accounts than this is not much shorter."""
 
@@ -39,6 +42,8 @@ class ReadingRecord:
     calls: int
     new: int | None
     """How many users of an incremental reading were not known before; None if they were not counted."""
+    short: bool = False
+    """Whether it came much shorter than the profile says: it does not show who is lost."""
 
 
 def state_of(text: object) -> State:
@@ -56,6 +61,11 @@ def size_with_new(pages: int, users: int, new: int, page_size: int) -> tuple[int
         return max(-(-number // page_size), 1)
 
     return pages + full(users + new) - full(users), users + new
+
+
+def is_much_shorter(users: int, following: int | None) -> bool:
+    """Tell whether a list has much fewer users than its KOL follows by the profile; None: the profile is not known."""
+    return following is not None and users < _MOST_OF_IT * following and following - users >= _FEW
 
 
 class Readings(Part):
@@ -117,8 +127,9 @@ class Readings(Part):
         """Return every reading of the KOL's list, the first one first."""
         rows = self._db.execute(
             "SELECT kind, state, started_at, ended_at, pages, users, calls, "
-            "CASE kind WHEN 'incremental' THEN new END "
+            "CASE kind WHEN 'incremental' THEN new END, following IS NOT NULL "
             "FROM crawl LEFT JOIN increment USING (provider, handle, generation) "
+            "LEFT JOIN short_reading USING (provider, handle, generation) "
             "WHERE provider = ? AND handle = ? ORDER BY generation",
             (self._provider, handle),
         )
@@ -180,6 +191,21 @@ class Readings(Part):
             *(self._provider, handle, generation),
         )
         return state == State.PARTIAL and self.known_before(handle, generation) > 0
+
+    def note_length(self, handle: str, generation: int, users: int, following: int | None) -> bool:
+        """Record whether a full reading with so many users came much shorter than the profile says, and tell it."""
+        key, short = (self._provider, handle, generation), is_much_shorter(users, following)
+        with transaction(self._db):
+            if short:
+                self._db.execute("INSERT OR REPLACE INTO short_reading VALUES (?, ?, ?, ?)", (*key, following))
+            else:
+                self._db.execute("DELETE FROM short_reading WHERE provider = ? AND handle = ?", key[:2])
+        return short
+
+    def is_short(self, handle: str, generation: int) -> bool:
+        """Tell whether this reading came much shorter than the profile said."""
+        sql = "SELECT 1 FROM short_reading WHERE provider = ? AND handle = ? AND generation = ?"
+        return bool(self._value(sql, self._provider, handle, generation))
 
     def known_pages(self, handle: str) -> Iterator[tuple[str, bytes]] | None:
         """Return cursors and bodies of the pages that tell whom the KOL followed before the current reading.

@@ -30,6 +30,11 @@ CREATE TABLE account (              -- what the last profile of a KOL's account 
   promise REAL NOT NULL DEFAULT 0           -- new follows that looks expect since the last reading; 0: not worth one
 ) WITHOUT ROWID;
 CREATE INDEX account_name ON account (lower(user_name));
+CREATE TABLE short_reading (        -- full readings that came much shorter than the profile says
+  provider TEXT NOT NULL, handle TEXT NOT NULL, generation INTEGER NOT NULL,
+  following INTEGER NOT NULL,               -- accounts that the KOL follows by its profile
+  PRIMARY KEY (provider, handle, generation)
+) WITHOUT ROWID;
 CREATE TABLE account_change (       -- what looks found to be different from the look before
   seq INTEGER PRIMARY KEY AUTOINCREMENT, handle TEXT NOT NULL, at REAL NOT NULL,
   what TEXT NOT NULL,                       -- renamed, protected, gone, back, replaced

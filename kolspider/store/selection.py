@@ -23,7 +23,7 @@ from kolspider.store.views import BASE_IS_CACHED, BASE_IS_MISSING, JOIN_BASE, JO
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from kolspider.items import State
     from kolspider.providers.base import Provider
@@ -70,6 +70,12 @@ class Watch:
 
 _ENDED_BEFORE = "(k.finished_at < {0} OR k.finished_at > :latest)"
 """SQL: whether a list ended before a moment. One that ended in the future may have: a clock was wrong."""
+_SHORT_ONCE = """
+(k.state = 'fetched' AND EXISTS (SELECT 1 FROM short_reading r WHERE r.provider = k.provider AND r.handle = k.handle
+  AND r.generation = k.generation) AND 1 = (SELECT count(*) FROM short_reading r WHERE r.provider = k.provider
+  AND r.handle = k.handle))
+"""
+"""SQL: whether a list came much shorter than its profile says, and was not read again since."""
 _TO_LOOK_AT = """
 (:look_before IS NOT NULL AND NOT coalesce(a.read_at BETWEEN :look_before AND :latest, 0)
   AND NOT (coalesce(k.state, '') = 'not_found' AND coalesce(a.read_at BETWEEN :read_before AND :latest, 0)))
@@ -78,7 +84,7 @@ _TO_LOOK_AT = """
 _PROMISES = f"""
 (a.gone <> '' AND k.state <> 'not_found' OR a.gone = '' AND NOT coalesce(a.protected, 0) AND (
   a.promise > 0 OR {_ENDED_BEFORE.format(":read_before")}
-  OR (:full_before IS NOT NULL AND NOT coalesce(b.ended_at BETWEEN :full_before AND :latest, 0))))
+  OR {_SHORT_ONCE} OR (:full_before IS NOT NULL AND NOT coalesce(b.ended_at BETWEEN :full_before AND :latest, 0))))
 """
 """SQL: whether a KOL that was looked at has news: new follows, or none for so long that its list is read again, or that
 it is gone."""
@@ -91,7 +97,7 @@ CASE
   WHEN k.state = 'failed' THEN 'failed'
   WHEN k.state = 'fetching' THEN 'begun'
   WHEN k.state IN (SELECT value FROM json_each(:retry)) AND {_ENDED_BEFORE.format(":now")} THEN 'retry'
-  WHEN :refresh_before IS NOT NULL AND {_ENDED_BEFORE.format(":refresh_before")} THEN 'refresh'
+  WHEN :refresh_before IS NOT NULL AND ({_ENDED_BEFORE.format(":refresh_before")} OR {_SHORT_ONCE}) THEN 'refresh'
   WHEN EXISTS (SELECT 1 FROM temp.waiting_page w WHERE w.handle = k.handle) THEN 'begun'
   WHEN EXISTS (SELECT 1 FROM refused r WHERE r.target = :target AND r.provider = k.provider AND r.handle = k.handle)
        THEN 'refused'
@@ -103,7 +109,7 @@ END
 NOT_REACHED = "(NOT reached AND coalesce(why IN ('retry', 'refresh', 'failed'), 0))"
 """SQL: whether a selected KOL still is as an earlier run left it, though its list is to be read."""
 _MAY_BE_INCREMENTAL = f"""
-(:incremental AND ((:follows AND l.generation >= b.generation) OR {BASE_IS_CACHED})
+(:incremental AND NOT {_SHORT_ONCE} AND ((:follows AND l.generation >= b.generation) OR {BASE_IS_CACHED})
   AND (:full_before IS NULL OR b.ended_at BETWEEN :full_before AND :latest))
 """
 """SQL: whether the cache or the follows table tells whom a KOL follows, by a full reading that is recent enough."""
@@ -132,7 +138,7 @@ class Selection(Part):
         connection.execute(
             "CREATE TEMP TABLE selected (place INTEGER PRIMARY KEY, handle TEXT UNIQUE, user_name TEXT, "
             "why TEXT, state TEXT, incremental INTEGER NOT NULL DEFAULT 0, base_is_missing INTEGER NOT NULL DEFAULT 0, "
-            "to_look_at INTEGER NOT NULL DEFAULT 0, reached INTEGER NOT NULL DEFAULT 0)"
+            "to_look_at INTEGER NOT NULL DEFAULT 0, following INTEGER, reached INTEGER NOT NULL DEFAULT 0)"
         )
 
     def read(self, user_names: Iterable[str | None]) -> None:
@@ -257,6 +263,32 @@ class Selection(Part):
         kols = (due.kol for due in self._read("to_look_at"))
         while some := list(islice(kols, number)):
             yield some
+
+    def to_measure(self, number: int) -> list[str]:
+        """Return the handles of the first selected KOLs whose list is read in full and whose profile nobody saw."""
+        rows = self._db.execute(
+            "SELECT user_name FROM temp.selected WHERE why IN ('new', 'refresh', 'begun', 'retry') AND NOT incremental "
+            "AND NOT to_look_at AND handle NOT IN (SELECT handle FROM account WHERE following IS NOT NULL) "
+            "ORDER BY place LIMIT ?",
+            (number,),
+        )
+        return [user_name for (user_name,) in rows]
+
+    def measure(self, lengths: Mapping[str, int]) -> None:
+        """Record how many accounts KOLs follow by their rows in the target, by handle in lower case."""
+        self._db.executemany(
+            "UPDATE temp.selected SET following = ? WHERE handle = ?",
+            [(following, handle) for handle, following in lengths.items()],
+        )
+
+    def following(self, handle: str) -> int | None:
+        """Return how many accounts a selected KOL follows by its profile; None if nobody has seen it."""
+        found: int | None = self._value(
+            "SELECT coalesce((SELECT following FROM account WHERE handle = ?1), "
+            "(SELECT following FROM temp.selected WHERE handle = ?1))",
+            handle,
+        )
+        return found
 
     def looked_at(self, kols: Iterable[Kol]) -> None:
         """Record that the profiles of selected KOLs were seen, or that nobody can see them."""
