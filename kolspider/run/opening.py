@@ -216,7 +216,6 @@ def _select(
 
         select_due(selection, arguments, config, job, source, now=now)
         ledger.accounts.claim()
-        ledger.kols.respell()
         if names := selection.to_measure(_MEASURED):
             with database.explained_errors():
                 selection.measure(database.lengths_by_name(config.target_table, names))

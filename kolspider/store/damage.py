@@ -28,7 +28,8 @@ _NO_MOMENT = 253_402_300_800
 """The beginning of the year 10000 in unix seconds, which no date can hold."""
 WRONG = {
     "kol": (
-        f"handle <> lower(user_name) OR state NOT IN ({_STATES}) OR "
+        "CASE instr(handle, '@') WHEN 0 THEN handle ELSE substr(handle, 1, instr(handle, '@') - 1) END "
+        f"<> lower(user_name) OR state NOT IN ({_STATES}) OR "
         + " OR ".join(f"typeof({name}) <> 'integer'" for name in ("generation", "pages", "users", "calls", "restarts"))
         + "".join(f" OR typeof({name}) NOT IN ('real', 'integer', 'null')" for name in ("started_at", "finished_at"))
         + "".join(f" OR abs({name}) >= {_NO_MOMENT}" for name in ("started_at", "finished_at"))

@@ -284,14 +284,6 @@ class Kols(Part):
         )
         self._readings.begin(handle, kind, now)
 
-    def respell(self) -> None:
-        """Take over the new handles of renamed KOLs from the source table."""
-        self._db.execute(
-            "UPDATE kol SET user_name = s.user_name FROM temp.source s WHERE kol.provider = ? "
-            "AND s.handle = kol.handle AND lower(s.user_name) NOT IN (s.handle, lower(kol.user_name))",
-            (self._provider,),
-        )
-
     def add_calls(self, handle: str, calls: int) -> None:
         """Count API calls that were made for the KOL."""
         with transaction(self._db, synced=False):

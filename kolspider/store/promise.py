@@ -18,7 +18,7 @@ _WORTH = 0.5
 _DOUBT_DAYS = 5.0
 """A KOL's own rate is damped by so many days without a follow: chance is large in the first ones."""
 _SURE_DAYS = 6.5
-"""A KOL that was watched for less time is read whenever its number moved."""
+"""A KOL that was watched for less time is read whenever its number moved, and only then."""
 _MOST_TERMS = 1_000
 
 
@@ -43,9 +43,11 @@ def new_follows(rose: int, days: float, past: Pastime) -> float:
     """
     follows = past.follows_a_day * days
     expected = max(rose, 0) + _hidden(abs(rose), follows, follows * _UNFOLLOWS)
+    if past.days < _SURE_DAYS:
+        return max(expected, _WORTH) if rose else 0.0
     if rose > 0 or expected >= _WORTH:
         return expected
-    return _WORTH if rose < 0 and past.days < _SURE_DAYS else 0.0
+    return 0.0
 
 
 def _hidden(difference: int, follows: float, unfollows: float) -> float:
