@@ -71,6 +71,9 @@ class _Estimate:
         self._selection = selection
         self._average = forecast.average
         self._total = forecast.total()
+        self._looks, credits_ = _looks(config, selection)
+        self._total.calls_known += self._looks
+        self._total.credits_known += credits_
         caps = {
             "max_calls": (inf if arguments.max_calls is None else arguments.max_calls) / (self._total.calls or 1),
             "max_usd": arguments.max_credits(config.credit_usd) / (self._total.credits or 1),
@@ -119,9 +122,12 @@ class _Estimate:
 
     def _grounds(self) -> Iterator[str]:
         total, average = self._total, self._average
+        if self._looks:
+            yield f"{self._looks:,} for profiles (fewer, if the target table has the ids of new KOLs)"
         if total.kols_known:
-            by = "what was read last time" if self._arguments.incremental else "the list read last time"
-            yield f"{total.calls_known:,.0f} for {counted(total.kols_known, 'KOL')}, by {by}"
+            is_incremental = self._arguments.incremental or self._arguments.watch
+            by = "what was read last time" if is_incremental else "the list read last time"
+            yield f"{total.calls_known - self._looks:,.0f} for {counted(total.kols_known, 'KOL')}, by {by}"
         if total.kols_average:
             by = (
                 f"the {average.users:,.0f} users of {average.lists:,} lists on average"
@@ -141,3 +147,15 @@ class _Estimate:
         least = total.credits_known + kols * provider.price(0)
         low, high = max(total.credits - spread, least), total.credits + spread
         return f" (probably ${low * self._config.credit_usd:,.2f} to ${high * self._config.credit_usd:,.2f})"
+
+
+def _looks(config: Config, selection: Selection) -> tuple[int, int]:
+    """Return the calls and credits of a look at the profiles of the selected KOLs, as spiders/sweep.py makes them."""
+    by_id, by_name = config.provider.profiles_by_id, config.provider.profile_by_name
+    known, others = selection.count_to_look_at()
+    if by_id is None:
+        return 0, 0
+    full, rest = divmod(known, by_id.most)
+    credits_ = full * by_id.price(by_id.most) + (min(by_id.price(rest), by_id.price(by_id.most)) if rest else 0)
+    named = others if by_name else 0
+    return full + bool(rest) + named, credits_ + (named * by_name.price(1) if by_name else 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from math import sqrt
+from math import exp, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolspider.providers.increment import IncrementPages, follows_a_day
@@ -30,6 +30,10 @@ _USUAL_FOLLOWS = 1.0
 _WEIGHT = 20
 _SAMPLE = 5_000
 """Incremental readings that the average is made of: those of the first KOLs by name, which is no bias."""
+_MOVES = 1.35
+"""How often the number of accounts that a KOL follows moves, for each new follow: unfollows move it, too."""
+_RECHECKS = 1 / 7
+"""How often in a day a list is read whose number did not move, by KOL_WATCH_RECHECK."""
 _DAY = 86_400
 _USUAL_SPREAD = 2.0
 """Standard deviation of the users of a list, in averages: an average of 1,900 with one list in ten above 6,000."""
@@ -58,9 +62,13 @@ SELECT handle,
   CASE WHEN incremental THEN round((met_at - base_at) / {_DAY}, 2) END AS days,     -- in which `new` were found
   CASE WHEN incremental THEN round((:now - met_at) / {_DAY}, 2) END AS since,
   CASE WHEN incremental AND why <> 'refresh' THEN first_page END AS first_page,
-  in_order, in_order AND met = generation - (why <> 'refresh') AS may_be_small
+  in_order, in_order AND met = generation - (why <> 'refresh') AS may_be_small, round(promise, 1) AS promise,
+  CASE WHEN to_look_at AND why = 'refresh' THEN round((:now - looked_at) / {_DAY}, 1) END AS unseen    -- days
 FROM (
-  SELECT s.handle, s.why, s.incremental, s.base_is_missing, coalesce(k.state, 'new') AS state, k.generation,
+  SELECT s.handle, s.why, s.to_look_at,
+    coalesce((SELECT promise FROM account WHERE handle = s.handle), 0) AS promise,
+    (SELECT read_at FROM account WHERE handle = s.handle) AS looked_at, s.incremental,
+    s.base_is_missing, coalesce(k.state, 'new') AS state, k.generation,
     nullif(k.pages, 0) AS pages, k.users,               -- 0: the list was not kept, its length is not known
     k.restarts, b.pages AS base_pages, b.users AS base_users, {NEW_SINCE_BASE} AS new,
     CASE WHEN s.base_is_missing THEN 0 ELSE
@@ -82,7 +90,9 @@ FROM (
 
 
 class _Group(NamedTuple):
-    """Lists that are alike, as the query has them. Days are since the base, and since the last reading."""
+    """Lists that are alike, as the query has them. Days are since the base, since the last reading, and since a look
+    that is due again before it is known whether the list is read.
+    """
 
     whole: bool
     pages: int | None
@@ -95,6 +105,8 @@ class _Group(NamedTuple):
     first_page: int | None
     in_order: bool
     may_be_small: bool
+    promise: float
+    unseen: float | None
     kols: int
 
 
@@ -188,8 +200,8 @@ class Forecast(Part):
     def _groups(self, which: str = "", **values: object) -> Iterator[_Group]:
         columns = "whole, pages, coalesce(users, 0), new, cached, incremental, days, since, first_page"
         rows = self._db.execute(
-            f"SELECT {columns}, in_order, may_be_small, count(*) FROM ({_LISTS}) {which} "
-            "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11",
+            f"SELECT {columns}, in_order, may_be_small, promise, unseen, count(*) FROM ({_LISTS}) {which} "
+            "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13",
             {"provider": self._provider, "now": time.time()} | values,
         )
         return map(_Group._make, rows)
@@ -214,7 +226,7 @@ class Forecast(Part):
         for KOL_KNOWN_STOP=2, and where the order of the known accounts is not known: there it takes a page of them.
         """
         a_day = follows_a_day(group.new, group.days or 0, self._follows_a_day)
-        new, sizes = a_day * max(group.since or 0, 0), self._increments
+        new, sizes = group.promise or a_day * max(group.since or 0, 0), self._increments
         size = sizes.full
         if group.first_page is not None and group.in_order:
             size = sizes.asked_for(group.first_page)
@@ -226,6 +238,8 @@ class Forecast(Part):
         if group.pages is not None:
             calls, credits_ = min(calls, group.pages), min(credits_, self.cost(group.pages, group.users))
         left = max(calls - group.cached, 1)
+        if group.unseen is not None and not group.promise:
+            left *= 1 - exp(-max(group.unseen, 0) * (a_day * _MOVES + _RECHECKS))
         return Expected(left, credits_ * left / calls, max(round(calls), group.cached + 1), size)
 
     @cached_property

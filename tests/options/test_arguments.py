@@ -21,6 +21,7 @@ EXAMPLES = {  # one good value each, which is not the default
     "max_usd": "2.50",
     "refresh": "30d",
     "incremental": "1",
+    "watch": "1d",
     "full_every": "60d",
     "retry": "partial",
     "replay": "pending",
@@ -175,7 +176,9 @@ def test_test_is_refused_when_the_settings_ask_for_a_replay() -> None:
 
 
 @pytest.mark.parametrize("replay", ["pending", "all", None])
-@pytest.mark.parametrize("other", ["refresh", "incremental", "full_every", "retry", "max_calls", "dry_run", "estimate"])
+@pytest.mark.parametrize(
+    "other", ["refresh", "incremental", "watch", "full_every", "retry", "max_calls", "dry_run", "estimate"]
+)
 def test_a_replay_takes_nothing_that_is_about_calls(replay: str | None, other: str) -> None:
     raw = given_with(other) | ({"replay": replay} if replay else {})
     assert other in refusal(raw, ignore_missing=replay is None)
@@ -289,7 +292,7 @@ def test_what_makes_a_job_the_same_job_is_all_but_what_is_a_runs_own() -> None:
         Arguments.parse({"limit": "2", "api_key": "k", "max_calls": "9", "feed": "follows", "fresh": "1"}).of_job()
         == plain
     )
-    for name in ("kols", "refresh", "incremental", "full_every", "retry", "replay", "dry_run", "sandbox"):
+    for name in ("kols", "refresh", "incremental", "watch", "full_every", "retry", "replay", "dry_run", "sandbox"):
         assert Arguments.parse({"limit": "2", **given_with(name)}).of_job() != plain, name
 
 
@@ -298,3 +301,14 @@ def test_the_moment_of_a_run_is_typed_and_read_as_the_same_and_is_not_before_it(
     cut = Cutoff(age=0).moment(now)
     assert now <= cut < now + 0.002, "a second run in the same second is another moment"
     assert Arguments.parse({"refresh": typed_moment(cut)}).refresh == Cutoff(at=cut)
+
+
+@pytest.mark.parametrize("other", ["refresh", "incremental"])
+def test_watch_is_a_refresh_of_its_own(other: str) -> None:
+    assert f"-a watch is a refresh of what changed, so it does not go with {other}" in refusal(
+        {"watch": "1d", "refresh": "7d"} | ({"incremental": "1"} if other == "incremental" else {})
+    ).replace("incremental, refresh", other)
+
+
+def test_full_every_goes_with_watch() -> None:
+    assert Arguments.parse({"watch": "1d", "full_every": "30d"}).full_every == 30 * 86_400
