@@ -292,9 +292,8 @@ class Selection(Part):
 
     def count_to_look_at(self) -> tuple[int, int]:
         """Count the selected KOLs whose profiles are to be seen: those with an id in the ledger, and the others."""
-        known = self._count(
-            "SELECT count(*) FROM temp.selected WHERE to_look_at AND handle IN (SELECT handle FROM account WHERE id <> '')"
-        )
+        has_id = "handle IN (SELECT handle FROM account WHERE id <> '')"
+        known = self._count(f"SELECT count(*) FROM temp.selected WHERE to_look_at AND {has_id}")
         return known, self._count("SELECT count(*) FROM temp.selected WHERE to_look_at") - known
 
     def looked_at(self, kols: Iterable[Kol]) -> None:

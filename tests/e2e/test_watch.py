@@ -217,3 +217,17 @@ def test_a_list_that_came_much_shorter_than_its_profile_says(make_project: MakeP
     assert "by its profile" not in project.look("kols", "big").out
     watch(project).expect(0)
     assert read(project) == []
+
+
+def test_an_estimate_of_a_look_counts_its_profiles_and_the_lists_that_may_have_news(make_project: MakeProject) -> None:
+    project = make_project(KOLS, follows=True)
+    first = project.crawl("-a", "watch=1d", "-a", "estimate=1").expect(0).out
+    assert "4 for profiles" in first
+    project.crawl("-a", "watch=1d").expect(0)
+    pass_days(project)
+    told = project.crawl("-a", "watch=1d", "-a", "estimate=1").expect(0).out
+    print(told)
+    assert "1 for profiles" in told
+    assert project.api.calls == []
+    credits_ = int(told.split("cost      about ")[1].split(" credits")[0].replace(",", ""))
+    assert 4 * 18 < credits_ < 4 * 18 + 4 * 70, "not each list is read"
