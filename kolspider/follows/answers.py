@@ -114,8 +114,8 @@ def _who(question: Question, sources: Sources) -> Iterator[Edge]:
         found = sources.follows().accounts(account[1:])
         if not found:
             raise StopRun(
-                f"no account in {sources.target} has the handle {account}: it is there once the list of a KOL that "
-                "follows it is loaded; of an account that was renamed since, give the id"
+                f"no account in {sources.target} has the handle {account}, so no list that is loaded has it: check "
+                "its spelling, or give the account's id if it was renamed"
             )
         if len(found) > 1:
             named = ", ".join(f"{id_} ({plain(name)})" for id_, name in found[:_NAMED])
