@@ -135,7 +135,7 @@ class Command(ProjectCommand):
         if note:
             print(f"kolspider: {note}", file=sys.stderr)
         if opts.bom:
-            cast("io.TextIOWrapper", sys.stdout).reconfigure(encoding="utf-8-sig")
+            cast("io.TextIOWrapper", sys.stdout).reconfigure(encoding="utf-8-sig", errors=sys.stdout.errors)
         with written:
             shutil.copyfileobj(written, sys.stdout)
 
@@ -212,11 +212,13 @@ def _table(
         return
     shown = [name for name in _HEADS if name in names]
 
-    def cells(row: Sequence[object]) -> list[str]:
-        of = dict(zip(names, row, strict=True))
-        of |= {"kol": spellings.get(str(of.get("kol")), of.get("kol")), "name": of.get("name") or ""}
-        of["user_name"] = plain(cast("str | None", of["user_name"])) or of["user_id"]
-        return [_cell(of[name]) for name in shown]
+    def cells(values: Sequence[Any]) -> list[str]:
+        row = dict(zip(names, values, strict=True))
+        row["user_name"] = plain(row["user_name"]) or row["user_id"]
+        row["name"] = row.get("name") or ""
+        if kol := row.get("kol"):
+            row["kol"] = spellings.get(kol, kol)
+        return [_cell(row[name]) for name in shown]
 
     heads = [_HEADS[name] for name in shown]
     yield from in_columns(heads, map(cells, chain([first], rows)), numbers=("KOLs", "followers"))

@@ -110,7 +110,8 @@ class Question:
         with_gone = "" if self.gone_count else "; --all counts KOLs that left the source table, too"
         match self.what:
             case What.WHO:
-                found = f"no KOL follows {self.account}{with_lost}{with_gone}"
+                of_digits = "" if self.account.startswith("@") else f"; if that is a handle: @{self.account}"
+                found = f"no KOL follows {self.account}{with_lost}{with_gone}{of_digits}"
             case What.OF:
                 (kol,) = self.kols
                 found = f"no follow of {kol} is known: `scrapy kols {kol}` says how far its list was read{with_lost}"
