@@ -204,7 +204,8 @@ def test_names_that_nobody_has_or_two_have_are_one_line_that_says_what_to_do(pro
     assert f"2 accounts in {project.target} had the handle @satoshi when last seen" in both
     assert "1 (Satoshi), 2 (二 号); give the id, such as `scrapy follows who 1`" in both
 
-    assert f"no account in {project.target} has the handle @btc, so" in refused(project.look("follows", "who", "btc"), 1)
+    nobody = refused(project.look("follows", "who", "btc"), 1)
+    assert f"no account in {project.target} has the handle @btc, so no list that is loaded has it: check" in nobody
     told = project.look("follows", "who", "77").expect(0)
     assert (told.out.count("\n"), told.err) == (1, "")
     assert told.out.startswith("no KOL follows 77; --lost shows lost follows, too; --all counts")
