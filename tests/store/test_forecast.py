@@ -269,6 +269,12 @@ class TestIncrement:
         assert (expected.page_size, expected.pages) == (page_size, pages)
         assert expected.calls == pytest.approx(1, abs=0.1)
 
+    def test_goes_on_in_small_pages_although_the_order_is_no_longer_known(self, history: History) -> None:
+        """So its cursor is good. It begins again in full pages if it has to."""
+        self.interrupt(history, 20)
+        history.store.execute("DELETE FROM page WHERE generation = 0 AND number = 3")
+        assert history.ledger.forecast.of("a").page_size == 20
+
     def test_that_begins_again_asks_for_full_pages(self, history: History) -> None:
         self.interrupt(history, 20, 20, 20, 20)
         history.ledger.kols.begin_increment_again("a")
