@@ -286,7 +286,7 @@ class TestIncrement:
 
     def test_what_came_to_the_end_of_the_list_found_no_new_accounts(self, history: History) -> None:
         """Its first try may have: a damaged page is bought again."""
-        self.add(history, days=10, new=(7, 9))
+        self.add(history, days=10, new=(7, 90))
         history.store.execute("UPDATE crawl SET kind = 'full' WHERE generation = 2")
         forecast = history.forecast("a", refresh=0, incremental=True)
         assert forecast._follows_a_day == pytest.approx((7 + 20) / (10 + 20))
