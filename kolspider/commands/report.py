@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from kolspider.db.base import Database
     from kolspider.options.config import Config
+    from kolspider.store.ledger import Ledger
 
 
 _ANSWER_SECS = 120
@@ -64,7 +65,7 @@ class Command(ProjectCommand):
             raise WrongUsage(f"-o {output}: there is no folder {path.absolute().parent}; create it first")
         check_writable(path, "-o")
         with read_ledger(config, database) as ledger:
-            follows = _follows(config, database)
+            follows = _follows(config, database, ledger)
             ledger.freeze()
             facts = Facts.gather(ledger, config, target_label(config, database), time.time(), follows, _command(opts))
         try:
@@ -80,7 +81,7 @@ def _command(opts: argparse.Namespace) -> str:
     return shlex.join(["scrapy", "report", *output, *(["--sandbox"] if opts.sandbox else [])])
 
 
-def _follows(config: Config, database: Database) -> FollowFacts | None:
+def _follows(config: Config, database: Database, ledger: Ledger) -> FollowFacts | None:
     """Return who follows whom among the KOLs of the source table.
 
     None if no such table is kept, or if the database can't be queried.

@@ -67,7 +67,7 @@ class IncrementPages:
         """Return the size of the pages that cost least when so many new accounts are expected."""
         new = _rounded(new)
         if new not in self._best:
-            self._best[new] = min(self._worth, key=lambda size: (self.cost(size, new)[1], -size))
+            self._best[new] = min(self._worth, key=lambda size: self.cost(size, new)[1])
         return self._best[new]
 
     def cost(self, size: int, new: float, run: int = RUN) -> tuple[float, float]:

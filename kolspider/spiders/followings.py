@@ -193,7 +193,7 @@ class FollowingsSpider(Spider):
     ) -> _List:
         """Return a list at its beginning; `known` is set for an incremental reading, whose pages can be small."""
         full = self._provider.page_size
-        size = page_size if page_size and known and known.places is not None else full
+        size = page_size if page_size and known else full
         paging = Paging(known or NOBODY, self._config.known_stop, small_pages=size < full, longest=self._longest)
         return _List(kol, account, generation, paging, size, known=known)
 

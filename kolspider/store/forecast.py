@@ -228,7 +228,7 @@ class Forecast(Part):
         a_day = follows_a_day(group.new, group.days or 0, self._follows_a_day)
         new, sizes = group.promise or a_day * max(group.since or 0, 0), self._increments
         size = sizes.full
-        if group.first_page is not None and group.in_order:
+        if group.first_page is not None:
             size = sizes.asked_for(group.first_page)
         elif group.may_be_small and self.known_stop == 1:
             size = sizes.best(new)

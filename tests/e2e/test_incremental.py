@@ -180,6 +180,7 @@ def test_known_stop_looks_further_and_without_a_follows_table_cached_pages_do(ma
     project.api.clear_calls()
     project.crawl("-a", "refresh=0s", "-a", "incremental=1", "-s", "KOL_KNOWN_STOP=2").expect(0)
     assert (calls(project), set(hidden) <= set(project.rows())) == (2, True)
+    assert {call.page_size for call in project.api.calls} == {200}
 
 
 def cached_generations(project: Project, handle: str) -> set[int]:

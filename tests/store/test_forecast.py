@@ -181,6 +181,7 @@ class TestIncrement:
         pages = max(-(-users // 200), 1)
         history.add_kol(handle, "fetched", pages=pages, users=users + sum(new))
         history.add_pages(handle, *[200] * pages)
+        history.store.execute("UPDATE page SET cursor = '' WHERE number = 1")
         for generation, count in enumerate(new, 1):
             history.add_reading(handle, "fetched", 1, 20, generation=generation, new=count)
         last = len(new)
@@ -249,9 +250,9 @@ class TestIncrement:
         expected = forecast.of("a")
         assert (expected.page_size, round(expected.calls, 3), round(expected.credits)) == (200, 2, 400)
 
-    def interrupt(self, history: History, *users: int) -> Expected:
-        """Begin to read a list again, and stop after these pages."""
-        self.add(history, days=1, new=(5,))
+    def interrupt(self, history: History, *users: int, new: int = 5) -> Expected:
+        """Begin to read a list again, which had so many new accounts before, and stop after these pages."""
+        self.add(history, days=1, new=(new,))
         history.store.execute("UPDATE kol SET generation = 2, state = 'fetching'")
         history.add_reading("a", "fetching", 0, 0, generation=2, new=0)
         history.add_pages("a", *users, generation=2)
@@ -268,6 +269,33 @@ class TestIncrement:
         expected = self.interrupt(history, *users)
         assert (expected.page_size, expected.pages) == (page_size, pages)
         assert expected.calls == pytest.approx(1, abs=0.1)
+
+    @pytest.mark.parametrize("pages", [0, 1, 2])
+    def test_takes_the_rest_of_the_pages_that_its_new_accounts_fill(self, history: History, pages: int) -> None:
+        expected = self.interrupt(history, *[20] * pages, new=30)
+        whole = 2.01  # pages for 22
+        assert expected.calls == pytest.approx(max(whole - pages, 1), abs=0.01)
+        assert expected.credits == pytest.approx(expected.calls * 63, abs=1)  # some begin again in full pages
+        assert expected.pages == max(2, pages + 1)
+
+    def test_time_and_accounts_of_readings_that_broke_off_are_those_of_the_next_one(self, history: History) -> None:
+        self.add(history, days=10, new=(7, 9, 13))
+        history.store.execute("UPDATE crawl SET state = 'failed' WHERE generation = 2")
+        forecast = history.forecast("a", refresh=0, incremental=True)
+        assert forecast._follows_a_day == pytest.approx((7 + 13 + 20) / (30 + 20))
+
+    def test_what_came_to_the_end_of_the_list_found_no_new_accounts(self, history: History) -> None:
+        """Its first try may have: a damaged page is bought again."""
+        self.add(history, days=10, new=(7, 90))
+        history.store.execute("UPDATE crawl SET kind = 'full' WHERE generation = 2")
+        forecast = history.forecast("a", refresh=0, incremental=True)
+        assert forecast._follows_a_day == pytest.approx((7 + 20) / (10 + 20))
+
+    def test_goes_on_in_small_pages_although_the_order_is_no_longer_known(self, history: History) -> None:
+        """So its cursor is good. It begins again in full pages if it has to."""
+        self.interrupt(history, 20)
+        history.store.execute("DELETE FROM page WHERE generation = 0 AND number = 3")
+        assert history.ledger.forecast.of("a").page_size == 20
 
     def test_that_begins_again_asks_for_full_pages(self, history: History) -> None:
         self.interrupt(history, 20, 20, 20, 20)
