@@ -8,6 +8,7 @@ proportion to a^k b^(k-d) / (k! (k-d)!).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 __all__ = ["Pastime", "new_follows"]
 
@@ -19,6 +20,8 @@ _DOUBT_DAYS = 5.0
 """A KOL's own rate is damped by so many days without a follow: chance is large in the first ones."""
 _SURE_DAYS = 6.5
 """A KOL that was watched for less time is read whenever its number moved, and only then."""
+_MANY = 10_000.0
+"""From this product of follows and unfollows on, the mean is near its limit."""
 _MOST_TERMS = 1_000
 
 
@@ -52,10 +55,13 @@ def new_follows(rose: int, days: float, past: Pastime) -> float:
 
 def _hidden(difference: int, follows: float, unfollows: float) -> float:
     """Return the expected number of pairs of a follow and an unfollow, beside a difference that is known."""
+    product = follows * unfollows
+    if product > _MANY:
+        return (sqrt(difference**2 + 4 * product) - difference) / 2
     term = weight = 1.0
     mean = 0.0
     for pairs in range(1, _MOST_TERMS):
-        term *= follows * unfollows / (pairs * (pairs + difference))
+        term *= product / (pairs * (pairs + difference))
         if term < weight * 1e-9:
             break
         weight += term
