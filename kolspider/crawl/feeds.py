@@ -48,6 +48,8 @@ class Rows:
     def of(self, item: Any) -> Iterator[dict[str, Any]]:
         """Yield the lines of a page: a MappedPage, or any item with its fields."""
         page = ItemAdapter(item)
+        if self._of_follows and not page["page"].is_list:
+            return
         kol = {"kol": page["page"].kol.user_name} if self._of_follows else {}
         known = self._known[page["page"].kol.handle if self._of_follows else ""]
         rows: list[Row] = page["rows"]

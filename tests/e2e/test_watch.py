@@ -231,3 +231,29 @@ def test_an_estimate_of_a_look_counts_its_profiles_and_the_lists_that_may_have_n
     assert project.api.calls == []
     credits_ = int(told.split("cost      about ")[1].split(" credits")[0].replace(",", ""))
     assert 4 * 18 < credits_ < 4 * 18 + 4 * 70, "not each list is read"
+
+
+def test_without_profiles_the_run_reads_what_it_can_and_says_so(make_project: MakeProject) -> None:
+    project = watched(make_project)
+    project.look("kols", "add", "later").expect(0)
+    project.api.join("later", 30)
+    project.api.follow("big", 1)
+    project.api.set_faults({"*": Fault("server_error", kind="profiles", times=None)})
+    result = watch(project, "-s", "RETRY_TIMES=1").expect(1)
+    assert "stopped   the API gave no profiles of some KOLs (HTTP 500: Internal Server Error)" in result.out
+    assert asked(project)["profiles"] == 2
+    assert read(project) == ["later"], "a new list waits for no profile"
+    project.api.set_faults({})
+    project.api.clear_calls()
+    project.crawl("-a", "watch=1d").expect(0)
+    assert set(read(project)) == {"big", "later"}
+
+
+def test_a_feed_of_follows_has_no_line_of_a_profile(make_project: MakeProject) -> None:
+    project = watched(make_project, {f"kol_{number}": 120 for number in range(7)})
+    new = project.api.follow("kol_3", 1)
+    feed = project.folder / "follows.jsonl"
+    watch(project, "-a", "feed=follows", "-o", str(feed)).expect(0)
+    lines = [json.loads(line) for line in feed.read_text().splitlines()]
+    assert {line["kol"] for line in lines} == {"kol_3"}
+    assert new[0] in {line["id"] for line in lines}

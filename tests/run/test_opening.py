@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
 import pytest
 from scrapy.settings import Settings
@@ -194,3 +195,20 @@ def test_a_job_that_was_begun_in_the_future_has_no_end(config: Config, database:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"began_at": time.time() + 86_400}))
     with pytest.raises(WrongUsage, match="begun in the future"), open_run(Arguments(), config, database, COMMAND):
         pass
+
+
+def test_an_api_without_profiles_by_id_is_not_watched_but_refreshed(
+    config: Config, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider = MagicMock(wraps=config.provider, profiles_by_id=None, page_size=200, family="twitterapi_io")
+    provider.configure_mock(name="other_api", usual_users=1_900)
+    arguments = Arguments.parse({"watch": "1d"})
+    with open_run(arguments, replace(config, provider=provider), database, COMMAND) as run:
+        assert run.ledger.selection.watch is None
+        assert run.ledger.selection.refresh_before == pytest.approx(time.time() - 86_400, abs=60)
+    assert "other_api tells no profiles by id: this is an incremental refresh" in caplog.text
+    with open_run(arguments, config, database, COMMAND) as run:
+        watch = run.ledger.selection.watch
+        assert watch is not None
+        assert watch.look_before == pytest.approx(time.time() - 0.9 * 86_400, abs=60)
+        assert watch.read_before == pytest.approx(time.time() - 0.9 * 7 * 86_400, abs=60)
