@@ -54,14 +54,10 @@ class Sweep:
 
         Raises NotAsked if the run stops, and sqlite3.Error.
         """
-        looked_at = 0
         for kols in self._selection.to_look_at(_AT_ONCE):
-            ids = {kol: self._accounts.id_of(kol.handle) for kol in kols}
-            nameless = [kol for kol, id_ in ids.items() if not id_]
-            table = self._run.config.target_table
-            names = [kol.user_name for kol in nameless]
-            found = await self._ask(lambda database: database.ids_by_name(table, names))  # noqa: B023
-            ids |= {kol: found.get(kol.user_name.lower(), "") for kol in nameless}
+            if self.error:
+                break
+            ids = await self._ids(kols)
             known = [kol for kol, id_ in ids.items() if id_]
             unclear = [kol for kol, id_ in ids.items() if not id_]
             parts = [known[start : start + self._by_id.most] for start in range(0, len(known), self._by_id.most)]
@@ -69,12 +65,18 @@ class Sweep:
                 yield page
             async for page in self._in_parallel(unclear, self._look_up):
                 yield page
-            looked_at += len(kols)
-        if looked_at:
-            self._run.tally.unchanged = self._selection.keep_promising()
-            logger.info(
-                "%s looked at: %s unread", counted(looked_at, "KOL"), counted(self._run.tally.unchanged, "list")
-            )
+        tally = self._run.tally
+        tally.unchanged = self._selection.keep_promising()
+        logger.info("%s looked at: %s unread", counted(tally.looks, "KOL"), counted(tally.unchanged, "list"))
+
+    async def _ids(self, kols: Sequence[Kol]) -> dict[Kol, str]:
+        """Return the ids of KOLs from the ledger, else from the target table; empty where neither has it."""
+        ids = {kol: self._accounts.id_of(kol.handle) for kol in kols}
+        if others := [kol for kol, id_ in ids.items() if not id_]:
+            table, names = self._run.config.target_table, [kol.user_name for kol in others]
+            found = await self._ask(lambda database: database.ids_by_name(table, names))
+            ids |= {kol: found.get(kol.user_name.lower(), "") for kol in others}
+        return ids
 
     async def _in_parallel(
         self, work: Sequence[_Work], do: Callable[[_Work], Awaitable[list[object]]]
