@@ -1,6 +1,6 @@
 """A month in the life of some KOLs: what a daily look costs, and when it knows of a new follow.
 
-    .venv/bin/python -m benchmarks.month                              400 KOLs, 30 days, every way; about 20 minutes
+    .venv/bin/python -m benchmarks.month                              400 KOLs, 30 days, every way; an hour or two
     .venv/bin/python -m benchmarks.month --kols 60 --days 10          a small month to try it
     .venv/bin/python -m benchmarks.month --only watch,killed          some of the ways
 
