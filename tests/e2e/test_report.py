@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from typing import TYPE_CHECKING, Any
 
 from tests.e2e.processes import kill, wait_until
-from tests.e2e.project import FAST, KEY, ROOT
+from tests.e2e.project import KEY, ROOT
 
 if TYPE_CHECKING:
     import pytest
