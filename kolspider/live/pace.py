@@ -215,15 +215,20 @@ class AutoPace(Pace):
             self._interval /= 1 + self._PROBING
             if self.rate > self._ceiling:
                 self._ceiling, self._step = float("inf"), self._FIRST_STEP
-        elif sent_at >= self._stepped_at + self._WINDOW:  # the API has seen a second at this rate
+        elif sent_at >= self._stepped_at + self._WINDOW and self._taken(sent_at) + 1 > self._MARGIN * self.rate:
+            # The API has seen a second at this rate.
             self._stepped_at = self._sent[-1]
             self._interval /= min(1 + self._step, self._MARGIN * self._ceiling * self._interval)
             self._step = min(self._step * 2, self._STEP)
 
+    def _taken(self, before: float) -> int:
+        """Count the requests that were sent within the second before a moment."""
+        return sum(before - self._WINDOW < at < before for at in self._sent)
+
     def _slow_down(self, sent_at: float) -> None:
-        taken = sum(sent_at - self._WINDOW < at < sent_at for at in self._sent)
+        taken = self._taken(sent_at)
         if taken and self._refusals == 1:
-            self._ceiling = taken / self._WINDOW
+            self._ceiling = float(taken)
             self._interval = max(self._interval, 1 / (self._MARGIN * self._ceiling))
         else:
             self._ceiling = self.rate
