@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from kolspider.db.base import Database
     from kolspider.options.arguments import Arguments
     from kolspider.options.config import Config
-    from kolspider.store.forecast import Forecast
-    from kolspider.store.selection import Selection
+    from kolspider.store.ledger import Ledger
 
 __all__ = ["estimate"]
 
@@ -39,7 +38,7 @@ def estimate(arguments: Arguments, config: Config, database: Database, command: 
         with read_ledger(config, database) as ledger:
             now = job.began_at if job else time.time()
             select_due(ledger.selection, arguments, config, job, lambda: _source(arguments, config, database), now=now)
-            table = _Estimate(arguments, config, ledger.selection, ledger.forecast)
+            table = _Estimate(arguments, config, ledger)
             print("\n".join(table.lines(shlex.join(without(command, ["estimate"])))))
     finally:
         database.close()
@@ -64,11 +63,12 @@ def _source(arguments: Arguments, config: Config, database: Database) -> Iterato
 class _Estimate:
     """The lines of an estimate, in the style of the closing table."""
 
-    def __init__(self, arguments: Arguments, config: Config, selection: Selection, forecast: Forecast) -> None:
+    def __init__(self, arguments: Arguments, config: Config, ledger: Ledger) -> None:
         self._arguments = arguments
         self._config = config
-        self._selection = selection
+        self._selection, forecast = ledger.selection, ledger.forecast
         self._average = forecast.average
+        self._found_rate = ledger.found_rate()
         self._total = forecast.total()
         caps = {
             "max_calls": (inf if arguments.max_calls is None else arguments.max_calls) / (self._total.calls or 1),
@@ -99,14 +99,24 @@ class _Estimate:
                 yield labelled("", text)
             dollars = credits_ * config.credit_usd
             yield labelled("cost", f"about {credits_:,} credits, ${dollars:,.2f}{self._range}")
-            pace = f"at one call in {config.delay:g} s (DOWNLOAD_DELAY)"
-            time = f"about {rough(calls * config.delay)} {pace}" if config.delay else "no delay (DOWNLOAD_DELAY=0)"
-            yield labelled("time", time)
+            yield labelled("time", self._time(calls))
             for nth, text in enumerate(wrap(f"the API takes {config.provider.allowed_rate}", _COLUMNS)):
                 yield labelled("" if nth else "rate", text)
         else:
             yield labelled("calls", "none, so nothing to pay")
         yield labelled("next", command)
+
+    def _time(self, calls: int) -> str:
+        config, found = self._config, self._found_rate
+        if config.rate == "auto":
+            known = f", {found:.3g} a second last time" if found else ""
+            about = f"about {rough(calls / found)}, " if found else ""
+            return f"{about}as fast as the API allows (KOL_RATE=auto){known}"
+        if config.rate:
+            return f"about {rough(calls * config.interval)} at {config.rate:g} calls a second (KOL_RATE)"
+        if not config.delay:
+            return "no delay (DOWNLOAD_DELAY=0)"
+        return f"about {rough(calls * config.delay)} at one call in {config.delay:g} s (DOWNLOAD_DELAY)"
 
     @property
     def _cached(self) -> str:

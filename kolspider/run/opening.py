@@ -16,6 +16,7 @@ from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.live.bill import Bill
 from kolspider.live.disk import Disk, unusable
+from kolspider.live.pace import Pace
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.live.work import Work
@@ -115,9 +116,10 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     commits = Commits(ledger, disk, tally, work, dry_run=arguments.dry_run, evict=config.cache_evict)
     writer = None if arguments.dry_run else Writer(config, thread, commits, repeats, ledger, stop, tally, work)
     history = History(ledger, tally, config.credit_usd, arguments.mode, command)
-    bill = Bill(arguments, config, stop, tally)
+    bill, pace = Bill(arguments, config, stop, tally), Pace.of(config, ledger.found_rate())
+    stop.on_stop(pace.wake)
     return Run(
-        arguments, config, table, ledger, thread, stop, disk, tally, bill, work, repeats, commits, writer, history
+        arguments, config, table, ledger, thread, stop, disk, tally, bill, pace, work, repeats, commits, writer, history
     )
 
 
@@ -208,6 +210,8 @@ def _select(
 
         select_due(selection, arguments, config, job, source, now=now)
         ledger.kols.ends_from = selection.refresh_before or 0.0
+        if arguments.max_calls is None and arguments.max_usd is None:  # else the order is that of need
+            selection.begin_long_lists_early(config.lists_at_once(ledger.found_rate()))
 
 
 def select_due(

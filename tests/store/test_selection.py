@@ -178,3 +178,39 @@ def test_a_list_whose_cursor_was_refused_twice_is_read_in_full(
     assert due(ledger, retry=[State.FAILED]) == [("btc", Why.RETRY)]
     (one,) = ledger.selection.due()
     assert one.incremental is incremental
+
+
+def with_long_lists_early(ledger: Ledger, at_once: float) -> list[str]:
+    ledger.selection.begin_long_lists_early(at_once)
+    return [one.kol.handle for one in ledger.selection.due()]
+
+
+@pytest.mark.parametrize(
+    ("at_once", "expected"),
+    [
+        (0.35, ["a", "b", "long", "c", "d", "broken"]),  # one call in 2 s
+        (1.08, ["a", "b", "long", "c", "d", "broken"]),  # 30 pages one by one take less than the last 33 side by side
+        (1.12, ["a", "long", "b", "c", "d", "broken"]),
+        (64.0, ["long", "a", "b", "c", "d", "broken"]),
+    ],
+)
+def test_a_list_that_would_be_left_alone_at_the_end_begins_early_enough(
+    ledger: Ledger, store: sqlite3.Connection, at_once: float, expected: list[str]
+) -> None:
+    """Its pages come one after the other, so with `at_once` lists side by side it must begin before the last pages."""
+    for number, handle in enumerate(["a", "b", "long", "c", "d", "broken", "done"]):
+        add(ledger, store, handle, State.FAILED if handle == "broken" else State.FETCHED, 100.0 + number)
+        store.execute("UPDATE kol SET pages = ? WHERE handle = ?", (30 if handle == "long" else 1, handle))
+    store.execute("UPDATE kol SET pages = 30 WHERE handle = 'broken'")
+    store.execute("UPDATE kol SET finished_at = 900 WHERE handle = 'done'")
+    ledger.selection.read(["a", "b", "long", "c", "d", "broken", "done"])
+    due(ledger, refresh_before=500.0, keep_done=True)
+    assert with_long_lists_early(ledger, at_once) == expected
+    assert list(ledger.selection.handles()) == [*expected, "done"]
+
+
+def test_lists_of_unknown_length_keep_the_order_of_the_table(ledger: Ledger) -> None:
+    handles = [f"new{number}" for number in range(9)]
+    ledger.selection.read(handles)
+    due(ledger)
+    assert with_long_lists_early(ledger, 64.0) == handles

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kolspider.crawl.pace import Pace
 from kolspider.errors import StopRun
+from kolspider.live.pace import Pace
 
 
 def test_requests_keep_their_interval() -> None:
