@@ -36,6 +36,7 @@ def estimate(arguments: Arguments, config: Config, database: Database, command: 
     job = Job.load(config.jobdir, arguments.of_job()) if config.jobdir else None
     try:
         with read_ledger(config, database) as ledger:
+            ledger.forecast.known_stop = config.known_stop
             now = job.began_at if job else time.time()
             select_due(ledger.selection, arguments, config, job, lambda: _source(arguments, config, database), now=now)
             table = _Estimate(arguments, config, ledger)

@@ -96,6 +96,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     stack.callback(database.close)
     table = _check_tables(arguments, config, database, ledger)
     job = Job.load(config.jobdir, arguments.of_job()) if config.jobdir else None
+    ledger.forecast.known_stop = config.known_stop
     now = job.began_at if job else time.time()
     _select(arguments, config, database, ledger, job, now)
     if not (arguments.fresh or arguments.replay or arguments.sandbox or is_salvaged):

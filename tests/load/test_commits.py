@@ -119,18 +119,29 @@ def test_a_list_that_goes_on_and_one_that_is_unknown_have_not_ended(ledger: Ledg
 
 
 def test_an_incremental_reading_saves_what_a_full_one_would_have_cost_more(ledger: Ledger, commits: Commits) -> None:
+    def increment(*users: int, new: int) -> None:
+        for number, count in enumerate(users, 1):
+            page(ledger, number, users=count)
+        end(commits, pages=len(users), users=sum(users), new=new)
+
     end(commits, pages=5, users=1000)
     ledger.kols.begin_generation("btc", incremental=True)
-    end(commits, pages=1, users=200, new=10)
+    increment(20, 20, new=10)
     tally = commits._tally
-    cost = ledger.forecast.cost
-    assert (tally.incremental_lists, tally.calls_saved) == (1, 5)
-    assert tally.credits_saved == cost(6, 1010) - cost(1, 200)
+    assert (tally.incremental_lists, tally.calls_saved) == (1, 6 - 2)
+    assert tally.credits_saved == 1000 + 60 - 2 * 60
 
     ledger.kols.begin_generation("btc", incremental=True)
-    end(commits, pages=9, users=1800, new=0)
-    assert tally.incremental_lists == 2
-    assert (tally.calls_saved, tally.credits_saved) == (5, cost(6, 1010) - cost(1, 200)), "nothing is saved, not less"
+    page(ledger, 1, users=20)
+    ledger.kols.begin_increment_again("btc")  # what it cost before counts, too
+    increment(200, 200, new=190)
+    assert (tally.incremental_lists, tally.calls_saved) == (2, 4 + 6 - 3)
+    assert tally.credits_saved == 940 + 1200 - (60 + 200 + 200)
+
+    ledger.kols.begin_generation("btc", incremental=True)
+    increment(*[200] * 9, new=0)
+    assert tally.incremental_lists == 3
+    assert (tally.calls_saved, tally.credits_saved) == (7, 940 + 740), "nothing is saved, not less"
 
 
 def test_only_a_reading_that_bought_a_page_changes_when_a_list_was_finished(
