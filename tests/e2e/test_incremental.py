@@ -170,7 +170,7 @@ def test_known_stop_looks_further_and_without_a_follows_table_cached_pages_do(ma
     # The API is out of order: the new ones stand on page 2.
     world = project.api._world
     with world._lock:
-        follows = world._list("big")
+        follows = world._list(world._kols["big"])
         moved = follows[:5]
         follows[:] = follows[5:300] + moved + follows[300:]
 

@@ -42,7 +42,7 @@ def test_lone_surrogates_arrive_as_escapes(get):
 
 def test_unknown_kol_is_not_found_and_no_kols_means_the_sample(get):
     with Sandbox({"BTC": 1}) as sandbox:
-        assert get(sandbox, "nobody").json == {"status": "error", "msg": "user not found"}
+        assert get(sandbox, "nobody").json == {"status": "error", "msg": "user not found", "data": None}
     with Sandbox() as sandbox:
         assert len(get(sandbox, "VITALIKSAMPLE").json["followings"]) == 200
 
