@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from kolspider.console.wording import counted, moment
 from kolspider.db.check import check_follows, check_names, check_source, check_target, warnings
 from kolspider.db.thread import DatabaseThread
-from kolspider.errors import StopRun, WrongUsage
+from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.live.bill import Bill
 from kolspider.live.disk import Disk, unusable
+from kolspider.live.statement import Statement
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.live.work import Work
@@ -23,6 +24,7 @@ from kolspider.load.commits import Commits
 from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
 from kolspider.options.arguments import Replay
+from kolspider.run.balance import ask_balance
 from kolspider.run.job import Job
 from kolspider.run.run import Run
 from kolspider.run.source import read_source, skipped_rows, source_handles
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from kolspider.db.base import Database, Table
     from kolspider.options.arguments import Arguments
     from kolspider.options.config import Config
+    from kolspider.store.forecast import Total
     from kolspider.store.selection import Selection
 
 __all__ = ["is_new_beside_rows", "open_run", "read_ledger", "select_due", "target_label"]
@@ -116,9 +119,49 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     writer = None if arguments.dry_run else Writer(config, thread, commits, repeats, ledger, stop, tally, work)
     history = History(ledger, tally, config.credit_usd, arguments.mode, command)
     bill = Bill(arguments, config, stop, tally)
+    statement = Statement(config.credit_usd)
+    if not arguments.replay:
+        _ask_before(statement, arguments, config, ledger.forecast.total())
     return Run(
-        arguments, config, table, ledger, thread, stop, disk, tally, bill, work, repeats, commits, writer, history
+        arguments,
+        config,
+        table,
+        ledger,
+        thread,
+        stop,
+        disk,
+        tally,
+        bill,
+        work,
+        repeats,
+        commits,
+        writer,
+        history,
+        statement,
     )
+
+
+def _ask_before(statement: Statement, arguments: Arguments, config: Config, total: Total) -> None:
+    """Ask what the account holds before a run that buys, and warn if that is less than the run is likely to cost."""
+    share = total.share(arguments.max_calls, arguments.max_credits(config.credit_usd))
+    if not total.calls * share or config.provider.balance is None:
+        return
+    cost = total.credits * share
+    try:
+        held = statement.before = ask_balance(config)
+    except UserError as error:
+        logger.warning("%s; this run's bill will not be known", error)
+    else:
+        if held.credits < cost:
+            logger.warning(
+                "the account has about %s credits ($%.2f), and this run will cost about %s ($%.2f): it stops when "
+                "they are used up",
+                f"{held.credits:,.0f}",
+                held.worth(config.credit_usd),
+                f"{cost:,.0f}",
+                cost * config.credit_usd,
+            )
+    statement.asked_at = time.monotonic()
 
 
 def _warn_of_losses(config: Config, lock: DirectoryLock) -> bool:

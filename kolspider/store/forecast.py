@@ -112,6 +112,11 @@ class Total:
         """Credits for all lists, without retries."""
         return self.credits_known + self.credits_average
 
+    def share(self, max_calls: int | None, max_credits: float) -> float:
+        """Return the share of these calls that the caps of a run allow, 0 to 1."""
+        calls = 1.0 if max_calls is None else max_calls / (self.calls or 1)
+        return min(calls, max_credits / (self.credits or 1), 1.0)
+
 
 def rest_of_list(average: float, read: int) -> float:
     """Estimate the pages that a list of unknown length still has: one that is long already is likely to be longer."""

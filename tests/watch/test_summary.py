@@ -12,6 +12,7 @@ import pytest
 
 from kolspider.errors import CapReached, StopRun
 from kolspider.items import State
+from kolspider.live.statement import Statement
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.options.arguments import Arguments
@@ -21,6 +22,7 @@ from kolspider.watch.summary import Summary
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kolspider.providers.base import Balance
     from kolspider.store.ledger import Ledger
 
 COMMAND = ["scrapy", "crawl", "followings"]
@@ -40,6 +42,7 @@ def summary(
     settings: tuple[str, ...] = (),
     in_job: bool = False,
     feeds_failed: int = 0,
+    held: tuple[Balance | None, Balance | None] = (None, None),
     **stats: Any,
 ) -> Summary:
     """The summary of a run with these arguments, counters, states and stats of Scrapy."""
@@ -65,7 +68,8 @@ def summary(
     if error:
         stop.fail(CapReached(error) if "cap" in error else StopRun(error))
     target = "sqlite:///kol.db twitter_kol_all"
-    return Summary(command, arguments, target, 0.00001, cast("Ledger", ledger), tally or Tally(), stop, stats)
+    statement = Statement(0.00001, *held)
+    return Summary(command, arguments, target, statement, cast("Ledger", ledger), tally or Tally(), stop, stats)
 
 
 def labels(run: Summary) -> list[str]:
