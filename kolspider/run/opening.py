@@ -150,7 +150,7 @@ def _ask_before(statement: Statement, arguments: Arguments, config: Config, tota
     try:
         held = statement.before = ask_balance(config)
     except UserError as error:
-        logger.warning("%s; this run's bill will not be known", error)
+        logger.info("%s; this run's bill will not be known", error)
     else:
         if held.credits < cost:
             logger.warning(

@@ -30,7 +30,7 @@ _LISTS = f"""
 SELECT handle,
   why IN ('begun', 'refused') AND state <> 'fetching' AND NOT base_is_missing AS whole,   -- loads pages, buys none
   CASE
-    WHEN state = 'not_found' THEN 1                         -- asked for again
+    WHEN state = 'not_found' THEN 0                         -- asked for again, and probably still gone
     WHEN incremental THEN min(:increment, pages)
     WHEN why = 'refresh' THEN pages
     WHEN base_pages > kept THEN base_pages
@@ -131,7 +131,7 @@ class Forecast(Part):
         ((whole, pages, _, cached, _),) = self._groups("WHERE handle = :handle", handle=handle)
         if whole:
             return Expected(0.0, cached)
-        return Expected(self._calls(pages, cached), pages)
+        return Expected(self._calls(pages, cached), pages if pages is None else max(pages, 1))
 
     def total(self, more: int = 0) -> Total:
         """Estimate all selected lists together, and `more` lists that were never begun."""
@@ -150,7 +150,7 @@ class Forecast(Part):
                 left = max(users - cached * self._api.page_size, 0)
                 total.kols_known += kols
                 total.calls_known += calls * kols
-                total.credits_known += self.cost(int(calls), left) * kols
+                total.credits_known += (self.cost(int(calls), left) if pages else self._api.failed_call_price) * kols
         return total
 
     def _groups(self, which: str = "", **values: object) -> Iterator[tuple[bool, int | None, int, int, int]]:
