@@ -19,8 +19,8 @@ class Statement:
     before: Balance | None = None
     """None if it was not asked for, or did not come."""
     after: Balance | None = None
-    asked_at: float = float("-inf")
-    """When it was asked for before the run, in seconds on the monotonic clock."""
+    next_call_at: float = float("-inf")
+    """When the next call may follow the one for the balance, in seconds on the monotonic clock."""
 
     @property
     def credits(self) -> float | None:

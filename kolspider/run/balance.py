@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from kolspider.options.config import Config
     from kolspider.providers.base import BalanceCall
 
-__all__ = ["ask_after", "ask_balance"]
+__all__ = ["ask_after", "ask_balance", "seconds_apart"]
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_SECS = 10.0
 """The longest wait for an answer: no run waits longer for what it can do without."""
+_LONGEST_APART_SECS = 6.0
+"""twitterapi.io takes one call in 5 s at the slowest."""
 _LARGEST = 100_000  # bytes
 
 
@@ -44,13 +46,18 @@ def ask_balance(config: Config) -> Balance:
         raise WrongUsage(f"{config.provider.name} has no call that tells the balance; its website does")
     answer = _ask(call, config)
     if isinstance(answer, ApiError) and answer.kind is ApiErrorKind.RATE_LIMIT:
-        time.sleep(min(config.delay, _LONGEST_SECS))
+        time.sleep(seconds_apart(config))
         answer = _ask(call, config)
     if isinstance(answer, Balance):
         return answer
     if answer.kind is ApiErrorKind.AUTH:
         raise StopRun(f"the API refuses the key ({answer.message}); check KOL_API_KEY")
     raise StopRun(f"the balance is not known: {answer.message}")
+
+
+def seconds_apart(config: Config) -> float:
+    """Return the seconds between the call for the balance and another one: the API's limit may be for both."""
+    return min(config.delay, _LONGEST_APART_SECS)
 
 
 def ask_after(statement: Statement, config: Config) -> None:

@@ -24,7 +24,7 @@ from kolspider.load.commits import Commits
 from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
 from kolspider.options.arguments import Replay
-from kolspider.run.balance import ask_balance
+from kolspider.run.balance import ask_balance, seconds_apart
 from kolspider.run.job import Job
 from kolspider.run.run import Run
 from kolspider.run.source import read_source, skipped_rows, source_handles
@@ -161,7 +161,7 @@ def _ask_before(statement: Statement, arguments: Arguments, config: Config, tota
                 f"{cost:,.0f}",
                 cost * config.credit_usd,
             )
-    statement.asked_at = time.monotonic()
+    statement.next_call_at = time.monotonic() + seconds_apart(config)
 
 
 def _warn_of_losses(config: Config, lock: DirectoryLock) -> bool:
