@@ -67,7 +67,7 @@ def ask_after(statement: Statement, config: Config) -> None:
     try:
         statement.after = ask_balance(config)
     except UserError as error:
-        logger.info("%s; this run's bill is not known", error)
+        logger.info("no bill for this run: %s", error)
 
 
 def _ask(call: BalanceCall, config: Config) -> Balance | ApiError:

@@ -150,14 +150,12 @@ def _ask_before(statement: Statement, arguments: Arguments, config: Config, tota
     try:
         held = statement.before = ask_balance(config)
     except UserError as error:
-        logger.info("%s; this run's bill will not be known", error)
+        logger.info("no bill for this run: %s", error)
     else:
         if held.credits < cost:
             logger.warning(
-                "the account has about %s credits ($%.2f), and this run will cost about %s ($%.2f): it stops when "
-                "they are used up",
+                "the account has %s credits, this run needs about %s ($%.2f)",
                 f"{held.credits:,.0f}",
-                held.worth(config.credit_usd),
                 f"{cost:,.0f}",
                 cost * config.credit_usd,
             )

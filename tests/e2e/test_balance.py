@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import re
+import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +15,7 @@ from kolspider.providers.twitterapi_io import TwitterApiIo
 from kolspider.sandbox import Fault
 from tests.e2e.expected import expected_rows
 from tests.e2e.http_servers import http_server, reply, tunnel
-from tests.e2e.processes import finish
+from tests.e2e.processes import finish, wait_until
 from tests.e2e.project import KEY
 from tests.e2e.test_progress import estimated
 from tests.tls import self_signed
@@ -136,7 +138,7 @@ def test_a_balance_that_does_not_come_neither_stops_nor_changes_a_run(make_proje
     assert not billed(result.out)
     told = [line for line in result.err.splitlines() if "balance" in line]
     assert len(told) == 1
-    assert told[0].endswith("; this run's bill will not be known")
+    assert " I no bill for this run: the balance is not known: " in told[0]
     assert KEY not in result.text
     assert len(project.api.balance_calls) == (2 if fault == "rate_limit" else 1)
 
@@ -146,7 +148,27 @@ def test_a_balance_that_comes_before_the_run_only_leaves_the_bill_open(make_proj
     result, bill, _ = run(project)
     result.expect(0)
     assert bill == {"credits": None, "usd": None, "estimated_credits": 350}
-    assert "the balance is not known: HTTP 500: Internal Server Error; this run's bill is not known" in result.err
+    assert " I no bill for this run: the balance is not known: HTTP 500: Internal Server Error\n" in result.err
+
+
+def test_ctrl_c_ends_the_wait_for_the_balance_before_a_run_and_not_the_run_behind_it(make_project: MakeProject) -> None:
+    # Given an API that does not answer when it is asked for the balance, before the first run and after the second
+    never = Fault("timeout", kind="balance", times=None, seconds=60)
+    project = make_project({"BTC": 250}, faults={"*": never})
+    first = project.start_crawl()
+    wait_until(lambda: len(project.api.balance_calls) == 1)
+    first.send_signal(signal.SIGINT)
+    result = finish(first).expect(130)
+    assert "kolspider: interrupted before the first API call; nothing was bought" in result.err
+    assert project.api.calls == []
+
+    project.api.set_faults({"*": replace(never, after=1)})
+    second = project.start_crawl("-s", "DOWNLOAD_TIMEOUT=4")
+    wait_until(lambda: len(project.api.balance_calls) == 3)
+    second.send_signal(signal.SIGINT)
+    result = finish(second).expect(0)
+    assert "KOLs      1 complete" in result.out
+    assert "Traceback" not in result.err
 
 
 def test_an_account_that_runs_empty_stops_the_run_with_its_bill(make_project: MakeProject) -> None:
@@ -156,7 +178,7 @@ def test_an_account_that_runs_empty_stops_the_run_with_its_bill(make_project: Ma
     # then the run stops with the money, and tells the bill
     result.expect(1)
     before, after = result.err.split("Spider opened")
-    assert "the account has about 1,100 credits ($0.01), and this run will cost about 4,055 ($0.04)" in before
+    assert " W the account has 1,100 credits, this run needs about 4,055 ($0.04)\n" in before
     assert "Credits is not enough" in after
     assert (bill["credits"], charged) == (1000, 1000)
     assert len(project.cached(0)) == 5
@@ -175,7 +197,7 @@ def test_a_run_within_its_cap_is_not_warned_of_an_account_that_has_less_than_all
     assert bill["credits"] == charged <= 1000
     # and with a cap above what the account has, it is
     result, _, _ = run(project, "-a", "max_usd=0.015", "-a", "refresh=0s")
-    assert "the account has about" in result.err
+    assert "the account has 100 credits, this run needs about 1,500 ($0.01)\n" in result.err
 
 
 @pytest.mark.parametrize(
