@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kolspider.options.config import Config
     from kolspider.providers.base import BalanceCall
 
-__all__ = ["ask_after", "ask_balance", "seconds_apart"]
+__all__ = ["ask_after", "ask_balance", "ask_before"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def ask_balance(config: Config) -> Balance:
         raise WrongUsage(f"{config.provider.name} has no call that tells the balance; its website does")
     answer = _ask(call, config)
     if isinstance(answer, ApiError) and answer.kind is ApiErrorKind.RATE_LIMIT:
-        time.sleep(seconds_apart(config))
+        time.sleep(_seconds_apart(config))
         answer = _ask(call, config)
     if isinstance(answer, Balance):
         return answer
@@ -55,9 +55,19 @@ def ask_balance(config: Config) -> Balance:
     raise StopRun(f"the balance is not known: {answer.message}")
 
 
-def seconds_apart(config: Config) -> float:
-    """Return the seconds between the call for the balance and another one: the API's limit may be for both."""
-    return min(config.delay, _LONGEST_APART_SECS)
+def ask_before(statement: Statement, config: Config, cost: float) -> None:
+    """Ask what the account holds before a run that buys, and warn if it is less than the likely cost in credits."""
+    if config.provider.balance is None:
+        return
+    try:
+        held = statement.before = ask_balance(config)
+    except UserError as error:
+        logger.info("no bill for this run: %s", error)
+    else:
+        if held.credits < cost:
+            needed = f"about {cost:,.0f} (${cost * config.credit_usd:.2f})"
+            logger.warning("the account has %s credits, this run needs %s", f"{held.credits:,.0f}", needed)
+    statement.next_call_at = time.monotonic() + _seconds_apart(config)
 
 
 def ask_after(statement: Statement, config: Config) -> None:
@@ -109,6 +119,11 @@ def _opener(config: Config) -> OpenerDirector:
     # An HTTP proxy would see the key; of https:// it sees only a tunnel.
     proxies = {"https": getproxies()["https"]} if proxy_of(config.api_url) else {}
     return build_opener(ProxyHandler(proxies), _NoRedirect())
+
+
+def _seconds_apart(config: Config) -> float:
+    """Return the seconds between the call for the balance and another one: the API's limit may be for both."""
+    return min(config.delay, _LONGEST_APART_SECS)
 
 
 class _NoRedirect(HTTPRedirectHandler):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kolspider.console.wording import counted, moment
 from kolspider.db.check import check_follows, check_names, check_source, check_target, warnings
 from kolspider.db.thread import DatabaseThread
-from kolspider.errors import StopRun, UserError, WrongUsage
+from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.live.bill import Bill
 from kolspider.live.disk import Disk, unusable
@@ -24,7 +24,7 @@ from kolspider.load.commits import Commits
 from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
 from kolspider.options.arguments import Replay
-from kolspider.run.balance import ask_balance, seconds_apart
+from kolspider.run.balance import ask_before
 from kolspider.run.job import Job
 from kolspider.run.run import Run
 from kolspider.run.source import read_source, skipped_rows, source_handles
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from kolspider.db.base import Database, Table
     from kolspider.options.arguments import Arguments
     from kolspider.options.config import Config
-    from kolspider.store.forecast import Total
     from kolspider.store.selection import Selection
 
 __all__ = ["is_new_beside_rows", "open_run", "read_ledger", "select_due", "target_label"]
@@ -121,7 +120,10 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     bill = Bill(arguments, config, stop, tally)
     statement = Statement(config.credit_usd)
     if not arguments.replay:
-        _ask_before(statement, arguments, config, ledger.forecast.total())
+        total = ledger.forecast.total()
+        share = total.share(arguments.max_calls, arguments.max_credits(config.credit_usd))
+        if total.calls * share:
+            ask_before(statement, config, total.credits * share)
     return Run(
         arguments,
         config,
@@ -139,27 +141,6 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
         history,
         statement,
     )
-
-
-def _ask_before(statement: Statement, arguments: Arguments, config: Config, total: Total) -> None:
-    """Ask what the account holds before a run that buys, and warn if that is less than the run is likely to cost."""
-    share = total.share(arguments.max_calls, arguments.max_credits(config.credit_usd))
-    if not total.calls * share or config.provider.balance is None:
-        return
-    cost = total.credits * share
-    try:
-        held = statement.before = ask_balance(config)
-    except UserError as error:
-        logger.info("no bill for this run: %s", error)
-    else:
-        if held.credits < cost:
-            logger.warning(
-                "the account has %s credits, this run needs about %s ($%.2f)",
-                f"{held.credits:,.0f}",
-                f"{cost:,.0f}",
-                cost * config.credit_usd,
-            )
-    statement.next_call_at = time.monotonic() + seconds_apart(config)
 
 
 def _warn_of_losses(config: Config, lock: DirectoryLock) -> bool:
