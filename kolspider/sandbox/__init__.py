@@ -2,6 +2,7 @@
 
 from kolspider.sandbox.apis import CONTRACTS
 from kolspider.sandbox.calls import Call
+from kolspider.sandbox.days import Day, Happened, kols_of_all_lengths
 from kolspider.sandbox.faults import FAULT_NAMES, Fault, Faults, RandomFaults, read_faults
 from kolspider.sandbox.people import plausible
 from kolspider.sandbox.server import Sandbox
@@ -12,12 +13,15 @@ __all__ = [
     "FAULT_NAMES",
     "SAMPLE_KOLS",
     "Call",
+    "Day",
     "Fault",
     "Faults",
+    "Happened",
     "RandomFaults",
     "Sandbox",
     "entry",
     "followings",
+    "kols_of_all_lengths",
     "plausible",
     "profile",
     "read_faults",

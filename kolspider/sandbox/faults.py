@@ -9,7 +9,8 @@ answer; the KOL's own steps come before those of "*". Where no step applies, the
      "*": [Fault("no_credit", after=50, times=None),                  # from the 51st call on
            RandomFaults(0.2, {"reset": 1, "rate_limit": 3}, seed=7)]} # 20% of the calls before that
 
-Calls for lists are meant, unless a step names another kind of call:
+Calls for lists are meant, unless a step names another kind of call. Those that name several accounts or none are
+under "*" only:
 
     {"BTC": Fault("server_error", kind="profile"), "*": Fault("timeout", kind="balance", times=None)}
 """
@@ -20,6 +21,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import get_args
 
 from kolspider.sandbox.calls import Kind
 
@@ -76,6 +78,8 @@ class Fault:
             raise ValueError(f"unknown fault {self.name!r}; there are: {', '.join(sorted(FAULT_NAMES))}")
         if self.every < 1:
             raise ValueError(f"fault {self.name!r}: every={self.every} must be 1 or more")
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"fault {self.name!r}: kind={self.kind!r} must be one of {', '.join(get_args(Kind))}")
         if self.name in _SPOILED and self.kind != "followings":
             raise ValueError(f"fault {self.name!r} is one of lists, and a call of kind {self.kind!r} has none")
 

@@ -22,6 +22,7 @@ from kolspider.sandbox.answers import Answer, Delivery
 from kolspider.sandbox.apis import CONTRACTS
 from kolspider.sandbox.apis.contract import Ask, Request
 from kolspider.sandbox.calls import Call, CallLog
+from kolspider.sandbox.days import Day, pass_a_day
 from kolspider.sandbox.faults import NORMAL, FaultPlan, Faults
 from kolspider.sandbox.users import SAMPLE_KOLS
 from kolspider.sandbox.world import CursorError, Cursors, People, State, World
@@ -65,6 +66,7 @@ class Sandbox:
         self._host, self._port = address
         kols = SAMPLE_KOLS if kols is None else kols
         self._world = World(kols, people=people, unusable=unusable, shape=self._contract.shape)
+        self._days = 0
         self._plan = FaultPlan(faults or {})
         self._log = CallLog(Path(log_path) if log_path else None)
         self._balance_log = CallLog(None)
@@ -162,6 +164,18 @@ class Sandbox:
     def cursors(self, cursors: Cursors) -> None:
         self._world.cursors = cursors
 
+    @property
+    def cursors_of_one_size(self) -> bool:
+        """Whether a cursor is good only for pages of the size that it came with, where a request says the size.
+
+        Set it before the first call.
+        """
+        return self._world.cursors_of_one_size
+
+    @cursors_of_one_size.setter
+    def cursors_of_one_size(self, whether: bool) -> None:
+        self._world.cursors_of_one_size = whether
+
     def set_faults(self, faults: Faults) -> None:
         """Replace all faults."""
         self._plan = FaultPlan(faults)
@@ -177,6 +191,10 @@ class Sandbox:
         """Remove accounts from a list: the `who` newest, or those with these ids."""
         self._world.unfollow(handle, who)
 
+    def move_down(self, handle: str, number: int, place: int) -> None:
+        """Put the newest accounts of a list behind others, at this place: the API is out of order."""
+        self._world.move_down(handle, number, place)
+
     def let_weeks_pass(self, weeks: int) -> None:
         """Change the lists of KOLs with 100 followings or more: each week adds 20 accounts and removes 3.
 
@@ -184,6 +202,14 @@ class Sandbox:
         """
         for _ in range(weeks):
             self._world.let_a_week_pass()
+
+    def let_a_day_pass(self, seed: int = 0) -> Day:
+        """Change the lists and the KOLs as a day does, and tell what happened; days.py says what that is.
+
+        With the same seed throughout, the same days follow each other.
+        """
+        self._days += 1
+        return pass_a_day(self._world, self._days, seed)
 
     def rename(self, who: str, handle: str) -> None:
         """Give a KOL, or the account with this id, another handle. The old one is free then.
@@ -212,6 +238,11 @@ class Sandbox:
     def restore(self, who: str) -> None:
         """A KOL, or the account with this id, is there again, for everybody."""
         self._world.turn(who, State.OPEN)
+
+    @property
+    def kols(self) -> list[str]:
+        """The present handles of all KOLs, those too that are suspended or deleted."""
+        return self._world.handles(*State)
 
     def id_of(self, handle: str) -> str:
         """The id of a KOL's own account."""
@@ -272,16 +303,7 @@ class Sandbox:
         handle = self._handle(ask)
         page = self._page_number(handle, ask)
         key_ok = contract.has_key(request.headers, self._key)
-        if not method:
-            refusal: Answer | None = contract.error(404, "Not Found")
-        elif request.method != method:
-            refusal = contract.error(405, "Method Not Allowed")
-        elif not key_ok:
-            refusal = contract.error(401, "API key is missing or not valid")
-        elif page < 0:
-            refusal = ask.refusal or contract.error(contract.bad_request, "cursor is not valid")
-        else:
-            refusal = ask.refusal
+        refusal = self._refusal(request, method, ask, page, key_ok=key_ok)
         fault = NORMAL
         if not refusal:
             fault = self._plan.draw(kind, handle, page)
@@ -307,6 +329,19 @@ class Sandbox:
             await self._wait_while_held(self._log.add(call))
         return await self._deliver(request, answer)
 
+    def _refusal(self, request: web.Request, method: str, ask: Ask, page: int, *, key_ok: bool) -> Answer | None:
+        """The answer to a malformed request, or None; it uses up no fault."""
+        contract = self._contract
+        if not method:
+            return contract.error(404, "Not Found")
+        if request.method != method:
+            return contract.error(405, "Method Not Allowed")
+        if not key_ok:
+            return contract.error(401, "API key is missing or not valid")
+        if ask.refusal or page >= 0:
+            return ask.refusal
+        return contract.error(contract.bad_request, "cursor is not valid")
+
     def _handle(self, ask: Ask) -> str:
         """The handle of the one account that is asked about, in lower case; empty if there is none."""
         if ask.kind in {"profiles", "balance"}:
@@ -321,7 +356,7 @@ class Sandbox:
         if ask.kind != "followings":
             return 0
         try:
-            return self._world.position(handle, ask.cursor).page
+            return self._world.position(handle, ask.cursor, ask.size).page
         except CursorError:
             return -1
 

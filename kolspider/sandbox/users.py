@@ -72,7 +72,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 def followings(kol: str, count: int, *, unusable: bool = False) -> list[int]:
     """The indices of the users whom a KOL follows, in the order of the list."""
-    return [member(kol, place, unusable=unusable) for place in range(count)]
+    seed = _seed(kol.lower())
+    return [_member(seed, place, unusable) for place in range(count)]
 
 
 def member(kol: str, place: int, *, unusable: bool = False) -> int:
@@ -82,9 +83,12 @@ def member(kol: str, place: int, *, unusable: bool = False) -> int:
     64, so KOLs with lists of one length share about half of their users. `unusable`: every 40th entry has no usable
     id; a list of 300 has every kind of these.
     """
+    return _member(_seed(kol.lower()), place, unusable)
+
+
+def _member(seed: int, place: int, unusable: bool) -> int:  # noqa: FBT001 - called for every account of every list
     if unusable and place % _UNUSABLE_EVERY == 17:
         return -1 - place // _UNUSABLE_EVERY
-    seed = _seed(kol.lower())
     half, odd = divmod(place, 2)
     if odd:
         return PRIVATE | (seed & 0x3FFFFFFFF) << 24 | half

@@ -26,7 +26,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from kolspider.sandbox.people import plausible, plausible_id
 from kolspider.sandbox.users import User, entry, followings, kol_index, kol_user, member, plain_entry, user_id
@@ -135,11 +135,8 @@ def decode_cursor(handle: str, cursor: str) -> Position:
     return position
 
 
-class _Follow(NamedTuple):
-    nth: int
-    """0 for the first account that the KOL ever followed."""
-    user: int
-    """The index of the account."""
+_Follow = tuple[int, int]
+"""Which follow of the KOL's it is, 0 for its first one ever, and the index of the account."""
 
 
 @dataclass(slots=True)
@@ -155,6 +152,11 @@ class _Kol:
     """Its list, newest first; None until somebody asks for it."""
     gone: dict[str, int] = field(default_factory=dict)
     """The index of each unfollowed account, by id."""
+
+    @property
+    def length(self) -> int:
+        """The length of its list."""
+        return self.count if self.follows is None else len(self.follows)
 
 
 @dataclass(slots=True)
@@ -190,6 +192,8 @@ class World:
         self._lock = threading.RLock()
         self.revision = 0
         self.cursors: Cursors = "both"
+        self.cursors_of_one_size = False
+        """Whether a cursor is good only for pages of the size that it came with."""
         for handle, count in kols.items():
             self.join(handle, count)
 
@@ -270,7 +274,8 @@ class World:
             for kol in self._by_index.values():
                 for place in range(self._met.get(kol.key, 0), kol.count):
                     index = member(kol.key, place, unusable=self._unusable)
-                    self._indices[self._id(index)] = index
+                    if index >= 0:
+                        self._indices[self._id(index)] = index
                 self._met[kol.key] = kol.count
         return self._indices.get(id_)
 
@@ -289,8 +294,8 @@ class World:
         return Profile(self._id(index), str(user.get("screen_name") or ""), state, user)
 
     def _kol_user(self, kol: _Kol) -> User:
-        protected, length = kol.state is State.PROTECTED, len(self._list(kol))
-        user = kol_user(kol.index, kol.handle, length, protected=protected, revision=self.revision)
+        protected = kol.state is State.PROTECTED
+        user = kol_user(kol.index, kol.handle, kol.length, protected=protected, revision=self.revision)
         return {"id": self._id(kol.index), **user}
 
     def _shown(self, index: int) -> object:
@@ -317,30 +322,34 @@ class World:
             following = Position(position.page + 1, read, self._remaining(kol, follows, read))
             again = Position(position.page + 1, start, self._remaining(kol, follows, start))
             own = Position(1, 0, self._remaining(kol, follows, 0)) if position == FIRST else position
-            users = [self._shown(follow.user) for follow in here]
-        past = encode_cursor(kol.key, following)
+            users = [self._shown(user) for _, user in here]
+        key = self._cursor_key(kol.key, size)
+        past = encode_cursor(key, following)
         return ListPage(
             users=users,
             next_cursor=past if read < total else "",
-            own_cursor=encode_cursor(kol.key, own),
-            again_cursor=encode_cursor(kol.key, again),
+            own_cursor=encode_cursor(key, own),
+            again_cursor=encode_cursor(key, again),
             past_cursor=past,
         )
 
-    def position(self, handle: str, cursor: str) -> Position:
-        """Where a cursor leads to in this KOL's list. Raises CursorError."""
+    def position(self, handle: str, cursor: str, size: int) -> Position:
+        """Where a cursor leads to in this KOL's list, for pages of this size. Raises CursorError."""
         kol = self._kols.get(handle.lower())
-        return decode_cursor(kol.key if kol else handle, cursor)
+        return decode_cursor(self._cursor_key(kol.key if kol else handle, size), cursor)
+
+    def _cursor_key(self, key: str, size: int) -> str:
+        return f"{key}@{size}" if self.cursors_of_one_size else key
 
     def length(self, handle: str) -> int:
         """The length of a KOL's list."""
         with self._lock:
-            return len(self._list(self._kols[handle.lower()]))
+            return self._kols[handle.lower()].length
 
     def ids(self, handle: str) -> list[str]:
         """The usable ids of a KOL's current list, in its order."""
         with self._lock:
-            return [self._id(follow.user) for follow in self._list(self._kols[handle.lower()]) if follow.user >= 0]
+            return [self._id(user) for _, user in self._list(self._kols[handle.lower()]) if user >= 0]
 
     def follow(self, handle: str, who: int | Collection[str]) -> list[str]:
         """Put accounts at the front of a list: `who` new ones, or unfollowed ones and KOLs with these ids.
@@ -355,11 +364,9 @@ class World:
                 return self._follow_again(kol, who)
             begin, follows = kol.count, self._list(kol)
             kol.count += who
-            new = [
-                _Follow(nth, member(kol.key, nth, unusable=self._unusable)) for nth in reversed(range(begin, kol.count))
-            ]
+            new = [(nth, member(kol.key, nth, unusable=self._unusable)) for nth in reversed(range(begin, kol.count))]
             follows[:0] = new
-        return [self._id(follow.user) for follow in new if follow.user >= 0]
+        return [self._id(user) for _, user in new if user >= 0]
 
     def _follow_again(self, kol: _Kol, ids: Collection[str]) -> list[str]:
         follows = self._list(kol)
@@ -367,7 +374,7 @@ class World:
             index = kol.gone.pop(id_, None) or self._index(id_)
             if index is None:
                 raise KeyError(f"no account has the id {id_}")
-            follows.insert(0, _Follow(kol.count, index))
+            follows.insert(0, (kol.count, index))
             kol.count += 1
         return list(ids)
 
@@ -378,11 +385,7 @@ class World:
                 places = set(range(who))
             else:
                 follows, wanted = self._list(self._kols[handle.lower()]), set(who)
-                places = {
-                    place
-                    for place, follow in enumerate(follows)
-                    if follow.user >= 0 and self._id(follow.user) in wanted
-                }
+                places = {place for place, (_, user) in enumerate(follows) if user >= 0 and self._id(user) in wanted}
             self.unfollow_at(handle, places)
 
     def unfollow_at(self, handle: str, places: Collection[int]) -> list[str]:
@@ -390,11 +393,17 @@ class World:
         with self._lock:
             kol = self._kols[handle.lower()]
             follows = self._list(kol)
-            out = [follows[place].user for place in sorted(places) if place < len(follows)]
-            kol.follows = [follow for place, follow in enumerate(follows) if place not in places]
-            gone = {self._id(index): index for index in out if index >= 0}
+            last_first = sorted((place for place in places if place < len(follows)), reverse=True)
+            out = [follows.pop(place)[1] for place in last_first]
+            gone = {self._id(index): index for index in reversed(out) if index >= 0}
             kol.gone.update(gone)
             return list(gone)
+
+    def move_down(self, handle: str, number: int, place: int) -> None:
+        """Put the newest entries of a list behind others, at this place."""
+        with self._lock:
+            follows = self._list(self._kols[handle.lower()])
+            follows[:place] = follows[number:place] + follows[:number]
 
     def let_a_week_pass(self) -> None:
         """Add some accounts to each long list, and remove a few."""
@@ -409,19 +418,19 @@ class World:
         if self.cursors == "position" or position == FIRST:
             return min(position.front, len(follows))
         if self.cursors == "time":
-            return bisect_right(follows, -position.remaining, key=lambda follow: -follow.nth)
+            return bisect_right(follows, -position.remaining, key=lambda follow: -follow[0])
         return max(0, min(position.front, len(follows) - position.remaining))
 
     def _remaining(self, kol: _Kol, follows: list[_Follow], place: int) -> int:
         """The `remaining` of a cursor for this place."""
         if self.cursors != "time":
             return len(follows) - place
-        return follows[place - 1].nth if place else kol.count
+        return follows[place - 1][0] if place else kol.count
 
     def _list(self, kol: _Kol) -> list[_Follow]:
         if kol.follows is None:
             indices = followings(kol.key, kol.count, unusable=self._unusable)
-            kol.follows = [_Follow(kol.count - 1 - place, index) for place, index in enumerate(indices)]
+            kol.follows = list(zip(range(kol.count - 1, -1, -1), indices, strict=True))
         return kol.follows
 
 

@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 
 from kolspider.sandbox import Fault, Sandbox, followings
-from kolspider.sandbox.users import plain_entry
+from kolspider.sandbox.users import plain_entry, user_id
 
 INFO = "/twitter/user/info"
 BATCH = "/twitter/user/batch_info_by_ids"
@@ -105,6 +105,13 @@ def test_followed_accounts_have_profiles_by_id_and_unknown_ids_are_left_out(sand
     for camel, snake in names.items():
         assert [user.get(camel) for user in answer["users"]] == [user.get(snake) for user in in_lists]
     assert {user["unavailable"] for user in answer["users"]} == {True, False}
+
+
+def test_entries_without_a_usable_id_are_nobody(get):
+    with Sandbox({"BTC": 300}, unusable=True) as sandbox:
+        asked = [*sandbox.expected_ids("BTC"), *map(user_id, range(-10, 0)), "abc", "None"]
+        users = get(sandbox, "", path=BATCH, userIds=",".join(asked)).json["users"]
+    assert [user["id"] for user in users] == asked[:-12]
 
 
 def test_followed_account_is_renamed_suspended_and_back_in_lists_and_profiles(sandbox, get, batch):

@@ -247,6 +247,8 @@ def test_wrong_faults_are_refused_when_they_are_written():
         RandomFaults(0.1, {"x": 1})
     with pytest.raises(ValueError, match="every=0"):
         Fault("reset", every=0)
+    with pytest.raises(ValueError, match="kind='balances' must be one of followings, profile"):
+        read_faults('{"BTC": {"name": "reset", "kind": "balances"}}')
 
 
 def test_faults_are_read_from_json():

@@ -72,6 +72,8 @@ class Contract:
     """The parameter that names the account of a list."""
     bad_request: ClassVar[int] = 400
     """The status of a request that the API doesn't understand."""
+    page_sizes: ClassVar[tuple[int, ...]] = ()
+    """How many users the pages of a list have, in turn; none: as many as the request wants."""
     shape: Shape | None = None
     """How users are sent; None: as the world does by itself, which is twitterapi.io's way."""
 
@@ -113,9 +115,13 @@ class Contract:
         """An error as this API words it."""
         raise NotImplementedError
 
-    def price(self, ask: Ask, users: int) -> int:
-        """What an answer costs that succeeds, in units; `users`: how many of them a list has."""
+    def price(self, ask: Ask, found: int) -> int:
+        """What an answer costs that succeeds, in units; `found`: the number of accounts in it."""
         raise NotImplementedError
+
+    def used_up(self, seconds: float) -> Answer:
+        """The answer where a plan has no more calls for so long."""
+        return self.error(429, "Your plan's calls of this month are used up", _reset_in(seconds))
 
     def page(self, page: ListPage) -> Listing:
         """A page of a list. Most APIs say where the list ends."""
@@ -151,25 +157,29 @@ class Contract:
         return answer
 
     def _good(self, ask: Ask, fault: Fault, world: World, account: Account) -> Answer:
-        payload, users = self._payload(ask, fault, world, account)
+        payload, found = self._payload(ask, fault, world, account)
         if payload is None:
             return self.missing()
-        return replace(json_answer(200, payload), users=users, credits=self.price(ask, users))
+        users = found if ask.kind == "followings" else 0
+        return replace(json_answer(200, payload), users=users, credits=self.price(ask, found))
 
     def _payload(self, ask: Ask, fault: Fault, world: World, account: Account) -> tuple[Payload | None, int]:
-        """The body, and the number of list entries in it; None: there is no such account."""
+        """The body, and the number of accounts in it; None: there is no such account."""
         if ask.kind == "balance":
             return self.balance(account), 0
         found = [profile for profile in _look_up(ask, world) if profile]
         if ask.kind == "profiles":
-            return self.profiles(found), 0
+            return self.profiles(found), sum(profile.is_there for profile in found)
         if not found:
             return None, 0
         if ask.kind == "profile":
-            return self.profile(found[0]), 0
-        if found[0].handle not in world:
+            return self.profile(found[0]), 1
+        handle = found[0].handle
+        if handle not in world:
             return None, 0
-        page = world.page(found[0].handle, world.position(found[0].handle, ask.cursor), ask.size)
+        position = world.position(handle, ask.cursor, ask.size)
+        size = self.page_sizes[(position.page - 1) % len(self.page_sizes)] if self.page_sizes else ask.size
+        page = world.page(handle, position, size)
         listing = spoiled(fault.name, self.page(page), page, self.shape)
         return _present(self.listing(listing)), listing.number
 
@@ -187,8 +197,8 @@ def _present(payload: Payload) -> Payload:
     }
 
 
-def _reset_at(fault: Fault) -> Mapping[str, str]:
-    return {"x-rate-limit-reset": str(int(time.time() + fault.wait))}
+def _reset_in(seconds: float) -> Mapping[str, str]:
+    return {"x-rate-limit-reset": str(int(time.time() + seconds))}
 
 
 _Failure = Callable[[Contract, Fault], Answer]
@@ -215,8 +225,8 @@ _ERRORS: dict[str, _Failure] = {
     "rate_limit": lambda api, fault: api.error(429, "Too Many Requests", {"Retry-After": f"{fault.wait:g}"}),
     "rate_limit_bare": lambda api, _: api.error(429, "Too Many Requests"),
     "rate_limit_date": lambda api, fault: api.error(429, "Too Many Requests", {"Retry-After": date_after(fault.wait)}),
-    "rate_limit_reset": lambda api, fault: api.error(429, "Too Many Requests", _reset_at(fault)),
-    "plan_used_up": lambda api, fault: api.error(429, "Your plan's calls of this month are used up", _reset_at(fault)),
+    "rate_limit_reset": lambda api, fault: api.error(429, "Too Many Requests", _reset_in(fault.wait)),
+    "plan_used_up": lambda api, fault: api.used_up(fault.wait),
     "server_error": lambda api, _: api.error(500, "Internal Server Error"),
     "bad_gateway": lambda _, __: html_answer(502, "502 Bad Gateway"),
     "unavailable": lambda api, _: api.error(503, "Service Unavailable"),

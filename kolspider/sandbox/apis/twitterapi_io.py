@@ -10,13 +10,13 @@ Not known, and decided here:
 - A page size out of range is refused, so that a client's mistake shows; the real API takes the nearest one.
 """
 
-import datetime as dt
 from collections.abc import Mapping
 from typing import ClassVar
 
 from kolspider.sandbox.account import Account
 from kolspider.sandbox.answers import ABSENT, Answer, Listing, Payload, json_answer
 from kolspider.sandbox.apis.contract import Ask, Contract, Request
+from kolspider.sandbox.apis.times import iso_time
 from kolspider.sandbox.calls import Kind
 from kolspider.sandbox.users import User
 from kolspider.sandbox.world import Profile, State, unavailable
@@ -125,7 +125,7 @@ class TwitterApiIo(Contract):
         """In `detail`, as the web framework does that the API is made with."""
         return json_answer(status, {"detail": text}, headers)
 
-    def price(self, ask: Ask, users: int) -> int:
+    def price(self, ask: Ask, found: int) -> int:
         """The documented tiers. At least 15 credits a call, 60 for a page of a list."""
         match ask.kind:
             case "balance":
@@ -134,10 +134,10 @@ class TwitterApiIo(Contract):
                 return 18
             case "profiles":
                 return max(15, ask.accounts * (1 if ask.accounts >= _BULK else 18))
-            case "followings" if users < 20:
+            case "followings" if found < 20:
                 return 60
             case _:
-                return users * (3 if users < 100 else 2 if users < 200 else 1)
+                return found * (3 if found < 100 else 2 if found < 200 else 1)
 
     def _required(self, parameter: str) -> Answer:
         return self.error(400, [{"loc": ["query", parameter], "msg": "field required", "type": "missing"}])
@@ -150,15 +150,6 @@ def camel_case(user: User) -> User:
     if created is not ABSENT:
         told["createdAt"] = iso_time(created)
     return {"type": "user", **told, "profile_bio": {"description": user.get("description")}, "unavailable": False}
-
-
-def iso_time(created: object) -> object:
-    """A time of Twitter's API 1.1 as ISO 8601 with microseconds; something else as it is."""
-    try:
-        at = dt.datetime.strptime(str(created), "%a %b %d %H:%M:%S %z %Y")
-    except ValueError:
-        return created
-    return f"{at:%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def _page_size(text: str) -> int:
