@@ -91,6 +91,7 @@ class Config:
     retry_times: int = _setting("RETRY_TIMES", read.number(int, 0), None)
     delay: float = _setting("DOWNLOAD_DELAY", read.number(float, 0), None)
     timeout: float = _setting("DOWNLOAD_TIMEOUT", read.number(float, 0.001), None)
+    user_agent: str = _setting("USER_AGENT", read.optional(read.text, "kolspider"), None)
     jobdir: Path | None = _setting("JOBDIR", read.optional(read.path, None), None)
 
     @classmethod

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote, urlencode
 
 from kolspider.items import FollowedUser, usable_id
-from kolspider.providers.base import NO_HEADERS, ApiError, ApiErrorKind, Page, Unreadable, one_line
+from kolspider.providers.base import NO_HEADERS, ApiError, ApiErrorKind, Balance, Page, Unreadable, one_line
 from kolspider.providers.lenient import marked, two_readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kolspider.providers.base import Account, ProfileCall
+    from kolspider.providers.base import Account, BalanceCall, ProfileCall
 
 __all__ = ["TwitterApiIo", "page_body"]
 
@@ -42,7 +42,37 @@ _NOT_FOUND = re.compile(
     r"|(?!.*\bapi\b).*\bsuspended)",
     re.IGNORECASE,
 )
+_MOST_CREDITS = 2**63
+"""A balance that no account has; JSON's numbers have no end."""
 _CLOUDFLARE = re.compile(rb"error code: ?(1[0-9]{3})|<title>[^<]*cloudflare", re.IGNORECASE)
+
+
+class _MyInfo:
+    """GET /oapi/my/info: credits that were paid for, and credits that were given. The price list names no price."""
+
+    def url(self, base: str) -> str:
+        """Return the URL of the call."""
+        return f"{base.rstrip('/')}/oapi/my/info"
+
+    def parse(self, status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> Balance | ApiError:
+        """Read the answer. Never raises."""
+        if status != 200:
+            return _error(status, body)
+        try:
+            answer = _json(body)
+        except ValueError:
+            return ApiError(ApiErrorKind.TRANSIENT, "HTTP 200: not JSON")
+        if not isinstance(answer, dict):
+            return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"the answer is {_json_type(answer)}, not an object")
+        if error := _error_in_200(answer):
+            return error
+        credits_: float = 0
+        for name in ("recharge_credits", "total_bonus_credits"):
+            value = answer.get(name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MOST_CREDITS:
+                return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"{name} is {_shown(value)}, not a number of credits")
+            credits_ += value
+        return Balance(credits_)
 
 
 class TwitterApiIo:
@@ -54,6 +84,7 @@ class TwitterApiIo:
     needs_id = False
     profile_by_name: ProfileCall | None = None
     profiles_by_id: ProfileCall | None = None
+    balance: BalanceCall | None = _MyInfo()
     page_size = 200
     page_sizes = range(20, 201)
     credit_usd = 1 / 100_000
@@ -75,19 +106,7 @@ class TwitterApiIo:
                 return _page(_json(body))
             except ValueError:
                 return self._damaged_page(body) or ApiError(ApiErrorKind.TRANSIENT, "HTTP 200: not JSON")
-        if 300 <= status < 400:
-            said = "not modified" if status == 304 else "redirected"
-            return ApiError(ApiErrorKind.REDIRECTED, f"HTTP {status}: {said}")
-        try:
-            texts = list(_error_texts(_json(body)))
-        except ValueError:
-            if status == 403:
-                return _blocked(body)
-            texts = []
-        text = next((text for text in texts if status == 404 and _names_missing_user(text)), "")
-        kind = ApiErrorKind.NOT_FOUND if text else _kind(status, cursor)
-        text = text or next(iter(texts), "")
-        return ApiError(kind, f"HTTP {status}: {text}" if text else f"HTTP {status}")
+        return _error(status, body, cursor)
 
     def _damaged_page(self, body: bytes) -> Page | None:
         """Return the page in a body that is not JSON; None unless all can be read but some users."""
@@ -207,6 +226,23 @@ def _error_in_200(answer: dict[str, object]) -> ApiError | None:
     return None
 
 
+def _error(status: int, body: bytes, cursor: str = "") -> ApiError:
+    """Return the error in an answer that is no 200; `cursor` is the one that was sent."""
+    if 300 <= status < 400:
+        said = "not modified" if status == 304 else "redirected"
+        return ApiError(ApiErrorKind.REDIRECTED, f"HTTP {status}: {said}")
+    try:
+        texts = list(_error_texts(_json(body)))
+    except ValueError:
+        if status == 403:
+            return _blocked(body)
+        texts = []
+    text = next((text for text in texts if status == 404 and _names_missing_user(text)), "")
+    kind = ApiErrorKind.NOT_FOUND if text else _kind(status, cursor)
+    text = text or next(iter(texts), "")
+    return ApiError(kind, f"HTTP {status}: {text}" if text else f"HTTP {status}")
+
+
 def _names_missing_user(text: str) -> bool:
     return _NOT_FOUND.search(text.replace("_", " ")) is not None
 
@@ -277,4 +313,4 @@ def _json_type(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    return repr(value) if isinstance(value, str | int | float) else type(value).__name__
+    return repr(value) if isinstance(value, str | int | float) else _json_type(value)

@@ -17,6 +17,7 @@ from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.live.bill import Bill
 from kolspider.live.disk import Disk, unusable
 from kolspider.live.pace import Pace
+from kolspider.live.statement import Statement
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.live.work import Work
@@ -24,6 +25,7 @@ from kolspider.load.commits import Commits
 from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
 from kolspider.options.arguments import Replay
+from kolspider.run.balance import ask_before
 from kolspider.run.job import Job
 from kolspider.run.run import Run
 from kolspider.run.source import read_source, skipped_rows, source_handles
@@ -119,8 +121,29 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     history = History(ledger, tally, config.credit_usd, arguments.mode, command)
     bill, pace = Bill(arguments, config, stop, tally), Pace.of(config, ledger.found_rate())
     stop.on_stop(pace.wake)
+    statement = Statement(config.credit_usd)
+    if not arguments.replay:
+        total = ledger.forecast.total()
+        share = total.share(arguments.max_calls, arguments.max_credits(config.credit_usd))
+        if total.calls * share:
+            ask_before(statement, config, total.credits * share)
     return Run(
-        arguments, config, table, ledger, thread, stop, disk, tally, bill, pace, work, repeats, commits, writer, history
+        arguments,
+        config,
+        table,
+        ledger,
+        thread,
+        stop,
+        disk,
+        tally,
+        bill,
+        pace,
+        work,
+        repeats,
+        commits,
+        writer,
+        history,
+        statement,
     )
 
 
