@@ -292,6 +292,19 @@ def test_a_column_that_is_worth_a_word_is_named_with_the_others_of_its_kind(mysq
     ]
 
 
+@pytest.mark.parametrize(("code", "told"), [(1054, StopRun), (2013, pymysql.err.OperationalError)])
+def test_a_condition_is_wrong_only_where_the_connection_holds(
+    mysql: Subject, monkeypatch: pytest.MonkeyPatch, code: int, told: type[Exception]
+) -> None:
+    def count(*_: str) -> int:
+        raise pymysql.err.OperationalError(code, "as the server says")
+
+    mysql.db.create_tables("s", "t")
+    monkeypatch.setattr(mysql.db, "count", count)
+    with pytest.raises(told):
+        check_source(mysql.db, "s", where="lang = 'zh'")
+
+
 def test_a_source_needs_nothing_but_user_name(subject: Subject) -> None:
     subject.sql("CREATE TABLE base (User_Name VARCHAR(9), other INTEGER)")
     subject.sql("CREATE TABLE wrong (handle VARCHAR(9))")

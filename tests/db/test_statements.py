@@ -109,6 +109,7 @@ def test_the_doris_target_is_the_one_that_parses_in_its_grammar() -> None:
         (pymysql.err.ProgrammingError(1064, "syntax"), DbErrorKind.FATAL),
         (pymysql.err.OperationalError(1364, "Field 'x' doesn't have a default value"), DbErrorKind.FATAL),
         (pymysql.err.OperationalError(31999, "never heard of"), DbErrorKind.FATAL),
+        (sqlite3.ProgrammingError("You can only execute one statement at a time."), DbErrorKind.FATAL),
         (KeyError("a bug"), DbErrorKind.FATAL),
     ],
 )

@@ -255,10 +255,13 @@ def test_a_refused_row_does_not_count_as_one_that_the_table_has(parts: Parts) ->
     assert not parts.repeats.is_one("1", user)
 
 
-def test_an_account_that_is_refused_is_set_aside_for_each_kol_of_the_batch(parts: Parts) -> None:
+def test_an_account_that_is_refused_is_set_aside_for_each_kol_of_the_batch(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
     parts.ledger.kols.begin(ETH)
     parts.refuse("NEW.id = '1'")
     parts.load(parts.page(1, 1, 2), parts.page(1, 1, 3, 4, kol=ETH))
+    assert "KOL ETH: 1 row refused, see rejects.jsonl" in caplog.messages, "its list did not end"
     assert sorted(parts.rejects()) == [("refused", "BTC", "1"), ("refused", "ETH", "1")]
     assert [(kol.handle, kol.refused) for kol in parts.ledger.kols] == [("btc", 1), ("eth", 1)]
 

@@ -144,6 +144,19 @@ def test_a_list_that_lost_a_page_is_complete_in_no_target(tmp_path: Path, number
         assert ledger.kols.states() == {State.FETCHED: 1}
 
 
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_list_without_pages_is_whole_in_the_table_unless_pages_were_lost(loaded: Path, torn: bool) -> None:
+    """Its pages were evicted, or they are among those that can't be read."""
+    with closing(sqlite3.connect(loaded)) as store, store:
+        store.execute("DELETE FROM kol WHERE handle = 'kol05'")
+        store.execute("DELETE FROM page WHERE handle = 'kol05'")
+        if torn:
+            store.execute("UPDATE page SET users = 'x' WHERE handle = 'kol06'")
+    mark_damaged(loaded)
+    assert salvage_if_damaged(loaded.parent)
+    assert states(loaded.parent).get("kol05") is (None if torn else State.COMPLETE)
+
+
 def test_damage_in_the_table_of_pages_is_found_when_a_run_begins(store: Path) -> None:
     with closing(sqlite3.connect(store)) as connection:
         (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'page'").fetchone()

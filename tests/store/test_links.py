@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kolspider.errors import StopRun
+from kolspider.errors import StopRun, WrongUsage
 from kolspider.store.lock import DirectoryLock
 from kolspider.store.rejects import RejectsFile
 
@@ -29,6 +29,16 @@ def test_a_lock_that_is_a_link_is_refused(tmp_path: Path, victim: Path, link: Ca
     with pytest.raises(StopRun, match="lock is a link"):
         DirectoryLock(tmp_path)
     assert victim.read_text() == "precious"
+
+
+def test_the_run_that_holds_the_lock_is_named_by_its_process(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("123456789\n", encoding="utf-8")  # of a run that is over
+    with DirectoryLock(tmp_path) as lock:
+        assert not lock.is_new
+        with pytest.raises(WrongUsage, match=rf"^another run \(process {os.getpid()}\) holds {tmp_path}; wait"):
+            DirectoryLock(tmp_path)
+    with DirectoryLock(tmp_path):
+        pass
 
 
 def test_rejects_never_go_through_a_link(tmp_path: Path, victim: Path) -> None:

@@ -254,6 +254,25 @@ def test_what_the_back_end_says_of_a_load(stack: ExitStack, told: Any, good: boo
     assert caught.value.kind is DbErrorKind.LOST
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, DbErrorKind.FATAL),
+        (499, DbErrorKind.FATAL),
+        (500, DbErrorKind.LOST),
+        (503, DbErrorKind.LOST),
+        (302, DbErrorKind.LOST),
+    ],
+)
+def test_a_back_end_that_answers_without_a_status_is_at_fault_or_we_are(
+    stack: ExitStack, status: int, kind: DbErrorKind
+) -> None:
+    loader, _, _ = pair(stack, answering(b"", status))
+    with pytest.raises(StreamLoadError, match=f"answered HTTP {status} without a status") as caught:
+        load(loader)
+    assert caught.value.kind is kind
+
+
 def test_a_load_of_fewer_rows_than_were_sent_is_refused_and_halved(stack: ExitStack) -> None:
     loader, _, _ = pair(stack, answering({"Status": "Success", "NumberTotalRows": 3, "NumberLoadedRows": 2}))
     with pytest.raises(StreamLoadError, match="2 of 3 rows") as caught:
