@@ -140,9 +140,9 @@ def test_only_a_reading_that_bought_a_page_changes_when_a_list_was_finished(
     end(commits)
     store.execute("UPDATE kol SET finished_at = 7")
     end(commits, bought=0)
-    assert store.execute("SELECT finished_at FROM kol").fetchone() == (7,)
+    assert store.execute("SELECT finished_at FROM kol WHERE provider = 'twitterapi_io'").fetchone() == (7,)
     end(commits, bought=1)
-    assert store.execute("SELECT finished_at FROM kol").fetchone() != (7,)
+    assert store.execute("SELECT finished_at FROM kol WHERE provider = 'twitterapi_io'").fetchone() != (7,)
 
 
 def test_refused_rows_are_told_once_when_their_list_is_through_or_else_at_the_end_of_the_run(

@@ -118,6 +118,7 @@ def test_a_kol_that_was_taken_for_missing_is_asked_for_again(ledger: Ledger) -> 
     assert [reading.state for reading in ledger.readings.of_kol("eth")] == [State.FETCHED]
 
 
+@pytest.mark.usefixtures("alone")
 def test_lists_that_were_bought_elsewhere_are_fetched_and_those_without_pages_are_loaded(ledger: Ledger) -> None:
     with ledger.taking_over():
         ledger.kols.take_over(BTC, [("", 200, b"1"), ("c", 100, b"2")], 7.0)
@@ -136,6 +137,7 @@ def test_lists_that_were_bought_elsewhere_are_fetched_and_those_without_pages_ar
     assert "not kept" in eth.reason
 
 
+@pytest.mark.usefixtures("alone")
 def test_nothing_is_taken_over_into_a_cache_that_has_lists_and_nothing_by_half(ledger: Ledger) -> None:
     with suppress(KeyError), ledger.taking_over():
         ledger.kols.take_over(BTC, [("", 200, b"1")], 7.0)

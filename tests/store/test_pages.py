@@ -35,6 +35,7 @@ BODY = b'{"followings": [], "has_next_page": false, "next_cursor": ""}' * 20
 PACKED = zstd.compress(BODY, options={zstd.CompressionParameter.checksum_flag: 1})
 
 
+@pytest.mark.usefixtures("alone")
 def test_no_bit_of_a_stored_body_can_be_changed_unnoticed(ledger: Ledger, store: sqlite3.Connection) -> None:
     ledger.pages.put(BTC, 0, "", 1, 0, BODY, fetched_at=1.0)
     (packed,) = store.execute("SELECT body FROM page").fetchone()
@@ -160,6 +161,7 @@ def test_a_partial_list_goes_on_with_all_its_pages_but_the_one_that_broke_it(led
     assert ledger.readings.kind("btc") is kind
 
 
+@pytest.mark.usefixtures("alone")
 def test_the_pages_of_a_kol_and_of_the_cache_are_counted(ledger: Ledger) -> None:
     eth = Kol("eth", "ETH")
     for kol in (BTC, eth):
@@ -184,6 +186,7 @@ def test_the_pages_of_a_kol_and_of_the_cache_are_counted(ledger: Ledger) -> None
     assert ledger.refusals.count() == (3, 2)
 
 
+@pytest.mark.usefixtures("alone")
 def test_nothing_is_left_of_a_deleted_page(ledger: Ledger, store: sqlite3.Connection) -> None:
     first, second = (ledger.pages.put(BTC, 0, str(n), n, 1, BODY, fetched_at=1.0) for n in (1, 2))
     rows = [Refusal("btc", seq, What.ACCOUNT, "7", "no") for seq in (first, second)]
