@@ -55,6 +55,7 @@ def test_each_follow_finds_its_account_by_the_key(mysql: Subject, id_: str) -> N
     follows = fill(mysql)
 
     check_answers(follows)
+    assert mysql.db.known_ids("t", NEAR[1:2]) == {int(NEAR[1])}
     asked = follows._same_account.format("f")
     plan = mysql.sql(f"EXPLAIN SELECT a.name FROM f LEFT JOIN t a ON {asked}")
     assert [(table, how) for _, _, table, how, *_ in plan if table == "a"] == [("a", "eq_ref")]

@@ -28,7 +28,7 @@ _VALUES = {
     "refused": "99, 'twitterapi_io', handle, n * 2 + 1 + (handle = 'btc'), 'account', '1', 'of another target'",
 }
 _OF_ONE = {
-    "kol": "'stranger', handle, handle, 5, 'fetched', '', 77, 7777, 777, 2, 1.0, 2.0",
+    "kol": "'stranger', handle, 'STRANGER', 5, 'fetched', '', 77, 7777, 777, 2, 1.0, 2.0",
     "kol_load": "iif(n, 99, 1), iif(n, 'twitterapi_io', 'stranger'), handle, 5, 2.0",
 }
 
