@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, cast
 
@@ -15,6 +14,7 @@ from kolspider.items import COLUMNS
 from tests.db.conftest import row
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Sequence
 
     from kolspider.items import Row
@@ -118,9 +118,7 @@ def test_a_table_that_is_to_blame_is_told_with_the_first_reason(
 ) -> None:
     fake = Fake()
     with pytest.raises(StopRun, match=told):
-        fake.upserter(monkeypatch)._judged(
-            rows(*names), set(), lambda part: fake.upsert("t", part), "t", lambda: False
-        )
+        fake.upserter(monkeypatch)._judged(rows(*names), set(), lambda part: fake.upsert("t", part), "t", lambda: False)
 
 
 def test_a_table_that_was_altered_is_told_with_the_first_reason(monkeypatch: pytest.MonkeyPatch) -> None:
