@@ -200,3 +200,21 @@ def test_the_largest_kols_and_the_reasons_come_in_order(ledger: Ledger, store: s
     assert ledger.kols.spellings() == {handle: handle.upper() for handle in "abcdef"}
     assert sorted(ledger.kols.handles()) == list("abcdef")
     assert ledger.kols.is_any_known()
+
+
+def test_a_list_that_is_begun_again_after_a_refused_cursor_leaves_a_failed_reading_with_its_own_pages(
+    begun: Ledger,
+) -> None:
+    begun.kols.end("btc", State.FETCHED, "", 1, 200, bought=True)
+    generation = begun.kols.begin_generation("btc")
+    for number in (1, 2, 3):
+        begun.pages.put(BTC, generation, str(number), number, 100, b"page", fetched_at=2.0)
+    assert begun.kols.restart("btc") == generation + 1
+    assert [(one.state, one.pages, one.users) for one in begun.readings.of_kol("btc")] == [
+        (State.FETCHED, 1, 200),
+        (State.FAILED, 3, 300),
+        (State.FETCHING, 0, 0),
+    ]
+    assert begun.readings.of_kol("btc")[1].ended_at
+    assert begun.kols.restart("btc") is None
+    assert begun.kols.cursor_refused_twice("btc")
