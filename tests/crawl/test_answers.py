@@ -142,8 +142,9 @@ def test_a_retry_waits_as_long_as_the_api_asks(parts: Parts, status: int) -> Non
 
     parts.stop.sleep = note  # type: ignore[method-assign]  # nobody sleeps here
     assert isinstance(parts.answer(request(), status, b"", headers={"Retry-After": "42"}), Request)
-    assert waits == [42]
-    assert not isinstance(parts.answer(request(), status, b"", headers={"Retry-After": "7200"}), Request)
+    assert isinstance(parts.answer(request(), status, b"", headers={"Retry-After": "3600"}), Request)
+    assert waits == [42, 3600]
+    assert not isinstance(parts.answer(request(), status, b"", headers={"Retry-After": "3601"}), Request)
 
 
 def test_a_missing_account_is_the_last_answer(parts: Parts) -> None:

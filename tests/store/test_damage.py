@@ -18,7 +18,7 @@ from kolspider.store.damage import is_damage, looks_damaged, mark_damaged
 from kolspider.store.database import FILE_NAME, connect, connect_to_read
 from kolspider.store.ledger import Ledger
 from kolspider.store.salvage import _readable, salvage_if_damaged
-from kolspider.store.schema import VERSION
+from kolspider.store.schema import SCHEMA, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,6 +58,18 @@ def test_a_file_that_was_cut_off_is_damaged_and_salvaged(store: Path, missing: i
     assert salvaged is not None
     assert salvaged.pages == 0  # their bodies are not pages
     assert not looks_damaged(store)
+
+
+def test_a_file_of_the_largest_pages_is_whole_or_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    with closing(sqlite3.connect(path)) as store:
+        store.executescript(f"PRAGMA page_size = 65536; CREATE TABLE t (a); INSERT INTO t VALUES (1); {SCHEMA}")
+        store.execute(f"PRAGMA user_version = {VERSION}")
+    assert path.stat().st_size % 65_536 == 0
+    assert not looks_damaged(path)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 1)
+    assert looks_damaged(path)
 
 
 def test_a_file_that_its_journal_makes_whole_is_good(tmp_path: Path) -> None:

@@ -136,6 +136,11 @@ def test_what_is_no_kol_is_counted_by_kind_and_the_first_one_is_shown(ledger: Le
     assert [handle for handle, _ in due(ledger)] == ["btc", "eth"]
 
 
+def test_a_long_text_that_is_no_kol_is_shown_by_its_beginning(ledger: Ledger) -> None:
+    ledger.selection.read(["x y" * 50])
+    assert ledger.selection.invalid_example == "x y" * 20
+
+
 def test_lists_that_ended_in_the_future_are_named_and_read_again(kols: Ledger, store: sqlite3.Connection) -> None:
     assert kols.selection.finished_in_the_future() == (0, "", 0.0)
     store.execute("UPDATE kol SET finished_at = 9e12 WHERE handle IN ('done', 'old')")

@@ -207,7 +207,10 @@ def test_a_redirect_of_the_back_end_is_not_followed(stack: ExitStack) -> None:
             "takes .* away: KOL_D",
         ),
         (200, {"status": "FAILED", "msg": "No backend load available"}, DbErrorKind.LOST, "No backend"),
+        (500, b"", DbErrorKind.LOST, "500"),
         (503, b"", DbErrorKind.LOST, "503"),
+        (400, {"msg": "No backend"}, DbErrorKind.FATAL, "No backend"),
+        (399, {"msg": "No backend"}, DbErrorKind.LOST, "No backend"),
         (200, {"status": "FAILED", "msg": "something new"}, DbErrorKind.LOST, "something new"),
         (404, b"", DbErrorKind.FATAL, "404"),
         (413, b"<html>too large", DbErrorKind.FATAL, "HTTP 413; a proxy on the way limits the size"),
@@ -252,6 +255,18 @@ def test_what_the_back_end_says_of_a_load(stack: ExitStack, told: Any, good: boo
     with pytest.raises(StreamLoadError) as caught:
         load(loader)
     assert caught.value.kind is DbErrorKind.LOST
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308, 309])
+def test_the_back_end_is_where_a_redirect_leads(stack: ExitStack, status: int) -> None:
+    where = "http://be/api/kol/t/_stream_load?a=b"
+    front = stack.enter_context(serving(lambda request: request.reply(status, Location=where)))
+    loader = StreamLoad(front.address, "kol", PASSWORD)
+    if status in {301, 302, 307, 308}:
+        assert loader._back_end(PATH) == (Address("be", 8040), "/api/kol/t/_stream_load?a=b")
+        return
+    with pytest.raises(StreamLoadError, match=f"refuses the load: HTTP {status}"):
+        loader._back_end(PATH)
 
 
 @pytest.mark.parametrize(
