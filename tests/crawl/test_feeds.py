@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from scrapy import Spider
+from scrapy.extensions.feedexport import FeedExporter
 
-from kolspider.crawl.feeds import CsvRows, FileStorage, RowFeeds, Rows
+from kolspider.crawl.feeds import CsvRows, FileStorage, RowFeeds, Rows, _in_one_line
 from kolspider.items import COLUMNS, FollowingsPage, Kol, MappedPage, Row
 from kolspider.options.arguments import Feed
 
@@ -104,12 +106,36 @@ def test_a_file_has_every_line_and_the_first_error_is_told_at_its_end(tmp_path: 
             full.store(file)
 
 
-def test_a_feed_that_can_not_be_written_is_one_line_and_counts_as_failed(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_feed_that_can_not_be_written_is_one_line_and_counts_as_failed(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counted: list[str] = []
+    lines: list[str] = []
+
+    def fail(_: object, line: dict[str, str], __: Spider) -> None:
+        lines.append(line["id"])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(FeedExporter, "item_scraped", fail)
     feeds = object.__new__(RowFeeds)
-    feeds._has_failed = False
+    feeds._rows, feeds._has_failed = Rows(Feed.ACCOUNTS), False
     feeds.crawler = cast("Any", SimpleNamespace(stats=SimpleNamespace(inc_value=counted.append)))
-    for _ in range(2):
-        feeds._fail(OSError(28, "No space left on device"))
+    feeds.item_scraped(page("BTC", row(1), row(2)), Spider("a"))
+    assert lines == ["1", "2"]
     assert counted == ["feedexport/failed_count/temporary"]
     assert caplog.messages == ["the feed can't be written: No space left on device"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space"), "Error storing: No space"),
+        (KeyError("a"), "Error storing: KeyError: 'a'"),
+        (None, "Error storing"),
+    ],
+)
+def test_an_error_of_a_feed_has_no_traceback(error: Exception | None, told: str) -> None:
+    traceback = (type(error), error, None) if error else None
+    record = logging.LogRecord("x", logging.ERROR, "", 1, "Error %s", ("storing",), traceback)
+    assert _in_one_line(record)
+    assert (record.getMessage(), record.exc_info, record.exc_text) == (told, None, None)
