@@ -149,6 +149,31 @@ def test_each_type_of_doris_holds_what_is_sent_or_not(
     assert bool(unfitness(found)) == bool(reason)
 
 
+@pytest.mark.parametrize(
+    ("definition", "listed", "lowest", "largest", "most"),
+    [
+        ("tinyint NULL", ("tinyint", None), -128, 127, None),
+        ("int NULL", ("int", None), -(2**31), 2**31 - 1, None),
+        ("largeint NULL", ("bigint unsigned", None), -(2**127), 2**127 - 1, None),
+        ("decimalv3(20,0) NULL", ("decimal", None), -(10**20 - 1), 10**20 - 1, None),
+        ("decimal(10, 2) NULL", ("decimal", None), -(10**8 - 1), 10**8 - 1, None),
+        ("double NULL", ("double", None), -(2**53), 2**53, None),
+        ("varchar(9) NULL", ("varchar", 9), None, None, 9),
+        ("varchar(2000000) NULL", ("varchar", 2_000_000), None, None, 1_048_576),
+        ("text NULL", ("varchar", 2_147_483_643), None, None, 1_048_576),
+        ("string NULL", ("string", None), None, None, 1_048_576),
+        ("", ("bigint", None), -(2**63), 2**63 - 1, None),  # of a view, whose definition can't be read
+        ("", ("varchar(9)", 9), None, None, 9),
+    ],
+)
+def test_each_type_of_doris_has_its_limits(
+    definition: str, listed: tuple[str, int | None], lowest: int | None, largest: int | None, most: int | None
+) -> None:
+    found = column(definition, "X", *listed, "YES")
+    assert (found.int_min, found.int_max, found.max_bytes) == (lowest, largest, most)
+    assert (found.name, found.type) == ("x", definition.removesuffix(" NULL") or listed[0])
+
+
 def test_the_ddl_for_unfit_columns_keeps_their_values_or_makes_the_table_again() -> None:
     assert isinstance(DB, DorisDatabase)
     table = Table("t", {}, [("id",)])
