@@ -10,6 +10,7 @@ import pymysql
 import pytest
 
 from kolspider.db.check import (
+    check_accounts,
     check_follows,
     check_follows_to_read,
     check_names,
@@ -314,3 +315,11 @@ def test_a_source_needs_nothing_but_user_name(subject: Subject) -> None:
         StopRun, match="table wrong lacks user_name; name its column of handles in KOL_SOURCE_COLUMN: it has handle"
     ):
         check_source(subject.db, "wrong")
+
+
+def test_accounts_can_be_read_from_a_table_that_has_their_columns(subject: Subject) -> None:
+    subject.sql("CREATE TABLE narrow (id VARCHAR(32), name VARCHAR(9))")
+    with pytest.raises(StopRun, match="table narrow lacks user_name"):
+        check_accounts(subject.db, "narrow")
+    subject.db.create_tables("s", "t")
+    check_accounts(subject.db, "t")

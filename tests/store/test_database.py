@@ -104,3 +104,13 @@ def test_new_users_take_further_pages_only_where_the_last_one_is_full(
     pages: int, users: int, new: int, size: tuple[int, int]
 ) -> None:
     assert size_with_new(pages, users, new, 200) == size
+
+
+def test_a_ledger_that_is_frozen_shows_one_moment(tmp_path: Path) -> None:
+    api = provider("twitterapi_io")
+    with closing(Ledger.open(tmp_path, api, "here")) as run, Ledger.read(tmp_path, api, "here") as seen:
+        run.kols.begin(BTC)
+        seen.freeze()
+        assert len(seen.kols.handles()) == 1
+        run.kols.begin(Kol("eth", "ETH"))
+        assert len(seen.kols.handles()) == 1

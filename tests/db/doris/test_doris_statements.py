@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from kolspider.db.base import DbErrorKind, Table
 from kolspider.db.capacity import unfitness
 from kolspider.db.check import check_source
-from kolspider.db.doris.database import DorisDatabase
+from kolspider.db.doris.database import DorisDatabase, Load
 from kolspider.db.doris.facts import Layout, column
 from kolspider.db.follow_tables import SPAN_FOLLOWS
 from kolspider.db.url import open_database
@@ -360,3 +361,14 @@ def test_rows_that_were_filtered_all_the_same_are_refused() -> None:
 )
 def test_doris_errors_are_told_apart_by_their_text(code: int, text: str, kind: DbErrorKind) -> None:
     assert DB.error_kind(pymysql.err.OperationalError(code, text)) is kind
+
+
+def test_a_label_that_is_taken_is_waited_for_until_its_load_is_certain(monkeypatch: pytest.MonkeyPatch) -> None:
+    db = open_database("doris://kol@fe/db", base=Path("/"))
+    assert isinstance(db, DorisDatabase)
+    monkeypatch.setattr(time, "monotonic", lambda: 1010.0)
+    assert db.patience() == 0
+    db._unfinished = Load("t", ("id",), partial=False, rows=[], text="")
+    assert db.patience() == 0
+    db._unfinished.taken = 1000.0
+    assert db.patience() == 51
