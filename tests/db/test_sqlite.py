@@ -95,7 +95,7 @@ def test_describe_knows_the_kinds_of_columns_and_keys(sqlite: Subject) -> None:
 
 
 INTEGERS, REALS, ALL = (-(2**63), 2**63 - 1), (-(2**53), 2**53), (None, None)
-NUMBERS, ANY = {Form.NUMBER, Form.MOMENT}, set(Form)
+NUMBERS, ANY = frozenset({Form.NUMBER, Form.MOMENT}), frozenset(Form)
 
 
 @pytest.mark.parametrize(
@@ -113,16 +113,16 @@ NUMBERS, ANY = {Form.NUMBER, Form.MOMENT}, set(Form)
         ("text", False, ANY, ALL),
         ("BLOB", False, ANY, ALL),
         ("", False, ANY, ALL),
-        ("INT", True, {Form.NUMBER}, INTEGERS),
-        ("INTEGER", True, {Form.NUMBER}, INTEGERS),
-        ("REAL", True, {Form.NUMBER}, REALS),
+        ("INT", True, frozenset({Form.NUMBER}), INTEGERS),
+        ("INTEGER", True, frozenset({Form.NUMBER}), INTEGERS),
+        ("REAL", True, frozenset({Form.NUMBER}), REALS),
         ("TEXT", True, ANY, ALL),
         ("ANY", True, ANY, ALL),
-        ("BLOB", True, set(), ALL),
+        ("BLOB", True, frozenset[Form](), ALL),
     ],
 )
 def test_a_column_takes_what_its_affinity_leaves_as_it_is(
-    declared: str, strict: bool, takes: set[Form], limits: tuple[int | None, int | None]
+    declared: str, strict: bool, takes: frozenset[Form], limits: tuple[int | None, int | None]
 ) -> None:
     found = sqlite_module._column(("X", declared, 0, None, 0, 0), is_key=False, strict=strict)
     assert (found.name, found.takes, (found.int_min, found.int_max)) == ("x", takes, limits)
