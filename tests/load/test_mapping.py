@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kolspider.items import FollowedUser, Reject, Row, usable_id
+from kolspider.load import mapping
 from kolspider.load.mapping import Mapper, utc_time
 from tests.wild import wildly
 
@@ -246,3 +247,17 @@ def test_a_negative_count_is_null_and_counted_as_a_text_too() -> None:
     assert isinstance(row, Row)
     assert (row.followers, row.following, row.statuses_count) == (None, None, 0)
     assert mapper.out_of_range == {"followers": 1, "following": 1}
+
+
+def test_the_usual_form_of_a_time_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row has one, and the long way takes half as long again."""
+
+    def long_way(_: str) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(mapping, "_UTC", frozenset())
+    monkeypatch.setattr(mapping, "_offset", long_way)
+    for text, time in TIMES[:1] + TIMES[3:4] + TIMES[5:6]:
+        assert utc_time(text) == time
+    with pytest.raises(AssertionError):
+        utc_time("thu dec 3 08:41:26 +0000 2007")
