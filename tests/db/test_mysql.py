@@ -15,6 +15,7 @@ import pytest
 
 from kolspider.db.base import Column, DbErrorKind, Fill, Form, Table
 from kolspider.db.check import check_follows, check_target
+from kolspider.db.mysql import MysqlDatabase
 from kolspider.db.mysql_facts import Definition, column
 from kolspider.db.url import open_database
 from kolspider.errors import StopRun
@@ -383,3 +384,27 @@ def test_the_change_that_mends_a_column_keeps_its_values_where_one_can(
     )
     assert ddl.replace(db.types["id"], "VARCHAR(32)").startswith(expected.replace(db.types["id"], "VARCHAR(32)"))
     assert len(others) == (not begins)
+
+
+@pytest.mark.parametrize("code", [1142, 2013])
+def test_what_a_server_does_not_tell_is_not_asked_again_unless_it_is_away(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    db = open_database("mysql://kol@h/db", base=Path("/"))
+    assert isinstance(db, MysqlDatabase)
+
+    def select(*_: object) -> list[tuple[Any, ...]]:
+        raise pymysql.err.OperationalError(code, "as the server says")
+
+    monkeypatch.setattr(db, "_select", select)
+    if code == 2013:
+        for ask in (db._has_one_case, lambda: db._definition("t")):
+            with pytest.raises(pymysql.err.OperationalError):
+                ask()
+        return
+    assert not db._has_one_case()
+    assert db._definition("t") == Definition()
+    monkeypatch.setattr(db, "_select", lambda *_: [("1",)])
+    assert db._has_one_case()
+    monkeypatch.setattr(db, "_select", lambda *_: [("0",)])
+    assert not db._has_one_case()

@@ -23,7 +23,7 @@ INSERT INTO {table} SELECT {values} FROM g, h
 _VALUES = {
     "crawl": "'stranger', handle, n, iif(n % 2, 'full', 'incremental'), 'fetched', 1.0, 2.0, 77, 7777, 777",
     "increment": "'stranger', handle, n, 77",
-    "page": "n * 2 - 20 + (handle = 'btc'), 'stranger', handle, n, '', 1, 77, 1.0, 0, x'00'",
+    "page": "n * 2 - 20 + (handle = 'btc'), 'stranger', handle, n, '', 99, 77, 1.0, 0, x'00'",
     "page_load": "n * 2 + 1 + (handle = 'btc'), 99, 0",
     "refused": "99, 'twitterapi_io', handle, n * 2 + 1 + (handle = 'btc'), 'account', '1', 'of another target'",
 }
