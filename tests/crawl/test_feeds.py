@@ -8,11 +8,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from scrapy import Spider
+from scrapy import Spider, signals
+from scrapy.exceptions import NotConfigured
 from scrapy.extensions.feedexport import FeedExporter
+from scrapy.utils.test import get_crawler
 
 from kolspider.crawl.feeds import CsvRows, FileStorage, RowFeeds, Rows, _in_one_line
 from kolspider.items import COLUMNS, FollowingsPage, Kol, MappedPage, Row
+from kolspider.live.stop import Stop
 from kolspider.options.arguments import Feed
 
 if TYPE_CHECKING:
@@ -139,3 +142,17 @@ def test_an_error_of_a_feed_has_no_traceback(error: Exception | None, told: str)
     record = logging.LogRecord("x", logging.ERROR, "", 1, "Error %s", ("storing",), traceback)
     assert _in_one_line(record)
     assert (record.getMessage(), record.exc_info, record.exc_text) == (told, None, None)
+
+
+@pytest.mark.parametrize(("feeds", "fails"), [({}, False), ({"nowhere://x.csv": {"format": "csv"}}, True)])
+def test_a_feed_that_nothing_can_write_stops_the_run_before_its_first_call(
+    monkeypatch: pytest.MonkeyPatch, feeds: dict[str, object], fails: bool
+) -> None:
+    run = SimpleNamespace(stop=Stop(), arguments=SimpleNamespace(feed=Feed.ACCOUNTS))
+    monkeypatch.setattr("kolspider.crawl.feeds.run_of", lambda _: run)
+    crawler = get_crawler(settings_dict={"FEEDS": feeds})
+    with pytest.raises(NotConfigured):
+        RowFeeds(crawler)
+    assert run.stop.error is None
+    crawler.signals.send_catch_log(signals.spider_opened)
+    assert ("the feed can't be written" in str(run.stop.error)) is fails

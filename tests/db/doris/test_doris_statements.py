@@ -12,7 +12,7 @@ from typing import Any
 import pymysql
 import pytest
 
-from kolspider.db.base import DbErrorKind, Table
+from kolspider.db.base import DbErrorKind, Fill, Table
 from kolspider.db.capacity import unfitness
 from kolspider.db.check import check_source
 from kolspider.db.doris.database import DorisDatabase, Load
@@ -209,7 +209,12 @@ def test_an_id_that_is_a_number_is_not_compared_as_a_double() -> None:
     ],
 )
 def test_a_column_needs_a_value_unless_doris_has_one_for_it(definition: str, needs: bool) -> None:
-    assert column(definition, "theirs", "int", None, "NO").needs_value is needs
+    found = column(definition, "theirs", "int", None, "NO")
+    assert found.needs_value is needs
+    assert (found.fill, found.generated) == (
+        Fill.DISTINCT if "AUTO_INCREMENT(" in definition else Fill.NULL,
+        " AS (" in definition,
+    )
     assert not column(definition.replace("NOT NULL", "NULL"), "theirs", "int", None, "YES").needs_value
 
 
