@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -308,8 +309,12 @@ def test_who_waits_for_room_goes_on_when_a_batch_is_written(parts: Parts) -> Non
     assert parts.tally.batches == 3
 
 
-def test_an_account_that_comes_twice_is_written_once_and_its_first_row_counts_as_a_repeat(parts: Parts) -> None:
+def test_an_account_that_comes_twice_is_written_once_and_its_first_row_counts_as_a_repeat(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     parts.load(parts.page(1, 1, 2), parts.page(2, 1, 3))
+    assert re.match(r"3 rows of 2 pages upserted in \d+ ms$", caplog.messages[0])
     assert (parts.tally.rows_upserted, parts.tally.rows_repeated, parts.state()) == (3, 1, State.COMPLETE)
 
 
@@ -319,8 +324,11 @@ def test_an_account_that_comes_twice_is_written_once_and_its_first_row_counts_as
 def test_a_list_with_a_refused_row_is_not_complete_and_keeps_its_pages(
     parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     parts.refuse("NEW.id IN ('2', '3')")
     parts.load(parts.page(1, 1, 2, 4, 5), parts.page(2, 3, 6, 7, 8))
+    told = [re.sub(r"\d+ ms", "n ms", line) for line in caplog.messages if "upserted" in line]
+    assert told == ["3 rows of 1 page upserted, 1 refused in n ms"] * 2
     assert (parts.ids(), parts.state()) == ([1, 4, 5, 6, 7, 8], State.FETCHED)
     assert parts.tally.rows_upserted == 6
     assert len(parts.ledger.pages) == 2, "KOL_CACHE_EVICT deletes only what is all in the table"
