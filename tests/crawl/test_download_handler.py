@@ -219,6 +219,7 @@ def test_a_503_that_names_a_wait_pauses_and_goes_on_to_whoever_retries(on_the_ed
     assert edge.handler._pace.next_at > time.monotonic() + 20
     edge = on_the_edge(asking(answer(503), expected=503))
     assert edge.handler._pace.next_at < time.monotonic() + 20
+    assert "the API" not in edge.handler._work.waits, "nobody asked for a pause"
 
 
 def test_a_pause_of_hours_stops_the_run(on_the_edge: Callable[..., Edge]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kolspider.items import Kol, State
+from kolspider.store import selection
 from kolspider.store.selection import Why
 
 if TYPE_CHECKING:
@@ -136,11 +137,26 @@ def test_what_is_no_kol_is_counted_by_kind_and_the_first_one_is_shown(ledger: Le
     assert [handle for handle, _ in due(ledger)] == ["btc", "eth"]
 
 
+def test_a_long_text_that_is_no_kol_is_shown_by_its_beginning(ledger: Ledger) -> None:
+    ledger.selection.read(["x y" * 50])
+    assert ledger.selection.invalid_example == "x y" * 20
+
+
 def test_lists_that_ended_in_the_future_are_named_and_read_again(kols: Ledger, store: sqlite3.Connection) -> None:
     assert kols.selection.finished_in_the_future() == (0, "", 0.0)
     store.execute("UPDATE kol SET finished_at = 9e12 WHERE handle IN ('done', 'old')")
     assert kols.selection.finished_in_the_future() == (2, "DONE", 9e12)
     assert {handle for handle, why in due(kols, refresh_before=50.0) if why is Why.REFRESH} == {"done", "old"}
+
+
+@pytest.mark.parametrize(("at", "is_due"), [(99.0, True), (100.0, False), (500.0, False), (501.0, True)])
+def test_a_list_is_as_old_as_its_end_up_to_the_latest_moment_that_can_be_believed(
+    kols: Ledger, store: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, at: float, is_due: bool
+) -> None:
+    monkeypatch.setattr(selection, "latest", lambda: 500.0)
+    store.execute("UPDATE kol SET finished_at = ? WHERE handle = 'old'", (at,))
+    assert kols.selection.finished_in_the_future()[0] == (at > 500)
+    assert (("old", Why.REFRESH) in due(kols, refresh_before=100.0)) is is_due
 
 
 def test_lists_that_are_neither_here_nor_cached_are_counted(kols: Ledger, store: sqlite3.Connection) -> None:
