@@ -61,7 +61,6 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         self._bill = run.bill
         self._unpacking = UnpackMiddleware(crawler=crawler)
         self._pace = run.pace
-        self._pace.next_at = run.statement.next_call_at
         self._turn = asyncio.Lock()
 
     async def download_request(self, request: Request) -> Response:

@@ -127,6 +127,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
         share = total.share(arguments.max_calls, arguments.max_credits(config.credit_usd))
         if total.calls * share:
             ask_before(statement, config, total.credits * share)
+    pace.next_at = statement.next_call_at
     return Run(
         arguments,
         config,

@@ -24,7 +24,6 @@ from kolspider.items import Kol
 from kolspider.live.bill import Bill
 from kolspider.live.disk import Disk
 from kolspider.live.pace import Pace
-from kolspider.live.statement import Statement
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.live.work import Work
@@ -75,7 +74,6 @@ class Edge:
             pace=Pace.of(self.config, None),
             disk=Disk(folder, self.stop),
             ledger=ledger,
-            statement=Statement(self.config.credit_usd),
         )
 
         def init(handler: Any, _: object) -> None:

@@ -44,13 +44,13 @@ def test_a_pace_without_an_interval_gets_a_tenth_of_a_second_and_none_is_longer_
     for interval in (0.1, 0.2, 0.4):
         now = 1000.0 * interval
         pace.refused(now, now, None)
-        pace.sent(now)
-        assert pace.next_at == pytest.approx(now + interval)
+        pace.sent(turn := pace.next_at)
+        assert pace.next_at == pytest.approx(turn + interval)
     assert pace.refused(900.0, 900.0, None) == 300.0
     pace = Pace(200.0, 1.0)
     pace.refused(100.0, 100.0, None)
-    pace.sent(100.0)
-    assert pace.next_at == 400.0
+    pace.sent(101.0)
+    assert pace.next_at == 401.0
 
 
 def test_the_api_says_how_long_the_pause_is() -> None:

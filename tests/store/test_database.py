@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from kolspider.providers import provider
 from kolspider.store.database import FILE_NAME, connect, connect_to_read, locked_by_another
 from kolspider.store.ledger import Ledger
 from kolspider.store.readings import size_with_new
-from kolspider.store.schema import FIRST_VERSION, VERSION
+from kolspider.store.schema import ADDED, FIRST_VERSION, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,10 +52,10 @@ def test_only_formats_that_are_known_are_opened(
     tmp_path: Path, work: Callable[[Path], sqlite3.Connection | None], version: int, told: str
 ) -> None:
     with closing(connect(tmp_path)) as store:
-        store.execute("DROP TABLE refused")
         store.execute(f"PRAGMA user_version = {version}")
-        if version > FIRST_VERSION:
-            store.execute("CREATE TABLE refused (id TEXT)")
+        if version == FIRST_VERSION:
+            for table in re.findall(r"CREATE TABLE (\w+)", "".join(ADDED.values())):
+                store.execute(f"DROP TABLE {table}")
     if told:
         with pytest.raises(WrongUsage, match=f"was written by {told} of kolspider"):
             work(tmp_path)
