@@ -6,7 +6,7 @@ import logging
 import resource
 import signal
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
@@ -21,13 +21,14 @@ from kolspider.console.output import print_error, standard_output
 from kolspider.crawl.crawler import RunCrawler
 from kolspider.db.check import check_names
 from kolspider.db.url import open_database
-from kolspider.errors import StopRun, UserError, WrongUsage
+from kolspider.errors import NotAsked, StopRun, UserError, WrongUsage
 from kolspider.files import make_directory, write_atomically
 from kolspider.options.arguments import HELP, Arguments
 from kolspider.options.config import PROJECT_DIR, SECRETS, Config, boolean, point_at_sandbox
 from kolspider.options.feeds import check_feeds, check_writable, passwords
 from kolspider.options.proxy import proxy_of
 from kolspider.options.secrets import redact_logs, redacted, without_password
+from kolspider.run.balance import ask_after
 from kolspider.run.estimate import estimate
 from kolspider.run.job import Job
 from kolspider.run.opening import open_run, target_label
@@ -203,9 +204,12 @@ class Command(CrawlCommand):
         if process.bootstrap_failed:
             return 1
         run.bill.close()
+        with suppress(NotAsked), run.disk.guard():
+            run.ledger.note_found_rate(run.pace.found)
         target, stats = target_label(run.config, self._database), crawler.stats.get_stats()
-        credit_usd = run.config.credit_usd
-        summary = Summary(self._typed, run.arguments, target, credit_usd, run.ledger, run.tally, run.stop, stats)
+        if run.tally.calls and stats.get("finish_reason"):  # not after a second Ctrl-C, which is in a hurry
+            ask_after(run.statement, run.config)
+        summary = Summary(self._typed, run.arguments, target, run.statement, run.ledger, run.tally, run.stop, stats)
         run.history.end(summary)
         feeds_stdout = any(str(feed).startswith(("stdout:", "-")) for feed in crawler.settings.getdict("FEEDS"))
         exit_code = summary.exit_code

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote, urlencode
 
 from kolspider.items import FollowedUser, usable_id
-from kolspider.providers.base import NO_HEADERS, ApiError, ApiErrorKind, Page, Profile, Unreadable, one_line
+from kolspider.providers.base import NO_HEADERS, ApiError, ApiErrorKind, Balance, Page, Profile, Unreadable, one_line
 from kolspider.providers.lenient import marked, two_readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from kolspider.providers.base import Account, ProfileCall
+    from kolspider.providers.base import Account, BalanceCall, ProfileCall
 
 __all__ = ["TwitterApiIo", "page_body"]
 
@@ -42,6 +42,8 @@ _NOT_FOUND = re.compile(
     r"|(?!.*\bapi\b).*\bsuspended)",
     re.IGNORECASE,
 )
+_MOST_CREDITS = 2**63
+"""A balance that no account has; JSON's numbers have no end."""
 _CLOUDFLARE = re.compile(rb"error code: ?(1[0-9]{3})|<title>[^<]*cloudflare", re.IGNORECASE)
 
 
@@ -59,7 +61,7 @@ class _ProfileByName:
     def parse(self, status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> list[Profile] | ApiError:
         """Read the answer. Never raises."""
         if status != 200:
-            return _error(status, body, "")
+            return _error(status, body)
         try:
             answer = next(two_readings(body))
         except ValueError:
@@ -90,6 +92,34 @@ class _ProfilesById(_ProfileByName):
         return max(15, accounts * (1 if accounts >= 100 else 18))
 
 
+class _MyInfo:
+    """GET /oapi/my/info: credits that were paid for, and credits that were given. The price list names no price."""
+
+    def url(self, base: str) -> str:
+        """Return the URL of the call."""
+        return f"{base.rstrip('/')}/oapi/my/info"
+
+    def parse(self, status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> Balance | ApiError:
+        """Read the answer. Never raises."""
+        if status != 200:
+            return _error(status, body)
+        try:
+            answer = _json(body)
+        except ValueError:
+            return ApiError(ApiErrorKind.TRANSIENT, "HTTP 200: not JSON")
+        if not isinstance(answer, dict):
+            return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"the answer is {_json_type(answer)}, not an object")
+        if error := _error_in_200(answer):
+            return error
+        credits_: float = 0
+        for name in ("recharge_credits", "total_bonus_credits"):
+            value = answer.get(name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MOST_CREDITS:
+                return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"{name} is {_shown(value)}, not a number of credits")
+            credits_ += value
+        return Balance(credits_)
+
+
 class TwitterApiIo:
     """The adapter for twitterapi.io."""
 
@@ -99,6 +129,7 @@ class TwitterApiIo:
     needs_id = False
     profile_by_name: ProfileCall | None = _ProfileByName()
     profiles_by_id: ProfileCall | None = _ProfilesById()
+    balance: BalanceCall | None = _MyInfo()
     page_size = 200
     page_sizes = range(20, 201)
     credit_usd = 1 / 100_000
@@ -223,23 +254,6 @@ def _page(answer: object) -> Page | ApiError:
     return Page(users, _cursor(answer.get("next_cursor")), more)
 
 
-def _error(status: int, body: bytes, cursor: str) -> ApiError:
-    """Return the error that an answer with another status than 200 means."""
-    if 300 <= status < 400:
-        said = "not modified" if status == 304 else "redirected"
-        return ApiError(ApiErrorKind.REDIRECTED, f"HTTP {status}: {said}")
-    try:
-        texts = list(_error_texts(_json(body)))
-    except ValueError:
-        if status == 403:
-            return _blocked(body)
-        texts = []
-    text = next((text for text in texts if status == 404 and _names_missing_user(text)), "")
-    kind = ApiErrorKind.NOT_FOUND if text else _kind(status, cursor)
-    text = text or next(iter(texts), "")
-    return ApiError(kind, f"HTTP {status}: {text}" if text else f"HTTP {status}")
-
-
 def _profile(user: dict[str, object]) -> Profile:
     """Return what the API says of an account; one that is unavailable is gone, whatever the reason."""
     id_, name = usable_id(_first(user, *_IDS)), _first(user, "screen_name", "userName", "username")
@@ -273,6 +287,23 @@ def _error_in_200(answer: dict[str, object]) -> ApiError | None:
     if code is not None and (isinstance(code, bool) or code != 0):
         return ApiError(ApiErrorKind.ERROR_IN_200, f"code is {_shown(code)}: {texts[0] if texts else 'no text'}")
     return None
+
+
+def _error(status: int, body: bytes, cursor: str = "") -> ApiError:
+    """Return the error in an answer that is no 200; `cursor` is the one that was sent."""
+    if 300 <= status < 400:
+        said = "not modified" if status == 304 else "redirected"
+        return ApiError(ApiErrorKind.REDIRECTED, f"HTTP {status}: {said}")
+    try:
+        texts = list(_error_texts(_json(body)))
+    except ValueError:
+        if status == 403:
+            return _blocked(body)
+        texts = []
+    text = next((text for text in texts if status == 404 and _names_missing_user(text)), "")
+    kind = ApiErrorKind.NOT_FOUND if text else _kind(status, cursor)
+    text = text or next(iter(texts), "")
+    return ApiError(kind, f"HTTP {status}: {text}" if text else f"HTTP {status}")
 
 
 def _names_missing_user(text: str) -> bool:
@@ -345,4 +376,4 @@ def _json_type(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    return repr(value) if isinstance(value, str | int | float) else type(value).__name__
+    return repr(value) if isinstance(value, str | int | float) else _json_type(value)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shlex
 import time
 from math import inf, sqrt
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from kolspider.console.columns import labelled
+from kolspider.console.columns import labelled, wrapped
 from kolspider.console.wording import counted, rough
 from kolspider.db.check import check_source
-from kolspider.errors import StopRun
+from kolspider.errors import StopRun, UserError
 from kolspider.options.arguments import without
+from kolspider.run.balance import ask_balance
 from kolspider.run.job import Job
 from kolspider.run.opening import read_ledger, select_due
 from kolspider.run.source import source_handles
@@ -23,13 +23,10 @@ if TYPE_CHECKING:
     from kolspider.db.base import Database
     from kolspider.options.arguments import Arguments
     from kolspider.options.config import Config
-    from kolspider.store.forecast import Forecast
+    from kolspider.store.ledger import Ledger
     from kolspider.store.selection import Selection
 
 __all__ = ["estimate"]
-
-_COLUMNS = 68
-"""The width of a long text: with its label it fits a terminal of 80."""
 
 
 def estimate(arguments: Arguments, config: Config, database: Database, command: Sequence[str]) -> None:
@@ -40,7 +37,7 @@ def estimate(arguments: Arguments, config: Config, database: Database, command: 
             ledger.forecast.known_stop = config.known_stop
             now = job.began_at if job else time.time()
             select_due(ledger.selection, arguments, config, job, lambda: _source(arguments, config, database), now=now)
-            table = _Estimate(arguments, config, ledger.selection, ledger.forecast)
+            table = _Estimate(arguments, config, ledger)
             print("\n".join(table.lines(shlex.join(without(command, ["estimate"])))))
     finally:
         database.close()
@@ -65,22 +62,20 @@ def _source(arguments: Arguments, config: Config, database: Database) -> Iterato
 class _Estimate:
     """The lines of an estimate, in the style of the closing table."""
 
-    def __init__(self, arguments: Arguments, config: Config, selection: Selection, forecast: Forecast) -> None:
+    def __init__(self, arguments: Arguments, config: Config, ledger: Ledger) -> None:
         self._arguments = arguments
         self._config = config
-        self._selection = selection
+        self._selection, forecast = ledger.selection, ledger.forecast
         self._average = forecast.average
+        self._found_rate = ledger.found_rate()
         self._total = forecast.total()
-        self._looks, credits_ = _looks(config, selection)
+        self._looks, credits_ = _looks(config, ledger.selection)
         self._total.calls_known += self._looks
         self._total.credits_known += credits_
-        caps = {
-            "max_calls": (inf if arguments.max_calls is None else arguments.max_calls) / (self._total.calls or 1),
-            "max_usd": arguments.max_credits(config.credit_usd) / (self._total.credits or 1),
-        }
-        self._cap = min(caps, key=lambda name: caps[name])
-        self._part = min(caps[self._cap], 1.0)
-        """The share of the calls that this cap allows."""
+        max_credits = arguments.max_credits(config.credit_usd)
+        self._part = self._total.share(arguments.max_calls, max_credits)
+        """The share of the calls that the caps allow."""
+        self._cap = "max_usd" if self._part < self._total.share(arguments.max_calls, inf) else "max_calls"
 
     def lines(self, command: str) -> Iterator[str]:
         """Yield the table of this command."""
@@ -103,14 +98,25 @@ class _Estimate:
                 yield labelled("", text)
             dollars = credits_ * config.credit_usd
             yield labelled("cost", f"about {credits_:,} credits, ${dollars:,.2f}{self._range}")
-            pace = f"at one call in {config.delay:g} s (DOWNLOAD_DELAY)"
-            time = f"about {rough(calls * config.delay)} {pace}" if config.delay else "no delay (DOWNLOAD_DELAY=0)"
-            yield labelled("time", time)
-            for nth, text in enumerate(wrap(f"the API takes {config.provider.allowed_rate}", _COLUMNS)):
-                yield labelled("" if nth else "rate", text)
+            if config.api_key and not self._arguments.sandbox:
+                yield from wrapped("balance", self._balance(credits_))
+            yield labelled("time", self._time(calls))
+            yield from wrapped("rate", f"the API takes {config.provider.allowed_rate}")
         else:
             yield labelled("calls", "none, so nothing to pay")
         yield labelled("next", command)
+
+    def _time(self, calls: int) -> str:
+        config, found = self._config, self._found_rate
+        if config.rate == "auto":
+            known = f", {found:.3g} a second last time" if found else ""
+            about = f"about {rough(calls / found)}, " if found else ""
+            return f"{about}as fast as the API allows (KOL_RATE=auto){known}"
+        if config.rate:
+            return f"about {rough(calls * config.interval)} at {config.rate:g} calls a second (KOL_RATE)"
+        if not config.delay:
+            return "no delay (DOWNLOAD_DELAY=0)"
+        return f"about {rough(calls * config.delay)} at one call in {config.delay:g} s (DOWNLOAD_DELAY)"
 
     @property
     def _cached(self) -> str:
@@ -137,16 +143,34 @@ class _Estimate:
             yield f"{total.calls_average:,.0f} for {counted(total.kols_average, 'KOL')}, by {by}"
 
     @property
+    def _spread(self) -> float:
+        """Credits by which 19 in 20 such runs differ at most from the estimate.
+
+        As far as lists differ by chance, that is; an average of few lists is less certain.
+        """
+        kols, lists = self._total.kols_average, self._average.lists
+        return 2 * self._average.spread * sqrt(kols * (1 + kols / lists if lists else 1))
+
+    @property
     def _range(self) -> str:
-        """What 19 in 20 such runs cost, as far as lists differ by chance; an average of few lists is less certain."""
-        total, average, provider = self._total, self._average, self._config.provider
+        total, price = self._total, self._config.credit_usd
         if not total.kols_average or self._part < 1:
             return ""
-        kols, lists = total.kols_average, average.lists
-        spread = 2 * average.spread * sqrt(kols * (1 + kols / lists if lists else 1))
-        least = total.credits_known + kols * provider.price(0)
-        low, high = max(total.credits - spread, least), total.credits + spread
-        return f" (probably ${low * self._config.credit_usd:,.2f} to ${high * self._config.credit_usd:,.2f})"
+        least = total.credits_known + total.kols_average * self._config.provider.price(0)
+        low, high = max(total.credits - self._spread, least), total.credits + self._spread
+        return f" (probably ${low * price:,.2f} to ${high * price:,.2f})"
+
+    def _balance(self, cost: int) -> str:
+        """Say whether what the account holds is enough, in credits."""
+        try:
+            held = ask_balance(self._config)
+        except UserError as error:
+            return str(error)
+        text = f"{held.credits:,.0f} credits, ${held.worth(self._config.credit_usd):,.2f}"
+        if held.credits < cost:
+            return f"{text}: too little, about {cost - held.credits:,.0f} credits are missing"
+        most = min(self._total.credits + self._spread, self._arguments.max_credits(self._config.credit_usd))
+        return text if self._part < 1 or held.credits >= most else f"{text}: perhaps too little"
 
 
 def _looks(config: Config, selection: Selection) -> tuple[int, int]:

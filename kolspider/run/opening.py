@@ -16,6 +16,8 @@ from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.live.bill import Bill
 from kolspider.live.disk import Disk, unusable
+from kolspider.live.pace import Pace
+from kolspider.live.statement import Statement
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.live.work import Work
@@ -23,6 +25,7 @@ from kolspider.load.commits import Commits
 from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
 from kolspider.options.arguments import Cutoff, Replay
+from kolspider.run.balance import ask_before
 from kolspider.run.job import Job
 from kolspider.run.run import Run
 from kolspider.run.source import read_source, skipped_rows, source_handles
@@ -122,9 +125,32 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     commits = Commits(ledger, disk, tally, work, dry_run=arguments.dry_run, evict=config.cache_evict)
     writer = None if arguments.dry_run else Writer(config, thread, commits, repeats, ledger, stop, tally, work)
     history = History(ledger, tally, config.credit_usd, arguments.mode, command)
-    bill = Bill(arguments, config, stop, tally)
+    bill, pace = Bill(arguments, config, stop, tally), Pace.of(config, ledger.found_rate())
+    stop.on_stop(pace.wake)
+    statement = Statement(config.credit_usd)
+    if not arguments.replay:
+        total = ledger.forecast.total()
+        share = total.share(arguments.max_calls, arguments.max_credits(config.credit_usd))
+        if total.calls * share:
+            ask_before(statement, config, total.credits * share)
+    pace.next_at = statement.next_call_at
     return Run(
-        arguments, config, table, ledger, thread, stop, disk, tally, bill, work, repeats, commits, writer, history
+        arguments,
+        config,
+        table,
+        ledger,
+        thread,
+        stop,
+        disk,
+        tally,
+        bill,
+        pace,
+        work,
+        repeats,
+        commits,
+        writer,
+        history,
+        statement,
     )
 
 
@@ -222,6 +248,8 @@ def _select(
         if arguments.watch and not selection.watch:
             logger.warning("%s tells no profiles by id: this is an incremental refresh", config.provider.name)
         ledger.kols.ends_from = selection.refresh_before or 0.0
+        if arguments.max_calls is None and arguments.max_usd is None:  # else the order is that of need
+            selection.begin_long_lists_early(config.lists_at_once(ledger.found_rate()))
 
 
 def select_due(

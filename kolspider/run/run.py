@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from kolspider.db.thread import DatabaseThread
     from kolspider.live.bill import Bill
     from kolspider.live.disk import Disk
+    from kolspider.live.pace import Pace
+    from kolspider.live.statement import Statement
     from kolspider.live.stop import Stop
     from kolspider.live.tally import Tally
     from kolspider.live.work import Work
@@ -40,12 +42,14 @@ class Run:
     disk: Disk
     tally: Tally
     bill: Bill
+    pace: Pace
     work: Work
     repeats: Repeats
     commits: Commits
     writer: Writer | None
     """None in a dry run."""
     history: History
+    statement: Statement
 
 
 def run_of(crawler: Crawler) -> Run:

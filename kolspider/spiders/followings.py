@@ -43,6 +43,8 @@ logger = logging.getLogger(__name__)
 _ITEM_DONE = (signals.item_scraped, signals.item_error, signals.item_dropped)
 """Scrapy sends one of these for each item that has left the pipelines."""
 _DOUBTFUL = "doubtful"
+_AT_ONCE_AT_FIRST = 8
+"""Lists that are open at once until a page has come: what is wrong with the key or the address fails for each."""
 
 
 @dataclass(slots=True)
@@ -72,6 +74,7 @@ class FollowingsSpider(Spider):
         """Take `run`, which the crawl command opened."""
         run: Run = kwargs.pop("run")
         spider = super().from_crawler(crawler, *args, **kwargs)
+        crawler.settings.set("DOWNLOAD_DELAY", 0, priority="cmdline")  # the download handler keeps the pace
         spider.use(run)
         crawler.signals.connect(spider.nobody_is_left, signal=signals.spider_idle)
         return spider
@@ -82,7 +85,7 @@ class FollowingsSpider(Spider):
         self._config, self._ledger, self._stop = run.config, run.ledger, run.stop
         self._provider = run.config.provider
         self._increments = IncrementPages(self._provider.price, self._provider.page_sizes)
-        self._places = asyncio.Semaphore(run.config.concurrency)
+        self._places = asyncio.Semaphore(min(run.config.concurrency, _AT_ONCE_AT_FIRST))
         self._failures = Failures(run.stop, run.config.stop_after, run.config.api_url)
         self._cached = CachedPages(run.ledger, run.config.provider, run.disk, run.tally)
         self._pages_on_their_way = 0
@@ -166,8 +169,7 @@ class FollowingsSpider(Spider):
         self._longest = self._ledger.readings.longest()
         async for due, account in Lookup(self.crawler, self.run).accounts(self._lists_to_read()):
             await self._places.acquire()
-            if self._stop.is_set():
-                return
+            await self.run.pace.unused(self._stop)
             expected = self._ledger.forecast.of(due.kol.handle)
             generation = self._begin(due)
             self._ledger.selection.mark_reached(due.kol.handle)
@@ -245,6 +247,7 @@ class FollowingsSpider(Spider):
         return kols.begin(kol)
 
     def _request(self, followings: _List, cursor: str) -> Request:
+        self.run.pace.is_coming(followings.kol.user_name)
         api_url, size = self._config.api_url, followings.page_size
         asked = PageRequest(followings.kol, followings.generation, cursor, followings.paging.pages + 1, size)
         # An HTTP proxy would see the key; of https:// it sees only a tunnel.
@@ -282,6 +285,9 @@ class FollowingsSpider(Spider):
         short = not doubt and self._is_short(followings, outcome)
         if not kept:
             followings.bought += 1
+            if not self._failures.page_came:
+                for _ in range(_AT_ONCE_AT_FIRST, self._config.concurrency):
+                    self._places.release()
             self._failures.note_page()
             yield FollowingsPage(
                 followings.kol,
@@ -419,6 +425,7 @@ class FollowingsSpider(Spider):
 
     def _give_back(self, followings: _List) -> None:
         """Let another list begin, because no more pages of this one are requested."""
+        self.run.pace.is_through(followings.kol.user_name)
         self.run.work.end(followings.kol)
         self._places.release()
 

@@ -42,7 +42,7 @@ _LISTS = f"""
 SELECT handle,
   why IN ('begun', 'refused') AND state <> 'fetching' AND NOT base_is_missing AS whole,   -- loads pages, buys none
   CASE
-    WHEN state = 'not_found' THEN 1                         -- asked for again
+    WHEN state = 'not_found' THEN 0                         -- asked for again, and probably still gone
     WHEN incremental OR why = 'refresh' THEN pages
     WHEN base_pages > kept THEN base_pages
   END AS pages,
@@ -162,6 +162,11 @@ class Total:
         """Credits for all lists, without retries."""
         return self.credits_known + self.credits_average
 
+    def share(self, max_calls: int | None, max_credits: float) -> float:
+        """Return the share of these calls that the caps of a run allow, 0 to 1."""
+        calls = 1.0 if max_calls is None else max_calls / (self.calls or 1)
+        return min(calls, max_credits / (self.credits or 1), 1.0)
+
 
 def rest_of_list(average: float, read: int) -> float:
     """Estimate the pages that a list of unknown length still has: one that is long already is likely to be longer."""
@@ -215,6 +220,8 @@ class Forecast(Part):
         if group.pages is None:
             calls = self._calls(None, cached)
             return Expected(calls, self.average.credits * calls / self.average.pages, None, full)
+        if not group.pages:
+            return Expected(1.0, self._api.failed_call_price, 1, full)
         pages, users = size_with_new(group.pages, group.users, group.new, full)
         calls = self._calls(pages, cached)
         return Expected(calls, self.cost(int(calls), max(users - cached * full, 0)), pages, full)

@@ -148,8 +148,10 @@ class Readings(Part):
         row = self._db.execute(
             "SELECT base_pages, base_users, new_since_base FROM temp.reading_here WHERE handle = ?", (handle,)
         ).fetchone()
-        pages, users, new = row or (None, 0, 0)
-        return None if pages is None else size_with_new(pages, users, new, self._api.page_size)
+        if row is None or row[0] is None:
+            return None
+        pages, users, new = row
+        return size_with_new(pages, users, new, self._api.page_size)
 
     def longest(self) -> int:
         """Return the number of pages of the longest list that was read in full."""

@@ -40,6 +40,9 @@ CREATE TABLE account_change (       -- what looks found to be different from the
   what TEXT NOT NULL,                       -- renamed, protected, gone, back, replaced
   detail TEXT NOT NULL                      -- the new name, or why it is gone
 );
+CREATE TABLE bill (                 -- what the customer's account said that a run cost
+  run INTEGER PRIMARY KEY, credits REAL NOT NULL, usd REAL NOT NULL
+);
 """,
 }
 """The tables that each format added to the one before. A run upgrades an older file, back to the first release's."""

@@ -96,7 +96,7 @@ def waiting(crawls: Crawls, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     without_header = [Fault("rate_limit_date", seconds=3), Fault("rate_limit_bare", page=2, times=3)]
     once, for_ever = Fault("rate_limit", seconds=2, after=5), Fault("rate_limit_bare", after=2, times=None)
     few_refusals = tmp_path_factory.mktemp("hooks")
-    hook = "from kolspider.crawl import pace\nassert pace._MOST_REFUSALS\npace._MOST_REFUSALS = 4\n"
+    hook = "from kolspider.live import pace\nassert pace._MOST_REFUSALS\npace._MOST_REFUSALS = 4\n"
     (few_refusals / "sitecustomize.py").write_text(hook)
     hooked = {"PYTHONPATH": os.pathsep.join([str(few_refusals), str(ROOT)])}
     return {
@@ -286,7 +286,7 @@ def test_a_redirect_is_not_followed(make_project: MakeProject) -> None:
         with http_server(redirect) as url:
             result = project.crawl(env={"KOL_API_URL": url}).expect(1)
     # then the key stays here, and the run stops and says so
-    assert (here, elsewhere) == ([KEY], [])
+    assert (here, elsewhere) == ([KEY, KEY], []), "for the balance, and for the page"
     assert "redirected" in result.text
     assert project.ended() == {"btc": "failed"}
 
@@ -339,7 +339,7 @@ def test_a_server_with_a_certificate_of_its_own_making_gets_no_request(
         assert "api/credits_estimated" not in stats(result.text)
         # and it was the certificate alone: once it is trusted, the key is sent
         project.crawl(env={"KOL_API_URL": url, "SSL_CERT_FILE": str(certificate)}).expect(0)
-        assert seen == [KEY]
+        assert seen == [KEY, KEY], "for the balance, and for the page"
 
 
 def test_after_429_no_request_is_sent_until_the_pause_is_over_and_then_no_burst(waiting: dict[str, Crawl]) -> None:

@@ -14,6 +14,7 @@ from kolspider.live.work import Work
 from kolspider.load.commits import Commits
 from kolspider.providers import provider
 from kolspider.store.ledger import Ledger
+from kolspider.store.refusals import Refusal, What
 from tests.store.conftest import store
 
 if TYPE_CHECKING:
@@ -150,6 +151,27 @@ def test_only_a_reading_that_bought_a_page_changes_when_a_list_was_finished(
     end(commits)
     store.execute("UPDATE kol SET finished_at = 7")
     end(commits, bought=0)
-    assert store.execute("SELECT finished_at FROM kol").fetchone() == (7,)
+    assert store.execute("SELECT finished_at FROM kol WHERE provider = 'twitterapi_io'").fetchone() == (7,)
     end(commits, bought=1)
-    assert store.execute("SELECT finished_at FROM kol").fetchone() != (7,)
+    assert store.execute("SELECT finished_at FROM kol WHERE provider = 'twitterapi_io'").fetchone() != (7,)
+
+
+def test_refused_rows_are_told_once_when_their_list_is_through_or_else_at_the_end_of_the_run(
+    ledger: Ledger, commits: Commits, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = page(ledger, 1), page(ledger, 2)
+    commits.handed_over(first)
+    commits.committed([first], [], [Refusal("btc", first.seq or 0, What.ACCOUNT, "7", "too long")])
+    assert not caplog.messages, "more rows of the list may be refused"
+    commits.handed_over(second)
+    end(commits, pages=2, users=400)
+    told = ["the database refuses rows: too long", "KOL BTC: 1 row refused, see rejects.jsonl"]
+    commits.committed([second], [], [])
+    assert caplog.messages == told
+    commits.close()
+    assert caplog.messages == told
+    third = page(ledger, 3)
+    commits.handed_over(third)
+    commits.committed([third], [], [Refusal("btc", third.seq or 0, What.ACCOUNT, "8", "too wide")])
+    commits.close()
+    assert caplog.messages == [*told, "KOL BTC: 2 rows refused, see rejects.jsonl"]

@@ -45,7 +45,14 @@ def test_a_list_whose_last_page_could_not_be_stored_has_not_ended(seq: int | Non
     config = SimpleNamespace(provider=provider("twitterapi_io"), concurrency=8, stop_after=20, api_url="http://api")
     ledger = MagicMock(**{"readings.is_doubtful.return_value": False})
     run = SimpleNamespace(
-        config=config, ledger=ledger, stop=recorder, disk=recorder, tally=recorder, work=recorder, commits=recorder
+        config=config,
+        ledger=ledger,
+        stop=recorder,
+        disk=recorder,
+        tally=recorder,
+        work=recorder,
+        commits=recorder,
+        pace=recorder,
     )
     spider = FollowingsSpider()
     spider.use(cast("Any", run))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from kolspider.items import State
-from kolspider.store.forecast import rest_of_list
+from kolspider.store.forecast import Expected, Forecast, rest_of_list
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from kolspider.store.forecast import Expected, Forecast
+    from kolspider.providers.base import Provider
     from kolspider.store.ledger import Ledger
 
 API = "twitterapi_io"
@@ -351,7 +352,7 @@ def test_a_list_whose_incremental_reading_broke_off_and_whose_base_is_missing_is
     expected = history.forecast("a", retry="" if state == "fetching" else state)
     whole = ((11, 11), 11, 10 * 200 + 2 * 170)
     assert (size(expected, "a"), expected.total().calls, expected.total().credits) == (
-        ((1, 1), 1, 60) if state == "not_found" else whole
+        ((1, 1), 1, 0) if state == "not_found" else whole
     )
 
 
@@ -363,9 +364,10 @@ def test_a_refresh_of_a_list_whose_base_is_missing_is_as_long_as_the_list(histor
     assert history.forecast("a", refresh=0).total().credits == 9 * 200 + 2 * 140
 
 
-def test_retries(history: History) -> None:
+def test_a_kol_who_is_gone_is_expected_to_be_still_gone_at_the_price_of_a_failed_call(history: History) -> None:
     history.add_kol("gone", "not_found")
-    assert history.forecast("gone", retry="not_found").total().credits == 60
+    total = history.forecast("gone", retry="not_found").total()
+    assert (total.calls, total.credits, total.kols_known) == (1, 0, 1)
 
 
 def test_a_broken_list_keeps_all_but_the_page_that_broke_it(history: History) -> None:
@@ -391,3 +393,30 @@ def test_no_kol_due_costs_nothing(history: History) -> None:
 def test_a_long_list_is_likely_to_be_longer_still(read: int, rest: int) -> None:
     assert rest_of_list(10, read) == rest
     assert rest_of_list(1, read) == 1
+
+
+@pytest.mark.parametrize(
+    ("pages", "users", "sizes"),
+    [
+        (0, 0, []),
+        (1, 0, [0]),
+        (1, 1, [1]),
+        (1, 10, [10]),
+        (2, 10, [10, 0]),
+        (2, 11, [10, 1]),
+        (2, 25, [10, 10]),  # more users than these pages can have
+        (4, 25, [10, 10, 5, 0]),
+    ],
+)
+def test_a_list_costs_its_full_pages_one_with_the_rest_and_empty_ones(
+    store: sqlite3.Connection, pages: int, users: int, sizes: list[int]
+) -> None:
+    def price(size: int) -> int:
+        return 7 + size**2
+
+    api = cast("Provider", SimpleNamespace(name=API, family=API, page_size=10, price=price, usual_users=25))
+    forecast = Forecast(store, api, 1)
+    assert forecast.cost(pages, users) == sum(map(price, sizes))
+    average = forecast.average
+    assert (average.lists, average.users, average.pages, average.spread) == (0, 25, 3, 50)
+    assert average.credits == 2 * price(10) + sum(map(price, range(1, 11))) / 10
