@@ -66,6 +66,8 @@ class Month:
     """The day of each new follow, by KOL and id, that nobody knows of yet."""
     waited: Counter[int] = field(default_factory=Counter)
     """Number of follows by the days until they were known."""
+    _killed: int = 0
+    """Number of calls that the day's killed run made."""
     unseen: int = 0
     """Follows that could not be known: the KOL unfollowed again, or closed its list on that day."""
 
@@ -97,16 +99,16 @@ class Month:
     def _kill(self, words: Sequence[str]) -> None:
         """Kill a run somewhere in its first calls, and count what it paid for and did not keep."""
         arguments = [word for argument in words for word in ("-a", argument)]
-        self.project.kill_crawl(Random(f"{self.seed}|{self.days}").randrange(12), *arguments)
+        answers = Random(f"{self.seed}|{self.days}").randrange(max(1, min(12, len(self.owners) // 10)))
+        self.project.kill_crawl(answers, *arguments)
+        self._killed = len(self.project.calls_of_the_dead())
 
     def _count(self) -> int:
         calls = self.project.calls_of_the_dead()
         self.calls.update(call.kind for call in calls)
-        seen: set[tuple[object, ...]] = set()
-        for call in calls:
-            key = _asked(call)
-            self.repeated += call.credits if key in seen else 0
-            seen.add(key)
+        lost, again = (Counter(map(_asked, some)) for some in (calls[: self._killed], calls[self._killed :]))
+        self.repeated += sum(credits_ * number for (*_, credits_), number in (lost & again).items())
+        self._killed = 0
         return sum(call.credits for call in calls)
 
     def _note(self, day: Day) -> None:
@@ -152,8 +154,8 @@ class Month:
         )
 
 
-def _asked(call: Call) -> tuple[object, ...]:
-    return (call.kind, call.handle, call.cursor, call.accounts) if call.handle else (call.kind, call.at)
+def _asked(call: Call) -> tuple[str, str, str, int, int]:
+    return call.kind, call.handle, call.cursor, call.accounts, call.credits
 
 
 def live(way: str, kols: int, days: int, seed: int, folder: Path) -> Month:
