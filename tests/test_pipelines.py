@@ -40,6 +40,7 @@ class OfATeam:
     fetched_at: float
     full_reading_began: float | None
     only_rows: frozenset[str] | None
+    is_list: bool
 
 
 def mapping(tally: Tally, repeats: Repeats | None = None, *, keeps_follows: bool = False) -> MapPipeline:
