@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
 import re
+import shutil
 import sys
 from contextlib import contextmanager, redirect_stdout, suppress
+from itertools import chain
+from tempfile import SpooledTemporaryFile
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from kolspider.console.columns import UNSEEN
+from kolspider.console.columns import UNSEEN, spreadsheet_cell
 from kolspider.console.start import send_nowhere
 from kolspider.errors import StopRun, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import TextIO
 
-__all__ = ["as_json", "json_lines", "print_error", "standard_output"]
+__all__ = ["as_json", "csv_lines", "json_lines", "print_error", "print_whole", "standard_output"]
 
+_IN_MEMORY = 1_000_000
+"""Largest answer kept in memory, in characters; a larger one goes to a temporary file."""
 
 _UNSEEN = re.compile(f"[{UNSEEN}]")
 
@@ -98,6 +105,30 @@ def json_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
         yield before or "["
         before = "  " + as_json(row).replace("\n", "\n  ") + ","
     yield f"{before.removesuffix(',')}\n]" if before else "[]"
+
+
+def csv_lines(names: Sequence[str], rows: Iterable[Sequence[object]], *, raw: bool = False) -> Iterator[str]:
+    """Yield the lines of a CSV, with a header line; safe for spreadsheets unless `raw`."""
+    lines: list[str] = []
+    write = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n").writerow  # so that it quotes both
+    for row in chain([names], rows):
+        write(row if raw else map(spreadsheet_cell, row))
+        yield lines.pop().removesuffix("\r\n")
+
+
+def print_whole(lines: Iterable[str]) -> None:
+    """Print the lines once all are there: a slow reader must not keep a database waiting, nor get half an answer.
+
+    Raises StopRun if there is no room for them.
+    """
+    with SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", errors="surrogatepass", newline="") as written:
+        try:
+            for line in lines:
+                written.write(f"{line}\n")  # writelines would check the size only at its end
+            written.seek(0)
+        except OSError as error:
+            raise StopRun(f"the answer needs room for temporary files (TMPDIR): {error.strerror}") from None
+        shutil.copyfileobj(written, sys.stdout)
 
 
 def print_error(error: UserError) -> int:

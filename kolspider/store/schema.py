@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["FIRST_VERSION", "REFUSED", "SCHEMA", "VERSION", "Kind"]
+__all__ = ["ADDED", "FIRST_VERSION", "SCHEMA", "VERSION", "Kind"]
 
 FIRST_VERSION = 4
 """Format of the first release, 1.0.0."""
-VERSION = 5
+VERSION = 6
 """Format of the file, in its user_version. A run upgrades an older one, back to that of the first release."""
 
-REFUSED = """
+_REFUSED = """
 CREATE TABLE refused (              -- rows that a target's database refused; format 5 added it
   target INTEGER NOT NULL, provider TEXT NOT NULL, handle TEXT NOT NULL, seq INTEGER NOT NULL,
   what TEXT NOT NULL,                       -- account, follow, reading: which table refused it
@@ -20,8 +20,25 @@ CREATE TABLE refused (              -- rows that a target's database refused; fo
 ) WITHOUT ROWID;
 CREATE INDEX refused_account ON refused (target, what, id, seq);
 """
+_OUTBOX = """
+CREATE TABLE alert (                -- the outbox: what is to be sent; format 6 added it
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,                  -- the same one whenever the same event is found
+  rule TEXT NOT NULL, run INTEGER NOT NULL, -- a rule's alerts of one run are one message
+  raised_at REAL NOT NULL,                  -- unix seconds
+  content TEXT NOT NULL,                    -- JSON, as a webhook gets it
+  done INTEGER NOT NULL DEFAULT 0           -- every receiver there was has got it
+);
+CREATE INDEX alert_open ON alert (run, rule, seq) WHERE NOT done;
+CREATE TABLE alert_sent (           -- which receiver has got which open alert
+  alert INTEGER NOT NULL, receiver TEXT NOT NULL,   -- a hash: the address is a secret
+  PRIMARY KEY (alert, receiver)
+) WITHOUT ROWID;
+"""
+ADDED = {5: _REFUSED, 6: _OUTBOX}
+"""The tables that each format added to the one before."""
 SCHEMA = (
-    REFUSED
+    "".join(ADDED.values())
     + """
 CREATE TABLE kol (                  -- the ledger: what is known of each KOL's list
   provider TEXT NOT NULL, handle TEXT NOT NULL, user_name TEXT NOT NULL,

@@ -1,0 +1,130 @@
+"""What the follows table says of new and lost follows, with what rules look at: SQL for every dialect.
+
+A follow is new exactly if `scrapy follows new` shows it, and lost if `scrapy follows lost` does. So a rule tells of a
+page what a backtest tells of the table.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import closing
+from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+from kolspider.alerts.alert import Account
+from kolspider.follows.queries import IS_NEW, Follows
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+__all__ = ["News", "Sighting", "crossings"]
+
+_AT_ONCE = 1000
+"""Values of one IN list: Doris takes 10,000."""
+_SIGHTING = (
+    "f.`kol_user_name`, f.`first_seen`, f.`last_seen`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, "
+    "a.`description`, a.`created_at_time`"
+)
+_BY_ACCOUNT = "ORDER BY f.`user_id`, f.`first_seen`, f.`kol_user_name`"
+
+
+class Sighting(NamedTuple):
+    """A follow, with the account as the target table has it. Times are UTC, `YYYY-MM-DD HH:MM:SS`."""
+
+    kol: str
+    first_seen: str
+    last_seen: str
+    account: Account
+
+
+class News(Follows):
+    """Reads the follows table, the crawls table beside it, and the accounts in the target."""
+
+    def on_pages(self, pages: Collection[tuple[str, str]]) -> list[Sighting]:
+        """Return the new follows that these pages brought first, by KOL and the moment they were read."""
+        moments, kols = sorted({at for _, at in pages}), sorted({kol for kol, _ in pages})
+        rows = self._sightings(
+            f"{IS_NEW} AND f.`first_seen` IN ({_marks(moments)}) AND f.`kol_user_name` IN ({_marks(kols)})",
+            [*moments, *kols],
+        )
+        return [row for row in rows if (row.kol, row.first_seen) in pages]
+
+    def of_accounts(self, ids: Collection[str], kols: Collection[str]) -> Iterator[Sighting]:
+        """Yield every new follow of these accounts, account by account, the earliest first; no `kols`: of all KOLs."""
+        which, ordered = f"{IS_NEW}{_of(kols)}", sorted(ids)
+        for start in range(0, len(ordered), _AT_ONCE):
+            part = ordered[start : start + _AT_ONCE]
+            of_part = f"{which} AND f.`user_id` IN ({_marks(part)})"
+            yield from self._sightings(of_part, [*sorted(kols), *part], _BY_ACCOUNT)
+
+    def lost_between(self, kol: str, since: str, until: str) -> list[Sighting]:
+        """Return the follows of a KOL that were last seen at `since` or later, and before `until`."""
+        which = "f.`kol_user_name` = ? AND f.`last_seen` >= ? AND f.`last_seen` < ?"
+        return list(self._sightings(which, [kol, since, until]))
+
+    def since(self, moment: str, kols: Collection[str]) -> Iterator[Sighting]:
+        """Yield the new follows that were first seen at this moment or later, the earliest first."""
+        order = "ORDER BY f.`first_seen`, f.`kol_user_name`, f.`user_id`"
+        return self._sightings(f"{IS_NEW} AND f.`first_seen` >= ?{_of(kols)}", [moment, *sorted(kols)], order)
+
+    def shared_since(self, moment: str, least: int, kols: Collection[str]) -> Iterator[Sighting]:
+        """Yield every new follow of the accounts that enough KOLs began to follow since then, account by account.
+
+        The database counts: accounts with fewer new follows never leave it.
+        """
+        shared = (
+            f"SELECT f.`user_id` FROM {self._follow_after_follow} WHERE {IS_NEW} AND f.`first_seen` >= ?{_of(kols)} "
+            "GROUP BY f.`user_id` HAVING COUNT(*) >= ?"
+        )
+        crawl = f"LEFT JOIN {self._crawls} c ON c.`kol_user_name` = f.`kol_user_name`"
+        tables = f"({shared}) t JOIN {self._follows} f ON f.`user_id` = t.`user_id` {crawl}"
+        values = [moment, *sorted(kols), least, *sorted(kols)]
+        return self._sightings(f"{IS_NEW}{_of(kols)}", values, _BY_ACCOUNT, tables)
+
+    def lost_since(self, moment: str, kols: Collection[str]) -> Iterator[Sighting]:
+        """Yield the lost follows of the lists that were read whole at this moment or later."""
+        which = f"f.`last_seen` < c.`last_whole` AND c.`last_whole` <= ? AND c.`last_whole` >= ?{_of(kols)}"
+        return self._sightings(which, [self._latest, moment, *sorted(kols)], tables=self._kol_after_kol)
+
+    def _sightings(
+        self, which: str, values: Sequence[object], order: str = "", tables: str | None = None
+    ) -> Iterator[Sighting]:
+        rows = self._database.stream(
+            f"SELECT {_SIGHTING} FROM {tables or self._follow_after_follow} "
+            f"LEFT JOIN {self._target} a ON {self._same_account.format('f')} WHERE {which} {order}",
+            values,
+        )
+        with closing(rows):
+            for kol, first, last, id_, user_name, name, followers, description, created in rows:
+                born = None if created is None else str(created)[:19]
+                account = Account(id_, user_name, name, followers, description, born)
+                yield Sighting(kol, str(first)[:19], str(last)[:19], account)
+
+
+def crossings(sightings: Iterable[Sighting], least: int, within: int) -> Iterator[tuple[str, list[str], Account]]:
+    """Yield when enough KOLs began to follow an account within some seconds, which KOLs these are, and the account.
+
+    The sightings are ordered by account and moment. An account is told when the count reaches `least`. KOLs that join
+    within the same time after that are not told; later, `least` KOLs that have not been told cross again.
+    """
+    for _, of_account in groupby(sightings, key=lambda one: one.account.id):
+        window: deque[tuple[float, str]] = deque()
+        told = None
+        for seen, at_once in groupby(of_account, key=attrgetter("first_seen")):
+            together, now = list(at_once), datetime.fromisoformat(f"{seen}+00:00").timestamp()
+            window.extend((now, one.kol) for one in together)
+            while now - window[0][0] > within:
+                window.popleft()
+            if len(window) >= least and (told is None or now - told > within):
+                told = now
+                yield seen, [kol for _, kol in window], together[0].account
+
+
+def _of(kols: Collection[str]) -> str:
+    return f" AND f.`kol_user_name` IN ({_marks(kols)})" if kols else ""
+
+
+def _marks(values: Collection[str]) -> str:
+    return ", ".join("?" * len(values))
