@@ -13,6 +13,7 @@ import re
 import threading
 import urllib.error
 import urllib.request
+import warnings
 from base64 import b64encode
 from dataclasses import dataclass, field
 from functools import cache
@@ -148,8 +149,12 @@ def _apprise() -> tuple[Any, _Heard]:
     DingTalk and WeCom answer with 200 and an `errcode` to what they refuse, such as a message that lacks the keyword of
     a robot. apprise 2.3 takes that for success, so the answer is turned into an error here.
     """
-    import apprise  # noqa: PLC0415 - only when there is something to send
-    import requests  # noqa: PLC0415 - as above
+    with warnings.catch_warnings():  # it imports what Python 3.13 has no more, and does without
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import apprise  # noqa: PLC0415 - only when there is something to send
+        import requests  # noqa: PLC0415 - as above
+
+        apprise.Apprise.instantiate("json://localhost")  # imports the services
 
     heard = _Heard()
     for name in ("apprise", "requests", "urllib3"):

@@ -33,7 +33,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 1.0, 300.0
 """Seconds between two attempts; the wait doubles."""
 _LAST_TRIES = 3
 """Attempts in a row that may fail once the crawl is over; what is left waits for the next run."""
-_LAST_SECS = 20.0
+_LAST_SECS = 10.0
 """Seconds in which everything must be over once the crawl is."""
 
 

@@ -82,7 +82,7 @@ class Outbox(Part):
     def put(self, drafts: Iterable[Draft]) -> int:
         """Raise alerts; one that was raised before stays as it is. Returns how many are new. Inside a transaction."""
         done = self._db.executemany(
-            "INSERT OR IGNORE INTO alert (id, rule, run, raised_at, content) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO alert (id, rule, run, raised_at, content) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
             [(one.id, one.rule, self.run, time.time(), one.content) for one in drafts],
         )
         return max(done.rowcount, 0)
@@ -159,7 +159,7 @@ class Outbox(Part):
     def pending(self, receivers: Sequence[str]) -> list[Kept]:
         """Return the alerts that one of these receivers has not got, by run and rule; without receivers, all open."""
         lacking = " + ".join(
-            "NOT EXISTS (SELECT 1 FROM alert_sent s WHERE s.alert = a.seq AND s.receiver = ?)" for _ in receivers
+            "(NOT EXISTS (SELECT 1 FROM alert_sent s WHERE s.alert = a.seq AND s.receiver = ?))" for _ in receivers
         )
         rows = self._db.execute(
             "SELECT rule, run, count(*), min(raised_at), max(missing) FROM "

@@ -138,11 +138,11 @@ class Readings(Part):
     def gone(self) -> list[Gone]:
         """Return the KOLs that the API no longer knows, whose lists it gave before."""
         rows = self._db.execute(
-            "SELECT handle, coalesce(min(c.ended_at), k.finished_at), r.ended_at, k.reason FROM kol k "
+            "SELECT k.handle, coalesce(min(c.ended_at), k.finished_at), r.ended_at, k.reason FROM kol k "
             "JOIN (SELECT provider, handle, max(generation) AS generation, max(ended_at) AS ended_at FROM crawl "
             " WHERE state = 'fetched' GROUP BY provider, handle) r USING (provider, handle) "
             "LEFT JOIN crawl c ON c.provider = k.provider AND c.handle = k.handle AND c.generation > r.generation "
-            "AND c.state = 'not_found' WHERE k.provider = ? AND k.state = 'not_found' GROUP BY handle",
+            "AND c.state = 'not_found' WHERE k.provider = ? AND k.state = 'not_found' GROUP BY k.handle",
             (self._provider,),
         )
         return [Gone(*row) for row in rows]

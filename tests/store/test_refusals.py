@@ -14,6 +14,7 @@ from kolspider.store.database import FILE_NAME
 from kolspider.store.ledger import Ledger
 from kolspider.store.refusals import Refusal, What
 from kolspider.store.salvage import salvage_if_damaged
+from kolspider.store.schema import VERSION
 from kolspider.store.selection import Why
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def of_release_1(tmp_path: Path) -> Path:
         ledger.note_loaded(put(ledger, BTC, 1, 2), None)
         assert ledger.kols.settle("btc", evict=False) is State.COMPLETE
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as store:
-        store.executescript("DROP TABLE refused; PRAGMA user_version = 4;")
+        store.executescript("DROP TABLE refused; DROP TABLE alert; DROP TABLE alert_sent; PRAGMA user_version = 4;")
     return tmp_path
 
 
@@ -174,7 +175,7 @@ def test_a_store_of_the_first_release_is_read_as_it_is_and_upgraded_by_a_run(of_
             ledger.note_loaded([1], None, [refusal(BTC, 1)], {})
             assert ledger.refusals.count() == (1, 1)
     with closing(sqlite3.connect(of_release_1 / FILE_NAME)) as store:
-        assert store.execute("PRAGMA user_version").fetchone() == (5,)
+        assert store.execute("PRAGMA user_version").fetchone() == (VERSION,)
 
 
 def test_a_damaged_store_of_the_first_release_is_salvaged(of_release_1: Path) -> None:
