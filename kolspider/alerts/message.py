@@ -23,13 +23,13 @@ _MARKUP = re.compile(r"[<>@`*_~\[\]|#\\]")
 
 
 def message(parcel: Parcel) -> tuple[str, str]:
-    """Return title and text. The id in it is the same if the message goes twice."""
+    """Return title and text. The id in it is the same if the message goes twice; every title begins with `kolspider`."""
     alerts = list(map(json.loads, parcel.contents))
     lines = list(map(_line, alerts))
     if parcel.count > len(alerts):
         lines.append(f"and {parcel.count - len(alerts):,} more: scrapy alerts backtest {json.dumps(parcel.rule)}")
     lines.append(f"(message {alerts[0]['id']})")
-    return f"{_stranger(parcel.rule)}: {counted(parcel.count, 'alert')}", "\n".join(lines)
+    return f"kolspider: {_stranger(parcel.rule)}, {counted(parcel.count, 'alert')}", "\n".join(lines)
 
 
 def _line(alert: dict[str, Any]) -> str:

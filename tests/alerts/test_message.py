@@ -28,7 +28,7 @@ def text_of(*, count: int = 1, **changes: Any) -> tuple[str, list[str]]:
 
 def test_a_line_names_account_kols_when_and_on_which_page() -> None:
     assert text_of() == (
-        "smart money: 1 alert",
+        "kolspider: smart money, 1 alert",
         [
             "- x.com/alice, Alice, 1 follower: now followed by btc, eth, seen 2026-11-26 08:00:00 UTC, page 2 of eth",
             "(message abc)",
@@ -50,7 +50,7 @@ def test_a_kol_has_a_line_of_its_own() -> None:
 
 def test_many_kols_and_many_alerts_are_counted() -> None:
     title, lines = text_of(count=1234, kols=[f"k{number}" for number in range(9)])
-    assert title == "smart money: 1,234 alerts"
+    assert title == "kolspider: smart money, 1,234 alerts"
     assert "k0, k1, k2, k3, k4 and 4 more" in lines[0]
     assert lines[1] == 'and 1,233 more: scrapy alerts backtest "smart money"'
 

@@ -214,7 +214,7 @@ def test_a_receiver_that_refuses_gets_everything_from_a_later_run(
     box.status, box.posts[:] = 200, []
     project.crawl().expect(0)
     assert sorted(box.ids) == sorted(backtest(project, "new"))
-    assert [title for title, _ in box.messages] == [f"new: {number} alerts"]
+    assert [title for title, _ in box.messages] == [f"kolspider: new, {number} alerts"]
     project.crawl().expect(0)
     assert len(box.messages) == 1
 
@@ -253,11 +253,11 @@ def test_a_message_has_twenty_alerts_and_how_many_more(make_project: MakeProject
     project.crawl(*SMALL_BATCHES, *REFRESH).expect(0)
 
     texts = dict(box.messages)
-    text = texts.pop("new: 40 alerts")
+    text = texts.pop("kolspider: new, 40 alerts")
     assert text.count("\n- ") == 19
     assert '\nand 20 more: scrapy alerts backtest "new"\n(message ' in text
     assert "page 1 of alpha" in text
-    assert [title.split(":")[0] for title in texts] == ["smart money"]
+    assert [title.split(",")[0] for title in texts] == ["kolspider: smart money"]
     assert "now followed by" in next(iter(texts.values()))
 
 
