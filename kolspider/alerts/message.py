@@ -23,7 +23,7 @@ _MARKUP = re.compile(r"[<>@`*_~\[\]|#\\]")
 
 
 def message(parcel: Parcel) -> tuple[str, str]:
-    """Return title and text. The id in it is the same if the message goes twice; every title begins with `kolspider`."""
+    """Return title and text. Every title begins with `kolspider`; the id in a message that goes twice is the same."""
     alerts = list(map(json.loads, parcel.contents))
     lines = list(map(_line, alerts))
     if parcel.count > len(alerts):
@@ -44,7 +44,8 @@ def _line(alert: dict[str, Any]) -> str:
     what = {Event.LOST_FOLLOW: "no longer followed by", Event.SHARED_FOLLOW: "now followed by"}
     seen = "last seen" if alert["event"] == Event.LOST_FOLLOW else "seen"
     on_page = f", page {page['number']} of {page['kol']}" if page else ""
-    return f"- {who}{about}: {what.get(alert['event'], 'new of')} {kols}, {seen} {alert['seen']} UTC{on_page}"
+    event = what.get(alert["event"], "newly followed by")
+    return f"- {who}{about}: {event} {kols}, {seen} {alert['seen']} UTC{on_page}"
 
 
 def _followers(number: int | None) -> str:

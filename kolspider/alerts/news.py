@@ -86,7 +86,8 @@ class News(Follows):
     def lost_since(self, moment: str, kols: Collection[str]) -> Iterator[Sighting]:
         """Yield the lost follows of the lists that were read whole at this moment or later."""
         which = f"f.`last_seen` < c.`last_whole` AND c.`last_whole` <= ? AND c.`last_whole` >= ?{_of(kols)}"
-        return self._sightings(which, [self._latest, moment, *sorted(kols)], tables=self._kol_after_kol)
+        order = "ORDER BY f.`last_seen`, f.`kol_user_name`, f.`user_id`"
+        return self._sightings(which, [self._latest, moment, *sorted(kols)], order, self._kol_after_kol)
 
     def _sightings(
         self, which: str, values: Sequence[object], order: str = "", tables: str | None = None

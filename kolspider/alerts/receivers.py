@@ -104,6 +104,7 @@ class Receiver:
             if service is None:
                 return _UNKNOWN
             service.overflow_mode = apprise.OverflowMode.SPLIT  # some services refuse what is too long for them
+            service.redirects = False  # what was posted would not go along, and the page there would count as success
             if service.notify(body=text, title=title, body_format=apprise.NotifyFormat.TEXT):
                 return ""
         except Exception as error:  # noqa: BLE001 - each of a hundred services has errors of its own, with the address

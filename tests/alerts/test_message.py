@@ -34,7 +34,7 @@ def test_a_line_names_account_kols_when_and_on_which_page() -> None:
             "(message abc)",
         ],
     )
-    assert "new of btc, eth, seen" in text_of(event="new_follow")[1][0]
+    assert "newly followed by btc, eth, seen" in text_of(event="new_follow")[1][0]
     assert "no longer followed by btc, eth, last seen" in text_of(event="lost_follow")[1][0]
 
 

@@ -147,9 +147,9 @@ class AlertStory:
             rule: {(one["kols"][0], one["account"]["id"]) for one in box.alerts if one["rule"] == rule}
             for rule in ("new", "lost")
         }
-        told: set[str] = set()
+        told: set[str] = set()  # by processes of their own: stories are told side by side
         for rule in ("new", "lost", "shared"):
-            found = project.look("alerts", "backtest", rule, "--since", "1d", "--json").expect(0).out
+            found = project.scrapy("alerts", "backtest", rule, "--since", "1d", "--json").expect(0).out
             told |= {one["id"] for one in json.loads(found)}
         self.toll.alerts += len(told)
         self.toll.twice += arrived.total() - len(arrived)
@@ -159,4 +159,4 @@ class AlertStory:
         messages = Counter(text for _, text in box.messages)
         ids = [text.rpartition("(message ")[2] for text in messages]
         assert len(set(ids)) == len(ids), "two messages under one id"
-        assert project.look("alerts", "pending").expect(0).out == "no alert is pending\n"
+        assert project.scrapy("alerts", "pending").expect(0).out == "no alert is pending\n"

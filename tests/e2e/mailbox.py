@@ -32,7 +32,7 @@ class Mailbox:
     netloc: str = ""
     status: int = 200
     posts: list[dict[str, Any]] = field(default_factory=list)
-    """Every body that came, also those that were answered with an error."""
+    """Every body that was taken: one that was answered with an error has not arrived."""
     open: threading.Event = field(default_factory=threading.Event)
     """Unless it is set, answers wait."""
 
@@ -46,10 +46,11 @@ class Mailbox:
         return f"json://{self.netloc}/{TOKEN}"
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        body = request.rfile.read(int(request.headers["Content-Length"]))
-        self.posts.append(json.loads(body))
+        body, status = request.rfile.read(int(request.headers["Content-Length"])), self.status
+        if status == 200:
+            self.posts.append(json.loads(body))
         self.open.wait(60)
-        reply(request, self.status)
+        reply(request, status)
 
     @property
     def alerts(self) -> list[dict[str, Any]]:
