@@ -7,11 +7,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kolspider.command import OLD_FILES, ProjectCommand, handle_of
+from kolspider.command import OLD_FILES, ProjectCommand
 from kolspider.console.columns import plain
 from kolspider.console.wording import counted, moment, size
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import State
+from kolspider.options.arguments import handle_of
 from kolspider.providers.twitterapi_io import TwitterApiIo
 from kolspider.run.old_cache import import_old_cache
 from kolspider.run.opening import read_ledger, target_label
@@ -159,7 +160,7 @@ def _prune(config: Config, database: Database, *, yes: bool) -> None:
 
 
 def _import(config: Config, database: Database, directory: Path) -> None:
-    if config.provider.name != TwitterApiIo.name:
+    if config.provider.family != TwitterApiIo.family:
         raise WrongUsage(f"the old script's lists are those of KOL_API_PROVIDER={TwitterApiIo.name}")
     with _ledger(config, database) as ledger:
         found = import_old_cache(ledger, directory)

@@ -10,14 +10,15 @@ import logging
 from typing import TYPE_CHECKING
 
 from kolspider.console.columns import LOG_COLUMNS, cut
+from kolspider.crawl.api_call import ApiCall
 from kolspider.crawl.network_errors import Fault, network_failure, never_left
 from kolspider.crawl.pace import LONGEST_ASKED
 from kolspider.crawl.page_request import PageRequest
 from kolspider.crawl.retry_after import retry_after
-from kolspider.crawl.unpacking import TOO_LARGE
+from kolspider.crawl.unpacking import TOO_LARGE, header_texts
 from kolspider.errors import NotAsked, StopRun, out_of_memory
 from kolspider.options.secrets import redacted_body
-from kolspider.providers.base import ApiError, ApiErrorKind, Page
+from kolspider.providers.base import ApiError, ApiErrorKind
 from kolspider.run.run import run_of
 
 if TYPE_CHECKING:
@@ -53,12 +54,10 @@ _RETRIES = {
 _LONGEST_WAIT = 120.0
 _LEAST = 12
 """Columns of the reason at least: `HTTP 502: ...`"""
-_MOST_PAGES = 10
-"""An answer with the users of more pages than this was not asked for."""
 
 
 class AnswerMiddleware:
-    """Parses each response once, into the `answer` of its PageRequest, which the later stages use."""
+    """Reads each response once, into the `answer` of its ApiCall, which the later stages use."""
 
     def __init__(
         self, config: Config, pages: Pages, disk: Disk, stop: Stop, tally: Tally, bill: Bill, work: Work
@@ -81,25 +80,24 @@ class AnswerMiddleware:
         return cls(run.config, run.ledger.pages, run.disk, run.stop, run.tally, run.bill, run.work)
 
     async def process_response(self, request: Request, response: Response) -> Response | Request:
-        """Pass on a page, or the final answer about a KOL; otherwise retry the request, or stop the run."""
-        asked = PageRequest.of(request)
+        """Pass on what was asked for, or the final answer about a KOL; otherwise retry the request, or stop the run."""
+        asked = ApiCall.of(request)
         if asked is None:
             return response  # not from the API
         body = redacted_body(response.body, self._config.api_key)
         if body != response.body:
             response = response.replace(body=body)
-        answer = asked.answer = self._read(response, body, asked.cursor)
-        if "cached" in response.flags:
-            return response if isinstance(answer, Page) else self._buy_again(request, asked)
+        answer = asked.answer = self._read(asked, response, body)
+        if "cached" in response.flags and isinstance(asked, PageRequest):
+            return self._buy_again(request, asked) if isinstance(answer, ApiError) else response
         self._has_answered = True
-        if isinstance(answer, Page):
-            self._tally.pages += 1
-            self._bill.charge(self._provider.price(len(answer.users)))
+        dearest = asked.dearest(self._provider)
+        if not isinstance(answer, ApiError):
+            self._tally.pages += isinstance(asked, PageRequest)
+            self._bill.charge(asked.price(self._provider), dearest)
             return response
-        if response.status == 200 and answer.kind in {ApiErrorKind.TRANSIENT, ApiErrorKind.CONTRACT_DRIFT}:
-            self._bill.charge_dearest()  # a page that arrived broken
-        else:
-            self._bill.charge(self._provider.failed_call_price)
+        arrived_broken = response.status == 200 and answer.kind in {ApiErrorKind.TRANSIENT, ApiErrorKind.CONTRACT_DRIFT}
+        self._bill.charge(dearest if arrived_broken else self._provider.failed_call_price, dearest)
         self._tally.errors[answer.kind] += 1
         if answer.kind is ApiErrorKind.AUTH:
             self._stop.fail(StopRun(f"the API refuses the key ({answer.message}); check KOL_API_KEY"))
@@ -108,7 +106,7 @@ class AnswerMiddleware:
 
     async def process_exception(self, request: Request, exception: Exception) -> Request | None:
         """Retry after a network failure. When no retry is left, the spider gets the failure."""
-        asked = PageRequest.of(request)
+        asked = ApiCall.of(request)
         if isinstance(exception, NotAsked) or asked is None:
             return None
         if isinstance(exception, MemoryError):
@@ -116,7 +114,8 @@ class AnswerMiddleware:
             raise NotAsked("the run is stopping")
         self._tally.errors["network"] += 1
         if not never_left(exception):
-            self._bill.charge_dearest()
+            dearest = asked.dearest(self._provider)
+            self._bill.charge(dearest, dearest)
         failure = network_failure(exception, self._config)
         again = None
         if failure.fault is not Fault.OURS:
@@ -127,18 +126,15 @@ class AnswerMiddleware:
             raise NotAsked("the run is stopping")
         return again
 
-    def _read(self, response: Response, body: bytes, cursor: str) -> Page | ApiError:
-        too_large = ApiError(ApiErrorKind.CONTRACT_DRIFT, f"HTTP {response.status}: the answer is too large for a page")
+    def _read(self, asked: ApiCall, response: Response, body: bytes) -> object | ApiError:
         if TOO_LARGE in response.flags:
-            return too_large
+            said = f"HTTP {response.status}: the answer is too large for a page"
+            return ApiError(ApiErrorKind.CONTRACT_DRIFT, said)
         try:
-            answer = self._provider.parse(response.status, body, cursor)
+            return asked.read(self._provider, response.status, body, header_texts(response))
         except MemoryError:
             self._stop.fail(out_of_memory())
             raise NotAsked("the run is stopping") from None
-        if "cached" not in response.flags and isinstance(answer, Page):
-            return answer if len(answer.users) <= _MOST_PAGES * self._provider.page_size else too_large
-        return answer
 
     def _buy_again(self, request: Request, asked: PageRequest) -> Request:
         """Drop a cached page that the provider no longer reads as a page."""
@@ -149,7 +145,7 @@ class AnswerMiddleware:
                 self._pages.drop(seq)
         return request.copy()
 
-    async def _again(self, request: Request, asked: PageRequest, error: ApiError, least: float = 0.0) -> Request | None:
+    async def _again(self, request: Request, asked: ApiCall, error: ApiError, least: float = 0.0) -> Request | None:
         """Return a copy of the request after a growing wait, or the `least` one that the API asks for.
 
         None if no retry is left, or the API asks for hours.
@@ -161,11 +157,10 @@ class AnswerMiddleware:
             return None
         wait = max(min(self._config.retry_secs * 2**asked.asked_again, _LONGEST_WAIT), least)
         asked.asked_again += 1
-        name = asked.kol.user_name
-        where = f"KOL {name}: page {asked.number}: "
+        where = f"{asked.label}: "
         what = f"; retry {failed} of {retries} in {wait:.3g} s"
         # The whole reason is shown while it waits, and when no retry is left.
         logger.warning("%s%s%s", where, cut(error.message, max(LOG_COLUMNS - len(where + what), _LEAST)), what)
-        self._work.wait(name, f"{name} retries page {asked.number}", wait, why=error.message)
+        self._work.wait(asked.who, f"{asked.who} retries {asked.what}", wait, why=error.message)
         await self._stop.sleep(wait)
         return request.copy()

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
 from scrapy.exceptions import DownloadTimeoutError
 
+from kolspider.crawl.api_call import ApiCall
 from kolspider.crawl.awake import within
 from kolspider.crawl.network_errors import never_left
 from kolspider.crawl.pace import Pace
 from kolspider.crawl.page_request import PageRequest
 from kolspider.crawl.retry_after import retry_after
+from kolspider.crawl.unpacking import UnpackMiddleware, header_texts
 from kolspider.errors import CapReached, NotAsked, StopRun
+from kolspider.providers.base import ApiError, ApiErrorKind
 from kolspider.run.run import run_of
 
 if TYPE_CHECKING:
@@ -57,6 +60,7 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         self._config, self._stop, self._tally, self._work = run.config, run.stop, run.tally, run.work
         self._disk, self._kols = run.disk, run.ledger.kols
         self._bill = run.bill
+        self._unpacking = UnpackMiddleware(crawler=crawler)
         self._pace = Pace(run.config.delay, run.config.retry_secs)
         self._turn = asyncio.Lock()
 
@@ -65,19 +69,20 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
 
         A 429 that is not the KOL's own pauses all requests; then this one is sent again, while it has a retry left.
         """
-        keyed, asked = self._with_key(request), PageRequest.of(request)
+        keyed, asked = self._with_key(request), ApiCall.of(request)
+        dearest = asked.dearest(self._config.provider) if asked else self._bill.dearest_page
         while True:
-            sent_at = await self._take_turn()
+            sent_at = await self._take_turn(dearest)
             if asked is None:
-                self._bill.charge_dearest()  # a request of a team's own code: nobody will say what it cost
-            response = await self._send(request, keyed)
-            if asked is None or not self._pauses(asked, response, sent_at):
+                self._bill.charge(dearest, dearest)  # a request of a team's own code: nobody will say what it cost
+            response = await self._send(request, keyed, dearest)
+            if asked is None or not self._pauses(asked, request, response, sent_at):
                 return response
             asked.asked_again += 1
             self._tally.errors["rate_limit"] += 1
-            self._bill.charge(self._config.provider.failed_call_price)
+            self._bill.charge(self._config.provider.failed_call_price, dearest)
 
-    async def _send(self, request: Request, keyed: Request) -> Response:
+    async def _send(self, request: Request, keyed: Request, dearest: int) -> Response:
         self._note_call(request, 1)
         keyed.meta["download_timeout"] = _NEVER  # Scrapy's own timer would fire as soon as a stopped process goes on
         try:
@@ -85,23 +90,23 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         except TimeoutError:
             raise DownloadTimeoutError(f"no answer within {self._config.timeout:g} s") from None
         except Exception as error:
-            if never_left(error) and PageRequest.of(request):
-                self._bill.take_back()
+            if never_left(error) and ApiCall.of(request):
+                self._bill.take_back(dearest)
                 self._note_call(request, -1)
             raise
 
-    async def _take_turn(self) -> float:
+    async def _take_turn(self, dearest: int) -> float:
         async with self._turn:
             try:
                 while (wait := self._pace.next_at - time.monotonic()) > 0:
                     await self._stop.sleep(wait)
-                while self._bill.reached_cap() and self._bill.is_open and not self._stop.is_set():
+                while self._bill.reached_cap(dearest) and self._bill.is_open and not self._stop.is_set():
                     await self._bill.settled()
-                self._check_allowed()
+                self._check_allowed(dearest)
             except NotAsked:
                 self._empty_queue()
                 raise
-            self._bill.send()
+            self._bill.send(dearest)
             now = time.monotonic()
             self._pace.sent(now)
             return now
@@ -112,8 +117,8 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
             with self._disk.guard():
                 self._kols.add_calls(asked.kol.handle, calls)
 
-    def _check_allowed(self) -> None:
-        if not self._stop.is_set() and (reason := self._bill.reached_cap()):
+    def _check_allowed(self, dearest: int) -> None:
+        if not self._stop.is_set() and (reason := self._bill.reached_cap(dearest)):
             self._stop.fail(CapReached(reason))
         if self._stop.is_set():
             raise NotAsked("the run is stopping")
@@ -128,17 +133,18 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         if not request.url.startswith(f"{self._config.api_url}/"):
             raise NotAsked(f"{request.url} is not at the API's address")
         keyed = request.copy()
-        keyed.headers[self._config.provider.key_header] = self._config.api_key
+        for name, template in self._config.provider.headers.items():
+            keyed.headers[name] = template.replace("{key}", self._config.api_key)
         return keyed
 
-    def _pauses(self, asked: PageRequest, response: Response, sent_at: float) -> bool:
+    def _pauses(self, asked: ApiCall, request: Request, response: Response, sent_at: float) -> bool:
         """Take in what an answer says about the pace. Tell whether its request is sent again after the pause."""
-        status, handle, wait = response.status, asked.kol.handle, retry_after(response)
+        status, wait = response.status, retry_after(response)
         if status not in _PAUSES or (status == 503 and not wait):
-            self._pace.answered(handle, sent_at, well=status == 200)
+            self._pace.answered(asked.who, sent_at, well=status == 200)
             return False
         now = time.monotonic()
-        if self._pace.is_own(handle, now):
+        if self._pace.is_own(asked.who, now) or (status == 429 and not self._is_too_fast(asked, request, response)):
             return False
         try:
             if status == 503:
@@ -152,3 +158,9 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         logger.warning(line, pause)
         self._work.wait("the API", f"{what}: next request", pause)
         return status == 429 and asked.asked_again < self._config.retry_times
+
+    def _is_too_fast(self, asked: ApiCall, request: Request, response: Response) -> bool:
+        """Tell whether a 429 is about the pace: some APIs say so, too, that a plan is used up, and no wait helps."""
+        unpacked = self._unpacking.process_response(request, response)
+        answer = asked.read(self._config.provider, 429, unpacked.body, header_texts(response))
+        return not isinstance(answer, ApiError) or answer.kind is ApiErrorKind.RATE_LIMIT

@@ -1,25 +1,28 @@
-"""The page that a request is for, and its answer: the one object of ours in `request.meta`."""
+"""A call for a page of a list."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kolspider.crawl.api_call import ApiCall
+from kolspider.providers.base import ApiError, ApiErrorKind, Page, dearest_page
+
 if TYPE_CHECKING:
-    from scrapy import Request
+    from collections.abc import Mapping
 
     from kolspider.items import Kol
-    from kolspider.providers.base import ApiError, ApiErrorKind, Page
+    from kolspider.providers.base import Provider
 
 __all__ = ["PageRequest"]
 
-_KEY = "kolspider_page"
+_MOST_PAGES = 10
+"""An answer with the users of more pages than this was not asked for."""
 
 
 @dataclass(slots=True)
-class PageRequest:
-    """A page of a KOL's list. Copies of a request share it, so a repeated request knows what came before."""
+class PageRequest(ApiCall):
+    """A page of a KOL's list."""
 
     kol: Kol
     generation: int
@@ -27,23 +30,34 @@ class PageRequest:
     """The cursor of the page; empty for the first one."""
     number: int
     """The number of the page in its list, from 1."""
-    asked_again: int = 0
-    """Retries of the request so far."""
-    failures: Counter[ApiErrorKind] = field(default_factory=Counter)
-    """How often it was answered with each kind of error."""
-    answer: Page | ApiError | None = None
-    """The last answer of the API or the cache."""
+    size: int
+    """Number of users that are asked for."""
     seq: int | None = None
     """The number of the page in the cache; None if it is not stored."""
     fetched_at: float = 0.0
     """When the page was bought, in unix seconds."""
 
-    def meta(self) -> dict[str, object]:
-        """Return the meta of a request for this page."""
-        return {_KEY: self}
+    @property
+    def who(self) -> str:
+        """Return the KOL's name."""
+        return self.kol.user_name
 
-    @staticmethod
-    def of(request: Request) -> PageRequest | None:
-        """Return the page that a request asks for; None if it is not a request to the API."""
-        found = request.meta.get(_KEY)
-        return found if isinstance(found, PageRequest) else None
+    @property
+    def what(self) -> str:
+        """Return which page it is."""
+        return f"page {self.number}"
+
+    def read(self, provider: Provider, status: int, body: bytes, headers: Mapping[str, str]) -> Page | ApiError:
+        """Return the page, or the error."""
+        answer = provider.parse(status, body, self.cursor, headers)
+        if isinstance(answer, Page) and self.seq is None and len(answer.users) > _MOST_PAGES * provider.page_size:
+            return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"HTTP {status}: the answer is too large for a page")
+        return answer
+
+    def price(self, provider: Provider) -> int:
+        """Return the credits of the page that came."""
+        return provider.price(len(self.answer.users))
+
+    def dearest(self, provider: Provider) -> int:
+        """Return the credits of the dearest page of this size."""
+        return dearest_page(provider, self.size)

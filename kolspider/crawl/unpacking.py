@@ -9,13 +9,13 @@ from scrapy.core.downloader.handlers import http11
 from scrapy.downloadermiddlewares import httpcompression
 from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
 from scrapy.exceptions import IgnoreRequest
+from scrapy.http import Response
 
 if TYPE_CHECKING:
     from scrapy import Request
     from scrapy.crawler import Crawler
-    from scrapy.http import Response
 
-__all__ = ["TOO_LARGE", "UnpackMiddleware"]
+__all__ = ["TOO_LARGE", "UnpackMiddleware", "header_texts"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class UnpackMiddleware(HttpCompressionMiddleware):
 
     def process_response(  # type: ignore[override]  # Scrapy's old `spider` argument is gone in 2.19
         self, request: Request, response: Response
-    ) -> Response | Request:
+    ) -> Response:
         """Unpack, whatever Content-Encoding says."""
         if "cached" in response.flags:
             return response
@@ -54,7 +54,18 @@ class UnpackMiddleware(HttpCompressionMiddleware):
         except Exception as error:  # noqa: BLE001 - zlib, gzip, brotli and zstd each have errors of their own
             logger.debug("%s can't be unpacked: %r", request.url, error)
             return response.replace(body=b"")
-        body = getattr(unpacked, "body", b"")
-        if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        if not isinstance(unpacked, Response) or _is_too_large(unpacked.body):
             return response.replace(body=b"", flags=[TOO_LARGE])
         return unpacked
+
+
+def header_texts(response: Response) -> dict[str, str]:
+    """Return the headers of an answer, by lower-case name."""
+    return {
+        name.decode("latin-1").lower(): b", ".join(values).decode("latin-1")
+        for name, values in response.headers.items()
+    }
+
+
+def _is_too_large(body: bytes) -> bool:
+    return sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from kolspider.console.wording import counted
+from kolspider.providers.base import dearest_page
 
 if TYPE_CHECKING:
     from kolspider.live.stop import Stop
@@ -21,38 +22,43 @@ class Bill:
 
     def __init__(self, arguments: Arguments, config: Config, stop: Stop, tally: Tally) -> None:
         self._tally = tally
-        provider = config.provider
-        self._dearest = max(map(provider.price, range(provider.page_size + 1)))
+        self.dearest_page = dearest_page(config.provider, config.provider.page_size)
         self._credit_usd = config.credit_usd
         self._max_calls, self._max_usd = arguments.max_calls, arguments.max_usd
         self._max_credits = arguments.max_credits(config.credit_usd)
         self._open = 0
         """Calls whose price is not known yet."""
+        self._reserved = 0
+        """Credits that they can cost at most."""
         self._news = asyncio.Event()
         stop.on_stop(self._news.set)
 
-    def send(self) -> None:
-        """Count a call that is about to be sent."""
+    def send(self, dearest: int) -> None:
+        """Count a call that is about to be sent; `dearest` is the most credits that it can cost."""
         self._tally.calls += 1
         self._open += 1
+        self._reserved += dearest
 
-    def take_back(self) -> None:
+    def take_back(self, dearest: int) -> None:
         """Count a call as none: it never left the machine."""
         self._tally.calls -= 1
-        self._settle(0)
+        self.charge(0, dearest)
 
-    def charge(self, credits_: int) -> None:
-        """Record what a call cost."""
-        self._settle(credits_)
+    def charge(self, credits_: int, dearest: int) -> None:
+        """Record what a call cost.
 
-    def charge_dearest(self) -> None:
-        """Record that a call was perhaps charged, and nobody knows what: its answer was lost, or arrived broken."""
-        self._settle(self._dearest)
+        It is the dearest, too, if the call was perhaps charged, and nobody knows what: its answer was lost, or arrived
+        broken.
+        """
+        self._open -= 1
+        self._reserved -= dearest
+        self._tally.credits += credits_
+        self._news.set()
 
     def close(self) -> None:
         """Charge the calls that a second Ctrl-C cut off: their answers are lost."""
-        while self._open:
-            self.charge_dearest()
+        self._tally.credits += self._reserved
+        self._open = self._reserved = 0
 
     @property
     def is_open(self) -> bool:
@@ -64,21 +70,16 @@ class Bill:
         self._news.clear()
         await self._news.wait()
 
-    def reached_cap(self) -> str:
-        """Say which cap leaves no room for another call; empty if none does."""
+    def reached_cap(self, dearest: int) -> str:
+        """Say which cap leaves no room for a call that can cost this much; empty if none does."""
         if self._max_calls == 0:
             return "no API call is allowed (-a max_calls=0), and work is left"
         if self._max_calls is not None and self._tally.calls >= self._max_calls:
             return f"the cap of {counted(self._max_calls, 'API call')} is reached and work is left (-a max_calls)"
-        if self._tally.credits + (self._open + 1) * self._dearest > self._max_credits:
+        if self._tally.credits + self._reserved + dearest > self._max_credits:
             spent = self._tally.credits * self._credit_usd
             return (
                 f"the next call could cost more than is left of the cap of ${self._max_usd:g}, of which ${spent:.4f} "
                 "is spent, and work is left (-a max_usd)"
             )
         return ""
-
-    def _settle(self, credits_: int) -> None:
-        self._open -= 1
-        self._tally.credits += credits_
-        self._news.set()

@@ -8,14 +8,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from kolspider.items import FollowedUser
 
-__all__ = ["ApiError", "ApiErrorKind", "Page", "Provider", "Unreadable", "one_line"]
+__all__ = [
+    "NO_HEADERS",
+    "Account",
+    "ApiError",
+    "ApiErrorKind",
+    "Page",
+    "Profile",
+    "ProfileCall",
+    "Provider",
+    "Unreadable",
+    "dearest_page",
+    "one_line",
+]
 
 _MESSAGE_CHARS = 200
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class ApiErrorKind(StrEnum):
@@ -84,29 +101,108 @@ class ApiError:
         object.__setattr__(self, "message", one_line(self.message))
 
 
+class Account(NamedTuple):
+    """The account whose list is asked for."""
+
+    user_name: str
+    id: str = ""
+    """Its numeric id; empty where it is not known, which it always is if the provider `needs_id`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What an API says of one account. A value is None where it says nothing."""
+
+    id: str
+    """The account's id; empty where the API does not tell it, as of an account that is gone."""
+    user_name: str | None
+    following: int | None
+    protected: bool | None
+    gone: str
+    """Why the account can't be seen, in a word or two, such as `suspended`; empty if it can."""
+    user: object
+    """The account as the API sent it, for `Provider.followed_user`."""
+
+
+class ProfileCall(Protocol):
+    """A call that asks for profiles."""
+
+    most: int
+    """Number of accounts that one call can ask for."""
+
+    def url(self, base: str, accounts: Sequence[str]) -> str:
+        """Return the URL of the call for these accounts: their handles, or their ids."""
+
+    def parse(self, status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> list[Profile] | ApiError:
+        """Read the answer, with the profiles in any order; accounts can be missing. Never raises."""
+
+    def price(self, accounts: int) -> int:
+        """Return the credits of a call that asks for this many accounts."""
+
+
 class Provider(Protocol):
-    """An adapter: one file in this package, one class without state."""
+    """An adapter: one object without state."""
 
-    name: ClassVar[str]
-    """Name of the adapter in KOL_API_PROVIDER."""
-    default_url: ClassVar[str]
-    key_header: ClassVar[str]
-    page_size: ClassVar[int]
-    """Number of users that a request asks for."""
-    credit_usd: ClassVar[float]
-    """Price of a credit in US dollars, unless KOL_CREDIT_PRICE is set."""
-    usual_users: ClassVar[int]
-    """Number of accounts that a KOL follows on average, for estimates while few lists are known."""
-    failed_call_price: ClassVar[int]
-    """Credits of an answer that is not a page."""
-    allowed_rate: ClassVar[str]
-    """Rate of calls that the API accepts, in words."""
+    def __hash__(self) -> int:
+        """Let what follows from an adapter be cached: each is only equal to itself."""
 
-    def url(self, base: str, user_name: str, cursor: str) -> str:
-        """Return the URL of the page at `cursor` (empty for the first page)."""
+    @property
+    def name(self) -> str:
+        """Name of the adapter in KOL_API_PROVIDER."""
 
-    def parse(self, status: int, body: bytes, cursor: str) -> Page | ApiError:
-        """Read the answer to the request for `cursor`. Never raises."""
+    @property
+    def family(self) -> str:
+        """Name under which lists and pages are stored: providers with the same answers share it."""
+
+    @property
+    def default_url(self) -> str:
+        """Base URL of the API, without a slash at its end."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers of each request; `{key}` stands for KOL_API_KEY."""
+
+    @property
+    def needs_id(self) -> bool:
+        """Whether a list is asked for by the account's id, so that a handle must be looked up first."""
+
+    @property
+    def profile_by_name(self) -> ProfileCall | None:
+        """How profiles are asked for by handle; None if the API can't be asked, or is never asked so."""
+
+    @property
+    def profiles_by_id(self) -> ProfileCall | None:
+        """How many profiles are asked for in one call by id, cheaply; None if the API has no such call."""
+
+    @property
+    def page_size(self) -> int:
+        """Number of users on a full page."""
+
+    @property
+    def page_sizes(self) -> range:
+        """Numbers of users that a request can ask for."""
+
+    @property
+    def credit_usd(self) -> float:
+        """Price of a credit in US dollars, unless KOL_CREDIT_PRICE is set."""
+
+    @property
+    def usual_users(self) -> int:
+        """Number of accounts that a KOL follows on average, for estimates while few lists are known."""
+
+    @property
+    def failed_call_price(self) -> int:
+        """Credits of an answer that is not a page."""
+
+    @property
+    def allowed_rate(self) -> str:
+        """Rate of calls that the API accepts, in words."""
+
+    def url(self, base: str, account: Account, cursor: str, size: int) -> str:
+        """Return the URL of the page at `cursor`, which is empty for the first page; `size` users are asked for."""
+
+    def parse(self, status: int, body: bytes, cursor: str, headers: Mapping[str, str] = NO_HEADERS) -> Page | ApiError:
+        """Read the answer to the request for `cursor`; `headers` have lower-case names. Never raises."""
 
     def price(self, users: int) -> int:
         """Return the credits of a page with this many users, whatever was asked for."""
@@ -116,6 +212,12 @@ class Provider(Protocol):
 
     def followed_user(self, raw: object) -> FollowedUser | None:
         """Return a user of a page in the API's terms; None if `raw` is not a JSON object."""
+
+
+@cache
+def dearest_page(provider: Provider, size: int) -> int:
+    """Return the most credits that a page can cost for which `size` users are asked."""
+    return max(map(provider.price, range(size + 1)))
 
 
 def one_line(text: str) -> str:

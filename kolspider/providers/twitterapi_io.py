@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote, urlencode
 
 from kolspider.items import FollowedUser, usable_id
-from kolspider.providers.base import ApiError, ApiErrorKind, Page, Unreadable, one_line
+from kolspider.providers.base import NO_HEADERS, ApiError, ApiErrorKind, Page, Unreadable, one_line
 from kolspider.providers.lenient import marked, two_readings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from kolspider.providers.base import Account, ProfileCall
 
 __all__ = ["TwitterApiIo", "page_body"]
 
@@ -45,23 +48,27 @@ _CLOUDFLARE = re.compile(rb"error code: ?(1[0-9]{3})|<title>[^<]*cloudflare", re
 class TwitterApiIo:
     """The adapter for twitterapi.io."""
 
-    name: ClassVar[str] = "twitterapi_io"
-    default_url: ClassVar[str] = "https://api.twitterapi.io"
-    key_header: ClassVar[str] = "X-API-Key"
-    page_size: ClassVar[int] = 200
-    credit_usd: ClassVar[float] = 1 / 100_000
-    usual_users: ClassVar[int] = 1_900  # one list in ten has more than 6,000
-    failed_call_price: ClassVar[int] = 0  # the price list charges answers that succeed, and names no other
-    allowed_rate: ClassVar[str] = "one call in 5 s until the account is topped up for the first time, then 20 a second"
+    name = family = "twitterapi_io"
+    default_url = "https://api.twitterapi.io"
+    headers: Mapping[str, str] = MappingProxyType({"X-API-Key": "{key}"})
+    needs_id = False
+    profile_by_name: ProfileCall | None = None
+    profiles_by_id: ProfileCall | None = None
+    page_size = 200
+    page_sizes = range(20, 201)
+    credit_usd = 1 / 100_000
+    usual_users = 1_900  # one list in ten has more than 6,000
+    failed_call_price = 0  # the price list charges answers that succeed, and names no other
+    allowed_rate = "one call in 5 s until the account is topped up for the first time, then 20 a second"
 
-    def url(self, base: str, user_name: str, cursor: str) -> str:
+    def url(self, base: str, account: Account, cursor: str, size: int) -> str:
         """Return the URL of the page at `cursor`; the first page is asked for without one."""
-        query = {"userName": user_name, "pageSize": str(self.page_size)}
+        query = {"userName": account.user_name, "pageSize": str(size)}
         if cursor:
             query["cursor"] = cursor
         return f"{base.rstrip('/')}/twitter/user/followings?{urlencode(query, quote_via=quote, safe='')}"
 
-    def parse(self, status: int, body: bytes, cursor: str) -> Page | ApiError:
+    def parse(self, status: int, body: bytes, cursor: str, headers: Mapping[str, str] = NO_HEADERS) -> Page | ApiError:
         """Read the answer to the request for `cursor`. Never raises."""
         if status == 200:
             try:

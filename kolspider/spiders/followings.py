@@ -19,8 +19,9 @@ from kolspider.items import FollowingsPage, Kol, State, usable_id
 from kolspider.live.failures import Failures
 from kolspider.load.cached import CachedPages
 from kolspider.options.arguments import Replay
-from kolspider.providers.base import ApiError, ApiErrorKind, Page
+from kolspider.providers.base import Account, ApiError, ApiErrorKind, Page
 from kolspider.providers.paging import End, Next, Paging
+from kolspider.spiders.lookup import Lookup
 from kolspider.store.readings import Kind
 from kolspider.store.selection import Due, Why
 
@@ -47,6 +48,8 @@ class _List:
     """A KOL's list that is being read, page by page."""
 
     kol: Kol
+    id: str
+    """The id of the KOL's account; empty where the provider needs none."""
     generation: int
     paging: Paging
     bought: int = 0
@@ -138,21 +141,29 @@ class FollowingsSpider(Spider):
 
     async def _first_requests(self) -> AsyncIterator[Request]:
         self._longest = self._ledger.readings.longest()
-        for due in self._ledger.selection.due():
-            if self._needs_nothing(due):
-                self.run.commits.list_had_ended(due.kol)
-                continue
+        async for due, id_ in Lookup(self.crawler, self.run).ids(self._lists_to_read()):
             await self._places.acquire()
             if self._stop.is_set():
                 return
             expected = self._ledger.forecast.of(due.kol.handle)
             generation = self._begin(due)
+            self._ledger.selection.mark_reached(due.kol.handle)
+            if isinstance(id_, ApiError):
+                self._after_error(id_, _List(due.kol, "", generation, self._paging()))
+                self._places.release()
+                continue
             is_incremental = self._ledger.readings.kind(due.kol.handle) is Kind.INCREMENTAL
             known = await self._known(due.kol) if is_incremental else ()
-            followings = _List(due.kol, generation, self._paging(known))
-            self._ledger.selection.mark_reached(due.kol.handle)
+            followings = _List(due.kol, id_, generation, self._paging(known))
             self.run.work.begin(due.kol, followings.paging, expected)
             yield self._request(followings, "")
+
+    def _lists_to_read(self) -> Iterator[Due]:
+        for due in self._ledger.selection.due():
+            if self._needs_nothing(due):
+                self.run.commits.list_had_ended(due.kol)
+            else:
+                yield due
 
     def _paging(self, known: Collection[int] = ()) -> Paging:
         return Paging(known, self._config.known_stop, longest=self._longest)
@@ -205,11 +216,12 @@ class FollowingsSpider(Spider):
 
     def _request(self, followings: _List, cursor: str) -> Request:
         api_url = self._config.api_url
-        asked = PageRequest(followings.kol, followings.generation, cursor, followings.paging.pages + 1)
+        size = self._provider.page_size
+        asked = PageRequest(followings.kol, followings.generation, cursor, followings.paging.pages + 1, size)
         # An HTTP proxy would see the key; of https:// it sees only a tunnel.
         no_proxy = {"proxy": None} if api_url.startswith("http:") else {}
         return Request(
-            self._provider.url(api_url, followings.kol.user_name, cursor),
+            self._provider.url(api_url, Account(followings.kol.user_name, followings.id), cursor, size),
             callback=self.parse_page,
             errback=self.no_answer,
             cb_kwargs={"followings": followings, "asked": asked},
@@ -297,7 +309,7 @@ class FollowingsSpider(Spider):
                     kol.user_name,
                     error.message,
                 )
-                again = _List(kol, generation, self._paging(), bought=followings.bought)
+                again = _List(kol, followings.id, generation, self._paging(), bought=followings.bought)
                 self.run.work.begin_again(again.kol, again.paging)
                 return self._request(again, "")
             reason = f"cursor refused again ({error.message}); -a retry=failed starts over from page 1"

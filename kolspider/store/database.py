@@ -64,8 +64,8 @@ def connect(directory: Path, *, fresh: bool = False) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk before it is reported
             _check_version(connection, path)
-            if added := _added_since(_version(connection)):
-                connection.executescript(f"BEGIN; {added} PRAGMA user_version = {VERSION}; COMMIT;")
+            if missing := _missing_tables(connection):
+                connection.executescript(f"BEGIN; {missing} PRAGMA user_version = {VERSION}; COMMIT;")
             return connection
     except (sqlite3.Error, OSError) as error:
         raise StopRun(
@@ -117,8 +117,8 @@ def _connect_to_read(path: Path, how: str) -> sqlite3.Connection:
         connection.execute(NO_TEMPORARY_FILES)
         _check_version(connection, path)
         connection.execute("SELECT count(*) FROM target").fetchone()
-        if added := _added_since(_version(connection)):  # the next run upgrades it
-            connection.executescript(added.replace("TABLE", "TEMP TABLE").replace("INDEX ", "INDEX temp."))
+        if missing := _missing_tables(connection):  # the next run upgrades it
+            connection.executescript(missing.replace("TABLE", "TEMP TABLE").replace("INDEX ", "INDEX temp."))
         return connection
 
 
@@ -153,13 +153,14 @@ def check_not_newer(path: Path) -> None:
             )
 
 
+def _missing_tables(connection: sqlite3.Connection) -> str:
+    """SQL: creates the tables that formats after the file's have added."""
+    version = _version(connection)
+    return "".join(tables for added, tables in ADDED.items() if added > version)
+
+
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _added_since(version: int) -> str:
-    """Return SQL that creates the tables that a file of this format lacks."""
-    return "".join(tables for added, tables in ADDED.items() if added > version)
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:

@@ -167,10 +167,10 @@ class Forecast(Part):
         """
         readings, pages = self._db.execute(
             "SELECT count(*), avg(pages) FROM crawl WHERE provider = ? AND kind = 'incremental' AND state = 'fetched'",
-            (self._api.name,),
+            (self._provider,),
         ).fetchone()
         increment = max(round(pages), 1) if readings >= _ENOUGH else _USUAL_INCREMENT
-        return {"provider": self._api.name, "increment": increment}
+        return {"provider": self._provider, "increment": increment}
 
     def _calls(self, pages: int | None, cached: int) -> float:
         """Estimate the calls for a list; at least one, because only a page can say that the list has ended."""
@@ -182,7 +182,7 @@ class Forecast(Part):
         known = self._db.execute(
             "SELECT pages, users, count(*) FROM kol WHERE provider = ? AND state = 'fetched' AND pages > 0 "
             "GROUP BY pages, users",
-            (self._api.name,),
+            (self._provider,),
         ).fetchall()
         lists = sum(count for _, _, count in known)
         if lists < _ENOUGH:

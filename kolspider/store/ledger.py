@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kolspider.errors import StopRun, WrongUsage
+from kolspider.store.accounts import Accounts
 from kolspider.store.database import closed_on_error, connect, connect_to_read, empty_in_memory, shrink, transaction
 from kolspider.store.forecast import Forecast
 from kolspider.store.kols import Kols
@@ -44,6 +45,7 @@ class Ledger:
         self._db = connection
         part = (connection, provider, target)
         create_views(connection, provider, target)
+        self.accounts = Accounts(*part)
         self.pages = Pages(*part)
         self.readings = Readings(*part)
         self.refusals = Refusals(*part)

@@ -18,7 +18,7 @@ class Part:
     def __init__(self, connection: sqlite3.Connection, provider: Provider, target: int) -> None:
         self._db = connection
         self._api = provider
-        self._provider = provider.name
+        self._provider = provider.family
         self._target = target
 
     def _value(self, sql: str, *values: object) -> Any:

@@ -8,20 +8,26 @@ __all__ = ["ADDED", "FIRST_VERSION", "SCHEMA", "VERSION", "Kind"]
 
 FIRST_VERSION = 4
 """Format of the first release, 1.0.0."""
-VERSION = 6
-"""Format of the file, in its user_version. A run upgrades an older one, back to that of the first release."""
 
-_REFUSED = """
-CREATE TABLE refused (              -- rows that a target's database refused; format 5 added it
+ADDED = {
+    5: """
+CREATE TABLE refused (              -- rows that a target's database refused
   target INTEGER NOT NULL, provider TEXT NOT NULL, handle TEXT NOT NULL, seq INTEGER NOT NULL,
   what TEXT NOT NULL,                       -- account, follow, reading: which table refused it
   id TEXT NOT NULL, reason TEXT NOT NULL,
   PRIMARY KEY (target, provider, handle, seq, what, id)
 ) WITHOUT ROWID;
 CREATE INDEX refused_account ON refused (target, what, id, seq);
-"""
-_OUTBOX = """
-CREATE TABLE alert (                -- the outbox: what is to be sent; format 6 added it
+""",
+    6: """
+CREATE TABLE account (              -- what the last profile of a KOL's account said, whichever provider's it was
+  handle TEXT NOT NULL PRIMARY KEY, id TEXT NOT NULL,       -- '' where no answer has told it
+  user_name TEXT NOT NULL,
+  following INTEGER, protected INTEGER,     -- NULL where the profile does not say
+  gone TEXT NOT NULL,                       -- why the account can't be seen; '' if it can
+  read_at REAL NOT NULL                     -- unix seconds
+) WITHOUT ROWID;
+CREATE TABLE alert (                -- the outbox: what is to be sent
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
   id TEXT NOT NULL UNIQUE,                  -- the same one whenever the same event is found
   rule TEXT NOT NULL, run INTEGER NOT NULL, -- a rule's alerts of one run are one message
@@ -34,9 +40,12 @@ CREATE TABLE alert_sent (           -- which receiver has got which open alert
   alert INTEGER NOT NULL, receiver TEXT NOT NULL,   -- a hash: the address is a secret
   PRIMARY KEY (alert, receiver)
 ) WITHOUT ROWID;
-"""
-ADDED = {5: _REFUSED, 6: _OUTBOX}
-"""The tables that each format added to the one before."""
+""",
+}
+"""The tables that each format added to the one before. A run upgrades an older file, back to the first release's."""
+VERSION = max(ADDED)
+"""Format of the file, in its user_version."""
+
 SCHEMA = (
     "".join(ADDED.values())
     + """

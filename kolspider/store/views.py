@@ -53,7 +53,7 @@ def create_views(connection: sqlite3.Connection, provider: Provider, target: int
     for view in (
         f"""
         waiting_page AS         -- pages that are not in the target
-        SELECT seq, handle, generation FROM page p WHERE provider = '{provider.name}' AND NOT EXISTS
+        SELECT seq, handle, generation FROM page p WHERE provider = '{provider.family}' AND NOT EXISTS
           (SELECT 1 FROM page_load WHERE seq = p.seq AND target = {int(target)} AND NOT again)
         """,
         f"""
@@ -65,7 +65,7 @@ def create_views(connection: sqlite3.Connection, provider: Provider, target: int
           {_so_far("count(*)", "pages", _pages_as_known(provider.page_size))} AS pages,
           {_so_far("coalesce(sum(users), 0)", "users", f"b.users + {NEW_SINCE_BASE}")} AS users,
           l.generation AS loaded, {_HAS_EARLIER} AS has_earlier
-        FROM kol k {JOIN_CURRENT} {loaded} WHERE k.provider = '{provider.name}'
+        FROM kol k {JOIN_CURRENT} {loaded} WHERE k.provider = '{provider.family}'
         """,
         f"""
         reading_here AS         -- each KOL's current reading and its base; that of a full reading is itself
@@ -73,7 +73,7 @@ def create_views(connection: sqlite3.Connection, provider: Provider, target: int
           CASE WHEN c.kind IS 'incremental' THEN b.generation ELSE k.generation END AS base,
           b.pages AS base_pages, b.users AS base_users, {NEW_SINCE_BASE} AS new_since_base,
           {BASE_IS_CACHED} AS base_is_cached, {BASE_IS_MISSING} AS base_is_missing
-        FROM kol k {JOIN_CURRENT} {JOIN_BASE} {loaded} WHERE k.provider = '{provider.name}'
+        FROM kol k {JOIN_CURRENT} {JOIN_BASE} {loaded} WHERE k.provider = '{provider.family}'
         """,
     ):
         connection.execute(f"CREATE TEMP VIEW {view}")

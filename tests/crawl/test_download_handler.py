@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from scrapy import Request
@@ -14,6 +14,7 @@ from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
 from scrapy.exceptions import DownloadConnectionRefusedError, DownloadTimeoutError
 from scrapy.http import TextResponse
 from scrapy.settings import Settings
+from scrapy.utils.test import get_crawler
 
 from kolspider.crawl import download_handler
 from kolspider.crawl.download_handler import ApiDownloadHandler
@@ -27,6 +28,8 @@ from kolspider.live.tally import Tally
 from kolspider.live.work import Work
 from kolspider.options.arguments import Arguments
 from kolspider.options.config import Config
+from kolspider.providers.base import ApiError, ApiErrorKind
+from kolspider.providers.twitterapi_io import TwitterApiIo
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -86,14 +89,14 @@ class Edge:
         monkeypatch.setattr(HTTP11DownloadHandler, "__init__", init)
         monkeypatch.setattr(HTTP11DownloadHandler, "download_request", download)
         monkeypatch.setattr(download_handler, "run_of", lambda _: run)
-        self.handler = ApiDownloadHandler(cast("Any", None))
+        self.handler = ApiDownloadHandler(get_crawler())
 
     def _add_calls(self, handle: str, calls: int) -> None:
         self.noted[handle] += calls
 
     async def ask(self, handle: str = "btc") -> int:
         """Ask for a page of a KOL's list. Returns the status of the answer."""
-        asked = PageRequest(Kol(handle, handle), 0, "", 1)
+        asked = PageRequest(Kol(handle, handle), 0, "", 1, 200)
         return (await self.handler.download_request(Request(f"{API}/x", meta=asked.meta()))).status
 
 
@@ -163,7 +166,7 @@ def test_at_the_cap_no_call_is_sent_and_the_queue_is_emptied_at_once(on_the_edge
         edge.answers.append(answer(200))
         assert await edge.ask() == 200
         assert not edge.stop.is_set()
-        edge.bill.charge(0)
+        edge.bill.charge(0, edge.bill.dearest_page)
         with pytest.raises(NotAsked):
             await edge.ask()
 
@@ -195,6 +198,17 @@ def test_after_a_429_the_request_is_sent_again_while_it_has_a_retry_left(on_the_
     edge = on_the_edge(asking(*[answer(429, NOW)] * 9, expected=429))
     assert edge.tally.calls == 1 + edge.config.retry_times
     assert not edge.stop.is_set()
+
+
+def test_a_429_that_says_that_a_plan_is_used_up_pauses_nobody(
+    on_the_edge: Callable[..., Edge], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan_is_used_up(*_: object) -> ApiError:
+        return ApiError(ApiErrorKind.NO_CREDIT, "monthly limit reached")
+
+    monkeypatch.setattr(TwitterApiIo, "parse", plan_is_used_up)
+    edge = on_the_edge(asking(answer(429), expected=429))
+    assert (edge.tally.calls, edge.tally.errors, edge.handler._pace.next_at <= time.monotonic()) == (1, {}, True)
 
 
 def test_a_503_that_names_a_wait_pauses_and_goes_on_to_whoever_retries(on_the_edge: Callable[..., Edge]) -> None:

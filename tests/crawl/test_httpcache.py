@@ -52,7 +52,7 @@ def storage(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def request(generation: int = 0, cursor: str = "") -> tuple[Request, PageRequest]:
-    asked = PageRequest(Kol("btc", "BTC"), generation, cursor, 1, answer=Page([], None, more=False))
+    asked = PageRequest(Kol("btc", "BTC"), generation, cursor, 1, 200, answer=Page([], None, more=False))
     return Request(URL, meta=asked.meta()), asked
 
 

@@ -17,7 +17,7 @@ from kolspider.items import COLUMNS, FollowingsPage, Kol, Reject, Row, usable_id
 from kolspider.load.fitting import Fitter
 from kolspider.load.mapping import Mapper
 from kolspider.providers import provider
-from kolspider.providers.base import ApiError, Page
+from kolspider.providers.base import Account, ApiError, Page
 from kolspider.providers.paging import End, Next, Paging
 from kolspider.store.rejects import RejectsFile
 from tests.load.test_fitting import BMP, limited
@@ -90,7 +90,7 @@ def test_any_bytes_are_a_page_or_an_error_told_in_one_line(status: int, body: by
     assert type(answer) is Page
     assert status == 200
     assert type(answer.users) is list
-    assert answer.next_cursor is None or api.url(api.default_url, "BTC", answer.next_cursor).isascii()
+    assert answer.next_cursor is None or api.url(api.default_url, Account("BTC"), answer.next_cursor, 200).isascii()
     for raw in answer.users:
         user = mapped(raw)
         assert isinstance(user, Reject) or usable_id(user.id) == user.id

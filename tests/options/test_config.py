@@ -14,6 +14,7 @@ from scrapy.settings import Settings
 from kolspider.errors import WrongUsage
 from kolspider.options.config import DEFAULTS, PROJECT_DIR, Config
 from kolspider.providers import provider
+from kolspider.providers.base import Account
 from tests.wild import wildly
 
 GOOD = DEFAULTS | {
@@ -252,7 +253,7 @@ def test_an_api_address_that_is_taken_is_where_requests_go(scheme: str, parts: l
         line = str(error)
         assert line.splitlines() == [line]
         return
-    request = Request(provider("twitterapi_io").url(base, "BTC", "1|2"))
+    request = Request(provider("twitterapi_io").url(base, Account("BTC"), "1|2", 200))
     host = urlsplit(base).hostname
     assert host
     assert request.url.startswith(f"{base}/")

@@ -9,7 +9,7 @@ from kolspider.errors import WrongUsage
 from kolspider.items import Row
 from kolspider.load.mapping import Mapper
 from kolspider.providers import provider
-from kolspider.providers.base import ApiError, ApiErrorKind, Page, Provider, Unreadable
+from kolspider.providers.base import Account, ApiError, ApiErrorKind, Page, Provider, Unreadable
 from kolspider.providers.twitterapi_io import page_body
 
 USER = {
@@ -64,14 +64,14 @@ def test_an_unknown_provider_is_wrong_usage_and_names_the_known() -> None:
 
 
 def test_first_page_is_asked_for_without_a_cursor() -> None:
-    url = api.url(api.default_url, "BTC", "")
+    url = api.url(api.default_url, Account("BTC"), "", 200)
     assert url == "https://api.twitterapi.io/twitter/user/followings?userName=BTC&pageSize=200"
 
 
 @pytest.mark.parametrize("cursor", [CURSOR, "1|2", "a b&c=d/é?#%", "-1"])
 @pytest.mark.parametrize("base", ["http://127.0.0.1:8080", "http://127.0.0.1:8080/", "http://h/some/path/"])
 def test_the_cursor_goes_back_as_it_came(base: str, cursor: str) -> None:
-    url = urlsplit(api.url(base, "BTC", cursor))
+    url = urlsplit(api.url(base, Account("BTC"), cursor, 200))
     assert url.path == urlsplit(base).path.rstrip("/") + "/twitter/user/followings"
     assert parse_qs(url.query) == {"userName": ["BTC"], "pageSize": ["200"], "cursor": [cursor]}
     assert "|" not in url.query

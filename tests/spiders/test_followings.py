@@ -50,7 +50,7 @@ def test_a_list_whose_last_page_could_not_be_stored_has_not_ended(seq: int | Non
     spider = FollowingsSpider()
     spider.use(cast("Any", run))
     spider._cached = cast("Any", recorder)
-    asked = PageRequest(BTC, 0, "", 1, answer=Page([{"id": "1"}], more=False, next_cursor=None), seq=seq)
-    yielded = list(spider.parse_page(TextResponse("http://api"), _List(BTC, 0, Paging()), asked))
+    asked = PageRequest(BTC, 0, "", 1, 200, answer=Page([{"id": "1"}], more=False, next_cursor=None), seq=seq)
+    yielded = list(spider.parse_page(TextResponse("http://api"), _List(BTC, "", 0, Paging()), asked))
     assert [type(item) for item in yielded] == [FollowingsPage], "its users go into the table all the same"
     assert recorder.ended == ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from kolspider.store.database import FILE_NAME
 from kolspider.store.ledger import Ledger
 from kolspider.store.refusals import Refusal, What
 from kolspider.store.salvage import salvage_if_damaged
-from kolspider.store.schema import VERSION
+from kolspider.store.schema import ADDED, VERSION
 from kolspider.store.selection import Why
 
 if TYPE_CHECKING:
@@ -160,7 +161,9 @@ def of_release_1(tmp_path: Path) -> Path:
         ledger.note_loaded(put(ledger, BTC, 1, 2), None)
         assert ledger.kols.settle("btc", evict=False) is State.COMPLETE
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as store:
-        store.executescript("DROP TABLE refused; DROP TABLE alert; DROP TABLE alert_sent; PRAGMA user_version = 4;")
+        for table in re.findall(r"CREATE TABLE (\w+)", "".join(ADDED.values())):
+            store.execute(f"DROP TABLE {table}")
+        store.execute("PRAGMA user_version = 4")
     return tmp_path
 
 

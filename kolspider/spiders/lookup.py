@@ -1,0 +1,74 @@
+"""Looks up the ids of KOLs before their lists are asked for, where the provider needs them."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from kolspider.crawl.profiles import ask_for_profiles
+from kolspider.providers.base import ApiError, ApiErrorKind, Profile
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from scrapy.crawler import Crawler
+
+    from kolspider.items import Kol
+    from kolspider.providers.base import ProfileCall
+    from kolspider.run.run import Run
+    from kolspider.store.selection import Due
+
+__all__ = ["Lookup"]
+
+
+class Lookup:
+    """Finds ids in the ledger, else asks the API, for several KOLs in a call where it can be asked so."""
+
+    def __init__(self, crawler: Crawler, run: Run) -> None:
+        self._crawler, self._run = crawler, run
+        provider = run.config.provider
+        self._call = provider.profile_by_name if provider.needs_id else None
+
+    async def ids(self, due: Iterable[Due]) -> AsyncIterator[tuple[Due, str | ApiError]]:
+        """Yield each KOL with its id, or with why it has none; the id is empty where none is needed.
+
+        Raises NotAsked if the run stops, and sqlite3.Error.
+        """
+        if self._call is None:
+            for one in due:
+                yield one, ""
+            return
+        remaining = iter(due)
+        while batch := list(islice(remaining, self._call.most)):
+            errors = await self._look_up(self._call, [one.kol for one in batch if not self._id(one.kol)])
+            for one in batch:
+                yield one, errors.get(one.kol.handle) or self._id(one.kol)
+
+    def _id(self, kol: Kol) -> str:
+        return self._run.ledger.accounts.id_of(kol.handle)
+
+    async def _look_up(self, call: ProfileCall, kols: list[Kol]) -> dict[str, ApiError]:
+        """Note the ids of these KOLs in the ledger. Returns the errors by handle."""
+        if not kols:
+            return {}
+        answer = await ask_for_profiles(self._crawler, self._run.config, call, [kol.user_name for kol in kols])
+        if isinstance(answer, ApiError):
+            return {kol.handle: answer for kol in kols}
+        by_handle = {profile.user_name.lower(): profile for profile in answer if profile.user_name}
+        errors: dict[str, ApiError] = {}
+        for kol in kols:
+            profile = answer[0] if len(kols) == len(answer) == 1 else by_handle.get(kol.handle)
+            if profile is None and len(kols) > 1:  # an answer for several may leave out one of them
+                errors |= await self._look_up(call, [kol])
+            elif error := self._note(kol, profile):
+                errors[kol.handle] = error
+        return errors
+
+    def _note(self, kol: Kol, profile: Profile | None) -> ApiError | None:
+        if profile is None:
+            return ApiError(ApiErrorKind.NOT_FOUND, "user not found")
+        with self._run.disk.guard():
+            self._run.ledger.accounts.note(kol, profile)
+        if profile.gone:
+            return ApiError(ApiErrorKind.NOT_FOUND, profile.gone)
+        return None if profile.id else ApiError(ApiErrorKind.CONTRACT_DRIFT, "the profile has no id")
