@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from kolspider.alerts.receivers import receivers_of
 from kolspider.alerts.rules import alert_warnings, read_rules, rules_file, rules_of
 from kolspider.command import ProjectCommand
 from kolspider.console.columns import in_columns, plain
-from kolspider.console.output import as_json, csv_lines, json_lines, print_whole
+from kolspider.console.output import as_json, csv_lines, json_lines, spooled
 from kolspider.console.wording import iso, moment
 from kolspider.db.check import check_follows_to_read, check_target
 from kolspider.errors import StopRun, WrongUsage
@@ -103,7 +105,9 @@ class Command(ProjectCommand):
                 check_target(database, config.target_table)
                 check_follows_to_read(database, table)
             news = News(database, table, config.target_table)
-            print_whole(_shown(told(rule, news, ledger, since, now), opts, moment(since)))
+            written = spooled(_shown(told(rule, news, ledger, since, now), opts, moment(since)))
+        with written:
+            shutil.copyfileobj(written, sys.stdout)
 
 
 def _check(config: Config, *, send_test: bool) -> int:

@@ -7,23 +7,22 @@ import io
 import json
 import os
 import re
-import shutil
 import sys
 from contextlib import contextmanager, redirect_stdout, suppress
 from itertools import chain
 from tempfile import SpooledTemporaryFile
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from kolspider.console.columns import UNSEEN, spreadsheet_cell
 from kolspider.console.start import send_nowhere
 from kolspider.errors import StopRun, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import TextIO
 
-__all__ = ["as_json", "csv_lines", "json_lines", "print_error", "print_whole", "standard_output"]
+__all__ = ["as_json", "csv_lines", "json_lines", "print_error", "spooled", "standard_output"]
 
 _IN_MEMORY = 1_000_000
 """Largest answer kept in memory, in characters; a larger one goes to a temporary file."""
@@ -116,19 +115,27 @@ def csv_lines(names: Sequence[str], rows: Iterable[Sequence[object]], *, raw: bo
         yield lines.pop().removesuffix("\r\n")
 
 
-def print_whole(lines: Iterable[str]) -> None:
-    """Print the lines once all are there: a slow reader must not keep a database waiting, nor get half an answer.
+def spooled(lines: Iterable[str]) -> IO[str]:
+    """Collect the whole answer first: a slow reader must not keep the database waiting, nor get half an answer.
 
-    Raises StopRun if there is no room for them.
+    The caller closes the file. Raises StopRun if there is no room for it.
     """
-    with SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", errors="surrogatepass", newline="") as written:
-        try:
-            for line in lines:
-                written.write(f"{line}\n")  # writelines would check the size only at its end
-            written.seek(0)
-        except OSError as error:
-            raise StopRun(f"the answer needs room for temporary files (TMPDIR): {error.strerror}") from None
-        shutil.copyfileobj(written, sys.stdout)
+    written = SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", errors="surrogatepass", newline="")  # noqa: SIM115 - the caller closes it
+    try:
+        for line in lines:
+            _kept(written.write, f"{line}\n")  # writelines would check the size only at its end
+        _kept(written.seek, 0)
+    except BaseException:
+        written.close()
+        raise
+    return written
+
+
+def _kept(work: Callable[[Any], object], what: Any) -> None:
+    try:
+        work(what)
+    except OSError as error:
+        raise StopRun(f"the answer needs room for temporary files (TMPDIR): {error.strerror}") from None
 
 
 def print_error(error: UserError) -> int:
