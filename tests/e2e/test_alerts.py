@@ -150,6 +150,28 @@ def test_an_increment_tells_what_is_new(make_project: MakeProject, box: Mailbox)
     assert pairs(box.alerts, "new") == sorted(follow_pairs(project, list(KOLS)) - before)
 
 
+@pytest.mark.sqlite_only("its triggers refuse single follows")
+def test_a_follow_that_the_database_refuses_is_told_once_it_is_in_the_table(
+    make_project: MakeProject, box: Mailbox
+) -> None:
+    project = make_project({"alpha": 150}, follows=True)
+    write_rules(project, NEW, box.webhook)
+    project.crawl().expect(0)
+    before = follow_pairs(project, ["alpha"])
+    a_week_later(project)
+    new = follow_pairs(project, ["alpha"]) - before
+    refused = min(id_ for _, id_ in new)
+    when = f"BEFORE INSERT ON `{project.follows}` WHEN NEW.user_id = '{refused}'"
+    project.sql(f"CREATE TRIGGER strict {when} BEGIN SELECT RAISE(ABORT, 'not this one'); END")
+    project.crawl(*REFRESH).expect(3)
+    assert pairs(box.alerts, "new") == sorted(new - {("alpha", refused)})
+
+    project.sql("DROP TRIGGER strict")
+    project.crawl("-a", "replay=pending").expect(0)
+    assert pairs(box.alerts, "new") == sorted(new)
+    assert sorted(box.ids) == sorted(backtest(project, "new"))
+
+
 DEATHS = (
     "before the ledger's note of a batch",
     "after the ledger's note of a batch",
