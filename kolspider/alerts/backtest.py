@@ -29,7 +29,7 @@ def told(rule: Rule, news: News, ledger: Ledger, since: float, now: float) -> It
     Accounts are judged as the target table has them now.
     """
     if rule.event is Event.NEW_FOLLOW:
-        for one in news.since(moment(since), rule.kols):
+        for one in news.since(moment(since), rule.kols, rule.followers):
             if rule.wants(one.account, one.first_seen):
                 yield new_alert(rule, one)
     elif rule.event is Event.SHARED_FOLLOW:

@@ -27,6 +27,8 @@ _SIGHTING = (
     "f.`kol_user_name`, f.`first_seen`, f.`last_seen`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, "
     "a.`description`, a.`created_at_time`"
 )
+_NEW_SINCE = "f.`first_seen` > c.`first_whole` AND f.`first_seen` >= ?"
+"""IS_NEW, KOL after KOL: 10 million follows are read faster so than one by one in the order of time."""
 _BY_ACCOUNT = "ORDER BY f.`user_id`, f.`first_seen`, f.`kol_user_name`"
 
 
@@ -64,10 +66,15 @@ class News(Follows):
         which = "f.`kol_user_name` = ? AND f.`last_seen` >= ? AND f.`last_seen` < ?"
         return list(self._sightings(which, [kol, since, until]))
 
-    def since(self, moment: str, kols: Collection[str]) -> Iterator[Sighting]:
-        """Yield the new follows that were first seen at this moment or later, the earliest first."""
-        order = "ORDER BY f.`first_seen`, f.`kol_user_name`, f.`user_id`"
-        return self._sightings(f"{IS_NEW} AND f.`first_seen` >= ?{_of(kols)}", [moment, *sorted(kols)], order)
+    def since(self, moment: str, kols: Collection[str], followers: tuple[int, int] | None) -> Iterator[Sighting]:
+        """Yield the new follows that were first seen at this moment or later, the earliest first.
+
+        followers: only of accounts with so many, from and to.
+        """
+        which, order = f"{_NEW_SINCE}{_of(kols)}", "ORDER BY f.`first_seen`, f.`kol_user_name`, f.`user_id`"
+        if followers:  # COALESCE: a condition that rejects NULL would let MariaDB begin with the accounts
+            which += " AND COALESCE(a.`followers`, -1) BETWEEN ? AND ?"
+        return self._sightings(which, [moment, *sorted(kols), *(followers or ())], order, self._kol_after_kol)
 
     def shared_since(self, moment: str, least: int, kols: Collection[str]) -> Iterator[Sighting]:
         """Yield every new follow of the accounts that enough KOLs began to follow since then, account by account.
@@ -75,7 +82,7 @@ class News(Follows):
         The database counts: accounts with fewer new follows never leave it.
         """
         shared = (
-            f"SELECT f.`user_id` FROM {self._follow_after_follow} WHERE {IS_NEW} AND f.`first_seen` >= ?{_of(kols)} "
+            f"SELECT f.`user_id` FROM {self._kol_after_kol} WHERE {_NEW_SINCE}{_of(kols)} "
             "GROUP BY f.`user_id` HAVING COUNT(*) >= ?"
         )
         crawl = f"LEFT JOIN {self._crawls} c ON c.`kol_user_name` = f.`kol_user_name`"
