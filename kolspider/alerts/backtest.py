@@ -33,9 +33,12 @@ def told(rule: Rule, news: News, ledger: Ledger, since: float, now: float) -> It
             if rule.wants(one.account, one.first_seen):
                 yield new_alert(rule, one)
     elif rule.event is Event.SHARED_FOLLOW:
-        sightings = news.shared_since(moment(max(since - rule.within, 0)), rule.min, rule.kols)
-        for at, kols, account in crossings(sightings, rule.min, rule.within):
-            if at >= moment(since) and rule.wants(account, at):
+        crossed = crossings(news.by_account(rule.kols), rule.min, rule.within)
+        found = [(at, account.id, kols) for at, kols, account in crossed if at >= moment(since)]
+        profiles = news.profiles({id_ for _, id_, _ in found})
+        for at, id_, kols in sorted(found):
+            account = profiles.get(id_)
+            if account and rule.wants(account, at):
                 yield shared_alert(rule, at, kols, account)
     elif rule.event is Event.LOST_FOLLOW:
         yield from _lost(rule, news, ledger, moment(since))

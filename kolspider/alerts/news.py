@@ -23,10 +23,10 @@ __all__ = ["News", "Sighting", "crossings"]
 
 _AT_ONCE = 1000
 """Values of one IN list: Doris takes 10,000."""
-_SIGHTING = (
-    "f.`kol_user_name`, f.`first_seen`, f.`last_seen`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, "
-    "a.`description`, a.`created_at_time`"
-)
+_PROFILE = "a.`user_name`, a.`name`, a.`followers`, a.`description`, a.`created_at_time`"
+_SIGHTING = f"f.`kol_user_name`, f.`first_seen`, f.`last_seen`, f.`user_id`, {_PROFILE}"
+_UNKNOWN = (None,) * 5
+"""Of an account whose profile was not read."""
 _NEW_SINCE = "f.`first_seen` > c.`first_whole` AND f.`first_seen` >= ?"
 """IS_NEW, KOL after KOL: 10 million follows are read faster so than one by one in the order of time."""
 _BY_ACCOUNT = "ORDER BY f.`user_id`, f.`first_seen`, f.`kol_user_name`"
@@ -76,19 +76,34 @@ class News(Follows):
             which += " AND COALESCE(a.`followers`, -1) BETWEEN ? AND ?"
         return self._sightings(which, [moment, *sorted(kols), *(followers or ())], order, self._kol_after_kol)
 
-    def shared_since(self, moment: str, least: int, kols: Collection[str]) -> Iterator[Sighting]:
-        """Yield every new follow of the accounts that enough KOLs began to follow since then, account by account.
+    def by_account(self, kols: Collection[str]) -> Iterator[Sighting]:
+        """Yield every new follow, account by account, the earliest first; of the accounts only the id is read.
 
-        The database counts: accounts with fewer new follows never leave it.
+        Few are told of many: their profiles are asked for by `accounts`.
         """
-        shared = (
-            f"SELECT f.`user_id` FROM {self._kol_after_kol} WHERE {_NEW_SINCE}{_of(kols)} "
-            "GROUP BY f.`user_id` HAVING COUNT(*) >= ?"
+        rows = self._database.stream(
+            f"SELECT f.`kol_user_name`, f.`first_seen`, f.`last_seen`, f.`user_id` FROM {self._kol_after_kol} "
+            f"WHERE f.`first_seen` > c.`first_whole`{_of(kols)} {_BY_ACCOUNT}",
+            sorted(kols),
         )
-        crawl = f"LEFT JOIN {self._crawls} c ON c.`kol_user_name` = f.`kol_user_name`"
-        tables = f"({shared}) t JOIN {self._follows} f ON f.`user_id` = t.`user_id` {crawl}"
-        values = [moment, *sorted(kols), least, *sorted(kols)]
-        return self._sightings(f"{IS_NEW}{_of(kols)}", values, _BY_ACCOUNT, tables)
+        with closing(rows):
+            for kol, first, last, id_ in rows:
+                yield Sighting(kol, str(first)[:19], str(last)[:19], Account(id_, *_UNKNOWN))
+
+    def profiles(self, ids: Collection[str]) -> dict[str, Account]:
+        """Return these accounts as the target table has them, by id."""
+        found: dict[str, Account] = {}
+        ordered = sorted(ids)
+        for start in range(0, len(ordered), _AT_ONCE):
+            part = ordered[start : start + _AT_ONCE]
+            rows = self._database.query(
+                f"SELECT f.`user_id`, {_PROFILE} FROM "
+                f"(SELECT DISTINCT `user_id` FROM {self._follows} WHERE `user_id` IN ({_marks(part)})) f "
+                f"LEFT JOIN {self._target} a ON {self._same_account.format('f')}",
+                part,
+            )
+            found.update((row[0], _account(*row)) for row in rows)
+        return found
 
     def lost_since(self, moment: str, kols: Collection[str]) -> Iterator[Sighting]:
         """Yield the lost follows of the lists that were read whole at this moment or later."""
@@ -105,10 +120,13 @@ class News(Follows):
             values,
         )
         with closing(rows):
-            for kol, first, last, id_, user_name, name, followers, description, created in rows:
-                born = None if created is None else str(created)[:19]
-                account = Account(id_, user_name, name, followers, description, born)
-                yield Sighting(kol, str(first)[:19], str(last)[:19], account)
+            for kol, first, last, *account in rows:
+                yield Sighting(kol, str(first)[:19], str(last)[:19], _account(*account))
+
+
+def _account(id_: str, user_name: str, name: str, followers: int, description: str, created_at: object) -> Account:
+    born = None if created_at is None else str(created_at)[:19]
+    return Account(id_, user_name, name, followers, description, born)
 
 
 def crossings(sightings: Iterable[Sighting], least: int, within: int) -> Iterator[tuple[str, list[str], Account]]:
