@@ -133,6 +133,9 @@ class Summary:
             yield labelled("saved", self._saved)
         yield labelled("time", duration(self._seconds))
         yield labelled("table", self._target + (" (not written: dry run)" if self._arguments.dry_run else ""))
+        if tally.alerts_raised or tally.alerts_pending:
+            waiting = f", {tally.alerts_pending:,} pending: scrapy alerts pending" if tally.alerts_pending else ""
+            yield labelled("alerts", f"{tally.alerts_raised:,} raised{waiting}")
         yield from self._troubles()
         if damaged := self._tally.cache_damaged:
             yield labelled("damaged", f"{counted(damaged, 'cached page')}, which a normal run buys again")
@@ -254,6 +257,11 @@ class Summary:
                 {"user_name": change.kol.user_name, "change": change.what, "detail": change.detail}
                 for change in self._accounts
             ],
+            "alerts": {
+                "raised": self._tally.alerts_raised,
+                "sent": self._tally.alerts_sent,
+                "pending": self._tally.alerts_pending,
+            },
             "target": self._target,
             "refused": [
                 {"user_name": kol.user_name, "rows": kol.refused, "reason": kol.refusal} for kol in self._refused_of
