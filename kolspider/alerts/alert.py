@@ -24,6 +24,10 @@ class Event(StrEnum):
     """A full reading no longer has an account that the one before had."""
     KOL_GONE = "kol_gone"
     """The API says that a KOL whose list was read before does not exist or is suspended."""
+    KOL_RENAMED = "kol_renamed"
+    """The account of a KOL has another handle."""
+    KOL_PROTECTED = "kol_protected"
+    """A KOL's list can no longer be seen."""
 
     @property
     def is_of_follows(self) -> bool:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kolspider.alerts.alert import Alert, Event, alert_id
 from kolspider.console.wording import moment
+from kolspider.store.accounts import Change
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from kolspider.alerts.rules import Rule
+    from kolspider.store.accounts import AccountChange
     from kolspider.store.ledger import Ledger
 
 __all__ = ["kol_alerts"]
@@ -42,4 +44,24 @@ def kol_gone(ledger: Ledger) -> Iterator[KolEvent]:
         yield KolEvent(gone.handle, gone.at, str(gone.last_read_at), gone.reason)
 
 
-_FIND: dict[Event, Callable[[Ledger], Iterable[KolEvent]]] = {Event.KOL_GONE: kol_gone}
+def kol_renamed(ledger: Ledger) -> Iterator[KolEvent]:
+    """Yield the KOLs whose accounts have another handle, by a look at the profiles."""
+    for change in _changes(ledger, Change.RENAMED):
+        yield KolEvent(change.kol.handle, change.at, f"{change.at} {change.detail}", f"is now x.com/{change.detail}")
+
+
+def kol_protected(ledger: Ledger) -> Iterator[KolEvent]:
+    """Yield the KOLs whose lists can no longer be seen, by a look at the profiles."""
+    for change in _changes(ledger, Change.PROTECTED):
+        yield KolEvent(change.kol.handle, change.at, str(change.at), "protected: only its followers see its list")
+
+
+def _changes(ledger: Ledger, what: Change) -> Iterator[AccountChange]:
+    return (change for change in ledger.accounts.changes(0.0) if change.what is what)
+
+
+_FIND: dict[Event, Callable[[Ledger], Iterable[KolEvent]]] = {
+    Event.KOL_GONE: kol_gone,
+    Event.KOL_RENAMED: kol_renamed,
+    Event.KOL_PROTECTED: kol_protected,
+}

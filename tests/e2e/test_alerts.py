@@ -14,6 +14,7 @@ from tests.chaos.alerts import AlertStory
 from tests.chaos.dying.sitecustomize import POINTS
 from tests.e2e.mailbox import TOKEN, Mailbox, follow_pairs, mailbox, pass_a_second, write_rules
 from tests.e2e.project import ROOT, SMALL_BATCHES
+from tests.e2e.rounds import make_older
 from tests.e2e.test_secrets import LOUD, leaks
 
 if TYPE_CHECKING:
@@ -305,6 +306,33 @@ def test_a_kol_that_is_gone_is_told_once(make_project: MakeProject, box: Mailbox
     assert list(backtest(project, "gone")) == box.ids
 
 
+def test_what_a_look_finds_of_kols_is_told_once(make_project: MakeProject, box: Mailbox) -> None:
+    project = make_project(KOLS | {"lost": 30}, follows=True)
+    rules = "".join(
+        f'[[rule]]\nname = "{event}"\nevent = "{event}"\n' for event in ("kol_gone", "kol_renamed", "kol_protected")
+    )
+    write_rules(project, rules, box.webhook)
+    project.crawl("-a", "watch=1d").expect(0)
+    assert box.alerts == []
+
+    project.api.rename("small", "renamed")
+    project.api.protect("alpha")
+    project.api.suspend("lost")
+    make_older(project, 86_400)
+    project.crawl("-a", "watch=1d").expect(0)
+    told = {alert["event"]: (alert["kols"], alert["detail"]) for alert in box.alerts}
+    assert told == {
+        "kol_renamed": (["small"], "is now x.com/renamed"),
+        "kol_protected": (["alpha"], "protected: only its followers see its list"),
+        "kol_gone": (["lost"], 'the API says "suspended"'),
+    }
+    project.crawl(*REFRESH).expect(3)  # a protected list comes empty, which is doubted
+    assert len(box.ids) == 3, "the list of an account that is gone is asked for, too, and tells nothing new"
+    assert [found for event in told for found in backtest(project, event)] == [
+        alert["id"] for event in told for alert in box.alerts if alert["event"] == event
+    ]
+
+
 def test_a_new_receiver_gets_what_is_open_and_not_what_is_done(make_project: MakeProject, box: Mailbox) -> None:
     project = make_project({"alpha": 150}, follows=True)
     write_rules(project, NEW)
@@ -358,7 +386,7 @@ def test_check_names_each_fault_and_sends_a_test(make_project: MakeProject, box:
     project = make_project({"alpha": 3}, follows=True)
     write_rules(project, NEW + '[[rule]]\nname = "two"\nevent = "new_folow"\nbio = "("\n', box.webhook, box.chat)
     checked = project.look("alerts", "check").expect(1)
-    events = "new_follow, shared_follow, lost_follow, kol_gone"
+    events = "new_follow, shared_follow, lost_follow, kol_gone, kol_renamed, kol_protected"
     unclosed = "missing ), unterminated subpattern at position 0"
     assert checked.out.splitlines() == [
         f'FAIL  alerts.toml: rule "two": event = "new_folow" is not one of {events}; did you mean new_follow?',
