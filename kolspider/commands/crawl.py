@@ -62,7 +62,7 @@ _SETTINGS_HELP = """\
   -s JOBDIR=jobs/a            a named job: its first run fixes the KOLs, later runs finish them
   -s HTTPCACHE_IGNORE_MISSING=True
                               the same as -a replay=all: load all cached pages, no API call, no key
-  -s DOWNLOAD_DELAY=2         seconds between API requests
+  -s DOWNLOAD_DELAY=2         seconds between API requests; by default the provider's
   -s KOL_SUMMARY_FILE=s.json  the closing table as JSON"""
 
 _FILES = 128
@@ -122,6 +122,7 @@ class Command(CrawlCommand):
                 Job.load(self._config.jobdir, self._arguments.of_job())
             # Scrapy's own JOBDIR files survive only a clean stop (scrapy/scrapy#7978), so Scrapy must not see JOBDIR.
             settings.set("JOBDIR", None, priority="cmdline")
+            settings.set("DOWNLOAD_DELAY", config.delay, priority="cmdline")  # Scrapy itself takes no empty one
             # Without it, every run would buy every page again.
             settings.set("HTTPCACHE_ENABLED", True, priority="cmdline")
         except UserError as error:

@@ -35,6 +35,7 @@ __all__ = [
     "boolean",
     "condition",
     "credit_usd",
+    "delay",
     "doris_headers",
     "doris_http",
     "doris_load",
@@ -152,8 +153,9 @@ def number(kind: type[int | float], least: float) -> Callable[[BaseSettings, str
 
 
 def provider(settings: BaseSettings, name: str) -> Provider:
-    """The adapter of that name."""
-    return find_provider(text(settings, name))
+    """The built-in adapter of that name, or that of a provider file."""
+    found = text(settings, name)
+    return find_provider(str(project_path(settings, name)) if found.endswith(".toml") else found)
 
 
 def api_key(settings: BaseSettings, name: str) -> str:
@@ -186,6 +188,14 @@ def credit_usd(settings: BaseSettings, name: str) -> float:
     if str(settings[name] or "").strip():
         return number(float, 0)(settings, name)
     return provider(settings, "KOL_API_PROVIDER").credit_usd
+
+
+def delay(settings: BaseSettings, name: str) -> float:
+    """The seconds between two calls; by default what is right for the provider."""
+    value = settings[name]
+    if value is None or not str(value).strip():
+        return provider(settings, "KOL_API_PROVIDER").delay
+    return number(float, 0)(settings, name)
 
 
 def doris_load(settings: BaseSettings, name: str) -> str:
