@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -145,6 +146,9 @@ class ProfileCall(Protocol):
 class Provider(Protocol):
     """An adapter: one object without state."""
 
+    def __hash__(self) -> int:
+        """Let what follows from an adapter be cached: each is only equal to itself."""
+
     @property
     def name(self) -> str:
         """Name of the adapter in KOL_API_PROVIDER."""
@@ -225,6 +229,7 @@ class Provider(Protocol):
         """Return a user of a page in the API's terms; None if `raw` is not a JSON object."""
 
 
+@cache
 def dearest_page(provider: Provider, size: int) -> int:
     """Return the most credits that a page can cost for which `size` users are asked."""
     return max(map(provider.price, range(size + 1)))
