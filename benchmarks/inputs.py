@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
-from kolspider.sandbox import Fault, entry
-from kolspider.sandbox.answers import give
+from kolspider.sandbox import CONTRACTS, entry
+from kolspider.sandbox.answers import json_answer
 from kolspider.sandbox.world import ListPage, Position, encode_cursor
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["PAGE_SIZE", "Input", "Row", "build", "row_of"]
 
 PAGE_SIZE = 200
+_API = CONTRACTS["twitterapi_io"]
 _POOL = 0.45
 """The size of the pool for each user read, so that about 40% of the users read are different ones."""
 _LONG = 1000
@@ -62,7 +63,7 @@ def build(folder: Path, kols: int, users: int) -> Input:
         followed = chance.sample(pool, chance.randint(2, 2 * users - 2))
         total += len(followed)
         for cursor, page in _pages(name, followed):
-            body = give(Fault(""), page).body
+            body = json_answer(200, _API.listing(_API.page(page))).body
             size += len(body)
             file = f"{len(index):06}.json"
             (folder / file).write_bytes(body)

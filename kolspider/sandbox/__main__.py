@@ -1,4 +1,4 @@
-"""Run the sandbox API, which answers like the paid one, until SIGINT or SIGTERM.
+"""Run the sandbox API, which answers like one of those that sell lists, until SIGINT or SIGTERM.
 
 Its users are wild on purpose: names, counts and times as odd as real ones are at their worst. Those of
 `-a sandbox=1` are plausible people.
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from kolspider.sandbox.apis import CONTRACTS
 from kolspider.sandbox.faults import Step, read_faults
 from kolspider.sandbox.server import Sandbox
 
@@ -31,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         gzip=arguments.gzip,
         unusable=arguments.unusable,
         address=(arguments.host, arguments.port),
+        api=arguments.api,
+        balance=arguments.balance,
     )
     sandbox.let_weeks_pass(arguments.weeks)
     try:
@@ -46,12 +49,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m kolspider.sandbox", description=__doc__)
+    parser.add_argument(
+        "--api", choices=[*CONTRACTS], default="twitterapi_io", help="whose API it is (default: %(default)s)"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
     parser.add_argument(
         "--kols", type=_kols, metavar="NAME=COUNT,...", help="KOLs and their list lengths (default: 8 samples)"
     )
     parser.add_argument("--key", default="sandbox-key", help="API key that clients must send (default: %(default)s)")
+    parser.add_argument(
+        "--balance", type=int, default=10**9, help="credits, users or calls that the account has (default: %(default)s)"
+    )
     parser.add_argument("--faults", type=_faults, metavar="FILE.json", help="JSON that maps a handle, or *, to faults")
     parser.add_argument("--log", type=Path, metavar="FILE.jsonl", help="file to append a line to for each call")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")

@@ -1,4 +1,4 @@
-"""The answer to a request, made from a page of a list and a fault. Pure: server.py sends it."""
+"""What an answer is, and how a list in it is spoiled. Pure: server.py sends it."""
 
 import datetime as dt
 import hashlib
@@ -8,15 +8,14 @@ from dataclasses import dataclass, field, replace
 from email.utils import format_datetime
 from enum import Enum
 
-from kolspider.sandbox.faults import Fault
-from kolspider.sandbox.world import ListPage
+from kolspider.sandbox.world import ListPage, Shape
 
-__all__ = ["Answer", "Delivery", "detail", "give"]
+__all__ = ["ABSENT", "Answer", "Delivery", "Listing", "Payload", "date_after", "html_answer", "json_answer", "spoiled"]
 
 Payload = dict[str, object]
 
-NOT_FOUND: Payload = {"status": "error", "msg": "user not found"}
-_EMPTY: Payload = {"has_next_page": False, "next_cursor": "", "followings": []}
+ABSENT = object()
+"""The value of a field that is not sent."""
 _HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1><hr>nginx</body></html>"
 
 
@@ -40,56 +39,53 @@ class Answer:
     users: int = 0
     """The number of list entries in the body."""
     credits: int = 0
-    """What the account is charged: answers that succeed, by the documented price list, even if they get lost."""
+    """What the customer is charged, even if the answer gets lost."""
     delivery: Delivery = Delivery.WHOLE
     wait: float = 0.0
     """Seconds to wait before sending."""
 
 
-def give(fault: Fault, page: ListPage | None) -> Answer:
-    """The answer to a well-formed request; `page` is None if there is no such KOL."""
-    if fault.name in _WITHOUT_LIST:
-        return _WITHOUT_LIST[fault.name](fault)
-    if page is None:
-        return _json(200, NOT_FOUND)
-    payload = _list(page)
-    if fault.name in _SPOILERS:
-        payload = _SPOILERS[fault.name](payload, page)
-    whole = _json(200, payload, wait=fault.wait if fault.name == "slow" else 0.0)
-    whole = replace(whole, credits=_charge(whole.users))
-    if fault.name == "truncated_json":
-        return replace(whole, body=whole.body[: len(whole.body) // 2], users=0)
-    if fault.name == "cut_off":
-        return replace(whole, users=0, delivery=Delivery.CUT_OFF)
-    return whole
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of a list before a contract gives its fields their names. A field that is ABSENT is not sent."""
+
+    users: object
+    cursor: object
+    more: object
+    """Whether there is a next page."""
+
+    @property
+    def number(self) -> int:
+        """The number of users."""
+        return len(self.users) if isinstance(self.users, list) else 0
 
 
-def _charge(users: int) -> int:
-    if users < 20:
-        return 60
-    if users < 100:
-        return users * 3
-    return users * 2 if users < 200 else users
+def json_answer(status: int, payload: object, headers: Mapping[str, str] | None = None) -> Answer:
+    """An answer with a JSON body."""
+    body = json.dumps(payload).encode("ascii")  # ASCII: a lone surrogate travels as \ud800
+    return Answer(status, body, {"Content-Type": "application/json", **(headers or {})})
 
 
-def detail(status: int, text: object, headers: Mapping[str, str] | None = None) -> Answer:
-    """An error as the web framework in front of the API sends it."""
-    return _json(status, {"detail": text}, headers)
-
-
-def _json(status: int, payload: Payload, headers: Mapping[str, str] | None = None, wait: float = 0.0) -> Answer:
-    users = payload.get("followings")
-    return Answer(
-        status,
-        json.dumps(payload).encode("ascii"),  # ASCII: a lone surrogate travels as \ud800
-        {"Content-Type": "application/json", **(headers or {})},
-        users=len(users) if isinstance(users, list) else 0,
-        wait=wait,
-    )
-
-
-def _html(status: int, title: str) -> Answer:
+def html_answer(status: int, title: str) -> Answer:
+    """An answer from something in front of the API."""
     return Answer(status, _HTML.format(title).encode("ascii"), {"Content-Type": "text/html"})
+
+
+def date_after(seconds: float) -> str:
+    """The time in so many seconds, as HTTP writes it."""
+    return format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds), usegmt=True)
+
+
+def spoiled(name: str, listing: Listing, page: ListPage, shape: Shape | None = None) -> Listing:
+    """The listing with this fault in it; a fault that is not one of lists leaves it as it is."""
+    if name == "endless":
+        strangers = [_stranger(page.again_cursor, place) for place in range(len(page.users))]
+        return replace(_leading_to(page.again_cursor, listing), users=[*map(shape, strangers)] if shape else strangers)
+    return _SPOILERS[name](listing, page) if name in _SPOILERS else listing
+
+
+def _leading_to(cursor: str | None, listing: Listing) -> Listing:
+    return replace(listing, more=True, cursor=cursor)
 
 
 def _stranger(cursor: str, place: int) -> dict[str, object]:
@@ -99,77 +95,18 @@ def _stranger(cursor: str, place: int) -> dict[str, object]:
     return {"id": id_, "name": "A stranger", "screen_name": f"stranger_{id_[-9:]}"}
 
 
-def _list(page: ListPage) -> Payload:
-    # The real API uses both at the end of a list.
-    end = "0" if len(page.users) % 2 else ""
-    return {
-        "code": 0,
-        "status": "success",
-        "msg": "success",
-        "has_next_page": bool(page.next_cursor),
-        "next_cursor": page.next_cursor or end,
-        "followings": page.users,
-    }
-
-
-def _date_after(seconds: float) -> str:
-    return format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds), usegmt=True)
-
-
-_WITHOUT_LIST: dict[str, Callable[[Fault], Answer]] = {
-    "timeout": lambda fault: Answer(0, delivery=Delivery.CLOSED, wait=fault.wait),
-    "reset": lambda _: Answer(0, delivery=Delivery.RESET),
-    "not_found": lambda _: _json(200, NOT_FOUND),
-    "error_in_200": lambda _: _json(200, {"status": "error", "msg": "internal error, try again later", **_EMPTY}),
-    "code_not_0": lambda _: _json(200, {"code": 5001, "status": "success", "message": "upstream busy", **_EMPTY}),
-    "bad_request": lambda _: detail(400, "userName is not valid"),
-    "bad_request_list": lambda _: detail(
-        400, [{"loc": ["query", "userName"], "msg": "value is not valid", "type": "value_error"}]
-    ),
-    "bad_request_page": lambda _: _html(400, "400 Bad Request"),
-    "bad_cursor": lambda _: detail(400, "cursor is no longer valid"),
-    "bad_key": lambda _: detail(401, "API key is not valid"),
-    "forbidden": lambda _: detail(403, "API key is not allowed to do this"),
-    "blocked": lambda _: Answer(403, b"error code: 1010", {"Content-Type": "text/plain"}),
-    "no_credit": lambda _: _json(402, {"error": "Unauthorized", "message": "Credits is not enough.Please recharge"}),
-    "wrong_path": lambda _: detail(404, "Not Found"),
-    "no_such_user": lambda _: detail(404, "User not found"),
-    "moved": lambda _: Answer(301, headers={"Location": "https://api.example/elsewhere"}),
-    "not_modified": lambda _: Answer(304),
-    "rate_limit": lambda fault: detail(429, "Too Many Requests", {"Retry-After": f"{fault.wait:g}"}),
-    "rate_limit_bare": lambda _: detail(429, "Too Many Requests"),
-    "rate_limit_date": lambda fault: detail(429, "Too Many Requests", {"Retry-After": _date_after(fault.wait)}),
-    "server_error": lambda _: detail(500, "Internal Server Error"),
-    "bad_gateway": lambda _: _html(502, "502 Bad Gateway"),
-    "unavailable": lambda _: detail(503, "Service Unavailable"),
-    "unavailable_for": lambda fault: detail(503, "Service Unavailable", {"Retry-After": f"{fault.wait:g}"}),
-    "not_json": lambda _: _html(200, "Just a moment..."),
+_SPOILERS: dict[str, Callable[[Listing, ListPage], Listing]] = {
+    "no_followings": lambda listing, _: replace(listing, users=ABSENT),
+    "followings_null": lambda listing, _: replace(listing, users=None),
+    "followings_object": lambda listing, _: replace(listing, users={"users": listing.users}),
+    "no_cursor": lambda listing, _: _leading_to(None, listing),
+    "empty_cursor": lambda listing, _: _leading_to("", listing),
+    "zero_cursor": lambda listing, _: _leading_to("0", listing),
+    "zero_pipe_cursor": lambda listing, _: _leading_to("0|123", listing),
+    "same_cursor": lambda listing, page: _leading_to(page.own_cursor, listing),
+    "loop": lambda listing, page: _leading_to(page.again_cursor, listing),
+    "empty_pages": lambda listing, page: replace(_leading_to(page.again_cursor, listing), users=[]),
+    "empty_list": lambda _listing, _page: Listing(users=[], cursor="", more=False),
+    "cut_short": lambda listing, _: replace(listing, cursor="", more=False),
+    "no_has_next_page": lambda listing, _: replace(listing, more=ABSENT),
 }
-
-_SPOILERS: dict[str, Callable[[Payload, ListPage], Payload]] = {
-    "no_followings": lambda payload, _: _without("followings", payload),
-    "followings_null": lambda payload, _: {**payload, "followings": None},
-    "followings_object": lambda payload, _: {**payload, "followings": {"users": payload["followings"]}},
-    "no_cursor": lambda payload, _: _leading_to(None, payload),
-    "empty_cursor": lambda payload, _: _leading_to("", payload),
-    "zero_cursor": lambda payload, _: _leading_to("0", payload),
-    "zero_pipe_cursor": lambda payload, _: _leading_to("0|123", payload),
-    "same_cursor": lambda payload, page: _leading_to(page.own_cursor, payload),
-    "loop": lambda payload, page: _leading_to(page.again_cursor, payload),
-    "empty_pages": lambda payload, page: {**_leading_to(page.again_cursor, payload), "followings": []},
-    "endless": lambda payload, page: {
-        **_leading_to(page.again_cursor, payload),
-        "followings": [_stranger(page.again_cursor, place) for place in range(len(page.users))],
-    },
-    "empty_list": lambda payload, _: {**payload, **_EMPTY},
-    "cut_short": lambda payload, _: {**payload, "has_next_page": False, "next_cursor": ""},
-    "no_has_next_page": lambda payload, _: _without("has_next_page", payload),
-}
-
-
-def _leading_to(cursor: str | None, payload: Payload) -> Payload:
-    return {**payload, "has_next_page": True, "next_cursor": cursor}
-
-
-def _without(key: str, payload: Payload) -> Payload:
-    return {name: value for name, value in payload.items() if name != key}

@@ -4,9 +4,12 @@ import json
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
-__all__ = ["Call", "CallLog"]
+__all__ = ["Call", "CallLog", "Kind"]
+
+Kind = Literal["followings", "profile", "profiles", "balance"]
+"""What a call asks for: a page of a list, one account's profile, those of several, what the customer has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +21,9 @@ class Call:
     time: float
     """Arrival as Unix time."""
     handle: str
-    """The KOL in lower case; empty if the request named none."""
+    """The account in lower case; empty if the request named none, or several, or one by its id that nobody has."""
     page: int
-    """The page of the list, 1 for the first; 0 if the cursor is not valid."""
+    """The page of the list, 1 for the first; 0 if the cursor is not valid, or the call is for no list."""
     cursor: str
     page_size: int
     status: int
@@ -28,10 +31,13 @@ class Call:
     fault: str
     """The fault's name; empty for a normal answer, even if that refuses a wrong request."""
     users: int
-    """The number of list entries in the answer; 0 if it is incomplete."""
+    """The number of list entries in the answer; 0 if it is incomplete, or the call is for no list."""
     credits: int
-    """What the account is charged."""
+    """What the customer is charged, in units of the contract."""
     key_ok: bool
+    kind: Kind = "followings"
+    accounts: int = 1
+    """The number of accounts that the call asks about."""
 
 
 class CallLog:

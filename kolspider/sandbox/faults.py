@@ -8,6 +8,11 @@ answer; the KOL's own steps come before those of "*". Where no step applies, the
      "X": [Fault("bad_cursor", page=3), "cut_off"],  # once on page 3, and once on any other page
      "*": [Fault("no_credit", after=50, times=None),                  # from the 51st call on
            RandomFaults(0.2, {"reset": 1, "rate_limit": 3}, seed=7)]} # 20% of the calls before that
+
+Calls for lists are meant, unless a step names another kind of call. Those that name several accounts or none are
+under "*" only:
+
+    {"BTC": Fault("server_error", kind="profile"), "*": Fault("timeout", kind="balance", times=None)}
 """
 
 import hashlib
@@ -16,14 +21,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import get_args
+
+from kolspider.sandbox.calls import Kind
 
 __all__ = ["FAULT_NAMES", "NORMAL", "Fault", "FaultPlan", "Faults", "RandomFaults", "Step", "read_faults"]
 
 # The answer is an error instead of a list.
 _ERRORS = """
 not_found error_in_200 code_not_0 bad_request bad_request_list bad_request_page bad_cursor bad_key forbidden blocked
-no_credit wrong_path no_such_user moved not_modified rate_limit rate_limit_bare rate_limit_date server_error bad_gateway
-unavailable unavailable_for not_json
+no_credit wrong_path no_such_user moved not_modified rate_limit rate_limit_bare rate_limit_date rate_limit_reset
+plan_used_up server_error bad_gateway unavailable unavailable_for not_json
 """
 # The answer comes late, in part or not at all.
 _BROKEN_CONNECTIONS = "timeout reset cut_off truncated_json slow"
@@ -32,10 +40,19 @@ _SPOILED_LISTS = """
 no_followings followings_null followings_object no_cursor empty_cursor zero_cursor zero_pipe_cursor same_cursor
 loop endless empty_pages empty_list cut_short no_has_next_page
 """
-FAULT_NAMES = frozenset(f"{_ERRORS} {_BROKEN_CONNECTIONS} {_SPOILED_LISTS}".split())
+_SPOILED = frozenset(_SPOILED_LISTS.split())
+FAULT_NAMES = _SPOILED | frozenset(f"{_ERRORS} {_BROKEN_CONNECTIONS}".split())
 """The names that a Fault may have; answers.py says what each of them sends."""
 
-_SECONDS = {"timeout": 60.0, "rate_limit": 1.0, "rate_limit_date": 2.0, "unavailable_for": 1.0, "slow": 1.0}
+_SECONDS = {
+    "timeout": 60.0,
+    "rate_limit": 1.0,
+    "rate_limit_date": 2.0,
+    "rate_limit_reset": 2.0,
+    "plan_used_up": 86_400.0,
+    "unavailable_for": 1.0,
+    "slow": 1.0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +69,19 @@ class Fault:
     every: int = 1
     """After those, it occurs on every call (1), every second call (2), and so on."""
     seconds: float | None = None
-    """The wait of `slow` and `timeout`, the Retry-After of `rate_limit` and `unavailable_for`; None: 1, 60, 1 and 1."""
+    """How long `slow` and `timeout` take, and how long others tell the client to wait; None: as is usual for it."""
+    kind: Kind = "followings"
+    """It occurs only on calls of this kind."""
 
     def __post_init__(self) -> None:
         if self.name and self.name not in FAULT_NAMES:
             raise ValueError(f"unknown fault {self.name!r}; there are: {', '.join(sorted(FAULT_NAMES))}")
         if self.every < 1:
             raise ValueError(f"fault {self.name!r}: every={self.every} must be 1 or more")
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"fault {self.name!r}: kind={self.kind!r} must be one of {', '.join(get_args(Kind))}")
+        if self.name in _SPOILED and self.kind != "followings":
+            raise ValueError(f"fault {self.name!r} is one of lists, and a call of kind {self.kind!r} has none")
 
     @property
     def wait(self) -> float:
@@ -79,10 +102,11 @@ class RandomFaults:
     """How likely each fault is, by its name."""
     seed: int = 0
     seconds: float | None = None
+    kind: Kind = "followings"
 
     def __post_init__(self) -> None:
         for name in self.weights:
-            Fault(name)
+            Fault(name, kind=self.kind)
 
     def roll(self, handle: str, nth: int) -> Fault | None:
         """The fault of a KOL's nth call, or None; the same in every run."""
@@ -93,7 +117,7 @@ class RandomFaults:
         sums = list(accumulate(self.weights.values()))
         for name, upto in zip(self.weights, sums, strict=True):
             if which * sums[-1] < upto:
-                return Fault(name, seconds=self.seconds)
+                return Fault(name, seconds=self.seconds, kind=self.kind)
         return None
 
 
@@ -107,9 +131,9 @@ class _Rule:
         self._seen = 0
         self._used = 0
 
-    def take(self, _handle: str, page: int) -> Fault | None:
+    def take(self, kind: Kind, _handle: str, page: int) -> Fault | None:
         fault = self._fault
-        if fault.page not in {None, page} or self._used == fault.times:
+        if fault.kind != kind or fault.page not in {None, page} or self._used == fault.times:
             return None
         self._seen += 1
         if self._seen <= fault.after or (self._seen - fault.after) % fault.every:
@@ -123,7 +147,9 @@ class _Dice:
         self._faults = faults
         self._calls: Counter[str] = Counter()
 
-    def take(self, handle: str, _page: int) -> Fault | None:
+    def take(self, kind: Kind, handle: str, _page: int) -> Fault | None:
+        if kind != self._faults.kind:
+            return None
         self._calls[handle] += 1
         return self._faults.roll(handle, self._calls[handle])
 
@@ -134,11 +160,11 @@ class FaultPlan:
     def __init__(self, faults: Faults) -> None:
         self._rules = {handle.lower(): _rules(steps) for handle, steps in faults.items()}
 
-    def draw(self, handle: str, page: int) -> Fault:
+    def draw(self, kind: Kind, handle: str, page: int) -> Fault:
         """Take the fault for a call and count it as used."""
         handle = handle.lower()
         for rule in self._rules.get(handle, []) + self._rules.get("*", []):
-            fault = rule.take(handle, page)
+            fault = rule.take(kind, handle, page)
             if fault is not None:
                 return fault
         return NORMAL

@@ -1,4 +1,4 @@
-"""The sandbox API: a real HTTP server in its own thread that answers like the followings API."""
+"""The sandbox API: a real HTTP server in its own thread that answers like one of the APIs that sell lists."""
 
 import asyncio
 import gzip
@@ -10,22 +10,25 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import asdict
+from json import JSONDecodeError
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
 
-from kolspider.sandbox.answers import Answer, Delivery, detail, give
+from kolspider.sandbox.account import Account
+from kolspider.sandbox.answers import Answer, Delivery
+from kolspider.sandbox.apis import CONTRACTS
+from kolspider.sandbox.apis.contract import Ask, Request
 from kolspider.sandbox.calls import Call, CallLog
-from kolspider.sandbox.faults import NORMAL, Fault, FaultPlan, Faults
+from kolspider.sandbox.days import Day, pass_a_day
+from kolspider.sandbox.faults import NORMAL, FaultPlan, Faults
 from kolspider.sandbox.users import SAMPLE_KOLS
-from kolspider.sandbox.world import CursorError, Cursors, People, World, decode_cursor
+from kolspider.sandbox.world import CursorError, Cursors, People, State, World
 
-__all__ = ["FOLLOWINGS_PATH", "Sandbox"]
+__all__ = ["Sandbox"]
 
-FOLLOWINGS_PATH = "/twitter/user/followings"
-_PAGE_SIZES = range(20, 201)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -35,7 +38,8 @@ class Sandbox:
     `kols`: the number of followings of each KOL; None: SAMPLE_KOLS. `log_path`: a file that gets a JSON line for
     each call. `latency`: seconds before each answer. `gzip`: compress every body, even if the client does not
     accept that. `people`: "wild" users have every ugly value that real ones have, "plausible" ones suit a demo.
-    `unusable`: every 40th list entry has no usable id. `address`: host and port, 0 for a free one.
+    `unusable`: every 40th list entry has no usable id. `address`: host and port, 0 for a free one. `api`: whose wire
+    contract it speaks, a name of CONTRACTS. `balance`, `bonus`: what the customer has, in units of that contract.
     """
 
     def __init__(  # noqa: PLR0913 - all have names and defaults
@@ -50,12 +54,19 @@ class Sandbox:
         people: People = "wild",
         unusable: bool = False,
         address: tuple[str, int] = ("127.0.0.1", 0),
+        api: str = "twitterapi_io",
+        balance: int = 10**9,
+        bonus: int = 0,
     ) -> None:
         self.latency = latency
+        self._contract = CONTRACTS[api]
+        self._account = Account(balance, bonus)
         self._key = key
         self._gzip = gzip
         self._host, self._port = address
-        self._world = World(SAMPLE_KOLS if kols is None else kols, people=people, unusable=unusable)
+        kols = SAMPLE_KOLS if kols is None else kols
+        self._world = World(kols, people=people, unusable=unusable, shape=self._contract.shape)
+        self._days = 0
         self._plan = FaultPlan(faults or {})
         self._log = CallLog(Path(log_path) if log_path else None)
         self._thread: threading.Thread | None = None
@@ -146,6 +157,18 @@ class Sandbox:
     def cursors(self, cursors: Cursors) -> None:
         self._world.cursors = cursors
 
+    @property
+    def cursors_of_one_size(self) -> bool:
+        """Whether a cursor is good only for pages of the size that it came with, where a request says the size.
+
+        Set it before the first call.
+        """
+        return self._world.cursors_of_one_size
+
+    @cursors_of_one_size.setter
+    def cursors_of_one_size(self, whether: bool) -> None:
+        self._world.cursors_of_one_size = whether
+
     def set_faults(self, faults: Faults) -> None:
         """Replace all faults."""
         self._plan = FaultPlan(faults)
@@ -161,6 +184,10 @@ class Sandbox:
         """Remove accounts from a list: the `who` newest, or those with these ids."""
         self._world.unfollow(handle, who)
 
+    def move_down(self, handle: str, number: int, place: int) -> None:
+        """Put the newest accounts of a list behind others, at this place: the API is out of order."""
+        self._world.move_down(handle, number, place)
+
     def let_weeks_pass(self, weeks: int) -> None:
         """Change the lists of KOLs with 100 followings or more: each week adds 20 accounts and removes 3.
 
@@ -168,6 +195,68 @@ class Sandbox:
         """
         for _ in range(weeks):
             self._world.let_a_week_pass()
+
+    def let_a_day_pass(self, seed: int = 0) -> Day:
+        """Change the lists and the KOLs as a day does, and tell what happened; days.py says what that is.
+
+        With the same seed throughout, the same days follow each other.
+        """
+        self._days += 1
+        return pass_a_day(self._world, self._days, seed)
+
+    def rename(self, who: str, handle: str) -> None:
+        """Give a KOL, or the account with this id, another handle. The old one is free then.
+
+        Raises ValueError if somebody has the new handle, and KeyError if there is nobody to rename. The same goes for
+        the methods below.
+        """
+        self._world.rename(who, handle)
+
+    def join(self, handle: str, count: int) -> str:
+        """A new KOL with a list of its own takes a handle that is free. Returns its id."""
+        return self._world.join(handle, count)
+
+    def protect(self, who: str) -> None:
+        """A KOL, or the account with this id, shows its list to nobody from now on."""
+        self._world.turn(who, State.PROTECTED)
+
+    def suspend(self, who: str) -> None:
+        """A KOL, or the account with this id, is suspended."""
+        self._world.turn(who, State.SUSPENDED)
+
+    def delete(self, who: str) -> None:
+        """A KOL, or the account with this id, is deleted. Its handle stays its own."""
+        self._world.turn(who, State.DELETED)
+
+    def restore(self, who: str) -> None:
+        """A KOL, or the account with this id, is there again, for everybody."""
+        self._world.turn(who, State.OPEN)
+
+    @property
+    def kols(self) -> list[str]:
+        """The present handles of all KOLs, those too that are suspended or deleted."""
+        return self._world.handles(*State)
+
+    def id_of(self, handle: str) -> str:
+        """The id of a KOL's own account."""
+        profile = self._world.profile(handle)
+        if profile is None:
+            raise KeyError(f"nobody is called {handle}")
+        return profile.id
+
+    @property
+    def balance(self) -> int:
+        """What the customer has left, in units of the contract."""
+        return self._account.recharged + self._account.bonus
+
+    def recharge(self, amount: int) -> None:
+        """The customer pays in."""
+        self._account.recharge(amount)
+
+    @property
+    def spent_usd(self) -> float:
+        """What the calls so far cost, in dollars."""
+        return sum(call.credits for call in self.calls) * self._contract.usd
 
     def expected_ids(self, handle: str) -> list[str]:
         """The usable ids of a KOL's current list, in its order."""
@@ -201,25 +290,65 @@ class Sandbox:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         at, unix = time.monotonic(), time.time()
-        query = request.query
-        handle, cursor = query.get("userName", "").lower(), query.get("cursor", "")
-        size = _page_size(query.get("pageSize", ""))
-        page = _page_number(handle, cursor)
-        key_ok = request.headers.get("X-API-Key") == self._key
+        contract = self._contract
+        method, kind, tail = contract.find(request.path) or ("", "followings", "")
+        ask = contract.read(kind, Request(request.query, tail, await _body(request)))
+        handle = self._handle(ask)
+        page = self._page_number(handle, ask)
+        key_ok = contract.has_key(request.headers, self._key)
+        refusal = self._refusal(request, method, ask, page, key_ok=key_ok)
         fault = NORMAL
-        refusal = _refusal(request, key_ok=key_ok, handle=handle, size=size, page=page)
         if not refusal:
-            fault = self._plan.draw(handle, page)
-        answer = refusal or self._give(fault, handle, cursor, size)
-        number = self._log.add(
-            Call(at, unix, handle, page, cursor, size, answer.status, fault.name, answer.users, answer.credits, key_ok)
+            fault = self._plan.draw(kind, handle, page)
+        answer = refusal or contract.answer(ask, fault, self._world, self._account)
+        call = Call(
+            at=at,
+            time=unix,
+            handle=handle,
+            page=max(page, 0),
+            cursor=ask.cursor,
+            page_size=ask.size,
+            status=answer.status,
+            fault=fault.name,
+            users=answer.users,
+            credits=answer.credits,
+            key_ok=key_ok,
+            kind=kind,
+            accounts=ask.accounts,
         )
-        await self._wait_while_held(number)
+        await self._wait_while_held(self._log.add(call))
         return await self._deliver(request, answer)
 
-    def _give(self, fault: Fault, handle: str, cursor: str, size: int) -> Answer:
-        known = handle in self._world
-        return give(fault, self._world.page(handle, decode_cursor(handle, cursor), size) if known else None)
+    def _refusal(self, request: web.Request, method: str, ask: Ask, page: int, *, key_ok: bool) -> Answer | None:
+        """The answer to a malformed request, or None; it uses up no fault."""
+        contract = self._contract
+        if not method:
+            return contract.error(404, "Not Found")
+        if request.method != method:
+            return contract.error(405, "Method Not Allowed")
+        if not key_ok:
+            return contract.error(401, "API key is missing or not valid")
+        if ask.refusal or page >= 0:
+            return ask.refusal
+        return contract.error(contract.bad_request, "cursor is not valid")
+
+    def _handle(self, ask: Ask) -> str:
+        """The handle of the one account that is asked about, in lower case; empty if there is none."""
+        if ask.kind in {"profiles", "balance"}:
+            return ""
+        if ask.names:
+            return ask.names[0]
+        profile = self._world.profile_of_id(ask.ids[0]) if ask.ids else None
+        return profile.handle.lower() if profile else ""
+
+    def _page_number(self, handle: str, ask: Ask) -> int:
+        """1 for the first; 0 if the call is for no list, -1 if the cursor is not valid."""
+        if ask.kind != "followings":
+            return 0
+        try:
+            return self._world.position(handle, ask.cursor, ask.size).page
+        except CursorError:
+            return -1
 
     async def _deliver(self, request: web.Request, answer: Answer) -> web.StreamResponse:
         stopped = await self._pause(self.latency + answer.wait)
@@ -255,32 +384,12 @@ class Sandbox:
         return False
 
 
-def _refusal(request: web.Request, *, key_ok: bool, handle: str, size: int, page: int) -> Answer | None:
-    """The answer to a malformed request, or None; it uses up no fault."""
-    if request.path != FOLLOWINGS_PATH:
-        return detail(404, "Not Found")
-    if request.method != "GET":
-        return detail(405, "Method Not Allowed")
-    if not key_ok:
-        return detail(401, "API key is missing or not valid")
-    if not handle:
-        return detail(400, [{"loc": ["query", "userName"], "msg": "field required", "type": "missing"}])
-    if size not in _PAGE_SIZES:
-        return detail(400, "pageSize must be between 20 and 200")
-    return None if page else detail(400, "cursor is not valid")
-
-
-def _page_size(text: str) -> int:
-    if not text:
-        return 200
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-
-
-def _page_number(handle: str, cursor: str) -> int:
+async def _body(request: web.Request) -> object:
+    """The JSON body of a request; None: it has none, or something else."""
     try:
-        return decode_cursor(handle, cursor).page
-    except CursorError:
-        return 0
+        return await request.json() if request.can_read_body else None
+    except (JSONDecodeError, UnicodeDecodeError):
+        return None
 
 
 def _break_off(request: web.Request, *, reset: bool) -> web.StreamResponse:

@@ -9,7 +9,22 @@ import datetime as dt
 import hashlib
 from functools import lru_cache
 
-__all__ = ["PRIVATE", "SAMPLE_KOLS", "entry", "followings", "member", "profile", "twitter_time", "user_id"]
+__all__ = [
+    "PRIVATE",
+    "SAMPLE_KOLS",
+    "User",
+    "entry",
+    "followings",
+    "kol_index",
+    "kol_user",
+    "member",
+    "plain_entry",
+    "profile",
+    "twitter_time",
+    "user_id",
+]
+
+User = dict[str, object]
 
 SAMPLE_KOLS: dict[str, int] = {
     "BTC": 1000,
@@ -26,6 +41,8 @@ SAMPLE_KOLS: dict[str, int] = {
 _ABSENT = object()
 PRIVATE = 1 << 58
 """The bit that marks the index of a user whom only one KOL follows."""
+_KOL = 1 << 57
+"""The bit that marks the index of a KOL."""
 _BLOCK = 64
 _UNUSABLE_EVERY = 40
 
@@ -46,6 +63,7 @@ _COUNTS: tuple[object, ...] = (0, 2**31 - 1, 2**31, 2**32 + 7, 2**63 - 1, 2**63,
 _NO_TIMES: tuple[object, ...] = ("some time ago", "Thu Feb 30 25:61:00 +0000 2017", "", None, _ABSENT)
 _NO_IDS: tuple[object, ...] = (_ABSENT, None, "", "abc", "1234567890123456789012345", True)
 _NO_OBJECTS: tuple[object, ...] = (None, "suspended")
+_UNAVAILABLE: User = {"unavailable": True, "unavailableReason": "Suspended"}
 
 _EPOCH = dt.datetime(2006, 3, 21, tzinfo=dt.UTC)
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -54,7 +72,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 def followings(kol: str, count: int, *, unusable: bool = False) -> list[int]:
     """The indices of the users whom a KOL follows, in the order of the list."""
-    return [member(kol, place, unusable=unusable) for place in range(count)]
+    seed = _seed(kol.lower())
+    return [_member(seed, place, unusable) for place in range(count)]
 
 
 def member(kol: str, place: int, *, unusable: bool = False) -> int:
@@ -64,9 +83,12 @@ def member(kol: str, place: int, *, unusable: bool = False) -> int:
     64, so KOLs with lists of one length share about half of their users. `unusable`: every 40th entry has no usable
     id; a list of 300 has every kind of these.
     """
+    return _member(_seed(kol.lower()), place, unusable)
+
+
+def _member(seed: int, place: int, unusable: bool) -> int:  # noqa: FBT001 - called for every account of every list
     if unusable and place % _UNUSABLE_EVERY == 17:
         return -1 - place // _UNUSABLE_EVERY
-    seed = _seed(kol.lower())
     half, odd = divmod(place, 2)
     if odd:
         return PRIVATE | (seed & 0x3FFFFFFFF) << 24 | half
@@ -95,29 +117,74 @@ def _mixed(index: int) -> int:
     return index * 0x5851F42D4C957F2D % (1 << 59)
 
 
+def kol_index(kol: str) -> int:
+    """The index of a KOL's own account, which no list of `member` has."""
+    return _KOL | _seed(kol.lower()) & (_KOL - 1) | 7
+
+
 def entry(index: int, revision: int = 0) -> object:
     """The list entry for an index: a profile, or for a negative index something without a usable id."""
-    if index >= 0:
-        return profile(index, revision)
+    return profile(index, revision) if index >= 0 else _without_id(index, revision)
+
+
+def plain_entry(index: int, revision: int = 0) -> object:
+    """The same entry with the names and the id of Twitter's own API 1.1, in whatever shape `entry` sends it."""
+    if index < 0:
+        return _without_id(index, revision)
+    if _is_unavailable(index):
+        return {"id": user_id(index), **_UNAVAILABLE}
+    return _present({"id": user_id(index), **_snake_case(index, revision)})
+
+
+def kol_user(index: int, handle: str, following: int, *, protected: bool, revision: int = 0) -> User:
+    """A KOL's own account with the names of Twitter's API 1.1, but for its id."""
+    return {
+        "name": handle,
+        "screen_name": handle,
+        "userName": handle,
+        "location": "",
+        "url": None,
+        "description": f"The KOL {handle}.",
+        "email": None,
+        "protected": protected,
+        "verified": False,
+        "followers_count": index % 9_999_991 + revision,
+        "following_count": following,
+        "friends_count": following,
+        "favourites_count": index % 977,
+        "statuses_count": index % 99_991 + revision,
+        "media_tweets_count": index % 89,
+        "created_at": twitter_time(_created(index)),
+        "profile_banner_url": None,
+        "profile_image_url_https": f"https://pbs.twimg.com/profile_images/{index}/sandbox_normal.jpg",
+        "can_dm": False,
+    }
+
+
+def _without_id(index: int, revision: int) -> object:
     kind = (-index - 1) % (len(_NO_IDS) + len(_NO_OBJECTS))
     if kind >= len(_NO_IDS):
         return _NO_OBJECTS[kind - len(_NO_IDS)]
     return _present({**_snake_case(-index, revision), "id": _NO_IDS[kind]})
 
 
-def profile(index: int, revision: int = 0) -> dict[str, object]:
+def profile(index: int, revision: int = 0) -> User:
     """A user as the API sends it. Another revision has other names and counts, but the same id."""
-    if index % 23 == 22:
-        return {**_identity(index), "unavailable": True, "unavailableReason": "Suspended"}
+    if _is_unavailable(index):
+        return {**_identity(index), **_UNAVAILABLE}
     user = _camel_case(index, revision) if index % 7 == 3 else _snake_case(index, revision)
     return _present({**_identity(index), **user})
 
 
-def _present(user: dict[str, object]) -> dict[str, object]:
+def _is_unavailable(index: int) -> bool:
+    return index % 23 == 22
+
+
+def _present(user: User) -> User:
     return {key: value for key, value in user.items() if value is not _ABSENT}
 
 
-def _identity(index: int) -> dict[str, object]:
+def _identity(index: int) -> User:
     text = user_id(index)
     other_key = {1: "id_str", 2: "user_id", 3: "rest_id"}.get(index % 53)
     if other_key:
@@ -125,7 +192,7 @@ def _identity(index: int) -> dict[str, object]:
     return {"id": int(text) if index % 11 == 5 else text}
 
 
-def _snake_case(index: int, revision: int) -> dict[str, object]:
+def _snake_case(index: int, revision: int) -> User:
     followed = _count(index + 9, revision)
     return {
         "name": _name(index, revision),
@@ -152,7 +219,7 @@ def _snake_case(index: int, revision: int) -> dict[str, object]:
     }
 
 
-def _camel_case(index: int, revision: int) -> dict[str, object]:
+def _camel_case(index: int, revision: int) -> User:
     """A profile with the field names of the published documentation."""
     description = _description(index)
     in_bio = index % 2 == 0 and description is not _ABSENT
@@ -200,7 +267,7 @@ def _count(index: int, revision: int) -> object:
 
 
 def _created_at(index: int) -> object:
-    at = _EPOCH + dt.timedelta(seconds=index * 7_654_321 % (19 * 365 * 86_400))
+    at = _created(index)
     match index % 19:
         case 0:
             return f"{at:%Y-%m-%dT%H:%M:%SZ}"
@@ -212,6 +279,10 @@ def _created_at(index: int) -> object:
             return _NO_TIMES[place - 3]
         case _:
             return twitter_time(at)
+
+
+def _created(index: int) -> dt.datetime:
+    return _EPOCH + dt.timedelta(seconds=index * 7_654_321 % (19 * 365 * 86_400))
 
 
 def twitter_time(at: dt.datetime) -> str:

@@ -167,13 +167,7 @@ def test_known_stop_looks_further_and_without_a_follows_table_cached_pages_do(ma
     ids = project.api.expected_ids("big")
     project.api.unfollow("big", ids[250:260])
     hidden = project.api.follow("big", 5)
-    # The API is out of order: the new ones stand on page 2.
-    world = project.api._world
-    with world._lock:
-        follows = world._list("big")
-        moved = follows[:5]
-        follows[:] = follows[5:300] + moved + follows[300:]
-
+    project.api.move_down("big", 5, 300)  # to page 2
     project.api.clear_calls()
     project.crawl("-a", "refresh=0s", "-a", "incremental=1").expect(0)
     assert (calls(project), not set(hidden) & set(project.rows())) == (1, True)

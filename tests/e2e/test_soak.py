@@ -46,7 +46,7 @@ STOP = {
     "moved",
     "not_modified",
 }  # have tests of their own
-OF_OTHER_TESTS = {"endless", "empty_list", "cut_short", "unavailable_for"}
+OF_OTHER_TESTS = {"endless", "empty_list", "cut_short", "unavailable_for", "rate_limit_reset", "plan_used_up"}
 BROKEN = {"timeout", "reset", "cut_off", "truncated_json", "not_json"}
 TRANSIENT = BROKEN | {"server_error", "bad_gateway", "unavailable"}
 NO_LIST = {"no_followings", "followings_null", "followings_object"}

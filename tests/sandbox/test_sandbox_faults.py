@@ -21,7 +21,7 @@ BY_STATUS = {
     402: "no_credit",
     403: "forbidden blocked",
     404: "wrong_path no_such_user",
-    429: "rate_limit rate_limit_bare rate_limit_date",
+    429: "rate_limit rate_limit_bare rate_limit_date rate_limit_reset plan_used_up",
     500: "server_error",
     502: "bad_gateway",
     503: "unavailable unavailable_for",
@@ -72,7 +72,7 @@ def test_refusals_name_a_reason(sandbox, get, name):
 
 def test_errors_in_200(sandbox, get):
     sandbox.set_faults({"BTC": ["not_found", "error_in_200", "code_not_0", "not_json", "truncated_json"]})
-    assert get(sandbox).json == {"status": "error", "msg": "user not found"}
+    assert get(sandbox).json == {"status": "error", "msg": "user not found", "data": None}
     assert get(sandbox).json["status"] == "error"
     answer = get(sandbox).json
     assert (answer["code"], answer["status"]) == (5001, "success")
@@ -91,6 +91,15 @@ def test_rate_limits_say_how_long_to_wait_or_do_not(sandbox, get):
     assert get(sandbox).headers["Retry-After"] == "7"
     assert get(sandbox).headers["Retry-After"] is None
     assert abs(parsedate_to_datetime(get(sandbox).headers["Retry-After"]).timestamp() - time.time()) < 4
+
+
+def test_rate_limits_of_a_window_or_a_plan_say_when_it_ends(sandbox, get):
+    sandbox.set_faults({"BTC": [Fault("rate_limit_reset", seconds=90), Fault("plan_used_up", seconds=5000)]})
+    for seconds, words in ((90, "Too Many Requests"), (5000, "used up")):
+        reply = get(sandbox)
+        assert int(reply.headers["x-rate-limit-reset"]) == pytest.approx(time.time() + seconds, abs=60)
+        assert reply.headers["Retry-After"] is None
+        assert words in reply.json["detail"]
 
 
 def test_lists_spoiled_in_one_thing(sandbox, get):
@@ -238,6 +247,8 @@ def test_wrong_faults_are_refused_when_they_are_written():
         RandomFaults(0.1, {"x": 1})
     with pytest.raises(ValueError, match="every=0"):
         Fault("reset", every=0)
+    with pytest.raises(ValueError, match="kind='balances' must be one of followings, profile"):
+        read_faults('{"BTC": {"name": "reset", "kind": "balances"}}')
 
 
 def test_faults_are_read_from_json():

@@ -42,7 +42,7 @@ def test_lone_surrogates_arrive_as_escapes(get):
 
 def test_unknown_kol_is_not_found_and_no_kols_means_the_sample(get):
     with Sandbox({"BTC": 1}) as sandbox:
-        assert get(sandbox, "nobody").json == {"status": "error", "msg": "user not found"}
+        assert get(sandbox, "nobody").json == {"status": "error", "msg": "user not found", "data": None}
     with Sandbox() as sandbox:
         assert len(get(sandbox, "VITALIKSAMPLE").json["followings"]) == 200
 
@@ -162,6 +162,22 @@ def test_cursors_of_time_neither_repeat_nor_skip(walk, ids):
         sandbox.unfollow("BTC", before[30:45])  # the last one read, too
 
     assert read_while_it_changes(walk, ids, "time", change) == before[:40] + before[45:]
+
+
+def test_cursor_can_be_good_for_pages_of_one_size_only(get, walk, ids):
+    with Sandbox({"BTC": 100}) as sandbox:
+        assert get(sandbox, pageSize=40, cursor=get(sandbox, pageSize=20).json["next_cursor"]).status == 200
+        sandbox.cursors_of_one_size = True
+        cursor = get(sandbox, pageSize=20).json["next_cursor"]
+        assert [get(sandbox, pageSize=size, cursor=cursor).status for size in (20, 40)] == [200, 400]
+        assert ids(walk(sandbox, size=20)) == sandbox.expected_ids("BTC")
+
+
+def test_list_can_be_out_of_order():
+    sandbox = Sandbox({"BTC": 10})
+    before = sandbox.expected_ids("BTC")
+    sandbox.move_down("btc", 2, 6)
+    assert sandbox.expected_ids("BTC") == [*before[2:6], *before[:2], *before[6:]]
 
 
 def test_unfollow_takes_the_newest(get, ids):
