@@ -16,6 +16,7 @@ from kolspider.options.arguments import without
 from kolspider.run.job import Job
 from kolspider.run.opening import read_ledger, select_due
 from kolspider.run.source import source_handles
+from kolspider.run.switch import switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from kolspider.db.base import Database
     from kolspider.options.arguments import Arguments
     from kolspider.options.config import Config
-    from kolspider.store.forecast import Forecast
-    from kolspider.store.selection import Selection
+    from kolspider.store.ledger import Ledger
 
 __all__ = ["estimate"]
 
@@ -39,7 +39,7 @@ def estimate(arguments: Arguments, config: Config, database: Database, command: 
         with read_ledger(config, database) as ledger:
             now = job.began_at if job else time.time()
             select_due(ledger.selection, arguments, config, job, lambda: _source(arguments, config, database), now=now)
-            table = _Estimate(arguments, config, ledger.selection, ledger.forecast)
+            table = _Estimate(arguments, config, ledger)
             print("\n".join(table.lines(shlex.join(without(command, ["estimate"])))))
     finally:
         database.close()
@@ -64,12 +64,13 @@ def _source(arguments: Arguments, config: Config, database: Database) -> Iterato
 class _Estimate:
     """The lines of an estimate, in the style of the closing table."""
 
-    def __init__(self, arguments: Arguments, config: Config, selection: Selection, forecast: Forecast) -> None:
+    def __init__(self, arguments: Arguments, config: Config, ledger: Ledger) -> None:
         self._arguments = arguments
         self._config = config
-        self._selection = selection
-        self._average = forecast.average
-        self._total = forecast.total()
+        self._selection = ledger.selection
+        self._average = ledger.forecast.average
+        self._total = ledger.forecast.total()
+        self._switch = "" if arguments.sandbox else switch(config, ledger)
         caps = {
             "max_calls": (inf if arguments.max_calls is None else arguments.max_calls) / (self._total.calls or 1),
             "max_usd": arguments.max_credits(config.credit_usd) / (self._total.credits or 1),
@@ -90,6 +91,10 @@ class _Estimate:
         if not due:
             yield labelled("next", "nothing to do")
             return
+        if self._switch:
+            needs = f"{self._switch}; the run needs -a fresh=1"
+            for nth, text in enumerate(wrap(needs, _COLUMNS)):
+                yield labelled("" if nth else "provider", text)
         yield labelled("cache", self._cached)
         calls, credits_ = round(total.calls * part), round(total.credits * part)
         if calls:
@@ -128,6 +133,8 @@ class _Estimate:
                 else f"the usual {average.users:,.0f} users (too few lists are known)"
             )
             yield f"{total.calls_average:,.0f} for {counted(total.kols_average, 'KOL')}, by {by}"
+        if total.lookups:
+            yield f"{total.lookups:,} to look up the ids of {counted(total.kols_without_id, 'KOL')}"
 
     @property
     def _range(self) -> str:

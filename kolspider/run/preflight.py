@@ -19,6 +19,7 @@ from kolspider.providers import provider
 from kolspider.providers.base import ApiError
 from kolspider.run.opening import is_new_beside_rows, read_ledger
 from kolspider.run.source import read_source, skipped_rows, source_handles
+from kolspider.run.switch import switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -139,6 +140,8 @@ class _Checks:
             found = [f"{due.kol.user_name} ({due.why})" for due in selection.due()]
             if found and is_new_beside_rows(self._config, self._database, ledger):
                 found.append("note: a run needs the KOL_CACHE_DIR of the runs that filled the table, or -a fresh=1")
+            if found and (text := switch(self._config, ledger)):
+                found.append(f"note: {text}; that needs -a fresh=1")
         if text := skipped_rows(selection, self._config):
             yield f"note: {text}"
         yield from found or [f"none is due: all KOLs of {self._config.source_table} are done"]

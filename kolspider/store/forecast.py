@@ -34,11 +34,12 @@ SELECT handle,
     WHEN incremental THEN min(:increment, pages)
     WHEN why = 'refresh' THEN pages
     WHEN base_pages > kept THEN base_pages
+    WHEN max((elsewhere + :size - 1) / :size, 1) > kept THEN max((elsewhere + :size - 1) / :size, 1)
   END AS pages,
   CASE
     WHEN state = 'not_found' THEN 0
     WHEN incremental OR why = 'refresh' THEN users
-    ELSE base_users
+    ELSE coalesce(base_users, elsewhere)
   END AS users,
   new,
   CASE
@@ -54,7 +55,9 @@ FROM (
     CASE WHEN s.base_is_missing THEN 0 ELSE
       (SELECT count(*) FROM page p WHERE p.provider = k.provider AND p.handle = k.handle
        AND p.generation = k.generation)
-    END AS kept
+    END AS kept,
+    (SELECT max(users) FROM kol e WHERE e.provider IN (SELECT DISTINCT provider FROM kol WHERE provider <> :provider)
+     AND e.handle = s.handle AND e.state = 'fetched') AS elsewhere      -- bought from another provider
   FROM temp.selected s LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle
   {JOIN_BASE} AND s.why <> 'refresh' AND k.state <> 'not_found'
     AND (s.base_is_missing OR (k.state IN ('fetching', 'failed') AND NOT s.incremental))    -- perhaps a refresh
@@ -101,16 +104,21 @@ class Total:
     """KOLs with all pages of their list in the cache."""
     cached: int = 0
     """Pages in the cache that need not be bought."""
+    kols_without_id: int = 0
+    """KOLs whose id must be looked up."""
+    lookups: int = 0
+    """Calls for that."""
+    credits_lookups: int = 0
 
     @property
     def calls(self) -> float:
-        """Calls for all lists, without retries."""
-        return self.calls_known + self.calls_average
+        """Calls for ids and for all lists, without retries."""
+        return self.calls_known + self.calls_average + self.lookups
 
     @property
     def credits(self) -> float:
-        """Credits for all lists, without retries."""
-        return self.credits_known + self.credits_average
+        """Credits for ids and for all lists, without retries."""
+        return self.credits_known + self.credits_average + self.credits_lookups
 
 
 def rest_of_list(average: float, read: int) -> float:
@@ -131,6 +139,11 @@ class Forecast(Part):
     def total(self, more: int = 0) -> Total:
         """Estimate all selected lists together, and `more` lists that were never begun."""
         total = Total(0, 0.0, 0.0, more, self._calls(None, 0) * more, self.average.credits * more)
+        if (call := self._api.profile_by_name) and self._api.needs_id:
+            total.kols_without_id = self._count_without_id() + more
+            batches, rest = divmod(total.kols_without_id, call.most)
+            total.lookups = batches + bool(rest)
+            total.credits_lookups = batches * call.price(call.most) + (call.price(rest) if rest else 0)
         for whole, pages, users, cached, kols in self._groups():
             total.cached += cached * kols
             if whole:
@@ -147,6 +160,15 @@ class Forecast(Part):
                 total.calls_known += calls * kols
                 total.credits_known += self.cost(int(calls), left) * kols
         return total
+
+    def _count_without_id(self) -> int:
+        """Count the selected KOLs whose list is bought by an id that is not known yet."""
+        ((kols,),) = self._db.execute(
+            f"SELECT count(*) FROM ({_LISTS}) WHERE NOT whole "
+            "AND handle NOT IN (SELECT handle FROM account WHERE id <> '')",
+            self._values,
+        )
+        return int(kols)
 
     def _groups(self, which: str = "", **values: object) -> Iterator[tuple[bool, int | None, int, int, int]]:
         """Yield groups of like lists: if all pages are cached, pages, users, cached pages, and the number of lists."""
@@ -170,7 +192,7 @@ class Forecast(Part):
             (self._provider,),
         ).fetchone()
         increment = max(round(pages), 1) if readings >= _ENOUGH else _USUAL_INCREMENT
-        return {"provider": self._provider, "increment": increment}
+        return {"provider": self._provider, "increment": increment, "size": self._api.page_size}
 
     def _calls(self, pages: int | None, cached: int) -> float:
         """Estimate the calls for a list; at least one, because only a page can say that the list has ended."""
