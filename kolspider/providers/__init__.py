@@ -20,12 +20,12 @@ _FOLDER = Path(__file__).parent
 _KNOWN = tuple(sorted(file.stem for file in _FOLDER.glob("*.toml")))
 
 
-def provider(name: str, folder: Path = _FOLDER) -> Provider:
-    """Return the built-in adapter of this name, or that of a provider file in `folder`. Raises WrongUsage."""
+def provider(name: str) -> Provider:
+    """Return the built-in adapter of this name, or that of the provider file at this path. Raises WrongUsage."""
     if name in _KNOWN:
         return _built_in(name)
     if name.endswith(".toml"):
-        return DescribedProvider(read_description(folder / name, _text))
+        return DescribedProvider(read_description(Path(name), _text))
     (near,) = get_close_matches(name, _KNOWN, 1, 0)
     raise WrongUsage(
         f"KOL_API_PROVIDER: no provider {name!r}; did you mean {near}? Known: {', '.join(_KNOWN)}, and provider files "

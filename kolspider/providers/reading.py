@@ -159,7 +159,7 @@ class _Reader:
         top = _Table(self, "", values, _TOP)
         tables = {name: values.get(name, {}) for name in _TABLES}
         price = _Table(self, "price", tables["price"], _OF_PRICE)
-        name = self._name(top, "name", None)
+        name = self._name(top, "name")
         lists = self._list(tables["list"], self._price(price, "page"))
         profile, profiles = (
             self._lookup(one, tables[one], self._price(price, one)) if one in values else None for one in _IN_LOOKUP
@@ -171,7 +171,7 @@ class _Reader:
             self.fault("", "url", f"{url} is not an address such as https://api.example.com")
         return Description(
             name=name,
-            family=self._name(top, "family", name),
+            family=self._name(top, "family") if "family" in values else name,
             url=url,
             headers=self._headers(tables["headers"]),
             list=lists,
@@ -186,8 +186,8 @@ class _Reader:
             sample=self._sample(top),
         )
 
-    def _name(self, top: _Table, key: str, default: str | None) -> str:
-        name = top.text(key, default, like="my_api")
+    def _name(self, top: _Table, key: str) -> str:
+        name = top.text(key, like="my_api")
         if name and not _NAME.fullmatch(name):
             top.fault(key, f"{name!r} must be 1 to 40 small letters, digits and underscores")
         return name
