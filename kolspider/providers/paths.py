@@ -29,11 +29,13 @@ def getter(path: str) -> Callable[[Any], Any]:
 
 
 def without(value: object, path: str) -> object:
-    """Return a copy of a JSON object in which None stands at `path`."""
+    """Return a copy of a JSON value in which None stands at `path`."""
     key, _, rest = path.partition(".")
-    if isinstance(value, dict) and key in value:
-        return {**value, key: without(value[key], rest) if rest else None}
-    return value
+    if not key:
+        return None
+    if isinstance(value, list):
+        return [without(item, rest) if str(place) == key else item for place, item in enumerate(value)]
+    return {**value, key: without(value.get(key), rest)} if isinstance(value, dict) else value
 
 
 def _step(value: object, key: str) -> object:
