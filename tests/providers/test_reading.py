@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kolspider.errors import Faults
-from kolspider.providers import provider
-from kolspider.providers.base import Account, ApiErrorKind
+from kolspider.providers import provider, reading
+from kolspider.providers.base import Account, ApiErrorKind, Page
 from tests.e2e.project import ROOT
 
 if TYPE_CHECKING:
@@ -196,3 +198,32 @@ def test_each_built_in_file_has_a_sample_with_every_field() -> None:
         user = api.followed_user(users[0])
         assert user is not None
         assert all(getattr(user, field) for field in user._fields if field in api.user_paths), name
+
+
+@pytest.mark.parametrize("page", ["providers.md", "providers.zh-CN.md"])
+def test_the_example_of_the_documentation_is_a_file_whose_sample_has_every_field(tmp_path: Path, page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    (toml,) = re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (sample,) = re.findall(r"^```json\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    api = read(tmp_path, toml)
+    assert api.url(api.default_url, Account("", "12"), "", 100) == "https://api.example.com/v2/following?userId=12"
+    answer = api.parse(200, sample.encode(), "")
+    assert answer == api.parse(200, api.sample, "") == Page(json.loads(sample)["result"]["items"], "c2", more=True)
+    user = api.followed_user(answer.users[0])  # type: ignore[union-attr]
+    assert user is not None
+    assert (user.id, user.name, user.screen_name, user.followers_count) == ("44", "Ada", "ada", 7)
+    assert api.profile_by_name is not None
+    (profile,) = api.profile_by_name.parse(200, b'{"result": {"id": "12", "handle": "btc"}}')  # type: ignore[misc]
+    assert (profile.id, profile.user_name) == ("12", "btc")
+    assert getattr(api.parse(429, b'{"message": "monthly limit reached"}', ""), "kind", None) == "no_credit"
+
+
+def test_the_documentation_names_each_key_and_each_built_in_file() -> None:
+    text = (ROOT / "docs/providers.md").read_text()
+    named = set(re.findall(r"`\[?(\w+)\]?`", text))
+    keys = {*reading._TOP, *reading._OF_LIST, *reading._OF_LOOKUP, *reading._OF_USER, *reading._OF_ERRORS}
+    keys |= {*reading._OF_PRICE, *reading._OF_A_PRICE, *reading._KINDS}
+    assert keys - named == {"like"}, "which is shown with a value"
+    for file in (ROOT / "kolspider/providers").glob("*.toml"):
+        assert file.stem in named
+        assert file.read_text().startswith("# "), "what its facts rest on"
