@@ -145,7 +145,7 @@ def _url(base: str, endpoint: Endpoint, values: Mapping[str, str]) -> str:
 
     path = _PLACEHOLDER.sub(lambda found: quote(values[found[1]], safe=""), endpoint.path)
     query = {name: value for name, text in endpoint.parameters.items() if (value := fill(text))}
-    return f"{base.rstrip('/')}{path}" + (f"?{urlencode(query, quote_via=quote, safe='')}" if query else "")
+    return f"{base.rstrip('/')}{path}" + (f"?{urlencode(query, quote_via=quote, safe=',')}" if query else "")
 
 
 def _cursor(value: object) -> str | None:

@@ -211,12 +211,12 @@ def test_a_look_up_by_name_is_a_post_where_the_api_has_batches() -> None:
 def test_profiles_of_twitterapi_io() -> None:
     by_name, by_id = call("twitterapi_io"), call("twitterapi_io", by_id=True)
     assert by_name.url("https://h", ["a&b"]) == "https://h/twitter/user/info?userName=a%26b"
-    assert by_id.url("https://h", ["1", "2"]) == "https://h/twitter/user/batch_info_by_ids?userIds=1%2C2"
+    assert by_id.url("https://h", ["1", "2"]) == "https://h/twitter/user/batch_info_by_ids?userIds=1,2"
     assert (by_name.body(["a"]), by_id.body(["1"]), by_name.most, by_id.most) == (b"", b"", 1, 100)
     user = {"id": "5", "userName": "BTC", "following": 7, "protected": True}
     assert profiles(by_name, {"status": "success", "data": user}) == [Profile("5", "BTC", 7, True, "", user)]
     gone = {"unavailable": True, "unavailableReason": "Suspended"}
-    assert profiles(by_name, {"status": "success", "data": gone}) == [Profile("", None, None, None, "Suspended", gone)]
+    assert profiles(by_name, {"status": "success", "data": gone}) == [Profile("", None, None, None, "suspended", gone)]
     (one,) = profiles(by_id, {"users": [{"id": "6", "unavailable": True}]})
     assert (one.id, one.gone) == ("6", "unavailable")
     assert [by_id.price(asked) for asked in (0, 1, 99, 100, 150)] == [15, 18, 1782, 100, 150]

@@ -209,7 +209,7 @@ def test_the_example_of_the_documentation_is_a_file_whose_sample_has_every_field
     assert api.url(api.default_url, Account("", "12"), "", 100) == "https://api.example.com/v2/following?userId=12"
     answer = api.parse(200, sample.encode(), "")
     assert answer == api.parse(200, api.sample, "") == Page(json.loads(sample)["result"]["items"], "c2", more=True)
-    user = api.followed_user(answer.users[0])  # type: ignore[union-attr]
+    user = api.followed_user(answer.users[0])
     assert user is not None
     assert (user.id, user.name, user.screen_name, user.followers_count) == ("44", "Ada", "ada", 7)
     assert api.profile_by_name is not None
