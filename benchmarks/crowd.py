@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["FOLLOWS", "build", "into_mariadb", "into_sqlite", "kol_name"]
 
 FOLLOWS = "twitter_kol_follows"
-_COLUMNS = {f"{FOLLOWS}_crawls": 3, TARGET: 10, FOLLOWS: 4}
+_COLUMNS = {SOURCE: 2, f"{FOLLOWS}_crawls": 3, TARGET: 10, FOLLOWS: 4}
 _DAY = 86_400
 _PAGE, _PAGE_SECS = 200, 3
 _moment = lru_cache(100_000)(moment)
@@ -60,6 +60,7 @@ def build(folder: Path, kols: int, accounts: int, users: int) -> int:
             if is_whole:
                 end = first + (len(followed) - 1) // _PAGE * _PAGE_SECS
                 crawls.write(f"{name}\t{_moment(end)}\t{_moment(last)}\n")
+    (folder / SOURCE).write_text("".join(f"{number + 1}\t{kol_name(number)}\n" for number in range(kols)))
     with (folder / TARGET).open("w") as target:
         for id_, rank in sorted((id_, rank) for rank, id_ in enumerate(ids)):
             target.write(

@@ -40,6 +40,9 @@ _COMMANDS = [
     "new",
     "top --limit 100",
     "top --min 3 --limit 1000",
+    f"of {kol_name(7)}",
+    "who user_7",
+    "edges",
 ]
 _BATCH_PAGES, _PAGE = 5, 200
 _WRITES = 30

@@ -17,14 +17,13 @@ from kolspider.errors import StopRun, UserError, WrongUsage, out_of_memory
 from kolspider.options.config import PROJECT_DIR, Config, point_at_sandbox
 from kolspider.store.damage import is_damage, mark_damaged
 from kolspider.store.database import FILE_NAME, REPAIR, locked_by_another
-from kolspider.store.handles import HandleError, normalise
 
 if TYPE_CHECKING:
     from scrapy.settings import BaseSettings
 
     from kolspider.db.base import Database
 
-__all__ = ["OLD_FILES", "KeepLines", "NotHere", "ProjectCommand", "handle_of", "of_a_file"]
+__all__ = ["OLD_FILES", "KeepLines", "NotHere", "ProjectCommand", "of_a_file"]
 
 
 OLD_FILES = (
@@ -117,14 +116,3 @@ class NotHere(ScrapyCommand):
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Do nothing: `process_options` refuses."""
-
-
-def handle_of(name: str) -> str:
-    """Return the handle of a KOL named on the command line. Raises WrongUsage."""
-    try:
-        kol = normalise(name)
-    except HandleError:
-        kol = None
-    if kol is None:
-        raise WrongUsage(f"{name!r} is not a Twitter handle such as BTC")
-    return kol.handle

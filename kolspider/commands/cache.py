@@ -7,11 +7,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kolspider.command import OLD_FILES, ProjectCommand, handle_of
+from kolspider.command import OLD_FILES, ProjectCommand
 from kolspider.console.columns import plain
 from kolspider.console.wording import counted, moment, size
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import State
+from kolspider.options.arguments import handle_of
 from kolspider.run.old_cache import OF_PROVIDER, import_old_cache
 from kolspider.run.opening import read_ledger, target_label
 from kolspider.store.backup import back_up

@@ -1,17 +1,17 @@
-"""`scrapy follows new | lost | top`: who is new, who is lost, and whom most KOLs follow."""
+"""`scrapy follows`: who follows whom, who is new, who is lost, and whom most KOLs follow."""
 
 from __future__ import annotations
 
 import csv
 import shutil
 import sys
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import chain, islice
+from operator import attrgetter
 from tempfile import SpooledTemporaryFile
 from types import SimpleNamespace
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from kolspider.command import ProjectCommand
 from kolspider.console.columns import in_columns, plain, spreadsheet_cell
@@ -19,16 +19,17 @@ from kolspider.console.output import json_lines
 from kolspider.console.wording import counted
 from kolspider.db.check import check_accounts, check_follows_to_read
 from kolspider.errors import StopRun, WrongUsage
+from kolspider.follows.answers import Sources, answer, fields
 from kolspider.follows.emptied import emptied, empty_tables
-from kolspider.follows.losses import FollowLost, losses
-from kolspider.follows.queries import Follows, FollowSeen, Shared
+from kolspider.follows.queries import Follows
 from kolspider.follows.question import LEAST, TOP, Question
 from kolspider.run.opening import read_ledger
 from kolspider.run.source import gone_from_source
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    import io
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from kolspider.db.base import Database
     from kolspider.options.config import Config
@@ -37,6 +38,18 @@ if TYPE_CHECKING:
 _ANSWER_SECS = 600
 _IN_MEMORY = 1_000_000
 """Largest answer kept in memory, in characters; a larger one goes to a temporary file."""
+_HEADS = {
+    "kol": "KOL",
+    "kols": "KOLs",
+    "user_name": "account",
+    "followers": "followers",
+    "first_seen": "first seen (UTC)",
+    "newest": "first seen (UTC)",
+    "last_seen": "last seen (UTC)",
+    "missed_since": "missed since (UTC)",
+    "name": "name",
+}
+"""What the table shows of a row, in this order; wide characters come last, since they move what is behind them."""
 
 
 class Command(ProjectCommand):
@@ -50,17 +63,20 @@ class Command(ProjectCommand):
   scrapy follows lost --since 1w          the same, first missed in the last week
   scrapy follows top --min 3              accounts that at least 3 KOLs of the source table follow, most KOLs first
   scrapy follows top --new-in 7d          accounts that most KOLs began to follow in the last 7 days
+  scrapy follows who VitalikButerin       which KOLs of the source table follow an account (a handle, or its id)
+  scrapy follows of BTC --lost            whom a KOL follows, and whom it no longer does
+  scrapy follows edges --csv > edges.csv  every follow of every KOL in the source table, for other programs
   scrapy follows new --csv > new.csv      all columns as CSV, or --json; times are UTC
 """
 
     def syntax(self) -> str:
         return (
-            "new | lost | top [--since AGE] [--kol KOLS] [--min N] [--new-in AGE] [--all] [--limit N] "
-            "[--json | --csv] [--raw]"
+            "new | lost | top | who ACCOUNT | of KOL | edges [--since AGE] [--kol KOLS] [--min N] [--new-in AGE] "
+            "[--lost] [--all] [--limit N] [--json | --csv] [--raw] [--bom]"
         )
 
     def short_desc(self) -> str:
-        return "Show new and lost follows, and the accounts that most KOLs follow"
+        return "Show who follows whom, new and lost follows, and the accounts that most KOLs follow"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
@@ -72,110 +88,76 @@ class Command(ProjectCommand):
         )
         parser.add_argument("--min", metavar="N", help=f"top: at least N KOLs (default: {LEAST})")
         parser.add_argument("--new-in", metavar="AGE", help="top: count only new follows since then (7d, 2026-11-24)")
-        parser.add_argument("--all", action="store_true", help="top: count KOLs that left the source table, too")
+        parser.add_argument("--lost", action="store_true", help="who, of, edges: with lost follows, and since when")
+        parser.add_argument(
+            "--all", action="store_true", help="top, who, edges: with the KOLs that left the source table"
+        )
         parser.add_argument(
             "--limit", metavar="N", help=f"at most N rows (default: {TOP} in the table of top, otherwise all)"
         )
         parser.add_argument("--json", action="store_true", help="a JSON array")
         parser.add_argument("--csv", action="store_true", help="CSV with a header line, safe for spreadsheets")
         parser.add_argument("--raw", action="store_true", help="with --csv: all texts as they are, formulas too")
+        parser.add_argument("--bom", action="store_true", help="with --csv: UTF-8 with a byte order mark, for Excel")
 
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
-        if args not in (["new"], ["lost"], ["top"]):
-            raise WrongUsage(f"scrapy follows takes {self.syntax()}")
-        if opts.raw and not opts.csv:
-            raise WrongUsage("--raw goes with --csv")
-        question = Question.of(args[0], opts)
-        if not config.follows_table:
+        for option in ("raw", "bom"):
+            if getattr(opts, option) and not opts.csv:
+                raise WrongUsage(f"--{option} goes with --csv")
+        question = Question.of(args, opts)
+        table = config.follows_table
+        if not table:
             raise WrongUsage(
                 "KOL_FOLLOWS_TABLE is not set: create the table with `scrapy initdb --follows` and put "
                 "KOL_FOLLOWS_TABLE=twitter_kol_follows into .env; the next run fills it from the cache, without a call"
             )
         with _ledger(config, database) as ledger:
-            answer = _ask(question, config, database, ledger)
-            self._spellings = ledger.kols.spellings() if ledger else {}
-            note = emptied(answer.empty, ledger.kols) if ledger else ""
-            found = _found(question, answer, config, database, ledger)
-        note = note or _note(question, answer, found, config.follows_table)
-        rows = islice(found, question.limit or question.cut)
-        if opts.json:
-            lines = json_lines(row._asdict() for row in rows)
-        elif opts.csv:
-            lines = _csv(_FIELDS[question.what], rows, raw=opts.raw)
-        else:
-            lines = _table(question.what, map(self._spelled, rows), "" if note else question.nothing)
-        with database.explained_errors():
-            written = _spooled(lines)
-            if isinstance(answer.rows, Generator):
-                answer.rows.close()  # a limit leaves the query open
+            with database.explained_errors():
+                empty = _checked(config, database)
+                doubtful = Follows(database, table, config.target_table).count_doubtful() if question.lost else 0
+            note = (emptied(empty, ledger.kols) if ledger else "") or _note(table, empty, doubtful)
+            gone = partial(gone_from_source, config, database)
+            found = answer(question, Sources(database, table, config.target_table, ledger, gone))
+            with closing(found):
+                names = fields(question)
+                rows = map(attrgetter(*names), () if table in empty else found)
+                shown = islice(rows, question.limit or question.cut)
+                if opts.json:
+                    lines = json_lines(dict(zip(names, row, strict=True)) for row in shown)
+                elif opts.csv:
+                    lines = _csv(names, shown, raw=opts.raw)
+                else:
+                    spellings = ledger.kols.spellings() if ledger else {}
+                    lines = _table(names, shown, spellings, "" if note else question.nothing)
+                written = _spooled(lines)
+                if question.cut and next(rows, None):
+                    note = note or f"only the first {question.cut:,} are shown: --limit 1000 shows 1,000"
         if note:
             print(f"kolspider: {note}", file=sys.stderr)
+        if opts.bom:
+            cast("io.TextIOWrapper", sys.stdout).reconfigure(encoding="utf-8-sig", errors=sys.stdout.errors)
         with written:
             shutil.copyfileobj(written, sys.stdout)
 
-    def _spelled(self, row: FollowSeen | FollowLost | Shared) -> FollowSeen | FollowLost | Shared:
-        """Return the row with its KOL as the source table spells it; programs get the handle that the table has."""
-        return row if isinstance(row, Shared) else row._replace(kol=self._spellings.get(row.kol, row.kol))
 
-
-_FIELDS = {"new": FollowSeen._fields, "lost": FollowLost._fields, "top": Shared._fields}
-
-
-class _Answer(NamedTuple):
-    """What the database says."""
-
-    rows: Iterable[FollowSeen | Shared]
-    """A list, or a generator that keeps the database busy until it is exhausted or closed."""
-    follows: Follows
-    unknown: Sequence[str]
-    """KOLs of --kol that have no row."""
-    doubtful: int
-    """Number of KOLs whose last whole reading was in the future."""
-    empty: Sequence[str]
-    """Which of the follows table and the crawls table have no row."""
-
-
-def _ask(question: Question, config: Config, database: Database, ledger: Ledger | None) -> _Answer:
+def _checked(config: Config, database: Database) -> list[str]:
+    """Connect, and check the tables; returns those of them that are empty."""
     database.answer_secs = _ANSWER_SECS
-    table = config.follows_table
-    with database.explained_errors():
-        database.connect()
-        check_accounts(database, config.target_table)
-        check_follows_to_read(database, table)
-        follows = Follows(database, table, config.target_table)
-        rows: Iterable[FollowSeen | Shared]
-        if question.what == "top" and not question.gone_count:
-            known = [*follows.last_whole(), *(ledger.kols.handles() if ledger else ())]
-            follows = Follows(database, table, config.target_table, gone_from_source(config, database, known))
-        if question.what == "top":
-            least, since, limit = question.least, question.new_since, question.limit
-            if limit or question.cut:
-                rows = follows.top(least=least, new_since=since, limit=limit or (question.cut or 0) + 1)
-            else:
-                rows = follows.shared(least=least, new_since=since)
-        else:
-            ask = partial(follows.new, limit=question.limit) if question.what == "new" else follows.lost
-            rows = (row for kol in question.kols or (None,) for row in ask(since=question.since, kol=kol))
-        return _Answer(
-            rows,
-            follows,
-            [kol for kol in question.kols if not follows.knows(kol)],
-            follows.count_doubtful() if question.what == "lost" else 0,
-            empty_tables(database, table),
-        )
+    database.connect()
+    check_accounts(database, config.target_table)
+    check_follows_to_read(database, config.follows_table)
+    return empty_tables(database, config.follows_table)
 
 
-def _note(question: Question, answer: _Answer, found: Iterable[object], table: str) -> str:
-    """Return what a reader has to know of the answer beside its rows."""
-    if table in answer.empty:
+def _note(table: str, empty: Sequence[str], doubtful: int) -> str:
+    """Return what a reader has to know of the answer beside its rows; doubtful: KOLs read whole in the future."""
+    if table in empty:
         return f"{table} is empty: `scrapy crawl followings` fills it"
-    if answer.doubtful:
+    if doubtful:
         return (
-            f"a clock was wrong when the lists of {counted(answer.doubtful, 'KOL')} were read whole: none of their "
+            f"a clock was wrong when the lists of {counted(doubtful, 'KOL')} were read whole: none of their "
             "follows counts as lost until they are read whole again"
         )
-    if question.cut and isinstance(found, list) and len(found) > question.cut:
-        return f"only the first {question.cut:,} are shown: --limit 1000 shows 1,000"
     return ""
 
 
@@ -189,25 +171,6 @@ def _ledger(config: Config, database: Database) -> Iterator[Ledger | None]:
         except StopRun as error:
             print(f"kolspider: without the ledger: {error}", file=sys.stderr)
         yield ledger
-
-
-def _found(
-    question: Question, answer: _Answer, config: Config, database: Database, ledger: Ledger | None
-) -> Iterable[FollowSeen | FollowLost | Shared]:
-    """Return the rows in order. Raises StopRun for a KOL that neither the database nor the ledger has."""
-    for kol in () if config.follows_table in answer.empty else answer.unknown:
-        if ledger is None or ledger.kols.find(kol) is None:
-            raise StopRun(f"no such KOL in {config.follows_table}: {kol}")
-    if question.what == "top" or (question.what == "new" and len(question.kols) < 2):
-        return answer.rows
-    with database.explained_errors():
-        seen = [row for row in answer.rows if isinstance(row, FollowSeen)]
-        last_whole = answer.follows.last_whole() if question.what == "lost" else {}
-    if question.what == "lost":
-        return losses(seen, last_whole, ledger.readings.of_kol if ledger else lambda _: (), question.since)
-    seen.sort(key=lambda row: (row.kol, row.user_id))
-    seen.sort(key=lambda row: row.first_seen, reverse=True)
-    return seen
 
 
 def _spooled(lines: Iterable[str]) -> IO[str]:
@@ -230,7 +193,7 @@ def _kept(work: Callable[[Any], object], what: Any) -> None:
         raise StopRun(f"the answer needs room for temporary files (TMPDIR): {error.strerror}") from None
 
 
-def _csv(names: Sequence[str], rows: Iterable[FollowSeen | FollowLost | Shared], *, raw: bool = False) -> Iterator[str]:
+def _csv(names: Sequence[str], rows: Iterable[Sequence[object]], *, raw: bool = False) -> Iterator[str]:
     lines: list[str] = []
     write = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n").writerow  # so that it quotes both
     for row in chain([names], rows):
@@ -238,27 +201,30 @@ def _csv(names: Sequence[str], rows: Iterable[FollowSeen | FollowLost | Shared],
         yield lines.pop().removesuffix("\r\n")
 
 
-def _table(what: str, found: Iterable[FollowSeen | FollowLost | Shared], nothing: str) -> Iterator[str]:
+def _table(
+    names: Sequence[str], found: Iterable[Sequence[object]], spellings: Mapping[str, str], nothing: str
+) -> Iterator[str]:
+    """Yield the lines of the table; spellings: how the source table spells KOLs."""
     rows = iter(found)
     first = next(rows, None)
     if first is None:
         yield from [nothing] if nothing else []
         return
-    heads = {
-        "new": ("KOL", "account", "followers", "first seen (UTC)", "last seen (UTC)", "name"),
-        "lost": ("KOL", "account", "followers", "first seen (UTC)", "last seen (UTC)", "missed since (UTC)", "name"),
-        "top": ("KOLs", "account", "followers", "first seen (UTC)", "name"),
-    }[what]
-    yield from in_columns(heads, map(_cells, chain([first], rows)), numbers=("KOLs", "followers"))
+    shown = [name for name in _HEADS if name in names]
+
+    def cells(values: Sequence[Any]) -> list[str]:
+        row = dict(zip(names, values, strict=True))
+        row["user_name"] = plain(row["user_name"]) or row["user_id"]
+        row["name"] = row.get("name") or ""
+        if kol := row.get("kol"):
+            row["kol"] = spellings.get(kol, kol)
+        return [_cell(row[name]) for name in shown]
+
+    heads = [_HEADS[name] for name in shown]
+    yield from in_columns(heads, map(cells, chain([first], rows)), numbers=("KOLs", "followers"))
 
 
-def _cells(row: FollowSeen | FollowLost | Shared) -> tuple[str, ...]:
-    followers = "-" if row.followers is None else f"{row.followers:,}"
-    account, name = (plain(row.user_name) or row.user_id, followers), plain(row.name)
-    match row:
-        case Shared():
-            return (f"{row.kols:,}", *account, row.newest, name)
-        case FollowLost():
-            return (plain(row.kol), *account, row.first_seen, row.last_seen, row.missed_since, name)
-        case _:
-            return (plain(row.kol), *account, row.first_seen, row.last_seen, name)
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else plain(str(value))

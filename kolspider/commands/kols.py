@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kolspider.command import ProjectCommand, handle_of
+from kolspider.command import ProjectCommand
 from kolspider.console.columns import plain
 from kolspider.console.output import as_json
 from kolspider.console.wording import counted, iso, moment
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import State
+from kolspider.options.arguments import handle_of
 from kolspider.run.opening import read_ledger, target_label
 from kolspider.run.source import Named, add_kols, remove_kols, source_handles
 from kolspider.store.handles import HandleError, normalise

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from kolspider.db.base import Database
     from kolspider.options.config import Config
-    from kolspider.store.ledger import Ledger
 
 
 _ANSWER_SECS = 120
@@ -65,7 +64,7 @@ class Command(ProjectCommand):
             raise WrongUsage(f"-o {output}: there is no folder {path.absolute().parent}; create it first")
         check_writable(path, "-o")
         with read_ledger(config, database) as ledger:
-            follows = _follows(config, database, ledger)
+            follows = _follows(config, database)
             ledger.freeze()
             facts = Facts.gather(ledger, config, target_label(config, database), time.time(), follows, _command(opts))
         try:
@@ -81,7 +80,7 @@ def _command(opts: argparse.Namespace) -> str:
     return shlex.join(["scrapy", "report", *output, *(["--sandbox"] if opts.sandbox else [])])
 
 
-def _follows(config: Config, database: Database, ledger: Ledger) -> FollowFacts | None:
+def _follows(config: Config, database: Database) -> FollowFacts | None:
     """Return who follows whom among the KOLs of the source table.
 
     None if no such table is kept, or if the database can't be queried.
@@ -92,8 +91,8 @@ def _follows(config: Config, database: Database, ledger: Ledger) -> FollowFacts 
     tables = (config.follows_table, config.target_table)
     try:
         database.connect()
-        known = [*Follows(database, *tables).last_whole(), *ledger.kols.handles()]
-        return FollowFacts.gather(Follows(database, *tables, gone_from_source(config, database, known)), time.time())
+        gone = gone_from_source(config, database, Follows(database, *tables).kols())
+        return FollowFacts.gather(Follows(database, *tables, gone), time.time())
     except UserError as error:
         reason = str(error)
     except database.errors as error:

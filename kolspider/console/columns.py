@@ -54,7 +54,7 @@ def spreadsheet_cell(value: object) -> object:
     """
     if not isinstance(value, str):
         return value
-    text = _COMMANDS.sub("\N{REPLACEMENT CHARACTER}", value)
+    text = value if value.isprintable() else _COMMANDS.sub("\N{REPLACEMENT CHARACTER}", value)
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

@@ -12,10 +12,10 @@ from kolspider.store.readings import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from kolspider.follows.queries import FollowSeen
+    from kolspider.follows.queries import Edge, FollowSeen
     from kolspider.store.readings import ReadingRecord
 
-__all__ = ["FollowLost", "losses", "whole_readings"]
+__all__ = ["FollowLost", "dated", "losses", "whole_readings"]
 
 
 class FollowLost(NamedTuple):
@@ -42,20 +42,34 @@ def losses(
 
     last_whole: when the last whole reading of each KOL's list began; readings: the ledger's readings of a KOL's list.
     """
-
-    @cache
-    def began(kol: str) -> list[str]:
-        return [moment(time) for time in whole_readings(readings(kol))]
-
+    missed_since = _missed_since(readings)
     found = []
     for one in lost:
-        # The ledger may lack the last reading in the table, and may have one that is not loaded yet.
-        missed = min([last_whole[one.kol], *(at for at in began(one.kol) if at > one.last_seen)])
+        missed = missed_since(one.kol, one.last_seen, last_whole[one.kol])
         if since is None or missed >= since:
             found.append(FollowLost(*one, missed))
     found.sort(key=lambda one: (one.kol, one.user_id))
     found.sort(key=lambda one: one.missed_since, reverse=True)
     return found
+
+
+def dated(follows: Iterable[Edge], readings: Callable[[str], Sequence[ReadingRecord]]) -> Iterator[Edge]:
+    """Yield the follows, the lost ones with the moment that `losses` gives them."""
+    missed_since = _missed_since(readings)
+    for one in follows:
+        missed = one.missed_since and missed_since(one.kol, one.last_seen, one.missed_since)
+        yield one._replace(missed_since=missed) if missed else one
+
+
+def _missed_since(readings: Callable[[str], Sequence[ReadingRecord]]) -> Callable[[str, str, str], str]:
+    """Return what says since when a follow is missed: of a KOL, last seen then, the last whole reading began then."""
+
+    @cache
+    def began(kol: str) -> list[str]:
+        return [moment(time) for time in whole_readings(readings(kol))]
+
+    # The ledger may lack the last reading in the table, and may have one that is not loaded yet.
+    return lambda kol, last_seen, last_whole: min([last_whole, *(at for at in began(kol) if at > last_seen)])
 
 
 def whole_readings(readings: Iterable[ReadingRecord]) -> Iterator[float]:

@@ -1,4 +1,4 @@
-"""Queries about who is new, who is lost and whom most KOLs follow, in SQL for every dialect.
+"""Queries about who follows whom, who is new, who is lost and whom most KOLs follow, in SQL for every dialect.
 
 A follow is new if it was first seen after the first whole reading of the KOL's list, so a first reading has none. It is
 lost if it was last seen before the last whole reading began: neither a broken nor an incremental reading loses
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from kolspider.clock import latest
 from kolspider.console.wording import moment
+from kolspider.db.base import as_text
 from kolspider.db.follow_tables import crawls_table
 from kolspider.errors import StopRun
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from kolspider.db.base import Database
 
-__all__ = ["FollowSeen", "Follows", "Shared", "known_ids"]
+__all__ = ["Edge", "FollowSeen", "Follows", "Shared", "known_ids"]
 
 _Counted = TypeVar("_Counted")
 
@@ -49,6 +50,20 @@ class FollowSeen(NamedTuple):
     followers: int | None
     first_seen: str
     last_seen: str
+
+
+class Edge(NamedTuple):
+    """A follow, current or lost. What is known of the user comes from the target table; None: it has nothing."""
+
+    kol: str
+    user_id: str
+    user_name: str | None
+    name: str | None
+    followers: int | None
+    first_seen: str
+    last_seen: str
+    missed_since: str | None
+    """When the last whole reading began, which no longer has the follow; None: it is not lost."""
 
 
 class Shared(NamedTuple):
@@ -138,6 +153,44 @@ class Follows:
         with closing(rows):
             for row in rows:
                 yield FollowSeen._make((*row[:-2], _moment(row[-2]), _moment(row[-1])))
+
+    def who(self, user_id: str, *, lost: bool = False) -> Iterator[Edge]:
+        """Yield the follows of a user, newest first; lost: with those that are lost."""
+        return self._edges("f.`user_id` = ?", [user_id], "f.`first_seen` DESC, f.`kol_user_name`", lost=lost)
+
+    def of(self, kol: str, *, lost: bool = False) -> Iterator[Edge]:
+        """Yield whom a KOL follows, newest first; lost: with those that are lost."""
+        return self._edges("f.`kol_user_name` = ?", [kol], "f.`first_seen` DESC, f.`user_id`", lost=lost)
+
+    def edges(self, kols: Sequence[str], *, lost: bool = False) -> Iterator[Edge]:
+        """Yield whom some KOLs follow in the order of the table's key, which no database has to sort."""
+        which = f"f.`kol_user_name` IN ({_marks(kols)})"
+        return self._edges(which, kols, "f.`kol_user_name`, f.`user_id`", lost=lost)
+
+    def _edges(self, which: str, values: Sequence[str], order: str, *, lost: bool) -> Iterator[Edge]:
+        rows = self._database.stream(
+            "SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, "
+            f"f.`last_seen`, CASE WHEN {self._not_lost} THEN NULL ELSE c.`last_whole` END AS `missed_since` "
+            f"FROM {self._follow_after_follow} LEFT JOIN {self._target} a ON {self._same_account.format('f')} "
+            f"WHERE {which}{'' if lost else f' AND {self._not_lost}'} ORDER BY {order}",
+            values,
+        )
+        with closing(rows):
+            for *row, first_seen, last_seen, missed_since in rows:
+                missed = None if missed_since is None else _moment(missed_since)
+                yield Edge._make((*row, _moment(first_seen), _moment(last_seen), missed))
+
+    def accounts(self, handle: str) -> list[tuple[str, str | None]]:
+        """Return id and name of the users that had a handle, given in lower case, when they were last seen."""
+        rows = self._database.query(
+            f"SELECT a.`id`, a.`name` FROM {self._target} a WHERE LOWER(a.`user_name`) = ? ORDER BY a.`id`", (handle,)
+        )
+        return [(as_text(id_) or "", name) for id_, name in rows]
+
+    def kols(self) -> list[str]:
+        """Return the KOLs that have a follow, in order."""
+        rows = self._database.query(f"SELECT DISTINCT f.`kol_user_name` FROM {self._follows} f")
+        return sorted(kol for (kol,) in rows)
 
     def top(self, *, least: int, new_since: str | None, limit: int) -> list[Shared]:
         """Return the users that most KOLs follow; new_since: count only new follows since then."""

@@ -14,14 +14,26 @@ from kolspider.clock import latest
 from kolspider.errors import WrongUsage
 from kolspider.items import Mode, State
 from kolspider.options.secrets import fits_a_header
-from kolspider.store.handles import normalise
+from kolspider.store.handles import HandleError, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kolspider.items import Kol
 
-__all__ = ["HELP", "Arguments", "Cutoff", "Feed", "Replay", "age", "listed_kols", "replaced", "typed_moment", "without"]
+__all__ = [
+    "HELP",
+    "Arguments",
+    "Cutoff",
+    "Feed",
+    "Replay",
+    "age",
+    "handle_of",
+    "listed_kols",
+    "replaced",
+    "typed_moment",
+    "without",
+]
 
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -152,6 +164,17 @@ def listed_kols(raw: str) -> tuple[Kol, ...]:
     if not kols:
         raise ValueError("names no KOL")
     return tuple(kols.values())
+
+
+def handle_of(name: str) -> str:
+    """Return the handle of a KOL named on the command line. Raises WrongUsage."""
+    try:
+        kol = normalise(name)
+    except HandleError:
+        kol = None
+    if kol is None:
+        raise WrongUsage(f"{name!r} is not a Twitter handle such as BTC")
+    return kol.handle
 
 
 def _replay(raw: str) -> Replay:

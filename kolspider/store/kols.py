@@ -114,12 +114,6 @@ class Kols(Part):
         """Yield the KOLs that any run continues or tries again."""
         return self._records("WHERE state IN ('new', 'fetching', 'fetched', 'failed')")
 
-    def handles(self) -> list[str]:
-        """Return the handles of every KOL that was ever begun."""
-        return [
-            handle for (handle,) in self._db.execute("SELECT handle FROM kol WHERE provider = ?", (self._provider,))
-        ]
-
     def spellings(self) -> dict[str, str]:
         """Return how the source spells the handles that are not in lower case there."""
         rows = self._db.execute(

@@ -209,6 +209,22 @@ SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f
 
 SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen` FROM `twitter_kol_follows_crawls` c CROSS JOIN `twitter_kol_follows` f ON c.`kol_user_name` = f.`kol_user_name` LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE f.`last_seen` < c.`last_whole` AND c.`last_whole` <= '2026-11-18 11:06:40' AND c.`last_whole` >= '2026-11-01 00:00:00' AND c.`kol_user_name` = 'o\'neil' ORDER BY f.`last_seen` DESC, f.`kol_user_name`, f.`user_id`;
 
+SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen`, CASE WHEN (c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole` OR c.`last_whole` > '2026-11-18 11:06:40') THEN NULL ELSE c.`last_whole` END AS `missed_since` FROM `twitter_kol_follows` f LEFT JOIN `twitter_kol_follows_crawls` c ON c.`kol_user_name` = f.`kol_user_name` LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE f.`user_id` = '7' AND (c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole` OR c.`last_whole` > '2026-11-18 11:06:40') ORDER BY f.`first_seen` DESC, f.`kol_user_name`;
+
+SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen`, CASE WHEN (c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole` OR c.`last_whole` > '2026-11-18 11:06:40') THEN NULL ELSE c.`last_whole` END AS `missed_since` FROM `twitter_kol_follows` f LEFT JOIN `twitter_kol_follows_crawls` c ON c.`kol_user_name` = f.`kol_user_name` LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE f.`kol_user_name` = 'o\'neil' AND (c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole` OR c.`last_whole` > '2026-11-18 11:06:40') ORDER BY f.`first_seen` DESC, f.`user_id`;
+
+SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen`, CASE WHEN (c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole` OR c.`last_whole` > '2026-11-18 11:06:40') THEN NULL ELSE c.`last_whole` END AS `missed_since` FROM `twitter_kol_follows` f LEFT JOIN `twitter_kol_follows_crawls` c ON c.`kol_user_name` = f.`kol_user_name` LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE f.`kol_user_name` IN ('btc', 'o\'neil') AND (c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole` OR c.`last_whole` > '2026-11-18 11:06:40') ORDER BY f.`kol_user_name`, f.`user_id`;
+
+SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen`, CASE WHEN (c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole` OR c.`last_whole` > '2026-11-18 11:06:40') THEN NULL ELSE c.`last_whole` END AS `missed_since` FROM `twitter_kol_follows` f LEFT JOIN `twitter_kol_follows_crawls` c ON c.`kol_user_name` = f.`kol_user_name` LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE f.`user_id` = '7' ORDER BY f.`first_seen` DESC, f.`kol_user_name`;
+
+SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen`, CASE WHEN (c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole` OR c.`last_whole` > '2026-11-18 11:06:40') THEN NULL ELSE c.`last_whole` END AS `missed_since` FROM `twitter_kol_follows` f LEFT JOIN `twitter_kol_follows_crawls` c ON c.`kol_user_name` = f.`kol_user_name` LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE f.`kol_user_name` = 'o\'neil' ORDER BY f.`first_seen` DESC, f.`user_id`;
+
+SELECT f.`kol_user_name`, f.`user_id`, a.`user_name`, a.`name`, a.`followers`, f.`first_seen`, f.`last_seen`, CASE WHEN (c.`last_whole` IS NULL OR f.`last_seen` >= c.`last_whole` OR c.`last_whole` > '2026-11-18 11:06:40') THEN NULL ELSE c.`last_whole` END AS `missed_since` FROM `twitter_kol_follows` f LEFT JOIN `twitter_kol_follows_crawls` c ON c.`kol_user_name` = f.`kol_user_name` LEFT JOIN `twitter_kol_all` a ON a.`id` = f.`user_id` WHERE f.`kol_user_name` IN ('btc', 'o\'neil') ORDER BY f.`kol_user_name`, f.`user_id`;
+
+SELECT a.`id`, a.`name` FROM `twitter_kol_all` a WHERE LOWER(a.`user_name`) = 'satoshi' ORDER BY a.`id`;
+
+SELECT DISTINCT f.`kol_user_name` FROM `twitter_kol_follows` f;
+
 SELECT `kol_user_name`, `last_whole` FROM `twitter_kol_follows_crawls`;
 
 SELECT `user_id`, COUNT(*) AS `follows` FROM `twitter_kol_follows` GROUP BY `user_id` HAVING COUNT(*) >= 3 ORDER BY `follows` DESC LIMIT 300;

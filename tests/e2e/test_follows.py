@@ -13,7 +13,7 @@ from kolspider.commands import follows as command
 from kolspider.console.output import json_lines
 from kolspider.console.wording import moment
 from kolspider.db.follow_tables import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table
-from kolspider.follows.queries import Follows, FollowSeen, known_ids
+from kolspider.follows.queries import Edge, Follows, FollowSeen, known_ids
 from kolspider.sandbox import followings
 from tests.db.conftest import ROW
 from tests.e2e.expected import expected_rows
@@ -48,6 +48,25 @@ def test_follows_are_written_with_their_page_and_survive_a_kill(make_project: Ma
     # and a replay changes nothing
     project.crawl("-a", "replay=all").expect(0)
     assert (follows(project), crawls(project), len(project.api.calls)) == before
+
+
+def test_who_of_and_edges_are_what_the_api_gave(make_project: MakeProject, db_url: str) -> None:
+    project = make_project(KOLS, db_url=db_url, follows=True)
+    project.crawl().expect(0)
+
+    def asked(*words: str) -> list[tuple[str, str]]:
+        rows = csv.DictReader(project.look("follows", *words, "--csv").expect(0).out.splitlines())
+        return [(row["kol"], row["user_id"]) for row in rows]
+
+    lists = {kol.lower(): project.api.expected_ids(kol) for kol in KOLS}
+    assert asked("edges") == sorted((kol, id_) for kol, ids in lists.items() for id_ in ids)
+    for kol, ids in lists.items():
+        assert sorted(asked("of", kol)) == sorted((kol, id_) for id_ in ids)
+    kols = Counter(id_ for ids in lists.values() for id_ in ids)
+    rows = project.rows()
+    for id_ in (max(kols, key=lambda id_: kols[id_]), lists["alpha"][-1]):
+        expected = {(kol, id_) for kol, ids in lists.items() if id_ in ids}
+        assert set(asked("who", id_)) == set(asked("who", f"@{rows[id_].user_name}")) == expected
 
 
 def test_a_list_with_a_damaged_page_says_nothing_of_who_is_lost(make_project: MakeProject) -> None:
@@ -156,6 +175,15 @@ def test_new_lost_and_shared_are_what_the_moments_say(make_project: MakeProject,
         assert keys(tables.lost(since=None, kol=None)) == ["a2"]
         assert keys(tables.lost(since=day(8), kol="a")) == ["a2"]
         assert keys(tables.lost(since=day(9), kol=None)) == keys(tables.lost(since=None, kol="b")) == []
+        assert keys(tables.of("a")) == ["a6", "a3", "a1", "a4"]
+        assert keys(tables.who("4")) == ["b4", "a4", "c4"]
+        assert keys(tables.edges(["b", "a"])) == ["a1", "a3", "a4", "a6", "b1", "b2", "b4", "b6"]
+        assert [(one.user_id, one.missed_since) for one in tables.of("a", lost=True) if one.missed_since] == [
+            ("2", day(8))
+        ]
+        assert [(one.kol, one.missed_since) for one in tables.who("2", lost=True)] == [("a", day(8)), ("b", None)]
+        assert tables.kols() == ["a", "b", "c"]
+        assert tables.accounts("one") == [("1", ROW.name)]
         assert tables.last_whole() == {"a": day(8), "b": day(1)}
         # and shared is who is not lost.
         shared = tables.top(least=2, new_since=None, limit=9)
@@ -212,7 +240,7 @@ def day(number: int) -> str:
     return f"2026-11-{number:02} 08:00:00"
 
 
-def keys(found: Iterable[FollowSeen]) -> list[str]:
+def keys(found: Iterable[FollowSeen | Edge]) -> list[str]:
     return [f"{one.kol}{one.user_id}" for one in found]
 
 

@@ -65,9 +65,9 @@ def test_while_an_answer_is_read_no_query_is_open(project: Project, monkeypatch:
         written.append(answer.read())
 
     monkeypatch.setattr("kolspider.commands.follows.shutil.copyfileobj", slowly)
-    for words in (("new",), ("lost",), ("top",), ("new", "--kol", "eth")):
+    for words in (("new",), ("lost",), ("top",), ("new", "--kol", "eth"), ("of", "eth"), ("who", "1"), ("edges",)):
         project.look("follows", *words, "--limit", "1", "--csv").expect(0)
-    assert [text.count("\n") for text in written] == [2] * 4
+    assert [text.count("\n") for text in written] == [2] * 7
     assert project.rows()["1"].followers == 7
 
 
@@ -135,7 +135,115 @@ def test_top_counts_the_kols_of_the_source_table_unless_all_are_asked_for(projec
     assert found(project, "top", "--min", "2") == ["2", "1"]
     project.look("kols", "remove", "eth").expect(0)
     assert found(project, "top", "--new-in", "2026-11-05", "--min", "1") == ["2"]
-    assert "--all goes with `scrapy follows top`" in refused(project.look("follows", "new", "--all"), 2)
+    assert "--all goes with `scrapy follows top | who | edges`" in refused(project.look("follows", "new", "--all"), 2)
+
+
+def test_who_gives_the_kols_that_follow_an_account_by_its_id_or_its_handle(project: Project) -> None:
+    project.sql(f"UPDATE `{project.target}` SET `user_name` = 'Vitalik' WHERE `id` = '1'")
+    for typed in ("1", "vitalik", "@VITALIK", "https://x.com/Vitalik"):
+        assert found(project, "who", typed) == ["btc1", "eth1", "sol1"]
+    assert project.look("follows", "who", "2").expect(0).out == (
+        "KOL  account  followers  first seen (UTC)     last seen (UTC)      name\n"
+        "eth  satoshi          -  2026-11-06 08:00:00  2026-11-09 08:00:00  二 号\n"
+        "btc  satoshi          -  2026-11-05 08:00:00  2026-11-09 08:00:00  二 号\n"
+    )
+    assert found(project, "who", "2", "--limit", "1") == ["eth2"]
+
+
+def test_of_gives_whom_a_kol_follows_the_newest_first(project: Project) -> None:
+    assert found(project, "of", "@ETH") == ["eth4", "eth2", "eth1"]
+    assert found(project, "of", "https://x.com/sol") == ["sol1"]
+    assert found(project, "of", "btc", "--limit", "1") == ["btc2"]
+
+
+def test_edges_are_every_follow_of_the_source_tables_kols(project: Project) -> None:
+    assert project.look("follows", "edges", "--csv").expect(0).out == (
+        "kol,user_id,user_name,first_seen,last_seen\n"
+        f"btc,1,satoshi,{day(1)},{day(9)}\n"
+        f"btc,2,satoshi,{day(5)},{day(9)}\n"
+        f"eth,1,satoshi,{day(1)},{day(9)}\n"
+        f"eth,2,satoshi,{day(6)},{day(9)}\n"
+        f"eth,4,,{day(9)},{day(9)}\n"
+        f"sol,1,satoshi,{day(1)},{day(1)}\n"
+    )
+    assert found(project, "edges", "--lost") == ["btc1", "btc2", "btc3", "eth1", "eth2", "eth4", "sol1"]
+    assert found(project, "edges", "--limit", "2") == ["btc1", "btc2"]
+
+
+def test_a_lost_follow_is_shown_when_it_is_asked_for_and_missed_since_the_same_moment(project: Project) -> None:
+    (lost,) = json.loads(project.look("follows", "lost", "--json").out)
+    for words in (("who", "3"), ("of", "btc"), ("edges",)):
+        assert "btc3" not in found(project, *words)
+        rows = json.loads(project.look("follows", *words, "--lost", "--json").expect(0).out)
+        assert [row["missed_since"] for row in rows if row["user_id"] == "3"] == [lost["missed_since"]]
+        assert {row["missed_since"] for row in rows if row["user_id"] != "3"} <= {None}
+    assert project.look("follows", "who", "3", "--lost").expect(0).out == (
+        "KOL  account  followers  first seen (UTC)     last seen (UTC)      missed since (UTC)   name\n"
+        "btc  3                -  2026-11-01 08:00:00  2026-11-02 08:00:00  2026-11-09 08:00:00\n"
+    )
+    assert f"{day(1)}  {day(9)}  -" in project.look("follows", "of", "btc", "--lost").out
+    assert "--lost goes with `scrapy follows who | of | edges`" in refused(project.look("follows", "new", "--lost"), 2)
+
+
+def test_kols_that_left_the_source_table_are_asked_for_by_name_or_with_all(project: Project) -> None:
+    project.look("kols", "remove", "eth").expect(0)
+    with closing(project.database()) as database:
+        database.connect()
+        database.widen(project.follows, SPAN_FOLLOWS, [("nobody", "2", day(9), day(9))])  # never whole, in no ledger
+    assert found(project, "who", "2") == ["btc2"]
+    assert found(project, "who", "2", "--all") == ["nobody2", "eth2", "btc2"]
+    assert found(project, "of", "eth") == ["eth4", "eth2", "eth1"]
+    assert found(project, "edges") == ["btc1", "btc2", "sol1"]
+    assert found(project, "edges", "--all")[2:6] == ["eth1", "eth2", "eth4", "nobody2"]
+    assert found(project, "top", "--min", "2") == ["1"]
+    assert found(project, "top", "--min", "3", "--all") == ["2", "1"]
+
+
+def test_names_that_nobody_has_or_two_have_are_one_line_that_says_what_to_do(project: Project) -> None:
+    both = refused(project.look("follows", "who", "satoshi"), 1)
+    assert f"2 accounts in {project.target} had the handle @satoshi when last seen" in both
+    assert "1 (Satoshi), 2 (二 号); give the id, such as `scrapy follows who 1`" in both
+
+    nobody = refused(project.look("follows", "who", "btc"), 1)
+    assert f"no account in {project.target} has the handle @btc, so no list that is loaded has it: check" in nobody
+    told = project.look("follows", "who", "77").expect(0)
+    assert (told.out.count("\n"), told.err) == (1, "")
+    assert told.out.startswith("no KOL follows 77; --lost shows lost follows, too; --all counts")
+    assert json.loads(project.look("follows", "who", "77", "--json").expect(0).out) == []
+    assert (
+        "no KOL follows 77; if that is a handle: @77\n"
+        in project.look("follows", "who", "77", "--lost", "--all").expect(0).out
+    )
+
+    unknown = refused(project.look("follows", "of", "nosuch"), 1)
+    assert f"no such KOL in {project.follows}: nosuch; `scrapy crawl followings -a kols=nosuch` buys" in unknown
+    project.sql(f"DELETE FROM `{project.follows}` WHERE `kol_user_name` = 'sol'")
+    nothing = project.look("follows", "of", "sol").expect(0).out
+    assert nothing.startswith("no follow of sol is known: `scrapy kols sol` says how far its list was read; --lost")
+    for words, told_ in (
+        (("who",), "who takes an account: its handle or its id"),
+        (("who", "1", "2"), "who takes an account: its handle or its id"),
+        (("of",), "of takes a KOL"),
+        (("edges", "btc"), "edges takes no name"),
+        (("who", "%"), "'%' is not a Twitter handle"),
+        (("of", ""), "'' is not a Twitter handle"),
+        (("edge",), "takes one of new, lost, top, who, of, edges"),
+        ((), "takes one of new, lost, top, who, of, edges"),
+        (("of", "btc", "--all"), "--all goes with"),
+        (("edges", "--kol", "btc"), "--kol goes with"),
+        (("edges", "--bom"), "--bom goes with --csv"),
+    ):
+        assert told_ in refused(project.look("follows", *words), 2)
+
+
+def test_a_csv_for_excel_is_utf_8_with_a_mark_whatever_the_terminal_has(project: Project) -> None:
+    words = ("follows", "of", "btc", "--csv")
+    ascii_only = {"PYTHONIOENCODING": "ascii"}
+    assert "\\u4e8c" in project.scrapy(*words, env=ascii_only).expect(0).out
+    lines = project.scrapy(*words, "--bom", env=ascii_only).expect(0).out.splitlines()
+    assert lines[0] == "\ufeffkol,user_id,user_name,name,followers,first_seen,last_seen"
+    assert "二" in "".join(lines)
+    assert "".join(lines).count("\ufeff") == 1
 
 
 def test_limit_cuts_the_answer(project: Project) -> None:
@@ -171,7 +279,8 @@ def test_an_empty_answer_says_why_it_is_empty(project: Project, make_project: Ma
     assert "found everybody seen before" in project.look("follows", "lost", "--kol", "eth").out
 
     fresh = make_project({}, follows=True)
-    for words in (("new",), ("lost",), ("top",), ("new", "--kol", "btc")):
+    asked = (("new",), ("lost",), ("top",), ("new", "--kol", "btc"), ("who", "btc"), ("of", "btc"), ("edges",))
+    for words in asked:
         told = fresh.look("follows", *words).expect(0)
         assert told.out == ""
         assert told.err == f"kolspider: {fresh.follows} is empty: `scrapy crawl followings` fills it\n"
@@ -214,8 +323,8 @@ def test_tables_with_two_jobs_or_without_our_columns_are_refused_in_a_line(proje
         (right[0], "nope", "no table nope: run `scrapy initdb` to create it, or correct its name in the settings"),
         (right[0], other, f"table {other} lacks user_name, name, followers; add with: ALTER TABLE"),
     ):
-        for what in ("new", "top"):
-            assert told in refused(project.look("follows", what), 1)
+        for words in (("new",), ("top",), ("who", "1"), ("of", "btc"), ("edges",)):
+            assert told in refused(project.look("follows", *words), 1)
 
 
 def test_without_the_ledger_a_loss_is_of_the_last_whole_reading(project: Project) -> None:

@@ -31,6 +31,8 @@ def check_answers(follows: Follows) -> None:
     assert new == [(id_, f"N{id_}") for id_ in NEAR[2:]]
     assert [seen.name for seen in follows.new(since=FIRST, kol=None, limit=1)] == [f"N{NEAR[2]}"]
     assert [seen.name for seen in follows.new(since=None, kol="btc", limit=1)] == [f"N{NEAR[2]}"]
+    assert [(seen.user_id, seen.name) for seen in follows.who(NEAR[3])] == [(NEAR[3], f"N{NEAR[3]}")]
+    assert follows.accounts("satoshi") == [(id_, f"N{id_}") for id_ in NEAR]
     top = follows.top(least=1, new_since=None, limit=9)
     assert sorted((one.user_id, one.name) for one in top) == [(id_, f"N{id_}") for id_ in NEAR]
 

@@ -33,12 +33,12 @@ FILE = Path(__file__).parents[2] / "data" / "doris_statements.sql"
 # The words that the statements are made of. Any other word that stands unquoted is a name.
 KEYWORDS = set(
     """
-    add aggregate allocation alter and as asc auto bigint buckets by coalesce column comment count create cross datetime
-    default desc distributed duplicate engine exists from group group_commit hash having if in information_schema insert
-    insert_timeout insert_visible_timeout_ms into is join key label largeint left limit max min not null olap on or
-    order partial_update_new_key_behavior properties query_timeout rename replace select set show sql_mode string table
-    text transaction unique values varchar where with enable_insert_strict enable_unique_key_partial_update true false
-    names utf8mb4 int enable_insert_value_auto_cast
+    add aggregate allocation alter and as asc auto bigint buckets by case coalesce column comment count create cross
+    datetime default desc distinct distributed duplicate else end engine exists from group group_commit hash having
+    if in information_schema insert insert_timeout insert_visible_timeout_ms into is join key label largeint left
+    limit lower max min not null olap on or order partial_update_new_key_behavior properties query_timeout rename
+    replace select set show sql_mode string table text then transaction unique values varchar when where with
+    enable_insert_strict enable_unique_key_partial_update true false names utf8mb4 int enable_insert_value_auto_cast
     """.split()  # noqa: SIM905
 )
 ALIASES = set("acftxy")
@@ -109,6 +109,12 @@ def _who_follows_whom(db: DorisDatabase) -> None:
     for since, kol in product((None, moments[0]), (None, "o'neil")):
         list(follows.new(since=since, kol=kol))
         list(follows.lost(since=since, kol=kol))
+    for lost in (False, True):
+        list(follows.who("7", lost=lost))
+        list(follows.of("o'neil", lost=lost))
+        list(follows.edges(["btc", "o'neil"], lost=lost))
+    follows.accounts("satoshi")
+    follows.kols()
     follows.last_whole()
     follows.top(least=3, new_since=None, limit=100)
     follows.top(least=3, new_since=moments[0], limit=100)
