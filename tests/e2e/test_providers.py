@@ -238,7 +238,7 @@ def test_the_faults_of_a_file_are_told_in_a_line_each(on_api: OnApi, tmp_path: P
     ]
 
     # A path that finds nothing is found by the sample, without a call, and in a real answer by its first page.
-    file.write_text(good.replace('"following"', '"followed"'))
+    file.write_text(good.replace('users = "following"', 'users = "followed"'))
     env = {"KOL_API_PROVIDER": str(file)}
     tested = project.crawl("-a", "test=1", env=env).expect(1)
     assert "the sample answer of my_api45 is no page: followed is missing or null, not a list" in tested.out
@@ -248,3 +248,10 @@ def test_the_faults_of_a_file_are_told_in_a_line_each(on_api: OnApi, tmp_path: P
     file.write_text(good.replace('id = "user_id"', 'id = ["idd", "ID"]'))
     crawled = project.crawl("-a", "kols=beta", "-s", "RETRY_TIMES=0", env=env).expect(3)
     assert "none of 70 users has an id, at idd or ID" in crawled.text
+
+
+def test_a_plan_that_is_used_up_is_no_pause(on_api: OnApi, api: str) -> None:
+    project = on_api(api, KOLS, faults={"*": Fault("plan_used_up", times=None)})
+    stopped = project.crawl().expect(1)
+    assert ("no credit left" if api == "api45" else "asks to wait 24.0 h") in stopped.text
+    assert sum(call.kind == "followings" for call in project.api.calls) <= len(KOLS)
