@@ -248,10 +248,11 @@ class Selection(Part):
         )
 
     def bought_elsewhere(self) -> dict[str, int]:
-        """Count the selected KOLs whose list was bought from providers of another family, by family."""
+        """Count the selected KOLs whose list was only bought from providers of another family, by family."""
         rows = self._db.execute(
-            "SELECT provider, count(*) FROM kol WHERE provider <> ? AND state = 'fetched' "
-            "AND handle IN (SELECT handle FROM temp.selected WHERE why IS NOT NULL) GROUP BY provider",
+            "SELECT provider, count(*) FROM kol WHERE provider <> ?1 AND state = 'fetched' "
+            "AND handle IN (SELECT handle FROM temp.selected WHERE why IS NOT NULL) "
+            "AND handle NOT IN (SELECT handle FROM kol WHERE provider = ?1) GROUP BY provider",
             (self._provider,),
         )
         return dict(rows)

@@ -182,25 +182,27 @@ def test_a_provider_that_sells_the_lists_again_says_so_before_the_first_call(
     project.crawl().expect(0)
     other = make_project(KOLS, api="socialdata")
     use(project, "socialdata", other.api.url)
-    project.crawl("-a", "kols=delta", "-a", "max_calls=0").expect(1)  # who is nobody's so far can be bought at once
-    with project.store() as store:
-        store.execute("DELETE FROM kol WHERE provider = 'socialdata'")
+    project.crawl("-a", "kols=delta").expect(0)  # whom nobody has sold so far
 
     refused = project.crawl().expect(2)
     estimated = project.crawl("-a", "estimate=1").expect(0)
 
     told = (
-        "nothing was bought from socialdata yet, and 3 of the 3 lists of this run were bought from twitterapi_io: "
-        "their rows stay in twitter_kol_all, and the lists are bought again (about 13 calls, 526 credits, $0.11)"
+        "3 of the 3 lists of this run were bought from twitterapi_io, and not from socialdata: their rows stay in "
+        "twitter_kol_all, but it buys these lists again (about 13 calls, 526 credits, $0.11)"
     )
     assert f"{told}; buy them with -a fresh=1, or set KOL_API_PROVIDER as it was" in refused.err
     assert told in " ".join(estimated.out.split())
     assert "1 to look up the ids of 3 KOLs" in estimated.out
-    assert other.api.calls == []
+    assert {call.kind for call in other.api.calls} == {"profiles"}, "of delta, who is not found"
 
+    # One list to try the provider needs a yes, and is none for all the others.
+    project.crawl("-a", "kols=gamma", "-a", "dry_run=1", "-a", "fresh=1").expect(0)
+    assert "2 of the 3 lists of this run were bought from twitterapi_io" in project.crawl("-a", "limit=5").expect(2).err
     project.crawl("-a", "fresh=1", "-a", "max_calls=5").expect(1)
-    project.crawl().expect(0)
+    project.crawl("-a", "fresh=1").expect(0)
     assert sum(call.credits for call in other.api.calls) == 450 + 70 + 3 + len(KOLS)
+    project.crawl("-a", "refresh=0s").expect(0)
     assert shared(project.rows()) == shared(rows_of("socialdata", KOLS))
 
 
