@@ -28,6 +28,7 @@ from kolspider.options.config import PROJECT_DIR, SECRETS, Config, boolean, poin
 from kolspider.options.feeds import check_feeds, check_writable, passwords
 from kolspider.options.proxy import proxy_of
 from kolspider.options.secrets import redact_logs, redacted, without_password
+from kolspider.run.balance import ask_after
 from kolspider.run.estimate import estimate
 from kolspider.run.job import Job
 from kolspider.run.opening import open_run, target_label
@@ -205,8 +206,9 @@ class Command(CrawlCommand):
             return 1
         run.bill.close()
         target, stats = target_label(run.config, self._database), crawler.stats.get_stats()
-        credit_usd = run.config.credit_usd
-        summary = Summary(self._typed, run.arguments, target, credit_usd, run.ledger, run.tally, run.stop, stats)
+        if run.tally.calls and stats.get("finish_reason"):  # not after a second Ctrl-C, which is in a hurry
+            ask_after(run.statement, run.config)
+        summary = Summary(self._typed, run.arguments, target, run.statement, run.ledger, run.tally, run.stop, stats)
         run.history.end(summary)
         feeds_stdout = any(str(feed).startswith(("stdout:", "-")) for feed in crawler.settings.getdict("FEEDS"))
         exit_code = summary.exit_code

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from itertools import chain, islice
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-__all__ = ["LOG_COLUMNS", "UNSEEN", "cut", "in_columns", "labelled", "plain", "spreadsheet_cell", "width"]
+__all__ = ["LOG_COLUMNS", "UNSEEN", "cut", "in_columns", "labelled", "plain", "spreadsheet_cell", "width", "wrapped"]
 
 UNSEEN = "\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 """Characters, for a pattern, that command a terminal or turn the text around: C1 and bidi."""
@@ -40,6 +41,12 @@ def in_columns(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: 
 def labelled(label: str, text: str) -> str:
     """Return a line of a table with two columns, such as the closing table."""
     return f"{label:<9} {text}"
+
+
+def wrapped(label: str, text: str) -> Iterator[str]:
+    """Yield the lines of such a table for a long text: with its label it fits a terminal of 80."""
+    for nth, line in enumerate(wrap(text, 68)):
+        yield labelled("" if nth else label, line)
 
 
 def plain(text: str | None) -> str:

@@ -62,6 +62,7 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         self._bill = run.bill
         self._unpacking = UnpackMiddleware(crawler=crawler)
         self._pace = Pace(run.config.delay, run.config.retry_secs)
+        self._pace.next_at = run.statement.next_call_at
         self._turn = asyncio.Lock()
 
     async def download_request(self, request: Request) -> Response:

@@ -87,6 +87,7 @@ class Config:
     delay: float = _setting("DOWNLOAD_DELAY", read.delay, None)
     """The seconds between two calls; if the setting is empty, the provider's own."""
     timeout: float = _setting("DOWNLOAD_TIMEOUT", read.number(float, 0.001), None)
+    user_agent: str = _setting("USER_AGENT", read.optional(read.text, "kolspider"), None)
     jobdir: Path | None = _setting("JOBDIR", read.optional(read.path, None), None)
 
     @classmethod

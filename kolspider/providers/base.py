@@ -22,6 +22,8 @@ __all__ = [
     "Account",
     "ApiError",
     "ApiErrorKind",
+    "Balance",
+    "BalanceCall",
     "Page",
     "Profile",
     "ProfileCall",
@@ -143,6 +145,29 @@ class ProfileCall(Protocol):
         """Return the credits of a call that asks for this many accounts, of which some are found; None: all."""
 
 
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What the customer's account holds."""
+
+    credits: float
+    usd: float | None = None
+    """The same in US dollars, where the API tells dollars."""
+
+    def worth(self, credit_usd: float) -> float:
+        """Return the same in US dollars, by the price of a credit if the API does not tell dollars."""
+        return self.credits * credit_usd if self.usd is None else self.usd
+
+
+class BalanceCall(Protocol):
+    """A call, free of charge, that asks what the customer's account holds."""
+
+    def url(self, base: str) -> str:
+        """Return the URL of the call."""
+
+    def parse(self, status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> Balance | ApiError:
+        """Read the answer. Never raises."""
+
+
 class Provider(Protocol):
     """An adapter: one object without state."""
 
@@ -176,6 +201,10 @@ class Provider(Protocol):
     @property
     def profiles_by_id(self) -> ProfileCall | None:
         """How many profiles are asked for in one call by id, cheaply; None if the API has no such call."""
+
+    @property
+    def balance(self) -> BalanceCall | None:
+        """How the balance is asked for; None if the API has no such call."""
 
     @property
     def page_size(self) -> int:

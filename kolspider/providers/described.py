@@ -7,22 +7,24 @@ import re
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote, urlencode
 
-from kolspider.providers.base import NO_HEADERS, ApiError, ApiErrorKind, Page
+from kolspider.providers.base import NO_HEADERS, ApiError, ApiErrorKind, Balance, Page
 from kolspider.providers.description import Sign
 from kolspider.providers.lenient import marked, two_readings
 from kolspider.providers.paths import getter, without
-from kolspider.providers.refusals import Refusals, json_type
+from kolspider.providers.refusals import Refusals, json_type, shown
 from kolspider.providers.users import UserReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kolspider.providers.base import Account, Profile
-    from kolspider.providers.description import Description, Endpoint, Lookup
+    from kolspider.providers.description import Description, Endpoint, Holdings, Lookup
 
 __all__ = ["DescribedProvider"]
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_MOST_CREDITS = 2**63
+"""A balance that no account has; JSON's numbers have no end."""
 
 
 class DescribedProvider:
@@ -43,8 +45,13 @@ class DescribedProvider:
         reader = UserReader(description.user)
         self.user_paths = description.user
         self.account_id, self.followed_user = reader.account_id, reader.followed_user
+        self.balance = (
+            _BalanceEndpoint(description.balance, self._refusals, description.credit_usd)
+            if description.balance
+            else None
+        )
         self.profile_by_name, self.profiles_by_id = (
-            ProfileEndpoint(lookup, self._refusals, reader) if lookup else None
+            _ProfileEndpoint(lookup, self._refusals, reader) if lookup else None
             for lookup in (description.profile, description.profiles)
         )
 
@@ -98,7 +105,7 @@ class DescribedProvider:
         return None
 
 
-class ProfileEndpoint:
+class _ProfileEndpoint:
     """A call for profiles; `providers.base.ProfileCall` says what each method does."""
 
     def __init__(self, lookup: Lookup, refusals: Refusals, reader: UserReader) -> None:
@@ -137,6 +144,37 @@ class ProfileEndpoint:
     def price(self, asked: int, found: int | None = None) -> int:
         """Return the credits of a call that asks for this many accounts and finds some of them."""
         return self._lookup.price.of(asked if found is None else found, asked)
+
+
+class _BalanceEndpoint:
+    """A call for the balance; `providers.base.BalanceCall` says what each method does."""
+
+    def __init__(self, holdings: Holdings, refusals: Refusals, credit_usd: float) -> None:
+        self._holdings, self._refusals, self._credit_usd = holdings, refusals, credit_usd
+
+    def url(self, base: str) -> str:
+        """Return the URL of the call."""
+        return f"{base.rstrip('/')}{self._holdings.path}"
+
+    def parse(self, status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> Balance | ApiError:
+        """Read the answer. Never raises."""
+        answer = _json(body)
+        if status != 200:
+            return self._refusals.other(status, body, answer, "")
+        if not isinstance(answer, dict):
+            return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"the answer is {json_type(answer)}, not an object")
+        return self._refusals.in_200(answer) or self._held(answer)
+
+    def _held(self, answer: Mapping[str, object]) -> Balance | ApiError:
+        held: float = 0
+        for path in self._holdings.credits or self._holdings.usd:
+            value = getter(path)(answer)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _MOST_CREDITS:
+                return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"{path} is {shown(value)}, not a number of credits")
+            held += value
+        if self._holdings.credits:
+            return Balance(held)
+        return Balance(held / self._credit_usd if self._credit_usd else 0, held)
 
 
 def _url(base: str, endpoint: Endpoint, values: Mapping[str, str]) -> str:

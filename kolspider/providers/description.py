@@ -11,7 +11,7 @@ from kolspider.providers.base import ApiErrorKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["STATUSES", "Description", "Endpoint", "Errors", "List", "Lookup", "Price", "Sign"]
+__all__ = ["STATUSES", "Description", "Endpoint", "Errors", "Holdings", "List", "Lookup", "Price", "Sign"]
 
 STATUSES = {
     401: ApiErrorKind.AUTH,
@@ -91,6 +91,17 @@ class Lookup(Endpoint):
 
 
 @dataclass(frozen=True, slots=True)
+class Holdings:
+    """How the customer's balance is asked for, free of charge."""
+
+    path: str
+    credits: tuple[str, ...]
+    """Paths to numbers of credits, which are added up."""
+    usd: tuple[str, ...]
+    """The same in US dollars; one of the two is empty."""
+
+
+@dataclass(frozen=True, slots=True)
 class Errors:
     """What tells that a call failed, and why."""
 
@@ -118,6 +129,7 @@ class Description:
     list: List
     profile: Lookup | None
     profiles: Lookup | None
+    balance: Holdings | None
     user: Mapping[str, tuple[str, ...]]
     """The paths to each field of a user, the best one first."""
     errors: Errors

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kolspider.errors import Faults
 from kolspider.providers.base import ApiErrorKind
-from kolspider.providers.description import STATUSES, Description, Errors, List, Lookup, Price, Sign
+from kolspider.providers.description import STATUSES, Description, Errors, Holdings, List, Lookup, Price, Sign
 from kolspider.providers.users import FIELDS
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["read_description"]
 
-_TABLES = ("list", "profile", "profiles", "user", "errors", "price", "headers")
+_TABLES = ("list", "profile", "profiles", "balance", "user", "errors", "price", "headers")
 _TOP = ("name", "family", "like", "url", "delay", "allowed_rate", "sample", *_TABLES)
 _OF_LIST = ("path", "parameters", "users", "cursor", "more", "ends", "page_size", "page_sizes")
 _OF_LOOKUP = ("path", "parameters", "body", "users", "most")
+_OF_BALANCE = ("path", "credits", "usd")
 _OF_USER = (*FIELDS, "protected", "unavailable", "unavailable_reason")
 _OF_ERRORS = ("statuses", "bad_cursor", "texts", "words", "failed_if", "failed_unless")
 _OF_PRICE = ("credit_usd", "failed_call", "page", "profile", "profiles")
@@ -177,6 +178,7 @@ class _Reader:
             list=lists,
             profile=profile,
             profiles=profiles,
+            balance=self._balance(tables["balance"]) if "balance" in values else None,
             user=self._user(tables["user"]),
             errors=self._errors(tables["errors"]),
             credit_usd=price.number("credit_usd", None),
@@ -258,6 +260,13 @@ class _Reader:
             most=table.whole("most", 1, 1),
         )
 
+    def _balance(self, values: Mapping[str, Any]) -> Holdings:
+        table = _Table(self, "balance", values, _OF_BALANCE)
+        found = Holdings(self._path_of(table, ()), table.texts("credits"), table.texts("usd"))
+        if bool(found.credits) == bool(found.usd):
+            table.fault("credits", "must be the path to the credits that are left; or usd, the path to the dollars")
+        return found
+
     def _path_of(self, table: _Table, known: Collection[str]) -> str:
         path = table.text("path", like="/user/followings")
         if path and not re.fullmatch(r"/[^?#\s]*", path, re.ASCII):
@@ -336,12 +345,17 @@ class _Reader:
 
 
 def _on_top(values: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    """Return `base` with these values in place of its own: key by key within tables, but headers as a whole."""
+    """Return `base` with these values in place of its own: key by key within tables, but headers as a whole.
+
+    An empty table takes that of `base` away.
+    """
     merged = base | values
     merged.setdefault("family", base["name"])
     for name in _TABLES:
         if name != "headers" and isinstance(values.get(name), dict) and name in base:
             merged[name] = base[name] | values[name]
+        if values.get(name) == {}:
+            del merged[name]
     return merged
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from kolspider.providers.description import Errors
 
-__all__ = ["Refusals", "json_type"]
+__all__ = ["Refusals", "json_type", "shown"]
 
 # not_found is final for a KOL, so it counts only if it is not the caller's own account or key that is missing. The
 # `user` in a path is not one.
@@ -68,7 +68,7 @@ class Refusals:
             return ApiError(*meant)
         if text := next(filter(_names_missing_user, spoken), ""):
             return ApiError(ApiErrorKind.NOT_FOUND, text)
-        told = f"{path} is {_shown(value)}"
+        told = f"{path} is {shown(value)}"
         text = texts[0] if texts else "no text"
         return ApiError(ApiErrorKind.ERROR_IN_200, f"{told}: {text}" if names_value or not texts else text)
 
@@ -102,6 +102,11 @@ def json_type(value: object) -> str:
     return "missing or null" if value is None else type(value).__name__
 
 
+def shown(value: object) -> str:
+    """Return a value for a message, or what kind of value it is."""
+    return repr(value) if isinstance(value, str | int | float) else json_type(value)
+
+
 def _is_one_of(value: object, values: Sequence[object]) -> bool:
     """Tell whether a value is one of these: texts in any case, and true is not 1."""
     if isinstance(value, str):
@@ -126,7 +131,3 @@ def _error_text(part: object) -> str:
     if isinstance(part, dict):
         part = next((part[key] for key in ("msg", "message") if part.get(key) is not None), None)
     return part.strip() if isinstance(part, str) else ""
-
-
-def _shown(value: object) -> str:
-    return repr(value) if isinstance(value, str | int | float) else type(value).__name__

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shlex
 import time
 from math import inf, sqrt
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from kolspider.console.columns import labelled
+from kolspider.console.columns import labelled, wrapped
 from kolspider.console.wording import counted, rough
 from kolspider.db.check import check_source
-from kolspider.errors import StopRun
+from kolspider.errors import StopRun, UserError
 from kolspider.options.arguments import without
+from kolspider.run.balance import ask_balance
 from kolspider.run.job import Job
 from kolspider.run.opening import read_ledger, select_due
 from kolspider.run.source import source_handles
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from kolspider.store.ledger import Ledger
 
 __all__ = ["estimate"]
-
-_COLUMNS = 68
-"""The width of a long text: with its label it fits a terminal of 80."""
 
 
 def estimate(arguments: Arguments, config: Config, database: Database, command: Sequence[str]) -> None:
@@ -71,13 +68,10 @@ class _Estimate:
         self._average = ledger.forecast.average
         self._total = ledger.forecast.total()
         self._switch = "" if arguments.sandbox else switch(config, ledger)
-        caps = {
-            "max_calls": (inf if arguments.max_calls is None else arguments.max_calls) / (self._total.calls or 1),
-            "max_usd": arguments.max_credits(config.credit_usd) / (self._total.credits or 1),
-        }
-        self._cap = min(caps, key=lambda name: caps[name])
-        self._part = min(caps[self._cap], 1.0)
-        """The share of the calls that this cap allows."""
+        max_credits = arguments.max_credits(config.credit_usd)
+        self._part = self._total.share(arguments.max_calls, max_credits)
+        """The share of the calls that the caps allow."""
+        self._cap = "max_usd" if self._part < self._total.share(arguments.max_calls, inf) else "max_calls"
 
     def lines(self, command: str) -> Iterator[str]:
         """Yield the table of this command."""
@@ -92,9 +86,7 @@ class _Estimate:
             yield labelled("next", "nothing to do")
             return
         if self._switch:
-            needs = f"{self._switch}; the run needs -a fresh=1"
-            for nth, text in enumerate(wrap(needs, _COLUMNS)):
-                yield labelled("" if nth else "provider", text)
+            yield from wrapped("provider", f"{self._switch}; the run needs -a fresh=1")
         yield labelled("cache", self._cached)
         calls, credits_ = round(total.calls * part), round(total.credits * part)
         if calls:
@@ -104,11 +96,12 @@ class _Estimate:
                 yield labelled("", text)
             dollars = credits_ * config.credit_usd
             yield labelled("cost", f"about {credits_:,} credits, ${dollars:,.2f}{self._range}")
+            if config.api_key and not self._arguments.sandbox:
+                yield from wrapped("balance", self._balance(credits_))
             pace = f"at one call in {config.delay:g} s (DOWNLOAD_DELAY)"
             time = f"about {rough(calls * config.delay)} {pace}" if config.delay else "no delay (DOWNLOAD_DELAY=0)"
             yield labelled("time", time)
-            for nth, text in enumerate(wrap(f"the API takes {config.provider.allowed_rate}", _COLUMNS)):
-                yield labelled("" if nth else "rate", text)
+            yield from wrapped("rate", f"the API takes {config.provider.allowed_rate}")
         else:
             yield labelled("calls", "none, so nothing to pay")
         yield labelled("next", command)
@@ -137,13 +130,31 @@ class _Estimate:
             yield f"{total.lookups:,} to look up the ids of {counted(total.kols_without_id, 'KOL')}"
 
     @property
+    def _spread(self) -> float:
+        """Credits by which 19 in 20 such runs differ at most from the estimate.
+
+        As far as lists differ by chance, that is; an average of few lists is less certain.
+        """
+        kols, lists = self._total.kols_average, self._average.lists
+        return 2 * self._average.spread * sqrt(kols * (1 + kols / lists if lists else 1))
+
+    @property
     def _range(self) -> str:
-        """What 19 in 20 such runs cost, as far as lists differ by chance; an average of few lists is less certain."""
-        total, average, provider = self._total, self._average, self._config.provider
+        total, price = self._total, self._config.credit_usd
         if not total.kols_average or self._part < 1:
             return ""
-        kols, lists = total.kols_average, average.lists
-        spread = 2 * average.spread * sqrt(kols * (1 + kols / lists if lists else 1))
-        least = total.credits_known + kols * provider.price(0)
-        low, high = max(total.credits - spread, least), total.credits + spread
-        return f" (probably ${low * self._config.credit_usd:,.2f} to ${high * self._config.credit_usd:,.2f})"
+        least = total.credits_known + total.kols_average * self._config.provider.price(0)
+        low, high = max(total.credits - self._spread, least), total.credits + self._spread
+        return f" (probably ${low * price:,.2f} to ${high * price:,.2f})"
+
+    def _balance(self, cost: int) -> str:
+        """Say whether what the account holds is enough, in credits."""
+        try:
+            held = ask_balance(self._config)
+        except UserError as error:
+            return str(error)
+        text = f"{held.credits:,.0f} credits, ${held.worth(self._config.credit_usd):,.2f}"
+        if held.credits < cost:
+            return f"{text}: too little, about {cost - held.credits:,.0f} credits are missing"
+        most = min(self._total.credits + self._spread, self._arguments.max_credits(self._config.credit_usd))
+        return text if self._part < 1 or held.credits >= most else f"{text}: perhaps too little"

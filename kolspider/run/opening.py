@@ -16,6 +16,7 @@ from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.live.bill import Bill
 from kolspider.live.disk import Disk, unusable
+from kolspider.live.statement import Statement
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.live.work import Work
@@ -23,6 +24,7 @@ from kolspider.load.commits import Commits
 from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
 from kolspider.options.arguments import Replay
+from kolspider.run.balance import ask_before
 from kolspider.run.job import Job
 from kolspider.run.run import Run
 from kolspider.run.source import read_source, skipped_rows, source_handles
@@ -119,8 +121,28 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     writer = None if arguments.dry_run else Writer(config, thread, commits, repeats, ledger, stop, tally, work)
     history = History(ledger, tally, config.credit_usd, arguments.mode, command)
     bill = Bill(arguments, config, stop, tally)
+    statement = Statement(config.credit_usd)
+    if not arguments.replay:
+        total = ledger.forecast.total()
+        share = total.share(arguments.max_calls, arguments.max_credits(config.credit_usd))
+        if total.calls * share:
+            ask_before(statement, config, total.credits * share)
     return Run(
-        arguments, config, table, ledger, thread, stop, disk, tally, bill, work, repeats, commits, writer, history
+        arguments,
+        config,
+        table,
+        ledger,
+        thread,
+        stop,
+        disk,
+        tally,
+        bill,
+        work,
+        repeats,
+        commits,
+        writer,
+        history,
+        statement,
     )
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kolspider.db.thread import DatabaseThread
     from kolspider.live.bill import Bill
     from kolspider.live.disk import Disk
+    from kolspider.live.statement import Statement
     from kolspider.live.stop import Stop
     from kolspider.live.tally import Tally
     from kolspider.live.work import Work
@@ -46,6 +47,7 @@ class Run:
     writer: Writer | None
     """None in a dry run."""
     history: History
+    statement: Statement
 
 
 def run_of(crawler: Crawler) -> Run:

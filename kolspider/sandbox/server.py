@@ -69,6 +69,7 @@ class Sandbox:
         self._days = 0
         self._plan = FaultPlan(faults or {})
         self._log = CallLog(Path(log_path) if log_path else None)
+        self._balance_log = CallLog(None)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
@@ -115,12 +116,18 @@ class Sandbox:
 
     @property
     def calls(self) -> list[Call]:
-        """A copy of the calls so far, in order of arrival."""
+        """A copy of the calls so far, in order of arrival, but those for the balance."""
         return self._log.all()
+
+    @property
+    def balance_calls(self) -> list[Call]:
+        """A copy of the calls for the balance, which cost nothing: `calls`, `hold` and the log file leave them out."""
+        return self._balance_log.all()
 
     def clear_calls(self) -> None:
         """Forget the calls so far."""
         self._log.clear()
+        self._balance_log.clear()
 
     def hold(self, *, after: int) -> None:
         """Answer the first `after` calls of the log; those behind them wait until `hold` or `release` lets them go."""
@@ -316,7 +323,10 @@ class Sandbox:
             kind=kind,
             accounts=ask.accounts,
         )
-        await self._wait_while_held(self._log.add(call))
+        if kind == "balance":
+            self._balance_log.add(call)
+        else:
+            await self._wait_while_held(self._log.add(call))
         return await self._deliver(request, answer)
 
     def _refusal(self, request: web.Request, method: str, ask: Ask, page: int, *, key_ok: bool) -> Answer | None:

@@ -30,7 +30,7 @@ _LISTS = f"""
 SELECT handle,
   why IN ('begun', 'refused') AND state <> 'fetching' AND NOT base_is_missing AS whole,   -- loads pages, buys none
   CASE
-    WHEN state = 'not_found' THEN 1                         -- asked for again
+    WHEN state = 'not_found' THEN 0                         -- asked for again, and probably still gone
     WHEN incremental THEN min(:increment, pages)
     WHEN why = 'refresh' THEN pages
     WHEN base_pages > kept THEN base_pages
@@ -120,6 +120,11 @@ class Total:
         """Credits for ids and for all lists, without retries."""
         return self.credits_known + self.credits_average + self.credits_lookups
 
+    def share(self, max_calls: int | None, max_credits: float) -> float:
+        """Return the share of these calls that the caps of a run allow, 0 to 1."""
+        calls = 1.0 if max_calls is None else max_calls / (self.calls or 1)
+        return min(calls, max_credits / (self.credits or 1), 1.0)
+
 
 def rest_of_list(average: float, read: int) -> float:
     """Estimate the pages that a list of unknown length still has: one that is long already is likely to be longer."""
@@ -134,7 +139,7 @@ class Forecast(Part):
         ((whole, pages, _, cached, _),) = self._groups("WHERE handle = :handle", handle=handle)
         if whole:
             return Expected(0.0, cached)
-        return Expected(self._calls(pages, cached), pages)
+        return Expected(self._calls(pages, cached), pages if pages is None else max(pages, 1))
 
     def total(self, more: int = 0) -> Total:
         """Estimate all selected lists together, and `more` lists that were never begun."""
@@ -158,7 +163,7 @@ class Forecast(Part):
                 left = max(users - cached * self._api.page_size, 0)
                 total.kols_known += kols
                 total.calls_known += calls * kols
-                total.credits_known += self.cost(int(calls), left) * kols
+                total.credits_known += (self.cost(int(calls), left) if pages else self._api.failed_call_price) * kols
         return total
 
     def _count_without_id(self) -> int:

@@ -66,6 +66,8 @@ class RunRecord:
     unbegun: int | None
     """Number of KOLs of the source table that no run had begun; None if the table was not read."""
     selected: int
+    billed: float | None
+    """What the customer's account said that it cost, in US dollars; None if that is not known."""
     states: Mapping[State, int]
     done: Counters
 
@@ -84,7 +86,7 @@ class Sample:
 
 
 class Runs(Part):
-    """Tables run and sample. A new run is of this provider and target; those of all are read."""
+    """Tables run, sample and bill. A new run is of this provider and target; those of all are read."""
 
     def __len__(self) -> int:
         return self._count("SELECT count(*) FROM run")
@@ -155,12 +157,18 @@ class Runs(Part):
                 (exit_code, stopped, run),
             )
 
+    def note_bill(self, run: int, credits_: float, usd: float) -> None:
+        """Record what the customer's account said that a run cost."""
+        self._db.execute("INSERT INTO bill (run, credits, usd) VALUES (?, ?, ?)", (run, credits_, usd))
+
     def latest(self, limit: int) -> list[RunRecord]:
         """Return the latest runs, the last one first."""
         rows = self._db.execute(
             "SELECT r.id, r.provider, coalesce(t.label, '?'), mode, asked, started_at, updated_at, finished_at, "
-            f"exit_code, stopped, unbegun, selected, states, errors, {', '.join(_COUNTERS)} "
-            "FROM run r LEFT JOIN target t ON t.id = r.target ORDER BY r.id DESC LIMIT ?",
+            "exit_code, stopped, unbegun, selected, b.usd, states, errors, "
+            f"{', '.join(f'r.{name}' for name in _COUNTERS)} "
+            "FROM run r LEFT JOIN target t ON t.id = r.target LEFT JOIN bill b ON b.run = r.id "
+            "ORDER BY r.id DESC LIMIT ?",
             (limit,),
         )
         return [_record(row) for row in rows]

@@ -27,6 +27,9 @@ CREATE TABLE account (              -- what the last profile of a KOL's account 
   gone TEXT NOT NULL,                       -- why the account can't be seen; '' if it can
   read_at REAL NOT NULL                     -- unix seconds
 ) WITHOUT ROWID;
+CREATE TABLE bill (                 -- what the customer's account said that a run cost
+  run INTEGER PRIMARY KEY, credits REAL NOT NULL, usd REAL NOT NULL
+);
 """,
 }
 """The tables that each format added to the one before. A run upgrades an older file, back to the first release's."""

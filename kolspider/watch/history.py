@@ -61,6 +61,9 @@ class History:
                 summary.exit_code,
                 summary.stopped,
             )
+            statement = summary.statement
+            if statement.credits is not None and statement.usd is not None:
+                self._ledger.runs.note_bill(self._id, statement.credits, statement.usd)
         except sqlite3.Error as error:
             logger.warning("this run is done, but its end could not be written into the history: %s", error)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator, Mapping, Sequence
 
+    from kolspider.live.statement import Statement
     from kolspider.live.stop import Stop
     from kolspider.live.tally import Tally
     from kolspider.options.arguments import Arguments
@@ -29,6 +30,8 @@ _ONCE = ("retry", "refresh", "incremental", "full_every")
 """Arguments whose work is done by one run."""
 _OF_A_REPLAY = ("replay", "HTTPCACHE_IGNORE_MISSING", "JOBDIR")
 _UNFINISHED_STATES = (State.NEW, State.FETCHING, State.FETCHED)
+_ALIKE, _ALIKE_CREDITS = 0.1, 400
+"""A bill that differs from the price list by more than this share, and more than two pages, needs a word."""
 _SHOWN = 20
 """Failed and partial KOLs that the table lists; `scrapy kols` lists all."""
 
@@ -41,14 +44,15 @@ class Summary:
         command: Sequence[str],
         arguments: Arguments,
         target: str,
-        credit_usd: float,
+        statement: Statement,
         ledger: Ledger,
         tally: Tally,
         stop: Stop,
         stats: Mapping[str, Any],
     ) -> None:
         """Take stock of a run. `command` is what was typed, without the key; `stats` are Scrapy's."""
-        self._arguments, self._target, self._credit_usd = arguments, target, credit_usd
+        self._arguments, self._target, self._credit_usd = arguments, target, statement.credit_usd
+        self.statement = statement
         self._in_job = in_job = ledger.selection.is_of_job
         """Whether the run has a JOBDIR, which takes no other arguments than those of its first run."""
         self._outside = _going_on(command, ledger.selection.refresh_before)
@@ -110,6 +114,7 @@ class Summary:
             yield labelled("users", ", ".join(self._users()))
             dollars = tally.credits * self._credit_usd
             yield labelled("API", f"{counted(tally.calls, 'call')}, about {tally.credits:,} credits (${dollars:.2f})")
+        yield from self._bill()
         if self._tally.calls_saved:
             yield labelled("saved", self._saved)
         yield labelled("time", duration(self._seconds))
@@ -124,6 +129,20 @@ class Summary:
         if self._error or self._interrupted:
             yield labelled("stopped", self.stopped if self._error else f"interrupted; {self._lost}")
         yield labelled("next", self.next)
+
+    def _bill(self) -> Iterator[str]:
+        """Yield what the account says that the run cost, if it was asked."""
+        billed, usd = self.statement.credits, self.statement.usd
+        if billed is None or usd is None:
+            if self.statement.after:
+                yield labelled("bill", "not known: the account holds more than before the run")
+            return
+        yield labelled("bill", f"{billed:,.0f} credits (${usd:.2f}), says the account")
+        listed = self._tally.credits
+        if billed > listed + max(listed * _ALIKE, _ALIKE_CREDITS):
+            yield labelled("", "more than by the price list: others may have used the account, too")
+        if billed < listed - max(listed * _ALIKE, _ALIKE_CREDITS):
+            yield labelled("", "less than by the price list: the account may lag behind, see scrapy balance")
 
     def _troubles(self) -> Iterator[str]:
         """Yield a line for each KOL that failed, broke off or lacks rows."""
@@ -201,6 +220,11 @@ class Summary:
             "calls": self._tally.calls,
             "credits_estimated": self._tally.credits,
             "dollars_estimated": round(self._tally.credits * self._credit_usd, 4),
+            "bill": {
+                "credits": _rounded(self.statement.credits, 2),
+                "usd": _rounded(self.statement.usd, 4),
+                "estimated_credits": self._tally.credits,
+            },
             "saved": {
                 "lists": self._tally.incremental_lists,
                 "calls": self._tally.calls_saved,
@@ -302,6 +326,10 @@ def _seconds(stats: Mapping[str, Any]) -> float:
         return float(elapsed)
     begun = stats.get("start_time")
     return (datetime.now(tz=UTC) - begun).total_seconds() if begun else 0.0
+
+
+def _rounded(number: float | None, digits: int) -> float | None:
+    return None if number is None else round(number, digits)
 
 
 def _in_order(states: Mapping[State, int]) -> list[tuple[State, int]]:

@@ -23,6 +23,7 @@ from kolspider.errors import NotAsked
 from kolspider.items import Kol
 from kolspider.live.bill import Bill
 from kolspider.live.disk import Disk
+from kolspider.live.statement import Statement
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.live.work import Work
@@ -71,6 +72,7 @@ class Edge:
             work=Work(),
             disk=Disk(folder, self.stop),
             ledger=ledger,
+            statement=Statement(self.config.credit_usd),
         )
 
         def init(handler: Any, _: object) -> None:

@@ -86,7 +86,7 @@ def test_one_bad_byte_loses_no_other_user_and_the_page_is_bought_once(make_proje
 def test_a_damaged_page_that_is_cut_off_is_asked_for_again(make_project: MakeProject, damage: bytes) -> None:
     project = make_project({}, names=["nan"])
     whole = body("nan").replace(b"NaN", damage)
-    answers = [whole[: len(whole) // 2], whole[:-1], whole]
+    answers = [b"no balance", whole[: len(whole) // 2], whole[:-1], whole]
 
     with http_server(lambda request: reply(request, 200, answers.pop(0))) as url:
         result = project.crawl(env={"KOL_API_URL": url}).expect(0)

@@ -89,7 +89,7 @@ def words_of(command: str) -> list[str]:
 @pytest.mark.sqlite_only("the documentation shows the commands with the database that needs no server")
 @pytest.mark.parametrize("story", STORIES, ids="+".join)
 def test_each_command_prints_what_its_page_shows(story: list[str], make_project: MakeProject) -> None:
-    project = make_project(SAMPLE_KOLS, people="plausible")
+    project = make_project(SAMPLE_KOLS, people="plausible", balance=250_000)
     home = Home.of(project, {"KOL_API_KEY": KEY, "KOL_API_URL": project.api.url, "DOWNLOAD_DELAY": "0"})
 
     for kind, content in chain.from_iterable(marked_blocks(PAGES[page]) for page in story):

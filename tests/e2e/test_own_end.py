@@ -70,8 +70,8 @@ def test_proxy_and_certificate_in_dotenv_count_and_the_proxy_sees_a_tunnel_only(
             for name in ("SSL_CERT_FILE", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
                 patch.delenv(name, raising=False)
             home.crawl().expect(0)
-    assert seen == [(url.removeprefix("https://"), None)]
-    assert keys == [KEY]
+    assert seen == [(url.removeprefix("https://"), None)] * 2  # for the balance, and for the page
+    assert keys == [KEY, KEY]
 
 
 def test_a_proxy_that_is_down_stops_the_run_and_a_password_it_wants_does_at_once(make_project: MakeProject) -> None:

@@ -32,7 +32,7 @@ COLUMNS, ROWS = 300, 60
 KOLS = {"BTC": 900, "ethereum": 450, "gone": 3}
 LOG_LINE = re.compile(r"\d\d:\d\d:\d\d [IW] \S.*")
 FILE_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[[\w.]+\] (INFO|WARNING): \S.*")
-TABLE_LINE = re.compile(r"(KOLs|pages|users|API|time|table|not_found|stopped|next) +\S.*")
+TABLE_LINE = re.compile(r"(KOLs|pages|users|API|bill|time|table|not_found|stopped|next) +\S.*")
 
 
 class Seen:

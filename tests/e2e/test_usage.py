@@ -226,7 +226,7 @@ def test_the_api_is_reached_however_its_address_is_spelled(make_project: MakePro
     with http_server(answer) as url:
         odd = url.replace("http://", "HTTP://").replace("127.0.0.1:", "LocalHost:0") + '/ä|"^/'
         result = project.crawl(env={"KOL_API_URL": odd}).expect(0)
-    assert asked == ["/%C3%A4%7C%22%5E/twitter/user/followings"]
+    assert asked == ["/%C3%A4%7C%22%5E/oapi/my/info", "/%C3%A4%7C%22%5E/twitter/user/followings"]
     assert "over plain http" not in result.text
     assert "1 call," in result.out
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from kolspider.items import Row, usable_id
 from kolspider.load.mapping import Mapper
 from kolspider.providers import provider
-from kolspider.providers.base import Account, ApiError, ApiErrorKind, Page, Profile, ProfileCall, dearest_page
+from kolspider.providers.base import Account, ApiError, ApiErrorKind, Balance, Page, Profile, ProfileCall, dearest_page
 from kolspider.providers.users import UserReader
 from tests.e2e.project import ROOT
 from tests.wild import users, wildly
@@ -242,6 +242,33 @@ def test_a_look_up_that_fails(status: int, answer: object, kind: ApiErrorKind) -
     assert isinstance(found, ApiError)
     assert found.kind is kind
     assert call("twitterapi_io").parse(200, b"<html>").kind is ApiErrorKind.TRANSIENT  # type: ignore[union-attr]
+
+
+# --- the balance --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("held", "answer", "expected"),
+    [
+        ('credits = ["paid", "given"]', {"paid": 5, "given": 2.5}, Balance(7.5)),
+        ('usd = "account.dollars"', {"account": {"dollars": 2}}, Balance(2000, 2)),
+        ('credits = "paid"', {"paid": "5"}, "paid is '5', not a number of credits"),
+        ('credits = "paid"', {"paid": True}, "paid is True, not a number of credits"),
+        ('credits = "paid"', {"paid": -1}, "paid is -1, not a number of credits"),
+        ('credits = "paid"', {}, "paid is missing or null, not a number of credits"),
+        ('credits = "paid"', [5], "the answer is list, not an object"),
+        ('credits = "paid"', {"status": "broken", "message": "later"}, "status is 'broken': later"),
+    ],
+)
+def test_a_balance_in_credits_or_in_dollars(tmp_path: Path, held: str, answer: object, expected: object) -> None:
+    call = read(tmp_path, f'{GOOD}[balance]\npath = "/me"\n{held}\n').balance
+    assert call is not None
+    assert call.url("http://h/v1/") == "http://h/v1/me"
+    found = call.parse(200, json.dumps(answer).encode())
+    assert (found.message if isinstance(found, ApiError) else found) == expected
+    wrong = call.parse(401, b"{}")
+    assert isinstance(wrong, ApiError)
+    assert wrong.kind is ApiErrorKind.AUTH
 
 
 # --- the mapper that is compiled ----------------------------------------------------------------------------------

@@ -122,6 +122,8 @@ def test_a_relative_file_is_found_from_its_folder(tmp_path: Path, monkeypatch: p
             "[errors] bad_cursor: must be a list of HTTP statuses",
         ),
         ("[errors]", "[errors]\nfailed_if = 1", "[errors] failed_if: must be a table such as { name = 1 }"),
+        ("[price]", "[balance]\npath = '/b'\n[price]", "[balance] credits: must be the path to the credits that are"),
+        ("[price]", "[balance]\nusd = 'a'\n[price]", "[balance] path: must be a text such as"),
         ("credit_usd = 0.001", "", "[price] credit_usd: must be a number from 0 up"),
         ("call = 1", "cal = 1", "[price.page] cal: there is no such key; did you mean call?"),
         ("call = 1", "call = 0.5", "[price.page] call: must be a whole number from 0 up"),
@@ -189,6 +191,12 @@ def test_a_file_can_be_like_a_built_in_one(tmp_path: Path) -> None:
     assert getattr(error, "kind", None) is ApiErrorKind.RATE_LIMIT
 
 
+def test_an_empty_table_takes_that_of_the_other_file_away(tmp_path: Path) -> None:
+    assert provider("twitterapi_io").balance is not None
+    api = read(tmp_path, 'like = "twitterapi_io"\nname = "x"\nbalance = {}\n')
+    assert (api.balance, provider("aisa").balance, api.profile_by_name is None) == (None, None, False)
+
+
 def test_each_built_in_file_has_a_sample_with_every_field() -> None:
     for name in ("twitterapi_io", "aisa", "socialdata", "tikhub", "twitter_api45"):
         api = provider(name)
@@ -222,7 +230,7 @@ def test_the_documentation_names_each_key_and_each_built_in_file() -> None:
     text = (ROOT / "docs/providers.md").read_text()
     named = set(re.findall(r"`\[?(\w+)\]?`", text))
     keys = {*reading._TOP, *reading._OF_LIST, *reading._OF_LOOKUP, *reading._OF_USER, *reading._OF_ERRORS}
-    keys |= {*reading._OF_PRICE, *reading._OF_A_PRICE, *reading._KINDS}
+    keys |= {*reading._OF_BALANCE, *reading._OF_PRICE, *reading._OF_A_PRICE, *reading._KINDS}
     assert keys - named == {"like"}, "which is shown with a value"
     for file in (ROOT / "kolspider/providers").glob("*.toml"):
         assert file.stem in named

@@ -250,7 +250,7 @@ def test_a_list_whose_incremental_reading_broke_off_and_whose_base_is_missing_is
     expected = history.forecast("a", retry="" if state == "fetching" else state)
     whole = (Expected(11, 11), 11, 10 * 200 + 2 * 170)
     assert (expected.of("a"), expected.total().calls, expected.total().credits) == (
-        (Expected(1, 1), 1, 60) if state == "not_found" else whole
+        (Expected(1, 1), 1, 0) if state == "not_found" else whole
     )
 
 
@@ -262,9 +262,10 @@ def test_a_refresh_of_a_list_whose_base_is_missing_is_as_long_as_the_list(histor
     assert history.forecast("a", refresh=0).total().credits == 9 * 200 + 2 * 140
 
 
-def test_retries(history: History) -> None:
+def test_a_kol_who_is_gone_is_expected_to_be_still_gone_at_the_price_of_a_failed_call(history: History) -> None:
     history.add_kol("gone", "not_found")
-    assert history.forecast("gone", retry="not_found").total().credits == 60
+    total = history.forecast("gone", retry="not_found").total()
+    assert (total.calls, total.credits, total.kols_known) == (1, 0, 1)
 
 
 def test_a_broken_list_keeps_all_but_the_page_that_broke_it(history: History) -> None:

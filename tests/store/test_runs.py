@@ -56,6 +56,11 @@ def test_a_run_from_its_begin_to_its_end(tmp_path: Path) -> None:
         assert runs.unbegun() == 5
         assert sum(dollars for _, dollars, _ in runs.spending()) == pytest.approx(0.008)
 
+        assert ended.billed is None
+        runs.note_bill(run, 812.0, 0.00812)
+        (ended,) = runs.latest(9)
+        assert ended.billed == 0.00812
+
         ledger.clear(keep_progress=False)
         assert runs.latest(9) == [ended], "clearing the cache forgets no spending"
 

@@ -12,9 +12,11 @@ import pytest
 
 from kolspider.errors import CapReached, StopRun
 from kolspider.items import State
+from kolspider.live.statement import Statement
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.options.arguments import Arguments
+from kolspider.providers.base import Balance
 from kolspider.store.kols import KolRecord
 from kolspider.watch.summary import Summary
 
@@ -40,6 +42,7 @@ def summary(
     settings: tuple[str, ...] = (),
     in_job: bool = False,
     feeds_failed: int = 0,
+    held: tuple[Balance | None, Balance | None] = (None, None),
     **stats: Any,
 ) -> Summary:
     """The summary of a run with these arguments, counters, states and stats of Scrapy."""
@@ -65,7 +68,8 @@ def summary(
     if error:
         stop.fail(CapReached(error) if "cap" in error else StopRun(error))
     target = "sqlite:///kol.db twitter_kol_all"
-    return Summary(command, arguments, target, 0.00001, cast("Ledger", ledger), tally or Tally(), stop, stats)
+    statement = Statement(0.00001, *held)
+    return Summary(command, arguments, target, statement, cast("Ledger", ledger), tally or Tally(), stop, stats)
 
 
 def labels(run: Summary) -> list[str]:
@@ -86,6 +90,47 @@ def test_the_closing_table_has_the_numbers_of_the_run() -> None:
         "next      nothing to do",
     ]
     assert json.loads(run.as_json())["users"]["repeated"] == 837
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "bill", "says"),
+    [
+        (Balance(5000), Balance(3681), (1319, 0.0132), ["1,319 credits ($0.01), says the account"]),
+        (Balance(5000), Balance(3281), (1719, 0.0172), ["1,719 credits ($0.02), says the account"]),
+        (
+            Balance(5000),
+            Balance(3280),
+            (1720, 0.0172),
+            [
+                "1,720 credits ($0.02), says the account",
+                "more than by the price list: others may have used the account, too",
+            ],
+        ),
+        (
+            Balance(5000),
+            Balance(5000),
+            (0, 0),
+            [
+                "0 credits ($0.00), says the account",
+                "less than by the price list: the account may lag behind, see scrapy balance",
+            ],
+        ),
+        (Balance(5000), Balance(5001), (None, None), ["not known: the account holds more than before the run"]),
+        (Balance(1500.5, 3.0), Balance(180.25, 0.36), (1320.25, 2.64), ["1,320 credits ($2.64), says the account"]),
+        (Balance(5000), None, (None, None), []),
+        (None, None, (None, None), []),
+    ],
+)
+def test_the_bill_is_what_the_account_lost_and_a_word_is_said_where_it_differs_much_from_the_price_list(
+    before: Balance | None, after: Balance | None, bill: tuple[float | None, float | None], says: list[str]
+) -> None:
+    run = summary(Tally(calls=8, pages=8, credits=1319), held=(before, after))
+    lines = list(run.lines())
+    place = next(nth for nth, line in enumerate(lines) if line.startswith("API"))
+    assert [line[10:] for line in lines[place + 1 : place + 1 + len(says)]] == says
+    assert labels(run)[place + 1 + len(says)] == "time"
+    told = json.loads(run.as_json())["bill"]
+    assert told == {"credits": bill[0], "usd": bill[1], "estimated_credits": 1319}
 
 
 def test_one_row_is_no_rows() -> None:
