@@ -11,7 +11,7 @@ from kolspider.providers.base import NO_HEADERS, ApiError, ApiErrorKind, Balance
 from kolspider.providers.description import Sign
 from kolspider.providers.lenient import marked, two_readings
 from kolspider.providers.paths import getter, without
-from kolspider.providers.refusals import Refusals, json_type, shown
+from kolspider.providers.refusals import NO_JSON, Refusals, json_type, shown
 from kolspider.providers.users import UserReader
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class DescribedProvider:
         answer = _json(body)
         if status != 200:
             return self._refusals.other(status, body, answer, cursor)
-        if answer is None:
+        if answer is NO_JSON:
             return self._damaged_page(body) or ApiError(ApiErrorKind.TRANSIENT, "HTTP 200: not JSON")
         return self._page(answer)
 
@@ -126,13 +126,9 @@ class _ProfileEndpoint:
 
     def parse(self, status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> list[Profile] | ApiError:
         """Read the answer. Never raises."""
-        answer = _json(body)
-        if status != 200:
-            return self._refusals.other(status, body, answer, "")
-        if answer is None:
-            return ApiError(ApiErrorKind.TRANSIENT, "HTTP 200: not JSON")
-        if isinstance(answer, dict) and (error := self._refusals.in_200(answer)):
-            return error
+        answer = _answer(self._refusals, status, body)
+        if isinstance(answer, ApiError):
+            return answer
         found = self._users(answer) if isinstance(answer, dict) or not self._lookup.users else None
         if isinstance(found, dict):
             found = [found]
@@ -158,14 +154,11 @@ class _BalanceEndpoint:
 
     def parse(self, status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> Balance | ApiError:
         """Read the answer. Never raises."""
-        answer = _json(body)
-        if status != 200:
-            return self._refusals.other(status, body, answer, "")
+        answer = _answer(self._refusals, status, body)
+        if isinstance(answer, ApiError):
+            return answer
         if not isinstance(answer, dict):
             return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"the answer is {json_type(answer)}, not an object")
-        return self._refusals.in_200(answer) or self._held(answer)
-
-    def _held(self, answer: Mapping[str, object]) -> Balance | ApiError:
         held: float = 0
         for path in self._holdings.credits or self._holdings.usd:
             value = getter(path)(answer)
@@ -186,6 +179,16 @@ def _url(base: str, endpoint: Endpoint, values: Mapping[str, str]) -> str:
     return f"{base.rstrip('/')}{path}" + (f"?{urlencode(query, quote_via=quote, safe=',')}" if query else "")
 
 
+def _answer(refusals: Refusals, status: int, body: bytes) -> object | ApiError:
+    """Return the JSON of an answer that is good as far as its status and its signs of a failure go."""
+    answer = _json(body)
+    if status != 200:
+        return refusals.other(status, body, answer, "")
+    if answer is NO_JSON:
+        return ApiError(ApiErrorKind.TRANSIENT, "HTTP 200: not JSON")
+    return (refusals.in_200(answer) if isinstance(answer, dict) else None) or answer
+
+
 def _cursor(value: object) -> str | None:
     """Return the cursor to ask for next; None for one that leads nowhere ("", "0", "0|…", or not fit for a URL)."""
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -201,11 +204,11 @@ def _cursor(value: object) -> str | None:
 
 
 def _json(body: bytes) -> object:
-    """Return the JSON in `body`; None for anything else, also for null, NaN and bottomless nesting."""
+    """Return the JSON in `body`; NO_JSON for anything else, also for NaN and bottomless nesting."""
     try:
         value: object = json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        return None
+        return NO_JSON
     return value
 
 

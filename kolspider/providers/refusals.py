@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from kolspider.providers.description import Errors
 
-__all__ = ["Refusals", "json_type", "shown"]
+__all__ = ["NO_JSON", "Refusals", "json_type", "shown"]
 
 # not_found is final for a KOL, so it counts only if it is not the caller's own account or key that is missing. The
 # `user` in a path is not one.
@@ -24,6 +24,8 @@ _NOT_FOUND = re.compile(
     r"|(?!.*\bapi\b).*\bsuspended)",
     re.IGNORECASE,
 )
+NO_JSON = object()
+"""What stands for the JSON of a body that is none."""
 _CLOUDFLARE = re.compile(rb"error code: ?(1[0-9]{3})|<title>[^<]*cloudflare", re.IGNORECASE)
 
 
@@ -47,11 +49,11 @@ class Refusals:
         return None
 
     def other(self, status: int, body: bytes, answer: object, cursor: str) -> ApiError:
-        """Return the error of an answer that is no 200. `answer` is the JSON in `body`, None if there is none."""
+        """Return the error of an answer that is no 200. `answer` is the JSON in `body`, or NO_JSON."""
         if 300 <= status < 400:
             said = "not modified" if status == 304 else "redirected"
             return ApiError(ApiErrorKind.REDIRECTED, f"HTTP {status}: {said}")
-        if status == 403 and answer is None:
+        if status == 403 and answer is NO_JSON:
             return _blocked(body)
         texts = list(self._error_texts(answer))
         if meant := self._in_words(texts):
