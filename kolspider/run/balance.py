@@ -65,8 +65,9 @@ def ask_before(statement: Statement, config: Config, cost: float) -> None:
         logger.info("no bill for this run: %s", error)
     else:
         if held.credits < cost:
-            needed = f"about {cost:,.0f} (${cost * config.credit_usd:.2f})"
-            logger.warning("the account has %s credits, this run needs %s", f"{held.credits:,.0f}", needed)
+            usd = cost * config.credit_usd
+            has, needs = f"{held.credits:,.0f}", f"{cost:,.0f}"
+            logger.warning("the account has %s credits, this run needs about %s ($%.2f)", has, needs, usd)
     statement.next_call_at = time.monotonic() + _seconds_apart(config)
 
 
