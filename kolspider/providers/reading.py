@@ -280,6 +280,8 @@ class _Reader:
         for field in ("id", "screen_name"):
             if not found.get(field):
                 table.fault(field, "must be the path, or the paths, at which a user has it")
+        if len(gone := found.get("unavailable", ("x",))) != 1 or "." in gone[0]:
+            table.fault("unavailable", "must be one key of a user")
         return found
 
     def _errors(self, values: Mapping[str, Any]) -> Errors:

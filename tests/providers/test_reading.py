@@ -122,6 +122,7 @@ def test_a_relative_file_is_found_from_its_folder(tmp_path: Path, monkeypatch: p
             "[errors] bad_cursor: must be a list of HTTP statuses",
         ),
         ("[errors]", "[errors]\nfailed_if = 1", "[errors] failed_if: must be a table such as { name = 1 }"),
+        ("[errors]", "unavailable = 'a.b'\n[errors]", "[user] unavailable: must be one key of a user"),
         ("[price]", "[balance]\npath = '/b'\n[price]", "[balance] credits: must be the path to the credits that are"),
         ("[price]", "[balance]\nusd = 'a'\n[price]", "[balance] path: must be a text such as"),
         ("credit_usd = 0.001", "", "[price] credit_usd: must be a number from 0 up"),
