@@ -40,7 +40,7 @@ class Api:
         self.asked: list[list[str]] = []
         self.requests: list[Request] = []
         self.says: object = None
-        config = SimpleNamespace(provider=ledger.accounts._api, api_url="http://127.0.0.1", timeout=30)
+        config = SimpleNamespace(provider=ledger.accounts._api, api_url="http://127.0.0.1", timeout=30, api_key="")
         run = SimpleNamespace(config=config, ledger=ledger, disk=SimpleNamespace(guard=nullcontext))
         crawler = SimpleNamespace(engine=SimpleNamespace(download_async=self._download))
         self.lookup = Lookup(cast("Any", crawler), cast("Any", run))
