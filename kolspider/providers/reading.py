@@ -22,6 +22,8 @@ __all__ = ["read_description"]
 _TABLES = ("list", "profile", "profiles", "balance", "user", "errors", "price", "headers")
 _TOP = ("name", "family", "like", "url", "delay", "allowed_rate", "sample", *_TABLES)
 _OF_LIST = ("path", "parameters", "users", "cursor", "more", "ends", "page_size", "page_sizes")
+_OF_READING = frozenset({"users", "cursor", "more", "ends"})
+"""The keys of [list] that are about answers, not about requests."""
 _OF_LOOKUP = ("path", "parameters", "body", "users", "most")
 _OF_BALANCE = ("path", "credits", "usd")
 _OF_USER = (*FIELDS, "protected", "unavailable", "unavailable_reason")
@@ -148,11 +150,10 @@ class _Reader:
         except tomllib.TOMLDecodeError as error:
             self.faults.append(f"{self._path} is no TOML: {error}")
             return None
-        if like := values.pop("like", None):
-            try:
-                values = _on_top(values, tomllib.loads(others(str(like))))
-            except KeyError as error:
-                self.fault("", "like", f"there is no built-in provider {like!r}; there are {error.args[0]}")
+        try:
+            values = _resolved(values, others)
+        except KeyError as error:
+            self.fault("", "like", f"there is no built-in provider {values.pop('like')!r}; there are {error.args[0]}")
         for name in _TABLES:
             if not isinstance(values.get(name, {}), dict):
                 self.fault("", name, f"must be a table: write [{name}] on a line of its own")
@@ -301,9 +302,18 @@ class _Reader:
             bad_cursor=frozenset(bad_cursor),
             texts=table.texts("texts", _TEXTS),
             words=self._kinds(table, "words"),
-            failed_if=_lists(table.pairs("failed_if")),
-            failed_unless=_lists(table.pairs("failed_unless")),
+            failed_if=self._values(table, "failed_if"),
+            failed_unless=self._values(table, "failed_unless"),
         )
+
+    def _values(self, table: _Table, key: str) -> dict[str, tuple[object, ...]]:
+        found = {}
+        for path, value in table.pairs(key).items():
+            values = value if isinstance(value, list) else [value]
+            if not all(isinstance(one, str | int | float) for one in values):
+                table.fault(f"{key}.{path}", 'must be a value or a list of them; a path with dots needs quotes: "a.b"')
+            found[path] = tuple(values)
+        return found
 
     def _kinds(self, table: _Table, key: str) -> dict[str, ApiErrorKind]:
         found: dict[str, ApiErrorKind] = {}
@@ -346,23 +356,29 @@ class _Reader:
         return body
 
 
+def _resolved(values: dict[str, Any], others: Callable[[str], str]) -> dict[str, Any]:
+    """Return these values with those of the file that they are like. Raises KeyError if there is none."""
+    if "like" not in values:
+        return values
+    base = _resolved(tomllib.loads(others(str(values["like"]))), others)
+    return _on_top({key: value for key, value in values.items() if key != "like"}, base)
+
+
 def _on_top(values: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
     """Return `base` with these values in place of its own: key by key within tables, but headers as a whole.
 
-    An empty table takes that of `base` away.
+    An empty table takes that of `base` away. What reads answers in another way can't read the pages of its family.
     """
-    merged = base | values
-    merged.setdefault("family", base["name"])
+    lists = values.get("list")
+    is_other = "user" in values or (isinstance(lists, dict) and not _OF_READING.isdisjoint(lists))
+    family = values.get("name", "") if is_other else base.get("family", base["name"])
+    merged = {**base, "family": family, **values}
     for name in _TABLES:
         if name != "headers" and isinstance(values.get(name), dict) and name in base:
             merged[name] = base[name] | values[name]
         if values.get(name) == {}:
             del merged[name]
     return merged
-
-
-def _lists(values: Mapping[str, Any]) -> dict[str, tuple[object, ...]]:
-    return {path: tuple(value) if isinstance(value, list) else (value,) for path, value in values.items()}
 
 
 def _braced(names: Collection[str]) -> str:

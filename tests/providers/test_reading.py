@@ -121,6 +121,7 @@ def test_a_relative_file_is_found_from_its_folder(tmp_path: Path, monkeypatch: p
             "[errors]\nbad_cursor = 400",
             "[errors] bad_cursor: must be a list of HTTP statuses",
         ),
+        ("[errors]", "[errors]\nfailed_if.a.b = 1", "[errors] failed_if.a: must be a value or a list of them; a path"),
         ("[errors]", "[errors]\nfailed_if = 1", "[errors] failed_if: must be a table such as { name = 1 }"),
         ("[errors]", "unavailable = 'a.b'\n[errors]", "[user] unavailable: must be one key of a user"),
         ("[price]", "[balance]\npath = '/b'\n[price]", "[balance] credits: must be the path to the credits that are"),
@@ -181,15 +182,31 @@ def test_a_file_can_be_like_a_built_in_one(tmp_path: Path) -> None:
         tmp_path,
         'like = "twitterapi_io"\nname = "relay"\nurl = "https://relay.example/v1/"\n'
         '[headers]\nAuthorization = "Bearer {key}"\n'
-        "[list]\npage_size = 100\n[user]\nname = 'full_name'\n[errors.statuses]\n418 = 'rate_limit'\n",
+        "[list]\npage_size = 100\n[errors.statuses]\n418 = 'rate_limit'\n",
     )
     like = provider("twitterapi_io")
     assert (api.name, api.family, api.default_url) == ("relay", "twitterapi_io", "https://relay.example/v1")
     assert api.headers == {"Authorization": "Bearer {key}"}, "of headers there is one set, never a mixture"
     assert (api.page_size, api.page_sizes, api.price(200)) == (100, like.page_sizes, 200)
-    assert api.user_paths == {**like.user_paths, "name": ("full_name",)}
+    assert api.user_paths == like.user_paths
     error = api.parse(418, b"", "")
     assert getattr(error, "kind", None) is ApiErrorKind.RATE_LIMIT
+
+
+@pytest.mark.parametrize("change", ["[user]\nname = 'full_name'", "[list]\nusers = 'u'", "[list]\nends = 'empty page'"])
+def test_what_reads_answers_in_another_way_is_no_longer_of_the_family(tmp_path: Path, change: str) -> None:
+    text = f'like = "twitterapi_io"\nname = "x"\n{change}\n'
+    text = text.replace("ends = 'empty page'", "ends = ['more is false', 'empty page']")
+    api = read(tmp_path, text)
+    assert (api.family, api.user_paths["id"]) == ("x", provider("twitterapi_io").user_paths["id"])
+    assert read(tmp_path, text.replace('name = "x"', 'name = "x"\nfamily = "twitterapi_io"')).family == "twitterapi_io"
+
+
+def test_a_file_can_be_like_one_that_is_like_another(tmp_path: Path) -> None:
+    for name, family in (("aisa", "twitterapi_io"), ("tikhub", "tikhub"), ("socialdata", "socialdata")):
+        api, like = read(tmp_path, f'like = "{name}"\nname = "x"\ndelay = 9\n'), provider(name)
+        assert (api.name, api.family, api.delay, api.headers) == ("x", family, 9, like.headers)
+        assert api.parse(200, api.sample, "") == like.parse(200, like.sample, "")
 
 
 def test_an_empty_table_takes_that_of_the_other_file_away(tmp_path: Path) -> None:
