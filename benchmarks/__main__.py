@@ -1,10 +1,11 @@
 """Measures kolspider and its peers in turn, on the same input, and checks the rows of each.
 
-    make bench                                            everything, about 35 minutes; writes RESULTS.md
+    make bench                                            everything, about 45 minutes; writes RESULTS.md
     .venv/bin/python -m benchmarks --quick                a small run to try it; prints only
     .venv/bin/python -m benchmarks --only ours,plain      contestants with one of these words in their name; prints only
     .venv/bin/python -m benchmarks --only flat            the measures of flat.py alone
     .venv/bin/python -m benchmarks --only follows         `scrapy follows` on 10 million follows; needs 8 GB of disk
+    .venv/bin/python -m benchmarks --only pace            live runs at several rates; 8 minutes
     .venv/bin/python -m benchmarks --profile out.prof     our replay into SQLite under cProfile; or --profile-live
     .venv/bin/python -m benchmarks.side_by_side OLD       two checkouts of this repository against each other
 
@@ -29,7 +30,8 @@ from benchmarks.flat import cache_per_user, many_kols, operations, reload_many
 from benchmarks.follows import POOL, follows
 from benchmarks.inputs import build
 from benchmarks.measure import machine
-from benchmarks.report import flat_table, follows_table, heading, race_table, reach_table
+from benchmarks.pace import pace
+from benchmarks.report import flat_table, follows_table, heading, pace_table, race_table, reach_table
 
 if TYPE_CHECKING:
     from benchmarks.inputs import Input
@@ -89,6 +91,9 @@ def measure_all(stage: Stage, arguments: argparse.Namespace) -> str:
         found = follows(folder, arguments.rounds, quick=arguments.quick)
         shutil.rmtree(folder)
         parts += ["## Who follows whom\n", follows_table(found, POOL, arguments.rounds)]
+    if not only or "pace" in only:
+        (folder := stage.folder / "pace").mkdir()
+        parts += ["## Pace\n", pace_table(pace(folder, quick=arguments.quick))]
     return "\n".join(parts)
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from benchmarks.follows import FollowsFound
     from benchmarks.inputs import Input
     from benchmarks.measure import Cost
+    from benchmarks.pace import Use
 
 __all__ = ["flat_table", "follows_table", "heading", "race_table", "reach_table", "table"]
 
@@ -137,6 +138,18 @@ def _at_most(what: str, value: float, target: float, unit: str) -> tuple[str, ..
 
 def _verdict(*, reached: bool) -> str:
     return "reached" if reached else "**not reached**"
+
+
+def pace_table(uses: Iterable[Use]) -> str:
+    """Wall time of live runs against what the rate or the longest list makes them take."""
+    rows = []
+    for use in uses:
+        most = 1.25 if "auto" in use.name else 1.1
+        verdict = "reached" if use.ratio <= most and use.refused < 0.01 * use.calls + 1 else "MISSED"
+        numbers = (f"{use.calls:,}", f"{use.refused}", f"{use.least:.1f} s", f"{use.seconds:.1f} s", f"{use.ratio:.2f}")
+        rows.append((use.name, *numbers, f"{most}", verdict))
+        print(" ".join(rows[-1]), flush=True)
+    return table(("", "calls", "refused", "at least", "took", "ratio", "target", ""), rows)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -30,8 +30,8 @@ RETRY_TIMES = _setting("RETRY_TIMES", "4")  # a page is requested at most 1 + 4 
 
 # --- pace -----------------------------------------------------------------------------------------
 DOWNLOAD_DELAY_JITTER = 0  # the API limits the rate, so the delay is exact; it is not for politeness
-CONCURRENT_REQUESTS = 8  # KOLs at once; with more, an interrupted run only leaves more lists half read
-CONCURRENT_REQUESTS_PER_DOMAIN = 8
+CONCURRENT_REQUESTS = 64  # KOLs at once at most: a list is begun only when the next turn would go unused otherwise
+CONCURRENT_REQUESTS_PER_DOMAIN = 64
 CONCURRENT_ITEMS = 1  # the writer takes a page before the next one of its KOL is requested
 
 # --- the download handler --------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import logging
 import resource
 import signal
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
@@ -21,7 +21,7 @@ from kolspider.console.output import print_error, standard_output
 from kolspider.crawl.crawler import RunCrawler
 from kolspider.db.check import check_names
 from kolspider.db.url import open_database
-from kolspider.errors import StopRun, UserError, WrongUsage
+from kolspider.errors import NotAsked, StopRun, UserError, WrongUsage
 from kolspider.files import make_directory, write_atomically
 from kolspider.options.arguments import HELP, Arguments
 from kolspider.options.config import PROJECT_DIR, SECRETS, Config, boolean, point_at_sandbox
@@ -205,6 +205,8 @@ class Command(CrawlCommand):
         if process.bootstrap_failed:
             return 1
         run.bill.close()
+        with suppress(NotAsked), run.disk.guard():
+            run.ledger.note_found_rate(run.pace.found)
         target, stats = target_label(run.config, self._database), crawler.stats.get_stats()
         if run.tally.calls and stats.get("finish_reason"):  # not after a second Ctrl-C, which is in a hurry
             ask_after(run.statement, run.config)

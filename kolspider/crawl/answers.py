@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from kolspider.console.columns import LOG_COLUMNS, cut
 from kolspider.crawl.api_call import ApiCall
 from kolspider.crawl.network_errors import Fault, network_failure, never_left
-from kolspider.crawl.pace import LONGEST_ASKED
 from kolspider.crawl.page_request import PageRequest
 from kolspider.crawl.retry_after import retry_after
 from kolspider.crawl.unpacking import TOO_LARGE, header_texts
 from kolspider.errors import NotAsked, StopRun, out_of_memory
+from kolspider.live.pace import LONGEST_ASKED
 from kolspider.options.secrets import redacted_body
 from kolspider.providers.base import ApiError, ApiErrorKind
 from kolspider.run.run import run_of

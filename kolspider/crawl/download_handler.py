@@ -17,7 +17,6 @@ from scrapy.exceptions import DownloadTimeoutError
 from kolspider.crawl.api_call import ApiCall
 from kolspider.crawl.awake import within
 from kolspider.crawl.network_errors import never_left
-from kolspider.crawl.pace import Pace
 from kolspider.crawl.page_request import PageRequest
 from kolspider.crawl.retry_after import retry_after
 from kolspider.crawl.unpacking import UnpackMiddleware, header_texts
@@ -58,11 +57,10 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         self._pool.cachedConnectionTimeout = _IDLE_SECS
         run = run_of(crawler)
         self._config, self._stop, self._tally, self._work = run.config, run.stop, run.tally, run.work
-        self._disk, self._kols = run.disk, run.ledger.kols
+        self._disk, self._kols, self._note_found_rate = run.disk, run.ledger.kols, run.ledger.note_found_rate
         self._bill = run.bill
         self._unpacking = UnpackMiddleware(crawler=crawler)
-        self._pace = Pace(run.config.delay, run.config.retry_secs)
-        self._pace.next_at = run.statement.next_call_at
+        self._pace = run.pace
         self._turn = asyncio.Lock()
 
     async def download_request(self, request: Request) -> Response:
@@ -73,7 +71,8 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         keyed, asked = self._with_key(request), ApiCall.of(request)
         dearest = asked.dearest(self._config.provider) if asked else self._bill.dearest_page
         while True:
-            sent_at = await self._take_turn(dearest)
+            async with self._pace.turn(asked.who if asked else ""):
+                sent_at = await self._take_turn(dearest)
             if asked is None:
                 self._bill.charge(dearest, dearest)  # a request of a team's own code: nobody will say what it cost
             response = await self._send(request, keyed, dearest)
@@ -98,15 +97,11 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
 
     async def _take_turn(self, dearest: int) -> float:
         async with self._turn:
-            try:
-                while (wait := self._pace.next_at - time.monotonic()) > 0:
-                    await self._stop.sleep(wait)
-                while self._bill.reached_cap(dearest) and self._bill.is_open and not self._stop.is_set():
-                    await self._bill.settled()
-                self._check_allowed(dearest)
-            except NotAsked:
-                self._empty_queue()
-                raise
+            while (wait := self._pace.next_at - time.monotonic()) > 0:
+                await self._stop.sleep(wait)
+            while self._bill.reached_cap(dearest) and self._bill.is_open and not self._stop.is_set():
+                await self._bill.settled()
+            self._check_allowed(dearest)
             self._bill.send(dearest)
             now = time.monotonic()
             self._pace.sent(now)
@@ -123,11 +118,6 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
             self._stop.fail(CapReached(reason))
         if self._stop.is_set():
             raise NotAsked("the run is stopping")
-
-    def _empty_queue(self) -> None:
-        """Let every request in the downloader's queue be refused at once, not one by one at the usual pace."""
-        for slot in self._crawler.engine.downloader.slots.values():
-            slot.delay = 0
 
     def _with_key(self, request: Request) -> Request:
         """Return a copy with the key: the request that is logged, cached and retried never has it."""
@@ -155,6 +145,8 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         except StopRun as error:
             self._stop.fail(error)
             return False
+        with self._disk.guard():
+            self._note_found_rate(self._pace.found)
         what, line = _PAUSES[status]
         logger.warning(line, pause)
         self._work.wait("the API", f"{what}: next request", pause)

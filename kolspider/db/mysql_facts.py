@@ -32,7 +32,7 @@ BYTES = Charset("binary")
 # The server's numbers are in https://mariadb.com/kb/en/mariadb-error-codes/ and MySQL's error reference;
 # 20xx are the client's. Other numbers are judged by PyMySQL's exception class, or fatal.
 LOST: AbstractSet[int] = frozenset(
-    {0, 2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2055}  # no connection, or it broke
+    {2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2055}  # no connection, or it broke
     | {1040, 1203, 1226, 1637}  # too many connections, queries or transactions
     | {1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 4031}  # shutting down, hung up on us
     | {1020, 1180, 1205, 1206, 1213, 1317, 1412, 1969, 3024, 3101}  # lock wait, deadlock, killed, "try again"

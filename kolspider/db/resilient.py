@@ -185,7 +185,7 @@ class Upserter:
                 self._database.close()  # a primary that became read-only may have a successor under the same name
             else:
                 return None
-            self._give_up.wait(min(wait, max(give_up_at - time.monotonic(), 0)))
+            self._give_up.wait(min(wait, give_up_at - time.monotonic()))
             wait = min(wait * 2, _LONGEST_WAIT)
 
     def _message(self, error: Exception, kind: DbErrorKind, table: str) -> str:

@@ -68,8 +68,7 @@ def _sqlite_path(rest: str, base: Path) -> Path:
 
 def _server(rest: str, base: Path, *, default_port: int) -> Server:
     match = SERVER_URL.fullmatch(rest)
-    port = int(match["port"] or default_port) if match else 0
-    if match is None or not 0 < port < 65536:
+    if match is None or not 0 < (port := int(match["port"] or default_port)) < 65536:
         raise WrongUsage(
             "KOL_DB_URL must look like mysql://user:password@host:3306/db; in user and password write @ as %40, "
             ": as %3A, / as %2F, ? as %3F, # as %23 and % as %25"

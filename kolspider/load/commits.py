@@ -115,16 +115,17 @@ class Commits:
                 kol.handle, state, reason, pages, users, bought=bought > 0, new=new, doubtful=doubtful
             )
             if new is not None:
-                self._note_savings(kol, pages, users)
+                self._note_savings(kol)
             self._settle(kol.handle)
 
-    def _note_savings(self, kol: Kol, pages: int, users: int) -> None:
+    def _note_savings(self, kol: Kol) -> None:
         """Count how much more a full reading of the list would have cost."""
-        cost = self._ledger.forecast.cost
-        all_pages, all_users = self._ledger.kols.size(kol.handle)
+        pages, users = self._ledger.kols.size(kol.handle)
+        bought = self._ledger.readings.users_bought(kol.handle)
+        saved = self._ledger.forecast.cost(pages, users) - self._ledger.forecast.price(bought)
         self._tally.incremental_lists += 1
-        self._tally.calls_saved += max(all_pages - pages, 0)
-        self._tally.credits_saved += max(cost(all_pages, all_users) - cost(pages, users), 0)
+        self._tally.calls_saved += max(pages - len(bought), 0)
+        self._tally.credits_saved += max(saved, 0)
 
     def list_had_ended(self, kol: Kol) -> None:
         """Record that only cached pages of the list had to be loaded: it is done once they are committed."""

@@ -27,7 +27,7 @@ class _Limited(NamedTuple):
     column: Column
     unheld: re.Pattern[str] | None
     roomy: int
-    """Characters up to which every text fits as it is; -1: each has to be looked at."""
+    """Characters up to which every text fits as it is; 0: each has to be looked at."""
 
 
 class Fitter:
@@ -74,7 +74,7 @@ def _is_limited(column: Column) -> bool:
 def _limited(place: int, column: Column) -> _Limited:
     unheld = re.compile(column.charset.unheld) if column.charset.unheld else None
     if unheld is not None or column.drops_spaces or column.moment_max is not None:
-        return _Limited(place, column, unheld, -1)
+        return _Limited(place, column, unheld, 0)
     limits = (column.max_chars, None if column.max_bytes is None else column.max_bytes // _WIDEST)
     return _Limited(place, column, None, min((limit for limit in limits if limit is not None), default=sys.maxsize))
 

@@ -9,7 +9,7 @@ import os
 import re
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from scrapy.utils.conf import closest_scrapy_cfg
@@ -44,6 +44,7 @@ __all__ = [
     "path",
     "project_path",
     "provider",
+    "rate",
     "table",
     "text",
 ]
@@ -119,6 +120,19 @@ def condition(settings: BaseSettings, name: str) -> str:
             "without a semicolon, a comment, or a backslash before a quote"
         )
     return found
+
+
+def rate(settings: BaseSettings, name: str) -> float | Literal["auto"] | None:
+    """API calls a second, or `auto`; None where DOWNLOAD_DELAY says it."""
+    found = str(settings[name] or "").strip().lower()
+    if not found:
+        return None
+    if found == "auto":
+        return "auto"
+    calls = number(float, 0)(settings, name)
+    if not calls:
+        raise WrongUsage(f"{name}={found!r} is neither a number above 0, in calls a second, nor auto")
+    return calls
 
 
 def optional(read: Callable[[BaseSettings, str], _Value], absent: _Value) -> Callable[[BaseSettings, str], _Value]:

@@ -124,7 +124,7 @@ def _opener(config: Config) -> OpenerDirector:
 
 def _seconds_apart(config: Config) -> float:
     """Return the seconds between the call for the balance and another one: the API's limit may be for both."""
-    return min(config.delay, _LONGEST_APART_SECS)
+    return min(config.interval, _LONGEST_APART_SECS)
 
 
 class _NoRedirect(HTTPRedirectHandler):

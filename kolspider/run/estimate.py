@@ -34,6 +34,7 @@ def estimate(arguments: Arguments, config: Config, database: Database, command: 
     job = Job.load(config.jobdir, arguments.of_job()) if config.jobdir else None
     try:
         with read_ledger(config, database) as ledger:
+            ledger.forecast.known_stop = config.known_stop
             now = job.began_at if job else time.time()
             select_due(ledger.selection, arguments, config, job, lambda: _source(arguments, config, database), now=now)
             table = _Estimate(arguments, config, ledger)
@@ -64,9 +65,10 @@ class _Estimate:
     def __init__(self, arguments: Arguments, config: Config, ledger: Ledger) -> None:
         self._arguments = arguments
         self._config = config
-        self._selection = ledger.selection
-        self._average = ledger.forecast.average
-        self._total = ledger.forecast.total()
+        self._selection, forecast = ledger.selection, ledger.forecast
+        self._average = forecast.average
+        self._found_rate = ledger.found_rate()
+        self._total = forecast.total()
         self._switch = "" if arguments.sandbox else switch(config, ledger)
         max_credits = arguments.max_credits(config.credit_usd)
         self._part = self._total.share(arguments.max_calls, max_credits)
@@ -98,13 +100,23 @@ class _Estimate:
             yield labelled("cost", f"about {credits_:,} credits, ${dollars:,.2f}{self._range}")
             if config.api_key and not self._arguments.sandbox:
                 yield from wrapped("balance", self._balance(credits_))
-            pace = f"at one call in {config.delay:g} s (DOWNLOAD_DELAY)"
-            time = f"about {rough(calls * config.delay)} {pace}" if config.delay else "no delay (DOWNLOAD_DELAY=0)"
-            yield labelled("time", time)
+            yield labelled("time", self._time(calls))
             yield from wrapped("rate", f"the API takes {config.provider.allowed_rate}")
         else:
             yield labelled("calls", "none, so nothing to pay")
         yield labelled("next", command)
+
+    def _time(self, calls: int) -> str:
+        config, found = self._config, self._found_rate
+        if config.rate == "auto":
+            known = f", {found:.3g} a second last time" if found else ""
+            about = f"about {rough(calls / found)}, " if found else ""
+            return f"{about}as fast as the API allows (KOL_RATE=auto){known}"
+        if config.rate:
+            return f"about {rough(calls * config.interval)} at {config.rate:g} calls a second (KOL_RATE)"
+        if not config.delay:
+            return "no delay (DOWNLOAD_DELAY=0)"
+        return f"about {rough(calls * config.delay)} at one call in {config.delay:g} s (DOWNLOAD_DELAY)"
 
     @property
     def _cached(self) -> str:

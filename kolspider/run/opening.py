@@ -16,6 +16,7 @@ from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.live.bill import Bill
 from kolspider.live.disk import Disk, unusable
+from kolspider.live.pace import Pace
 from kolspider.live.statement import Statement
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
@@ -98,6 +99,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     stack.callback(database.close)
     table = _check_tables(arguments, config, database, ledger)
     job = Job.load(config.jobdir, arguments.of_job()) if config.jobdir else None
+    ledger.forecast.known_stop = config.known_stop
     now = job.began_at if job else time.time()
     _select(arguments, config, database, ledger, job, now)
     if not (arguments.replay or arguments.sandbox):
@@ -120,13 +122,15 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     commits = Commits(ledger, disk, tally, work, dry_run=arguments.dry_run, evict=config.cache_evict)
     writer = None if arguments.dry_run else Writer(config, thread, commits, repeats, ledger, stop, tally, work)
     history = History(ledger, tally, config.credit_usd, arguments.mode, command)
-    bill = Bill(arguments, config, stop, tally)
+    bill, pace = Bill(arguments, config, stop, tally), Pace.of(config, ledger.found_rate())
+    stop.on_stop(pace.wake)
     statement = Statement(config.credit_usd)
     if not arguments.replay:
         total = ledger.forecast.total()
         share = total.share(arguments.max_calls, arguments.max_credits(config.credit_usd))
         if total.calls * share:
             ask_before(statement, config, total.credits * share)
+    pace.next_at = statement.next_call_at
     return Run(
         arguments,
         config,
@@ -137,6 +141,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
         disk,
         tally,
         bill,
+        pace,
         work,
         repeats,
         commits,
@@ -242,6 +247,8 @@ def _select(
 
         select_due(selection, arguments, config, job, source, now=now)
         ledger.kols.ends_from = selection.refresh_before or 0.0
+        if arguments.max_calls is None and arguments.max_usd is None:  # else the order is that of need
+            selection.begin_long_lists_early(config.lists_at_once(ledger.found_rate()))
 
 
 def select_due(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kolspider.db.thread import DatabaseThread
     from kolspider.live.bill import Bill
     from kolspider.live.disk import Disk
+    from kolspider.live.pace import Pace
     from kolspider.live.statement import Statement
     from kolspider.live.stop import Stop
     from kolspider.live.tally import Tally
@@ -41,6 +42,7 @@ class Run:
     disk: Disk
     tally: Tally
     bill: Bill
+    pace: Pace
     work: Work
     repeats: Repeats
     commits: Commits

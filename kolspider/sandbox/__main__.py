@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         faults=arguments.faults,
         log_path=arguments.log,
         latency=arguments.latency,
+        rate=arguments.rate,
         gzip=arguments.gzip,
         unusable=arguments.unusable,
         address=(arguments.host, arguments.port),
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--faults", type=_faults, metavar="FILE.json", help="JSON that maps a handle, or *, to faults")
     parser.add_argument("--log", type=Path, metavar="FILE.jsonl", help="file to append a line to for each call")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--rate", type=int, help="most calls in a second; the others are refused with a 429")
     parser.add_argument("--gzip", action="store_true", help="compress every answer with gzip")
     parser.add_argument("--unusable", action="store_true", help="leave every 40th list entry without a usable id")
     parser.add_argument("--weeks", type=int, default=0, help="weeks of changes to the lists (default: %(default)s)")

@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -40,6 +41,7 @@ class Sandbox:
     accept that. `people`: "wild" users have every ugly value that real ones have, "plausible" ones suit a demo.
     `unusable`: every 40th list entry has no usable id. `address`: host and port, 0 for a free one. `api`: whose wire
     contract it speaks, a name of CONTRACTS. `balance`, `bonus`: what the customer has, in units of that contract.
+    `rate`: the most calls that it takes in any second, and refuses the others with a 429; None: any number.
     """
 
     def __init__(  # noqa: PLR0913 - all have names and defaults
@@ -57,8 +59,12 @@ class Sandbox:
         api: str = "twitterapi_io",
         balance: int = 10**9,
         bonus: int = 0,
+        rate: int | None = None,
     ) -> None:
         self.latency = latency
+        self._rate = rate
+        self._taken: deque[float] = deque()
+        """When the calls of the last second came that it took."""
         self._contract = CONTRACTS[api]
         self._account = Account(balance, bonus)
         self._key = key
@@ -338,6 +344,8 @@ class Sandbox:
             return contract.error(405, "Method Not Allowed")
         if not key_ok:
             return contract.error(401, "API key is missing or not valid")
+        if not self._is_within_rate(time.monotonic()):
+            return contract.error(429, "Too Many Requests")
         if ask.refusal or page >= 0:
             return ask.refusal
         return contract.error(contract.bad_request, "cursor is not valid")
@@ -377,6 +385,16 @@ class Sandbox:
         if request.transport:
             request.transport.close()
         return response
+
+    def _is_within_rate(self, now: float) -> bool:
+        if self._rate is None:
+            return True
+        while self._taken and self._taken[0] <= now - 1:
+            self._taken.popleft()
+        if len(self._taken) >= self._rate:
+            return False
+        self._taken.append(now)
+        return True
 
     async def _wait_while_held(self, number: int) -> None:
         while self._hold_after is not None and number > self._hold_after and not self._stopping.is_set():

@@ -20,13 +20,14 @@ from kolspider.live.failures import Failures
 from kolspider.load.cached import CachedPages
 from kolspider.options.arguments import Replay
 from kolspider.providers.base import Account, ApiError, ApiErrorKind, Page
-from kolspider.providers.paging import End, Next, Paging
+from kolspider.providers.increment import IncrementPages
+from kolspider.providers.paging import NOBODY, End, Known, Next, Paging
 from kolspider.spiders.lookup import Lookup
 from kolspider.store.readings import Kind
 from kolspider.store.selection import Due, Why
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Generator, Iterator
+    from collections.abc import AsyncIterator, Generator, Iterator
 
     from scrapy.crawler import Crawler
     from scrapy.http import Response
@@ -41,6 +42,8 @@ logger = logging.getLogger(__name__)
 _ITEM_DONE = (signals.item_scraped, signals.item_error, signals.item_dropped)
 """Scrapy sends one of these for each item that has left the pipelines."""
 _DOUBTFUL = "doubtful"
+_AT_ONCE_AT_FIRST = 8
+"""Lists that are open at once until a page has come: what is wrong with the key or the address fails for each."""
 
 
 @dataclass(slots=True)
@@ -52,8 +55,12 @@ class _List:
     """The id of the KOL's account; empty where the provider needs none."""
     generation: int
     paging: Paging
+    page_size: int
+    """Number of users that each page is asked for."""
     bought: int = 0
     """Pages that came from the API in this run."""
+    known: Known | None = None
+    """Whom the KOL was known to follow, if the reading is incremental."""
 
 
 class FollowingsSpider(Spider):
@@ -67,6 +74,7 @@ class FollowingsSpider(Spider):
         """Take `run`, which the crawl command opened."""
         run: Run = kwargs.pop("run")
         spider = super().from_crawler(crawler, *args, **kwargs)
+        crawler.settings.set("DOWNLOAD_DELAY", 0, priority="cmdline")  # the download handler keeps the pace
         spider.use(run)
         crawler.signals.connect(spider.nobody_is_left, signal=signals.spider_idle)
         return spider
@@ -76,7 +84,8 @@ class FollowingsSpider(Spider):
         self.run = run
         self._config, self._ledger, self._stop = run.config, run.ledger, run.stop
         self._provider = run.config.provider
-        self._places = asyncio.Semaphore(run.config.concurrency)
+        self._increments = IncrementPages(self._provider.price, self._provider.page_sizes)
+        self._places = asyncio.Semaphore(min(run.config.concurrency, _AT_ONCE_AT_FIRST))
         self._failures = Failures(run.stop, run.config.stop_after, run.config.api_url)
         self._cached = CachedPages(run.ledger, run.config.provider, run.disk, run.tally)
         self._pages_on_their_way = 0
@@ -143,18 +152,17 @@ class FollowingsSpider(Spider):
         self._longest = self._ledger.readings.longest()
         async for due, id_ in Lookup(self.crawler, self.run).ids(self._lists_to_read()):
             await self._places.acquire()
-            if self._stop.is_set():
-                return
+            await self.run.pace.unused(self._stop)
             expected = self._ledger.forecast.of(due.kol.handle)
             generation = self._begin(due)
             self._ledger.selection.mark_reached(due.kol.handle)
             if isinstance(id_, ApiError):
-                self._after_error(id_, _List(due.kol, "", generation, self._paging()))
+                self._after_error(id_, self._list(due.kol, "", generation))
                 self._places.release()
                 continue
             is_incremental = self._ledger.readings.kind(due.kol.handle) is Kind.INCREMENTAL
-            known = await self._known(due.kol) if is_incremental else ()
-            followings = _List(due.kol, id_, generation, self._paging(known))
+            known = await self._known(due.kol) if is_incremental else None
+            followings = self._list(due.kol, id_, generation, known, expected.page_size)
             self.run.work.begin(due.kol, followings.paging, expected)
             yield self._request(followings, "")
 
@@ -165,8 +173,14 @@ class FollowingsSpider(Spider):
             else:
                 yield due
 
-    def _paging(self, known: Collection[int] = ()) -> Paging:
-        return Paging(known, self._config.known_stop, longest=self._longest)
+    def _list(
+        self, kol: Kol, id_: str, generation: int, known: Known | None = None, page_size: int | None = None
+    ) -> _List:
+        """Return a list at its beginning; `known` is set for an incremental reading, whose pages can be small."""
+        full = self._provider.page_size
+        size = page_size if page_size and known else full
+        paging = Paging(known or NOBODY, self._config.known_stop, small_pages=size < full, longest=self._longest)
+        return _List(kol, id_, generation, paging, size, known=known)
 
     def _needs_nothing(self, due: Due) -> bool:
         """Tell whether the list had ended in an earlier run, so that only its cached pages had to be loaded."""
@@ -174,18 +188,19 @@ class FollowingsSpider(Spider):
         ended = due.why in {Why.BEGUN, Why.REFUSED} and due.state is not State.FETCHING
         return ended and handle not in self._cached.damaged and not self._ledger.readings.base_is_missing(handle)
 
-    async def _known(self, kol: Kol) -> frozenset[int]:
+    async def _known(self, kol: Kol) -> Known:
         """Return the accounts that the KOL was known to follow before this reading.
 
-        They come from the cache, or from the follows table. A missing account costs calls; no user is lost.
+        They come from the cache, or without their order from the follows table. A missing account costs calls; no user
+        is lost.
         """
         readings, account_id, table = self._ledger.readings, self._provider.account_id, self._config.follows_table
         if (pages := readings.known_pages(kol.handle)) is not None:
             answers = (self._provider.parse(200, body, cursor) for cursor, body in pages)
             users = (user for page in answers if isinstance(page, Page) for user in page.users)
-            return frozenset(int(id_) for user in users if (id_ := usable_id(account_id(user))))
+            return Known.newest_first(int(id_) for user in users if (id_ := usable_id(account_id(user))))
         if not table:
-            return frozenset()
+            return NOBODY
         before = moment(readings.known_until(kol.handle))
         try:
             known = await self.run.database.ask(lambda database: known_ids(database, table, kol.handle, before))
@@ -193,7 +208,7 @@ class FollowingsSpider(Spider):
             self._stop.fail(error)
             raise NotAsked("the run is stopping") from None
         self.run.work.resume("the database")
-        return known
+        return Known(known)
 
     def _begin(self, due: Due) -> int:
         """Begin or continue a list. Returns the generation of its pages."""
@@ -215,8 +230,8 @@ class FollowingsSpider(Spider):
         return kols.begin(kol)
 
     def _request(self, followings: _List, cursor: str) -> Request:
-        api_url = self._config.api_url
-        size = self._provider.page_size
+        self.run.pace.is_coming(followings.kol.user_name)
+        api_url, size = self._config.api_url, followings.page_size
         asked = PageRequest(followings.kol, followings.generation, cursor, followings.paging.pages + 1, size)
         # An HTTP proxy would see the key; of https:// it sees only a tunnel.
         no_proxy = {"proxy": None} if api_url.startswith("http:") else {}
@@ -252,6 +267,9 @@ class FollowingsSpider(Spider):
         doubt = self._doubt(followings, outcome)
         if not kept:
             followings.bought += 1
+            if not self._failures.page_came:
+                for _ in range(_AT_ONCE_AT_FIRST, self._config.concurrency):
+                    self._places.release()
             self._failures.note_page()
             yield FollowingsPage(
                 followings.kol,
@@ -264,6 +282,8 @@ class FollowingsSpider(Spider):
                 None if page.more or doubt else self._began(followings),
             )
         if isinstance(outcome, Next):
+            if 0 < self._increments.most(followings.page_size) <= followings.paging.pages:
+                return self._begin_again(followings, f"{followings.paging.users} users, and still new ones")
             return self._request(followings, outcome.cursor)
         if asked.seq is None:
             return None  # the page could not be stored, so the run stops, and the list is not whole
@@ -298,8 +318,24 @@ class FollowingsSpider(Spider):
             came, known = followings.paging.users, readings.known_before(handle, generation)
         return f"only {came:,} of {known:,} users came; the list before is kept until a second reading says the same"
 
+    def _begin_again(self, followings: _List, why: str) -> Request:
+        """Begin an incremental reading in small pages again, in full ones."""
+        kol = followings.kol
+        with self.run.disk.guard():
+            generation = self._ledger.kols.begin_increment_again(kol.handle)
+        size = self._provider.page_size
+        logger.info("KOL %s: %s: again from page 1, %d a page", kol.user_name, why, size)
+        return self._again(followings, self._list(kol, followings.id, generation, followings.known))
+
+    def _again(self, followings: _List, again: _List) -> Request:
+        again.bought = followings.bought
+        self.run.work.begin_again(again.kol, again.paging)
+        return self._request(again, "")
+
     def _after_error(self, error: ApiError, followings: _List) -> Request | None:
         kol = followings.kol
+        if error.kind is ApiErrorKind.BAD_CURSOR and followings.page_size < self._provider.page_size:
+            return self._begin_again(followings, "its cursor was refused")
         if error.kind is ApiErrorKind.BAD_CURSOR:
             with self.run.disk.guard():
                 generation = self._ledger.kols.restart(kol.handle)
@@ -309,9 +345,7 @@ class FollowingsSpider(Spider):
                     kol.user_name,
                     error.message,
                 )
-                again = _List(kol, followings.id, generation, self._paging(), bought=followings.bought)
-                self.run.work.begin_again(again.kol, again.paging)
-                return self._request(again, "")
+                return self._again(followings, self._list(kol, followings.id, generation))
             reason = f"cursor refused again ({error.message}); -a retry=failed starts over from page 1"
             self._fail(followings, error.kind, reason)
         elif error.kind is ApiErrorKind.NOT_FOUND:
@@ -347,6 +381,7 @@ class FollowingsSpider(Spider):
 
     def _give_back(self, followings: _List) -> None:
         """Let another list begin, because no more pages of this one are requested."""
+        self.run.pace.is_through(followings.kol.user_name)
         self.run.work.end(followings.kol)
         self._places.release()
 

@@ -1,28 +1,36 @@
 """Estimates how many calls the selected lists will take, from the ledger and the cache.
 
 A list that was read before is expected to be as long as it is known to be; any other, as long as lists are on average.
+An incremental reading is expected to find as many new accounts as the KOL has followed in the time since its last one.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from kolspider.providers.increment import IncrementPages, follows_a_day
+from kolspider.providers.paging import RUN
 from kolspider.store.part import Part
 from kolspider.store.readings import size_with_new
-from kolspider.store.views import JOIN_BASE, NEW_SINCE_BASE
+from kolspider.store.views import BASE_IS_CACHED, JOIN_BASE, NEW_SINCE_BASE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Average", "Expected", "Forecast", "Total", "rest_of_list"]
 
 _ENOUGH = 20
-"""With this many full lists, or incremental readings, in the ledger, their average is better than the usual one."""
-_USUAL_INCREMENT = 2
-"""Pages of an incremental reading: one with the new users, and one without any."""
+"""With this many full lists in the ledger, their average is better than the usual one."""
+_USUAL_FOLLOWS = 1.0
+"""Accounts that a KOL follows in a day; it counts as much as this many that were found in incremental readings:"""
+_WEIGHT = 20
+_SAMPLE = 5_000
+"""Incremental readings that the average is made of: those of the first KOLs by name, which is no bias."""
+_DAY = 86_400
 _USUAL_SPREAD = 2.0
 """Standard deviation of the users of a list, in averages: an average of 1,900 with one list in ten above 6,000."""
 
@@ -31,8 +39,7 @@ SELECT handle,
   why IN ('begun', 'refused') AND state <> 'fetching' AND NOT base_is_missing AS whole,   -- loads pages, buys none
   CASE
     WHEN state = 'not_found' THEN 0                         -- asked for again, and probably still gone
-    WHEN incremental THEN min(:increment, pages)
-    WHEN why = 'refresh' THEN pages
+    WHEN incremental OR why = 'refresh' THEN pages
     WHEN base_pages > kept THEN base_pages
     WHEN max((elsewhere + :size - 1) / :size, 1) > kept THEN max((elsewhere + :size - 1) / :size, 1)
   END AS pages,
@@ -47,9 +54,14 @@ SELECT handle,
     WHEN why = 'retry' AND state = 'failed' AND restarts = 2 THEN 0     -- begun again from page 1
     WHEN why = 'retry' AND state = 'partial' THEN max(kept - 1, 0)      -- all but the page that broke it
     ELSE kept
-  END AS cached
+  END AS cached,
+  incremental AND state <> 'not_found' AS incremental,
+  CASE WHEN incremental THEN round((met_at - base_at) / {_DAY}, 2) END AS days,     -- in which `new` were found
+  CASE WHEN incremental THEN round((:now - met_at) / {_DAY}, 2) END AS since,
+  CASE WHEN incremental AND why <> 'refresh' THEN first_page END AS first_page,
+  in_order, in_order AND met = generation - (why <> 'refresh') AS may_be_small
 FROM (
-  SELECT s.handle, s.why, s.incremental, s.base_is_missing, coalesce(k.state, 'new') AS state,
+  SELECT s.handle, s.why, s.incremental, s.base_is_missing, coalesce(k.state, 'new') AS state, k.generation,
     nullif(k.pages, 0) AS pages, k.users,               -- 0: the list was not kept, its length is not known
     k.restarts, b.pages AS base_pages, b.users AS base_users, {NEW_SINCE_BASE} AS new,
     CASE WHEN s.base_is_missing THEN 0 ELSE
@@ -57,13 +69,36 @@ FROM (
        AND p.generation = k.generation)
     END AS kept,
     (SELECT max(users) FROM kol e WHERE e.provider IN (SELECT DISTINCT provider FROM kol WHERE provider <> :provider)
-     AND e.handle = s.handle AND e.state = 'fetched') AS elsewhere      -- bought from another provider
+     AND e.handle = s.handle AND e.state = 'fetched') AS elsewhere,     -- bought from another provider
+    b.started_at AS base_at, m.started_at AS met_at, m.generation AS met,       -- met: the last that ended properly
+    s.incremental AND {BASE_IS_CACHED} AS in_order,             -- so it is known in which order the users stand
+    (SELECT p.users FROM page p WHERE p.provider = k.provider AND p.handle = k.handle
+     AND p.generation = k.generation AND p.cursor = '') AS first_page
   FROM temp.selected s LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle
-  {JOIN_BASE} AND s.why <> 'refresh' AND k.state <> 'not_found'
-    AND (s.base_is_missing OR (k.state IN ('fetching', 'failed') AND NOT s.incremental))    -- perhaps a refresh
+  {JOIN_BASE} AND (s.incremental OR (s.why <> 'refresh' AND k.state <> 'not_found'
+    AND (s.base_is_missing OR k.state IN ('fetching', 'failed'))))              -- perhaps a refresh
+  LEFT JOIN crawl m ON s.incremental AND m.provider = k.provider AND m.handle = k.handle AND m.generation =
+    (SELECT max(generation) FROM crawl WHERE provider = k.provider AND handle = k.handle AND state = 'fetched')
   WHERE s.why IS NOT NULL
 ) list
 """
+
+
+class _Group(NamedTuple):
+    """Lists that are alike, as the query has them. Days are since the base, and since the last reading."""
+
+    whole: bool
+    pages: int | None
+    users: int
+    new: int
+    cached: int
+    incremental: bool
+    days: float | None
+    since: float | None
+    first_page: int | None
+    in_order: bool
+    may_be_small: bool
+    kols: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +119,11 @@ class Expected:
     """What one list will take."""
 
     calls: float
+    credits: float
     pages: int | None
-    """Pages of the full list if it was read before, else None."""
+    """Pages of the reading if the list was read before, else None."""
+    page_size: int
+    """Number of users to ask for in a page."""
 
 
 @dataclass(slots=True)
@@ -134,12 +172,13 @@ def rest_of_list(average: float, read: int) -> float:
 class Forecast(Part):
     """Estimates for the selected KOLs; writes nothing."""
 
+    known_stop = 1
+    """KOL_KNOWN_STOP: how many pages in a row must meet the known part of a list."""
+
     def of(self, handle: str) -> Expected:
         """Estimate one selected KOL's list, before it begins."""
-        ((whole, pages, _, cached, _),) = self._groups("WHERE handle = :handle", handle=handle)
-        if whole:
-            return Expected(0.0, cached)
-        return Expected(self._calls(pages, cached), pages if pages is None else max(pages, 1))
+        (group,) = self._groups("WHERE handle = :handle", handle=handle)
+        return self._expected(group)
 
     def total(self, more: int = 0) -> Total:
         """Estimate all selected lists together, and `more` lists that were never begun."""
@@ -149,21 +188,19 @@ class Forecast(Part):
             batches, rest = divmod(total.kols_without_id, call.most)
             total.lookups = batches + bool(rest)
             total.credits_lookups = batches * call.price(call.most) + (call.price(rest) if rest else 0)
-        for whole, pages, users, cached, kols in self._groups():
-            total.cached += cached * kols
-            if whole:
+        for group in self._groups():
+            kols, expected = group.kols, self._expected(group)
+            total.cached += group.cached * kols
+            if group.whole:
                 total.kols_whole += kols
-                continue
-            calls = self._calls(pages, cached)
-            if pages is None:
+            elif expected.pages is None:
                 total.kols_average += kols
-                total.calls_average += calls * kols
-                total.credits_average += self.average.credits * calls / self.average.pages * kols
+                total.calls_average += expected.calls * kols
+                total.credits_average += expected.credits * kols
             else:
-                left = max(users - cached * self._api.page_size, 0)
                 total.kols_known += kols
-                total.calls_known += calls * kols
-                total.credits_known += (self.cost(int(calls), left) if pages else self._api.failed_call_price) * kols
+                total.calls_known += expected.calls * kols
+                total.credits_known += expected.credits * kols
         return total
 
     def _count_without_id(self) -> int:
@@ -175,29 +212,71 @@ class Forecast(Part):
         )
         return int(kols)
 
-    def _groups(self, which: str = "", **values: object) -> Iterator[tuple[bool, int | None, int, int, int]]:
-        """Yield groups of like lists: if all pages are cached, pages, users, cached pages, and the number of lists."""
+    @property
+    def _values(self) -> dict[str, object]:
+        return {"provider": self._provider, "now": time.time(), "size": self._api.page_size}
+
+    def _groups(self, which: str = "", **values: object) -> Iterator[_Group]:
+        columns = "whole, pages, coalesce(users, 0), new, cached, incremental, days, since, first_page"
         rows = self._db.execute(
-            "SELECT whole, pages, coalesce(users, 0), new, cached, count(*) "
-            f"FROM ({_LISTS}) {which} GROUP BY 1, 2, 3, 4, 5",
+            f"SELECT {columns}, in_order, may_be_small, count(*) FROM ({_LISTS}) {which} "
+            "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11",
             self._values | values,
         )
-        for whole, pages, users, new, cached, kols in rows:
-            size = (pages, users) if pages is None else size_with_new(pages, users, new, self._api.page_size)
-            yield whole, *size, cached, kols
+        return map(_Group._make, rows)
+
+    def _expected(self, group: _Group) -> Expected:
+        full, cached = self._api.page_size, group.cached
+        if group.whole:
+            return Expected(0.0, 0.0, cached, full)
+        if group.incremental:
+            return self._increment(group)
+        if group.pages is None:
+            calls = self._calls(None, cached)
+            return Expected(calls, self.average.credits * calls / self.average.pages, None, full)
+        if not group.pages:
+            return Expected(1.0, self._api.failed_call_price, 1, full)
+        pages, users = size_with_new(group.pages, group.users, group.new, full)
+        calls = self._calls(pages, cached)
+        return Expected(calls, self.cost(int(calls), max(users - cached * full, 0)), pages, full)
+
+    def _increment(self, group: _Group) -> Expected:
+        """Estimate an incremental reading; it is never longer than the list.
+
+        Its pages are as large as the first one, if that is stored. They are full ones after a reading that broke off,
+        for KOL_KNOWN_STOP=2, and where the order of the known accounts is not known: there it takes a page of them.
+        """
+        a_day = follows_a_day(group.new, group.days or 0, self._follows_a_day)
+        new, sizes = a_day * max(group.since or 0, 0), self._increments
+        size = sizes.full
+        if group.first_page is not None:
+            size = sizes.asked_for(group.first_page)
+        elif group.may_be_small and self.known_stop == 1:
+            size = sizes.best(new)
+        calls, credits_ = sizes.cost(size, new, RUN if group.in_order else sizes.full)
+        further = self.known_stop - 1
+        calls, credits_ = calls + further, credits_ + further * self._api.price(size)
+        if group.pages is not None:
+            calls, credits_ = min(calls, group.pages), min(credits_, self.cost(group.pages, group.users))
+        left = max(calls - group.cached, 1)
+        return Expected(left, credits_ * left / calls, max(round(calls), group.cached + 1), size)
 
     @cached_property
-    def _values(self) -> dict[str, object]:
-        """Return the parameters of the SQL.
+    def _increments(self) -> IncrementPages:
+        return IncrementPages(self._api.price, self._api.page_sizes)
 
-        An incremental reading is expected to be as long as they are on average, but never longer than the list.
-        """
-        readings, pages = self._db.execute(
-            "SELECT count(*), avg(pages) FROM crawl WHERE provider = ? AND kind = 'incremental' AND state = 'fetched'",
-            (self._provider,),
+    @cached_property
+    def _follows_a_day(self) -> float:
+        """Return how many accounts a KOL follows in a day on average."""
+        new, days = self._db.execute(
+            "SELECT coalesce(sum(new), 0), coalesce(sum(seconds), 0) / ? FROM (SELECT i.new, c.started_at - (SELECT "
+            "max(p.started_at) FROM crawl p WHERE p.provider = c.provider AND p.handle = c.handle "
+            "AND p.generation < c.generation AND p.state = 'fetched') AS seconds "
+            "FROM increment i JOIN crawl c USING (provider, handle, generation) "
+            "WHERE i.provider = ? AND c.kind = 'incremental' AND c.state = 'fetched' LIMIT ?)",
+            (float(_DAY), self._provider, _SAMPLE),
         ).fetchone()
-        increment = max(round(pages), 1) if readings >= _ENOUGH else _USUAL_INCREMENT
-        return {"provider": self._provider, "increment": increment, "size": self._api.page_size}
+        return follows_a_day(new, days, _USUAL_FOLLOWS, weight=_WEIGHT)
 
     def _calls(self, pages: int | None, cached: int) -> float:
         """Estimate the calls for a list; at least one, because only a page can say that the list has ended."""
@@ -234,6 +313,10 @@ class Forecast(Part):
         full = users / size - 0.5
         last_price = sum(map(price, range(1, size + 1))) / size
         return Average(0, users, full + 1, full * price(size) + last_price, _USUAL_SPREAD * users)
+
+    def price(self, pages: Iterable[int]) -> int:
+        """Return the credits of pages with so many users each."""
+        return sum(map(self._api.price, pages))
 
     def cost(self, pages: int, users: int) -> int:
         """Return the credits that a list costs: its full pages, one with the rest of the users, and empty ones."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from contextlib import suppress
 
 from kolspider.items import Kol
 
@@ -55,8 +56,9 @@ def _text(raw: object) -> str:
     """Return `raw` without invisible characters and the at-sign."""
     if raw is None:
         return ""
-    if isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) < 10**50:
-        return str(raw)  # an all-digit handle, from a column or file that holds it as a number
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        with suppress(ValueError):  # of thousands of digits
+            return str(raw)  # an all-digit handle, from a column or file that holds it as a number
     if not isinstance(raw, str):
         raise _invalid(raw)
     text = raw.translate(_WIDE_FORMS)

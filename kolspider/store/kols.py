@@ -264,6 +264,13 @@ class Kols(Part):
             self._raise_generation(handle, 1, Kind.FULL)
         return self.generation(handle)
 
+    def begin_increment_again(self, handle: str) -> int:
+        """Begin an incremental reading again from page 1, and return its generation."""
+        with transaction(self._db):
+            self._readings.give_up(handle, time.time())
+            self._raise_generation(handle, 0, Kind.INCREMENTAL)
+        return self.generation(handle)
+
     def _raise_generation(self, handle: str, restarts: int, kind: Kind) -> None:
         # Until an incremental reading ends, the list is as long as it was.
         now, size = time.time(), "" if kind is Kind.INCREMENTAL else "pages = 0, users = 0, "

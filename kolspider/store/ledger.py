@@ -42,6 +42,7 @@ class Ledger:
     def __init__(self, connection: sqlite3.Connection, directory: Path, provider: Provider, target: int) -> None:
         self._db = connection
         part = (connection, provider, target)
+        self._rate_key = f"calls in 1,000 s, {provider.name}"
         create_views(connection, provider, target)
         self.accounts = Accounts(*part)
         self.pages = Pages(*part)
@@ -111,6 +112,20 @@ class Ledger:
                 self._db.execute(
                     "INSERT OR REPLACE INTO note (key, value) VALUES (?, ?)", (_REJECTS_SIZE, rejects_size)
                 )
+
+    def found_rate(self) -> float | None:
+        """Return the calls a second that the API was found to allow; None if no run has found out."""
+        noted = self._db.execute("SELECT value FROM note WHERE key = ?", (self._rate_key,)).fetchone()
+        return noted[0] / 1000 if noted and noted[0] > 0 else None
+
+    def note_found_rate(self, rate: float | None) -> None:
+        """Keep the calls a second that the API was found to allow, for the next run; None changes nothing."""
+        if rate is None:
+            return
+        with transaction(self._db, synced=False):
+            self._db.execute(
+                "INSERT OR REPLACE INTO note (key, value) VALUES (?, ?)", (self._rate_key, max(round(rate * 1000), 1))
+            )
 
     @contextmanager
     def taking_over(self) -> Iterator[None]:

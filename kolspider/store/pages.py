@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["CachedPage", "PageCount", "PageRecord", "Pages", "unpack"]
 
-_OPTIONS: dict[int, int] = {zstd.CompressionParameter.compression_level: 6, zstd.CompressionParameter.checksum_flag: 1}
+_LEVEL = 6
+_OPTIONS: dict[int, int] = {
+    zstd.CompressionParameter.compression_level: _LEVEL,
+    zstd.CompressionParameter.checksum_flag: True,
+}
 _LARGEST = 64 * 1024 * 1024
 """Bytes of a page: none that was ever stored is larger."""
 

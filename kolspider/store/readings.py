@@ -137,8 +137,10 @@ class Readings(Part):
         row = self._db.execute(
             "SELECT base_pages, base_users, new_since_base FROM temp.reading_here WHERE handle = ?", (handle,)
         ).fetchone()
-        pages, users, new = row or (None, 0, 0)
-        return None if pages is None else size_with_new(pages, users, new, self._api.page_size)
+        if row is None or row[0] is None:
+            return None
+        pages, users, new = row
+        return size_with_new(pages, users, new, self._api.page_size)
 
     def longest(self) -> int:
         """Return the number of pages of the longest list that was read in full."""
@@ -185,8 +187,8 @@ class Readings(Part):
         """Return cursors and bodies of the pages that tell whom the KOL followed before the current reading.
 
         They are the pages of the base, and of the incremental readings since that ended properly: one that broke off
-        left a gap after it, so what it brought does not count as known. Damaged pages are left out. None if the base
-        is not in the cache.
+        left a gap after it, so what it brought does not count as known. The newest reading comes first, its pages in
+        their order. Damaged pages are left out. None if the base is not in the cache.
         """
         base = self._value("SELECT base FROM temp.reading_here WHERE handle = ? AND base_is_cached", handle)
         if base is None:
@@ -194,10 +196,22 @@ class Readings(Part):
         pages = self._db.execute(
             "SELECT p.cursor, p.body FROM page p JOIN crawl c USING (provider, handle, generation) "
             "JOIN kol k USING (provider, handle) WHERE provider = ? AND handle = ? AND p.generation >= ? "
-            "AND p.generation < k.generation AND c.state = 'fetched'",
+            "AND p.generation < k.generation AND c.state = 'fetched' ORDER BY p.generation DESC, p.number",
             (self._provider, handle, base),
         )
         return ((cursor, body) for cursor, packed in pages if (body := unpack(packed)) is not None)
+
+    def users_bought(self, handle: str) -> list[int]:
+        """Return the number of users of each stored page of the current reading, and of those before it that broke off
+        since the last one that ended properly.
+        """
+        pages = self._db.execute(
+            "SELECT p.users FROM page p JOIN kol k USING (provider, handle) WHERE provider = ?1 AND handle = ?2 "
+            "AND p.generation <= k.generation AND p.generation > (SELECT coalesce(max(c.generation), -1) FROM crawl c "
+            " WHERE c.provider = ?1 AND c.handle = ?2 AND c.state = 'fetched' AND c.generation < k.generation)",
+            (self._provider, handle),
+        )
+        return [users for (users,) in pages]
 
     def known_until(self, handle: str) -> float:
         """Return a time in unix seconds: accounts that were first seen then or later do not count as known.

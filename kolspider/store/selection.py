@@ -209,6 +209,37 @@ class Selection(Part):
             cut = self._db.execute("DELETE FROM temp.selected WHERE place > ?", (limit,))
             self.left = cut.rowcount
 
+    def begin_long_lists_early(self, at_once: float) -> None:
+        """Move lists forward that would outlast the others: a list is read page by page, `at_once` lists at a time.
+
+        A list begins while the pages of it and of those behind it take at least as long as its own pages, one after the
+        other. Those that fit keep their order. A list that failed before stays behind the others.
+        """
+        self._db.execute(
+            """
+            WITH expected AS (
+              SELECT place, CASE WHEN why = 'failed' THEN 0 WHEN incremental THEN 1 WHEN k.pages > 0 THEN k.pages
+                ELSE coalesce(a.following, :usual) / :size + 1 END AS pages
+              FROM temp.selected s LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle
+              LEFT JOIN account a ON a.handle = s.handle WHERE why IS NOT NULL
+            ), ordered AS (
+              SELECT place, pages, sum(pages) OVER (ORDER BY place DESC) AS remaining FROM expected
+            ), turns AS (
+              SELECT place, row_number() OVER (ORDER BY max(remaining, pages * :at_once) DESC, place) AS turn
+              FROM ordered
+            )
+            UPDATE temp.selected SET place = -turn FROM turns WHERE selected.place = turns.place
+            """,
+            {
+                "usual": self._api.usual_users,
+                "size": self._api.page_size,
+                "provider": self._provider,
+                "at_once": at_once,
+            },
+        )
+        self._db.execute("UPDATE temp.selected SET place = place + ? WHERE place > 0", (self.count(),))
+        self._db.execute("UPDATE temp.selected SET place = -place WHERE place < 0")
+
     def count_source(self) -> int:
         """Count the KOLs that were taken in."""
         return self._count("SELECT count(*) FROM temp.source")

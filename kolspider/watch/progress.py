@@ -108,7 +108,7 @@ class RunProgress:
             return None
         if pace := self._pace.a_second:
             return left / pace
-        return None if self._arguments.replay else left * self._config.delay or None
+        return None if self._arguments.replay else left * self._config.interval or None
 
     def _calls_left(self) -> float:
         """Estimate the calls left: a list read before has kept its length, a new one has the average of this run's."""

@@ -115,7 +115,7 @@ class Summary:
             dollars = tally.credits * self._credit_usd
             yield labelled("API", f"{counted(tally.calls, 'call')}, about {tally.credits:,} credits (${dollars:.2f})")
         yield from self._bill()
-        if self._tally.calls_saved:
+        if self._tally.credits_saved:
             yield labelled("saved", self._saved)
         yield labelled("time", duration(self._seconds))
         yield labelled("table", self._target + (" (not written: dry run)" if self._arguments.dry_run else ""))

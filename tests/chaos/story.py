@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from subprocess import Popen
 
+    from kolspider.sandbox import Call
+
 __all__ = ["Story", "Toll"]
 
+Asked = tuple[str, str, bool]
+"""A page: KOL, cursor, and whether it is one of the full pages with which an increment in small ones began again."""
 AT_ONCE = 8
 """CONCURRENT_REQUESTS: what can be in flight when a process dies."""
 FAULTS = dict.fromkeys(("reset", "cut_off", "server_error"), 2)
@@ -128,7 +132,7 @@ class Story:
             besides.add("a job's file")
         project.api.clear_calls()
         project.api.revision = revision
-        lost: Counter[tuple[str, str]] = Counter()
+        lost: Counter[Asked] = Counter()
         for _ in range(self.kills_each):
             before = len(project.api.calls)
             project.api.latency = self._dice.choice([0.0, 0.02, 0.05])
@@ -142,7 +146,7 @@ class Story:
         self._finish(project, words)
         self._judge_rows(project, kols, revision)
         assert project.ended() == dict.fromkeys(kols, "complete")
-        bought = Counter((call.handle, call.cursor) for call in project.api.calls if not call.fault)
+        bought = Counter(_asked(project.api.calls))
         twice = bought - Counter(dict.fromkeys(bought, 1))
         self.toll.faults += sum(bool(call.fault) for call in project.api.calls)
         self.toll.pages += bought.total()
@@ -221,15 +225,16 @@ class Story:
                 break
         result.expect(0)
 
-    def _in_flight(self, project: Project, since: int, generation: int) -> list[tuple[str, str]]:
+    def _in_flight(self, project: Project, since: int, generation: int) -> list[Asked]:
         """The pages that were asked for, and would have come, whose answer was not kept."""
         calls = project.calls_of_the_dead()
-        kept = project.cached(generation)
+        sql = "SELECT handle, cursor, generation > ?1 FROM page WHERE generation >= ?1"
+        kept = {(handle, cursor, bool(again)) for handle, cursor, again in project.ledger(sql, generation)}
         if self._evict:
             done = {handle for handle, record in project.records().items() if record.state == "complete"}
-            kept |= {(call.handle, call.cursor) for call in calls if call.handle in done}
-        asked = [(call.handle, call.cursor) for call in calls[since:] if not call.fault]
-        return [page for page in asked if page not in kept]
+            kept |= {page for page in _asked(calls) if page[0] in done}
+        before = sum(not call.fault for call in calls[:since])
+        return [page for page in _asked(calls)[before:] if page not in kept]
 
     def _assert_complete_means_complete(
         self, project: Project, kols: Mapping[str, int], revision: int, generation: int
@@ -238,7 +243,7 @@ class Story:
         done = {
             handle: kols[handle]
             for handle, record in project.records().items()
-            if record.state == "complete" and record.generation == generation
+            if record.state == "complete" and record.generation >= generation
         }
         rows = project.rows()
         short = [id_ for id_ in expected_rows(done, revision, unusable=True) if id_ not in rows]
@@ -267,6 +272,14 @@ class Story:
         assert {kol for (kol,) in whole} == {kol for kol, size in kols.items() if size}
         aside = Counter(repr(line) for line in project.rejects())
         assert max(aside.values(), default=0) <= revision + 1, "a user is set aside twice for one page"
+
+
+def _asked(calls: Sequence[Call]) -> list[Asked]:
+    """The pages of these calls that had no fault."""
+    small = {call.handle for call in calls if call.page_size < 200}
+    return [
+        (call.handle, call.cursor, call.page_size == 200 and call.handle in small) for call in calls if not call.fault
+    ]
 
 
 def _has_begun(project: Project) -> bool:

@@ -28,7 +28,7 @@ from kolspider.live.tally import Tally
 from kolspider.live.work import Work
 from kolspider.options.arguments import Arguments
 from kolspider.options.config import Config
-from kolspider.providers.base import ApiError, Page
+from kolspider.providers.base import ApiError, ApiErrorKind, Page
 from kolspider.store.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -142,8 +142,9 @@ def test_a_retry_waits_as_long_as_the_api_asks(parts: Parts, status: int) -> Non
 
     parts.stop.sleep = note  # type: ignore[method-assign]  # nobody sleeps here
     assert isinstance(parts.answer(request(), status, b"", headers={"Retry-After": "42"}), Request)
-    assert waits == [42]
-    assert not isinstance(parts.answer(request(), status, b"", headers={"Retry-After": "7200"}), Request)
+    assert isinstance(parts.answer(request(), status, b"", headers={"Retry-After": "3600"}), Request)
+    assert waits == [42, 3600]
+    assert not isinstance(parts.answer(request(), status, b"", headers={"Retry-After": "3601"}), Request)
 
 
 def test_a_missing_account_is_the_last_answer(parts: Parts) -> None:
@@ -277,3 +278,28 @@ def test_a_run_that_stops_waits_for_no_retry(parts: Parts) -> None:
     parts.stop.set()
     with pytest.raises(NotAsked):
         parts.failure(request(), DownloadTimeoutError("slow"))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "cursor", "kind", "repeats"),
+    [
+        (301, b"", "", ApiErrorKind.REDIRECTED, 0),
+        (402, b"", "", ApiErrorKind.NO_CREDIT, 0),
+        (403, {"error": "x"}, "", ApiErrorKind.FORBIDDEN, 0),
+        (403, b"<html>Cloudflare", "", ApiErrorKind.BLOCKED, 0),
+        (404, {"error": "x"}, "", ApiErrorKind.WRONG_PATH, 0),
+        (404, {"message": "user not found"}, "", ApiErrorKind.NOT_FOUND, 0),
+        (400, b"", "", ApiErrorKind.BAD_REQUEST, 0),
+        (400, b"", "5", ApiErrorKind.BAD_CURSOR, 1),
+        (200, {"status": "error", "msg": "busy"}, "", ApiErrorKind.ERROR_IN_200, 2),
+        (200, {}, "", ApiErrorKind.CONTRACT_DRIFT, 2),
+        (500, b"", "", ApiErrorKind.TRANSIENT, 3),
+    ],
+)
+def test_each_kind_of_error_has_its_retries(
+    parts: Parts, status: int, body: object, cursor: str, kind: ApiErrorKind, repeats: int
+) -> None:
+    sent = request(cursor=cursor)
+    while isinstance(again := parts.answer(sent, status, body), Request):
+        sent = again
+    assert parts.tally.errors == {kind: repeats + 1}

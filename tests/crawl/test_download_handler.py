@@ -23,7 +23,7 @@ from kolspider.errors import NotAsked
 from kolspider.items import Kol
 from kolspider.live.bill import Bill
 from kolspider.live.disk import Disk
-from kolspider.live.statement import Statement
+from kolspider.live.pace import Pace
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.live.work import Work
@@ -58,27 +58,26 @@ class Edge:
         self.noted: Counter[str] = Counter()
         """Calls in the ledger, by KOL."""
         self.sent: list[Request] = []
+        self.found: list[float | None] = []
+        """Rates that were noted in the ledger."""
         self.answers: list[Answer] = []
         self.hold = asyncio.Event()
         self.hold.set()
-        self.slot = SimpleNamespace(delay=2)
         self.pool = SimpleNamespace(retryAutomatically=True, cachedConnectionTimeout=240)
-        ledger = SimpleNamespace(kols=SimpleNamespace(add_calls=self._add_calls))
+        ledger = SimpleNamespace(kols=SimpleNamespace(add_calls=self._add_calls), note_found_rate=self.found.append)
         run = SimpleNamespace(
             config=self.config,
             stop=self.stop,
             tally=self.tally,
             bill=self.bill,
             work=Work(),
+            pace=Pace.of(self.config, None),
             disk=Disk(folder, self.stop),
             ledger=ledger,
-            statement=Statement(self.config.credit_usd),
         )
 
         def init(handler: Any, _: object) -> None:
             handler._pool = self.pool
-            slots = {"api.example": self.slot}
-            handler._crawler = SimpleNamespace(engine=SimpleNamespace(downloader=SimpleNamespace(slots=slots)))
 
         async def download(_: object, request: Request) -> TextResponse:
             self.sent.append(request)
@@ -163,7 +162,7 @@ def test_a_call_that_never_left_the_machine_is_none_and_one_without_an_answer_is
     assert (lost.tally.calls, lost.noted) == (1, {"btc": 1})
 
 
-def test_at_the_cap_no_call_is_sent_and_the_queue_is_emptied_at_once(on_the_edge: Callable[..., Edge]) -> None:
+def test_at_the_cap_no_call_is_sent(on_the_edge: Callable[..., Edge]) -> None:
     async def story(edge: Edge) -> None:
         edge.answers.append(answer(200))
         assert await edge.ask() == 200
@@ -173,7 +172,7 @@ def test_at_the_cap_no_call_is_sent_and_the_queue_is_emptied_at_once(on_the_edge
             await edge.ask()
 
     edge = on_the_edge(story, max_calls=1)
-    assert (len(edge.sent), edge.tally.calls, edge.slot.delay) == (1, 1, 0)
+    assert (len(edge.sent), edge.tally.calls) == (1, 1)
     assert "the cap of 1 API call is reached" in str(edge.stop.error)
 
 
@@ -218,6 +217,7 @@ def test_a_503_that_names_a_wait_pauses_and_goes_on_to_whoever_retries(on_the_ed
     assert edge.handler._pace.next_at > time.monotonic() + 20
     edge = on_the_edge(asking(answer(503), expected=503))
     assert edge.handler._pace.next_at < time.monotonic() + 20
+    assert "the API" not in edge.handler._work.waits, "nobody asked for a pause"
 
 
 def test_a_pause_of_hours_stops_the_run(on_the_edge: Callable[..., Edge]) -> None:

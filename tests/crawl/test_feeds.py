@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from scrapy import Spider
+from scrapy import Spider, signals
+from scrapy.exceptions import NotConfigured
+from scrapy.extensions.feedexport import FeedExporter
+from scrapy.utils.test import get_crawler
 
-from kolspider.crawl.feeds import CsvRows, FileStorage, RowFeeds, Rows
+from kolspider.crawl.feeds import CsvRows, FileStorage, RowFeeds, Rows, _in_one_line
 from kolspider.items import COLUMNS, FollowingsPage, Kol, MappedPage, Row
+from kolspider.live.stop import Stop
 from kolspider.options.arguments import Feed
 
 if TYPE_CHECKING:
@@ -104,12 +109,50 @@ def test_a_file_has_every_line_and_the_first_error_is_told_at_its_end(tmp_path: 
             full.store(file)
 
 
-def test_a_feed_that_can_not_be_written_is_one_line_and_counts_as_failed(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_feed_that_can_not_be_written_is_one_line_and_counts_as_failed(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counted: list[str] = []
+    lines: list[str] = []
+
+    def fail(_: object, line: dict[str, str], __: Spider) -> None:
+        lines.append(line["id"])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(FeedExporter, "item_scraped", fail)
     feeds = object.__new__(RowFeeds)
-    feeds._has_failed = False
+    feeds._rows, feeds._has_failed = Rows(Feed.ACCOUNTS), False
     feeds.crawler = cast("Any", SimpleNamespace(stats=SimpleNamespace(inc_value=counted.append)))
-    for _ in range(2):
-        feeds._fail(OSError(28, "No space left on device"))
+    feeds.item_scraped(page("BTC", row(1), row(2)), Spider("a"))
+    assert lines == ["1", "2"]
     assert counted == ["feedexport/failed_count/temporary"]
     assert caplog.messages == ["the feed can't be written: No space left on device"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space"), "Error storing: No space"),
+        (KeyError("a"), "Error storing: KeyError: 'a'"),
+        (None, "Error storing"),
+    ],
+)
+def test_an_error_of_a_feed_has_no_traceback(error: Exception | None, told: str) -> None:
+    traceback = (type(error), error, None) if error else None
+    record = logging.LogRecord("x", logging.ERROR, "", 1, "Error %s", ("storing",), traceback)
+    assert _in_one_line(record)
+    assert (record.getMessage(), record.exc_info, record.exc_text) == (told, None, None)
+
+
+@pytest.mark.parametrize(("feeds", "fails"), [({}, False), ({"nowhere://x.csv": {"format": "csv"}}, True)])
+def test_a_feed_that_nothing_can_write_stops_the_run_before_its_first_call(
+    monkeypatch: pytest.MonkeyPatch, feeds: dict[str, object], fails: bool
+) -> None:
+    run = SimpleNamespace(stop=Stop(), arguments=SimpleNamespace(feed=Feed.ACCOUNTS))
+    monkeypatch.setattr("kolspider.crawl.feeds.run_of", lambda _: run)
+    crawler = get_crawler(settings_dict={"FEEDS": feeds})
+    with pytest.raises(NotConfigured):
+        RowFeeds(crawler)
+    assert run.stop.error is None
+    crawler.signals.send_catch_log(signals.spider_opened)
+    assert ("the feed can't be written" in str(run.stop.error)) is fails

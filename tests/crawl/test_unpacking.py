@@ -68,6 +68,11 @@ def test_an_answer_of_more_values_than_a_page_has_is_dropped(middleware: UnpackM
     assert unpacked(middleware, page).body == page
 
 
+@pytest.mark.parametrize(("values", "flags"), [(100_000, []), (100_001, [TOO_LARGE])])
+def test_the_limit_of_values_is_within_it(middleware: UnpackMiddleware, values: int, flags: list[str]) -> None:
+    assert unpacked(middleware, b"[" + b"1," * (values - 1) + b"1]").flags == flags
+
+
 def test_what_is_stored_is_passed_on(middleware: UnpackMiddleware) -> None:
     body = b"[" + b"{}," * 300_000 + b"{}]"
     assert unpacked(middleware, body, "", "cached").body == body

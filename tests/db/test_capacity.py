@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 
-from kolspider.db.base import Column, DbErrorKind, Form
-from kolspider.db.capacity import unfitness
+from kolspider.db.base import Charset, Column, DbErrorKind, Form
+from kolspider.db.capacity import losses, unfitness
 from kolspider.db.check import check_target, warnings
 from kolspider.db.resilient import Upserter
 from kolspider.errors import StopRun
@@ -259,6 +259,9 @@ def check_that_rows_are_kept(subject: Subject, word: str) -> None:
     assert subject.db.count("t") == len(rows) - len(refused)
 
 
+USUAL = {"name": 50, "user_name": 15, "avatar": 200, "description": 160, "created_at": 30}
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "reason"),
     [
@@ -282,3 +285,54 @@ def test_a_column_is_judged_by_what_it_is_sent(name: str, changes: dict[str, Any
     found = unfitness(replace(Column(name, "", frozenset(Form)), **changes))
     assert found.startswith(reason)
     assert bool(found) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "loss"),
+    [
+        (
+            "id",
+            {"takes": frozenset({Form.NUMBER}), "int_max": 2**63 - 1},
+            "hold numbers up to 9,223,372,036,854,775,807",
+        ),
+        (
+            "id",
+            {"takes": frozenset({Form.NUMBER}), "int_max": 10**20 - 1},
+            "hold numbers up to 99,999,999,999,999,999,999",
+        ),
+        ("id", {"takes": frozenset({Form.NUMBER}), "int_max": 10**20}, ""),
+        ("id", {"int_max": 2**63 - 1}, ""),
+        *((name, {"max_chars": usual}, "") for name, usual in USUAL.items()),
+        *((name, {"max_chars": usual - 1}, "are narrow: longer texts are cut") for name, usual in USUAL.items()),
+        *((name, {"max_bytes": usual}, "") for name, usual in USUAL.items()),
+        ("name", {"max_bytes": 99, "charset": Charset("ucs2", ascii_bytes=2)}, "are narrow"),
+        ("name", {"max_bytes": 100, "charset": Charset("ucs2", ascii_bytes=2)}, ""),
+        (
+            "name",
+            {"charset": Charset("latin1", unheld="[^\x00-\xff]")},
+            "are in latin1: the characters that it lacks, such",
+        ),
+        ("name", {"charset": Charset("odd", unheld="[a]")}, "are in odd: the characters that it lacks, are removed"),
+        ("followers", {"max_chars": 10}, ""),
+        ("followers", {"max_chars": 9}, "are narrow: longer numbers become NULL"),
+        ("followers", {"max_chars": 1, "takes": frozenset({Form.TEXT, Form.NUMBER}), "int_max": 2**31 - 1}, ""),
+        (
+            "followers",
+            {"takes": frozenset({Form.NUMBER}), "int_max": 2**31 - 2},
+            "hold numbers up to 2,147,483,646: larger",
+        ),
+        ("created_at_time", {"moment_min": "1970", "moment_max": "2038"}, "hold moments from 1970 to 2038: others"),
+        ("created_at_time", {}, ""),
+    ],
+)
+def test_what_is_lost_in_a_column_is_told(name: str, changes: dict[str, Any], loss: str) -> None:
+    found = losses(replace(Column(name, "", frozenset(Form)), **changes))
+    assert len(found) == bool(loss)
+    assert "".join(found).startswith(loss)
+
+
+@pytest.mark.parametrize(
+    ("int_max", "reason"), [(2**63 - 1, ""), (2**63 - 2, "can't hold ids of up to 20 digits"), (None, "")]
+)
+def test_a_number_holds_ids_if_it_holds_the_real_ones(int_max: int | None, reason: str) -> None:
+    assert unfitness(Column("id", "", frozenset({Form.NUMBER}), int_max=int_max)) == reason

@@ -10,6 +10,7 @@ import pymysql
 import pytest
 
 from kolspider.db.check import (
+    check_accounts,
     check_follows,
     check_follows_to_read,
     check_names,
@@ -292,6 +293,19 @@ def test_a_column_that_is_worth_a_word_is_named_with_the_others_of_its_kind(mysq
     ]
 
 
+@pytest.mark.parametrize(("code", "told"), [(1054, StopRun), (2013, pymysql.err.OperationalError)])
+def test_a_condition_is_wrong_only_where_the_connection_holds(
+    mysql: Subject, monkeypatch: pytest.MonkeyPatch, code: int, told: type[Exception]
+) -> None:
+    def count(*_: str) -> int:
+        raise pymysql.err.OperationalError(code, "as the server says")
+
+    mysql.db.create_tables("s", "t")
+    monkeypatch.setattr(mysql.db, "count", count)
+    with pytest.raises(told):
+        check_source(mysql.db, "s", where="lang = 'zh'")
+
+
 def test_a_source_needs_nothing_but_user_name(subject: Subject) -> None:
     subject.sql("CREATE TABLE base (User_Name VARCHAR(9), other INTEGER)")
     subject.sql("CREATE TABLE wrong (handle VARCHAR(9))")
@@ -301,3 +315,11 @@ def test_a_source_needs_nothing_but_user_name(subject: Subject) -> None:
         StopRun, match="table wrong lacks user_name; name its column of handles in KOL_SOURCE_COLUMN: it has handle"
     ):
         check_source(subject.db, "wrong")
+
+
+def test_accounts_can_be_read_from_a_table_that_has_their_columns(subject: Subject) -> None:
+    subject.sql("CREATE TABLE narrow (id VARCHAR(32), name VARCHAR(9))")
+    with pytest.raises(StopRun, match="table narrow lacks user_name"):
+        check_accounts(subject.db, "narrow")
+    subject.db.create_tables("s", "t")
+    check_accounts(subject.db, "t")

@@ -157,3 +157,10 @@ def test_it_works_in_another_thread_and_after_close(subject: Subject, tmp_path: 
     subject.db.close()
     assert subject.db.count(T) == 1
     assert open_database(subject.url, base=tmp_path).label == subject.db.label
+
+
+def test_only_the_named_handles_are_deleted(subject: Subject) -> None:
+    subject.db.create_tables("s", "t")
+    subject.db.insert_handles("s", ["a", "b", "c"])
+    subject.db.delete_handles("s", ["a", "c", "d"])
+    assert list(subject.db.handles("s")) == ["b"]

@@ -6,14 +6,16 @@ import socketserver
 import sys
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pymysql
 import pytest
 
-from kolspider.db.base import DbErrorKind, Fill
+from kolspider.db.base import Column, DbErrorKind, Fill, Form, Table
 from kolspider.db.check import check_follows, check_target
+from kolspider.db.mysql import MysqlDatabase
 from kolspider.db.mysql_facts import Definition, column
 from kolspider.db.url import open_database
 from kolspider.errors import StopRun
@@ -316,3 +318,93 @@ def test_what_stands_in_a_column_that_is_left_out(facts: tuple[str | None, str],
         definition=Definition(),
     )
     assert found.fill is fill
+
+
+NUMBERS = [
+    ("tinyint", "tinyint(4)", 3, 0, -128, 127),
+    ("smallint", "smallint(5) unsigned", 5, 0, 0, 65_535),
+    ("mediumint", "mediumint(9)", 7, 0, -8_388_608, 8_388_607),
+    ("int", "int(11)", 10, 0, -(2**31), 2**31 - 1),
+    ("bigint", "bigint(20)", 19, 0, -(2**63), 2**63 - 1),
+    ("bigint", "bigint(20) unsigned", 20, 0, 0, 2**64 - 1),
+    ("decimal", "decimal(20,0)", 20, 0, -(10**20 - 1), 10**20 - 1),
+    ("decimal", "decimal(20,0)", 20, None, -(10**20 - 1), 10**20 - 1),
+    ("decimal", "decimal(10,2) unsigned", 10, 2, 0, 10**8 - 1),
+    ("double", "double", 22, None, -(2**53), 2**53),
+    ("double", "double unsigned", 22, None, 0, 2**53),
+    ("double", "double(12,2)", 12, 2, None, None),
+    ("float", "float", 12, None, None, None),
+    ("bit", "bit(64)", 64, None, None, None),
+    ("decimal", "odd", None, None, None, None),
+]
+
+
+@pytest.mark.parametrize(("kind", "type_", "digits", "decimals", "lowest", "highest"), NUMBERS)
+def test_a_type_of_numbers_takes_whole_ones_up_to_its_limits(
+    kind: str, type_: str, digits: int | None, decimals: int | None, lowest: int | None, highest: int | None
+) -> None:
+    facts = ("x", kind, type_, None, None, None, "YES", "", digits, decimals)
+    found = column(facts, None, mariadb=True, definition=Definition())
+    assert (found.int_min, found.int_max) == (lowest, highest)
+    assert found.takes == (frozenset() if highest is None else {Form.NUMBER})
+
+
+NUMBER, TEXT = frozenset({Form.NUMBER}), frozenset(Form)
+
+
+@pytest.mark.parametrize(
+    ("name", "type_", "takes", "more", "begins"),
+    [
+        ("name", "int(11)", NUMBER, {}, "MODIFY `name` LONGTEXT CHARACTER SET utf8mb4 NULL"),
+        ("name", "double", NUMBER, {}, "CHANGE `name` `name_old` double NULL, ADD COLUMN `name` LONGTEXT"),
+        ("name", "point", frozenset(), {}, "CHANGE `name` `name_old` point NULL, ADD COLUMN `name` LONGTEXT"),
+        ("name", "varchar(9)", TEXT, {"nullable": False}, "MODIFY `name` varchar(9) NULL"),
+        ("name", "text", TEXT, {"generated": True}, "DROP COLUMN `name`, ADD COLUMN `name` LONGTEXT"),
+        ("name", "int(11)", NUMBER, {"generated": True}, "DROP COLUMN `name`, ADD COLUMN `name` LONGTEXT"),
+        (
+            "followers",
+            "text",
+            frozenset(),
+            {},
+            "CHANGE `followers` `followers_old` text NULL, ADD COLUMN `followers` BIGINT NULL",
+        ),
+        ("id", "varchar(9)", TEXT, {"max_chars": 9, "nullable": False}, "MODIFY `id` VARCHAR(32)"),
+        ("id", "int(11)", NUMBER, {"int_max": 2**31 - 1, "nullable": False}, "MODIFY `id` VARCHAR(32)"),
+        ("id", "double", frozenset(), {}, ""),
+    ],
+)
+def test_the_change_that_mends_a_column_keeps_its_values_where_one_can(
+    name: str, type_: str, takes: frozenset[Form], more: dict[str, Any], begins: str
+) -> None:
+    db = open_database("mysql://kol@h/db", base=Path("/"))
+    column = replace(Column(name, type_, takes), **more)
+    (ddl, *others) = db.refit_ddl(Table("t", {name: column}, [("id",)]), [column])
+    expected = (
+        f"ALTER TABLE `t` {begins.replace('LONGTEXT', db.types['name'])}" if begins else "RENAME TABLE `t` TO `t_old`"
+    )
+    assert ddl.replace(db.types["id"], "VARCHAR(32)").startswith(expected.replace(db.types["id"], "VARCHAR(32)"))
+    assert len(others) == (not begins)
+
+
+@pytest.mark.parametrize("code", [1142, 2013])
+def test_what_a_server_does_not_tell_is_not_asked_again_unless_it_is_away(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    db = open_database("mysql://kol@h/db", base=Path("/"))
+    assert isinstance(db, MysqlDatabase)
+
+    def select(*_: object) -> list[tuple[Any, ...]]:
+        raise pymysql.err.OperationalError(code, "as the server says")
+
+    monkeypatch.setattr(db, "_select", select)
+    if code == 2013:
+        for ask in (db._has_one_case, lambda: db._definition("t")):
+            with pytest.raises(pymysql.err.OperationalError):
+                ask()
+        return
+    assert not db._has_one_case()
+    assert db._definition("t") == Definition()
+    monkeypatch.setattr(db, "_select", lambda *_: [("1",)])
+    assert db._has_one_case()
+    monkeypatch.setattr(db, "_select", lambda *_: [("0",)])
+    assert not db._has_one_case()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kolspider.db import sqlite as sqlite_module
-from kolspider.db.base import DbErrorKind, Form
+from kolspider.db.base import DbErrorKind, Fill, Form
 from kolspider.db.check import check_follows, check_target
 from kolspider.db.url import open_database
 from kolspider.errors import StopRun
@@ -92,6 +92,61 @@ def test_describe_knows_the_kinds_of_columns_and_keys(sqlite: Subject) -> None:
     assert columns["b"].int_max is columns["x"].int_max is None
     assert [name for name, column in columns.items() if not column.nullable] == ["pk", "name", "n"]
     assert [name for name, column in columns.items() if column.needs_value] == ["name"]
+
+
+INTEGERS, REALS, ALL = (-(2**63), 2**63 - 1), (-(2**53), 2**53), (None, None)
+NUMBERS, ANY = frozenset({Form.NUMBER, Form.MOMENT}), frozenset(Form)
+
+
+@pytest.mark.parametrize(
+    ("declared", "strict", "takes", "limits"),
+    [
+        ("INTEGER", False, NUMBERS, INTEGERS),
+        ("BOOLEAN", False, NUMBERS, INTEGERS),
+        ("FLOATING POINT", False, NUMBERS, INTEGERS),  # INT is in POINT
+        ("DOUBLE", False, NUMBERS, REALS),
+        ("REAL", False, NUMBERS, REALS),
+        ("float", False, NUMBERS, REALS),
+        ("CHARINT", False, NUMBERS, INTEGERS),
+        ("NCHAR(5)", False, ANY, ALL),
+        ("CLOB", False, ANY, ALL),
+        ("text", False, ANY, ALL),
+        ("BLOB", False, ANY, ALL),
+        ("", False, ANY, ALL),
+        ("INT", True, frozenset({Form.NUMBER}), INTEGERS),
+        ("INTEGER", True, frozenset({Form.NUMBER}), INTEGERS),
+        ("REAL", True, frozenset({Form.NUMBER}), REALS),
+        ("TEXT", True, ANY, ALL),
+        ("ANY", True, ANY, ALL),
+        ("BLOB", True, frozenset[Form](), ALL),
+    ],
+)
+def test_a_column_takes_what_its_affinity_leaves_as_it_is(
+    declared: str, strict: bool, takes: frozenset[Form], limits: tuple[int | None, int | None]
+) -> None:
+    found = sqlite_module._column(("X", declared, 0, None, 0, 0), is_key=False, strict=strict)
+    assert (found.name, found.takes, (found.int_min, found.int_max)) == ("x", takes, limits)
+    assert (found.nullable, found.needs_value, found.fill, found.generated) == (True, False, Fill.NULL, False)
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_key", "expected"),
+    [
+        (("x", "INTEGER", 0, None, 1, 0), True, (False, False, Fill.DISTINCT, False)),
+        (("x", "INTEGER", 1, None, 1, 0), True, (False, False, Fill.DISTINCT, False)),
+        (("x", "INT", 1, None, 1, 0), True, (False, True, Fill.NULL, False)),
+        (("x", "TEXT", 1, "'a'", 0, 0), False, (False, False, Fill.OTHER, False)),
+        (("x", "TEXT", 0, "NULL", 0, 0), False, (True, False, Fill.NULL, False)),
+        (("x", "TEXT", 0, None, 0, 1), False, (True, False, Fill.NULL, False)),  # hidden, of a virtual table
+        (("x", "TEXT", 1, None, 0, 2), False, (False, False, Fill.OTHER, True)),
+        (("x", "TEXT", 1, None, 0, 3), False, (False, False, Fill.OTHER, True)),
+    ],
+)
+def test_what_stands_in_a_column_that_is_left_out(
+    facts: tuple[str, str, int, object, int, int], is_key: bool, expected: tuple[bool, bool, Fill, bool]
+) -> None:
+    found = sqlite_module._column(facts, is_key=is_key, strict=False)
+    assert (found.nullable, found.needs_value, found.fill, found.generated) == expected
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,7 @@ def test_the_doris_target_is_the_one_that_parses_in_its_grammar() -> None:
         (pymysql.err.ProgrammingError(1064, "syntax"), DbErrorKind.FATAL),
         (pymysql.err.OperationalError(1364, "Field 'x' doesn't have a default value"), DbErrorKind.FATAL),
         (pymysql.err.OperationalError(31999, "never heard of"), DbErrorKind.FATAL),
+        (sqlite3.ProgrammingError("You can only execute one statement at a time."), DbErrorKind.FATAL),
         (KeyError("a bug"), DbErrorKind.FATAL),
     ],
 )
@@ -208,6 +209,22 @@ def test_explain_is_one_line_without_the_password_in_any_spelling() -> None:
 
     assert db.explain(exc) == "mysql://h:3306/db: no such user: kol *** or *** (1105)"
     assert db.explain(pymysql.err.InterfaceError(0, "")) == "mysql://h:3306/db: the connection is lost"
+    assert db.error_kind(pymysql.err.InterfaceError(0, "")) is DbErrorKind.LOST
+    assert db.explain(pymysql.err.OperationalError(1105)) == "mysql://h:3306/db: 1105"
+    assert db.explain(pymysql.err.OperationalError("x" * 600)) == f"mysql://h:3306/db: {'x' * 500}"
+
+
+@pytest.mark.parametrize(
+    ("password", "text", "shown"),
+    [
+        ("kol", "kol of kolspider", "*** of kolspider"),
+        ("k-l", "k-l of k-lspider", "*** of ***spider"),
+        ("kols", "kols of kolspider", "*** of ***pider"),
+    ],
+)
+def test_a_short_password_is_hidden_as_a_word_of_its_own(password: str, text: str, shown: str) -> None:
+    db = open_database(f"mysql://u:{password}@h/db", base=Path("/"))
+    assert db.explain(pymysql.err.OperationalError(text)) == f"mysql://h:3306/db: {shown}"
 
 
 @pytest.mark.parametrize(

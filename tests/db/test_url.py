@@ -65,6 +65,8 @@ def test_what_names_a_target_in_the_store_never_changes(tmp_path: Path) -> None:
         ("mysql://h/db", "mysql://h:3306/db"),
         ("mysql://u:p@[::1]:3306/db", "mysql://[::1]:3306/db"),
         ("doris://u:p@fe/public_data", "doris://fe:9030/public_data"),
+        ("mysql://h:1/db", "mysql://h:1/db"),
+        ("mysql://h:65535/db", "mysql://h:65535/db"),
         ("DORIS://u@fe:9031/public_data", "doris://fe:9031/public_data"),
     ],
 )
@@ -203,3 +205,19 @@ def test_any_url_is_a_database_or_refused_in_one_line_that_repeats_nothing_of_it
             assert "hunter2" not in db.label
             assert db.secrets
         assert "hunter2" not in repr(vars(db)).replace(repr(db.secrets), "")
+
+
+@pytest.mark.parametrize("url", ["mysql://h:0/db", "mysql://h:65536/db", "mysql://h:99999/db"])
+def test_a_port_is_one_that_there_is(url: str) -> None:
+    with pytest.raises(WrongUsage, match="KOL_DB_URL must look like"):
+        open_database(url, base=BASE)
+
+
+@pytest.mark.parametrize("secs", ["1", "9999", "0", "0000", "10000", "-1", "1.5"])
+def test_a_time_to_connect_is_a_whole_number_of_seconds(secs: str) -> None:
+    url = f"mysql://h/db?connect_timeout={secs}"
+    if secs in {"1", "9999"}:
+        assert isinstance(open_database(url, base=BASE), MysqlDatabase)
+        return
+    with pytest.raises(WrongUsage, match="connect_timeout is not a number of seconds from 1 to 9999"):
+        open_database(url, base=BASE)

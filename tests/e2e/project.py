@@ -40,7 +40,7 @@ def settings(**values: object) -> tuple[str, ...]:
     return tuple(word for name, value in values.items() for word in ("-s", f"{name}={value}"))
 
 
-FAST = settings(DOWNLOAD_DELAY=0, KOL_RETRY_SECS=0.05)
+FAST = settings(DOWNLOAD_DELAY=0, CONCURRENT_REQUESTS=8, KOL_RETRY_SECS=0.05)
 SMALL_BATCHES = settings(KOL_FLUSH_ROWS=50, KOL_FLUSH_SECS=0.05)
 
 

@@ -15,7 +15,7 @@ from kolspider.console.wording import moment
 from kolspider.db.follow_tables import spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from tests.e2e.project import Project
 
@@ -45,32 +45,53 @@ class Rounds:
     """KOL to the weeks of its first and its last whole crawl."""
     weeks: dict[str, list[int]] = field(default_factory=dict)
     """KOL to the weeks of all its whole crawls."""
+    order: dict[str, list[str]] = field(default_factory=dict)
+    """KOL to all that were ever seen, newest follow first."""
 
     def full(self, kols: Iterable[str]) -> None:
         """Note that these lists were read whole."""
         for kol in kols:
             ids = self.project.api.expected_ids(kol)
             self._see(kol, ids)
+            self.order[kol] = ids
             if ids:
                 self.whole[kol] = (self.whole.get(kol, (self.week, 0))[0], self.week)
                 self.weeks.setdefault(kol, []).append(self.week)
 
-    def incremental(self, kols: Iterable[str], *, stop: int = 1) -> dict[str, int]:
-        """Note that these lists were read up to where everybody is known. Returns the number of pages of each."""
+    def incremental(
+        self, kols: Iterable[str], *, full_pages: Collection[str] = (), in_order: bool = True
+    ) -> dict[str, int]:
+        """Note that these lists were read up to where everybody is known. Returns the number of pages of each.
+
+        They were read in pages of 20, from page 1 again in full ones once that costs as much; those of `full_pages` in
+        full ones at once. Without the order in which they are known, only a page of known accounts ends a list.
+        """
         pages: dict[str, int] = {}
         for kol in kols:
-            ids, known = self.project.api.expected_ids(kol), {id_ for of, id_ in self.seen if of == kol}
-            read, in_a_row = 0, 0
-            while read < len(ids) and in_a_row < stop:
-                page = ids[read : read + 200]
-                read += len(page)
-                in_a_row = in_a_row + 1 if known.issuperset(page) else 0
+            ids, pages[kol] = self.project.api.expected_ids(kol), 0
+            read = 0
+            for size, most in ((200, 999),) if kol in full_pages else ((20, 4), (200, 999)):
+                read = size * next(
+                    (nth for nth in range(1, most + 1) if self._ends(kol, ids, size, nth, in_order=in_order)), most
+                )
+                pages[kol] += read // size
+                if read < size * most or self._ends(kol, ids, size, most, in_order=in_order):
+                    break
             if read >= len(ids):
                 self.full([kol])
             else:
                 self._see(kol, ids[:read])
-            pages[kol] = max(-(-read // 200), 1)
+                self.order[kol] = list(dict.fromkeys([*ids[:read], *self.order[kol]]))
         return pages
+
+    def _ends(self, kol: str, ids: list[str], size: int, nth: int, *, in_order: bool) -> bool:
+        """Whether a reading ends at its n-th page: with the list, with ten accounts that are known and stand as they
+        are known to stand, or with a full page of known ones.
+        """
+        places = {id_: place for place, id_ in enumerate(self.order[kol])}
+        here = [places.get(id_, -1) for id_ in ids[: size * nth]]
+        is_run = in_order and len(here) >= 10 and -1 not in here[-10:] and here[-10:] == sorted(here[-10:])
+        return size * nth >= len(ids) or is_run or (size == 200 and -1 not in here[-size:])
 
     def _see(self, kol: str, ids: Iterable[str]) -> None:
         for id_ in ids:

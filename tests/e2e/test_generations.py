@@ -6,8 +6,11 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
+import pytest
+
 from kolspider.sandbox import Fault
 from tests.e2e.expected import expected_rows, rows_of_pages
+from tests.e2e.project import CRAWL, FAST
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import MakeProject
@@ -41,26 +44,42 @@ def test_a_refresh_buys_each_list_again_once_and_goes_on_after_a_kill(make_proje
     assert project.cached(generation=0) == set()
 
 
-def test_following_next_finishes_an_interrupted_refresh_without_a_second_call_for_a_page(
-    make_project: MakeProject,
-) -> None:
-    project = make_project({"alpha": 1100, "beta": 1500, "gamma": 800})
-    project.crawl().expect(0)
-    project.api.clear_calls()
-    words, runs = ["-a", "refresh=0s", "-a", "max_calls=3"], 0
+FULL = {"alpha": 1100, "beta": 1500, "gamma": 800}
+CHANGED = {f"kol{number}": 300 for number in range(9)}
 
-    while words:
-        result = project.crawl(*words)
+
+@pytest.mark.parametrize(
+    ("kols", "words"),
+    [
+        (FULL, ("-a", "refresh=0s", "-a", "max_calls=3")),
+        (FULL, ("-a", "refresh=0s", "-a", "max_usd=0.0085")),
+        (CHANGED, ("-a", "refresh=0s", "-a", "incremental=1", "-a", "max_calls=3")),
+        (CHANGED, ("-a", "refresh=0s", "-a", "incremental=1", "-a", "full_every=9d", "-a", "max_usd=0.0018")),
+    ],
+)
+def test_following_next_finishes_an_interrupted_refresh_without_a_second_call_for_a_page(
+    make_project: MakeProject, kols: dict[str, int], words: tuple[str, ...]
+) -> None:
+    project = make_project(kols)
+    project.crawl().expect(0)
+    if kols is CHANGED:
+        for kol in kols:
+            project.api.follow(kol, 15)  # each takes two small pages
+    project.api.clear_calls()
+    command, runs = shlex.join([*CRAWL[2:], *FAST, *words]), 0
+
+    while command != "nothing to do":
+        result = project.scrapy(*shlex.split(command)[1:])
         runs += 1
         (following,) = re.findall("^next +(.*)$", result.out, re.MULTILINE)
+        command = following.partition("   (")[0]
         assert runs <= 10, following
-        words = shlex.split(following.partition("   (")[0])[3:] if result.code else []
 
     result.expect(0)
-    assert following == "nothing to do"
     assert set(project.bought().values()) == {1}
     assert len(project.api.calls) == 18
     assert project.cached(generation=1) == set(project.bought())
+    assert project.ended() == dict.fromkeys(kols, "complete")
 
 
 def test_a_retry_of_a_partial_list_buys_from_the_page_that_broke_it(make_project: MakeProject) -> None:

@@ -96,7 +96,7 @@ def waiting(crawls: Crawls, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     without_header = [Fault("rate_limit_date", seconds=3), Fault("rate_limit_bare", page=2, times=3)]
     once, for_ever = Fault("rate_limit", seconds=2, after=5), Fault("rate_limit_bare", after=2, times=None)
     few_refusals = tmp_path_factory.mktemp("hooks")
-    hook = "from kolspider.crawl import pace\nassert pace._MOST_REFUSALS\npace._MOST_REFUSALS = 4\n"
+    hook = "from kolspider.live import pace\nassert pace._MOST_REFUSALS\npace._MOST_REFUSALS = 4\n"
     (few_refusals / "sitecustomize.py").write_text(hook)
     hooked = {"PYTHONPATH": os.pathsep.join([str(few_refusals), str(ROOT)])}
     return {

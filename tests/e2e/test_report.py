@@ -35,7 +35,10 @@ def test_a_run_is_in_the_history_and_on_the_page(make_project: MakeProject) -> N
         ("replay", 0, 0, 0, 651, 2, None, '{"complete": 2}'),
     ]
     (asked, rows, dollars), *_ = history(project, "asked, rows, dollars")
-    assert asked == "scrapy crawl followings -a limit=2 -s DOWNLOAD_DELAY=0 -s KOL_RETRY_SECS=0.05"
+    assert (
+        asked
+        == "scrapy crawl followings -a limit=2 -s DOWNLOAD_DELAY=0 -s CONCURRENT_REQUESTS=8 -s KOL_RETRY_SECS=0.05"
+    )
     assert 0 < rows <= 651
     assert dollars > 0
 

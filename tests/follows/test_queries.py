@@ -57,9 +57,20 @@ def test_each_follow_finds_its_account_by_the_key(mysql: Subject, id_: str) -> N
     follows = fill(mysql)
 
     check_answers(follows)
+    assert mysql.db.known_ids("t", NEAR[1:2]) == {int(NEAR[1])}
     asked = follows._same_account.format("f")
     plan = mysql.sql(f"EXPLAIN SELECT a.name FROM f LEFT JOIN t a ON {asked}")
     assert [(table, how) for _, _, table, how, *_ in plan if table == "a"] == [("a", "eq_ref")]
+
+
+def test_a_follow_finds_its_account_by_an_id_beyond_64_bits(mysql: Subject) -> None:
+    largest = str(10**20 - 1)
+    mysql.db.create_tables("s", "t", "f")
+    mysql.sql("ALTER TABLE t MODIFY id DECIMAL(20,0)")
+    follows = fill(mysql)
+    mysql.db.upsert("t", [row(largest, name="last")])
+    mysql.db.widen("f", SPAN_FOLLOWS, [("btc", largest, LATER, LATER)])
+    assert [seen.name for seen in follows.new(since=None, kol=None)][-1] == "last"
 
 
 def test_a_follow_finds_its_account_where_ids_are_numbers_in_sqlite(sqlite: Subject) -> None:

@@ -14,6 +14,7 @@ from kolspider.live.work import Work
 from kolspider.load.commits import Commits
 from kolspider.providers import provider
 from kolspider.store.ledger import Ledger
+from kolspider.store.refusals import Refusal, What
 from tests.store.conftest import store
 
 if TYPE_CHECKING:
@@ -119,18 +120,29 @@ def test_a_list_that_goes_on_and_one_that_is_unknown_have_not_ended(ledger: Ledg
 
 
 def test_an_incremental_reading_saves_what_a_full_one_would_have_cost_more(ledger: Ledger, commits: Commits) -> None:
+    def increment(*users: int, new: int) -> None:
+        for number, count in enumerate(users, 1):
+            page(ledger, number, users=count)
+        end(commits, pages=len(users), users=sum(users), new=new)
+
     end(commits, pages=5, users=1000)
     ledger.kols.begin_generation("btc", incremental=True)
-    end(commits, pages=1, users=200, new=10)
+    increment(20, 20, new=10)
     tally = commits._tally
-    cost = ledger.forecast.cost
-    assert (tally.incremental_lists, tally.calls_saved) == (1, 5)
-    assert tally.credits_saved == cost(6, 1010) - cost(1, 200)
+    assert (tally.incremental_lists, tally.calls_saved) == (1, 6 - 2)
+    assert tally.credits_saved == 1000 + 60 - 2 * 60
 
     ledger.kols.begin_generation("btc", incremental=True)
-    end(commits, pages=9, users=1800, new=0)
-    assert tally.incremental_lists == 2
-    assert (tally.calls_saved, tally.credits_saved) == (5, cost(6, 1010) - cost(1, 200)), "nothing is saved, not less"
+    page(ledger, 1, users=20)
+    ledger.kols.begin_increment_again("btc")  # what it cost before counts, too
+    increment(200, 200, new=190)
+    assert (tally.incremental_lists, tally.calls_saved) == (2, 4 + 6 - 3)
+    assert tally.credits_saved == 940 + 1200 - (60 + 200 + 200)
+
+    ledger.kols.begin_generation("btc", incremental=True)
+    increment(*[200] * 9, new=0)
+    assert tally.incremental_lists == 3
+    assert (tally.calls_saved, tally.credits_saved) == (7, 940 + 740), "nothing is saved, not less"
 
 
 def test_only_a_reading_that_bought_a_page_changes_when_a_list_was_finished(
@@ -139,6 +151,27 @@ def test_only_a_reading_that_bought_a_page_changes_when_a_list_was_finished(
     end(commits)
     store.execute("UPDATE kol SET finished_at = 7")
     end(commits, bought=0)
-    assert store.execute("SELECT finished_at FROM kol").fetchone() == (7,)
+    assert store.execute("SELECT finished_at FROM kol WHERE provider = 'twitterapi_io'").fetchone() == (7,)
     end(commits, bought=1)
-    assert store.execute("SELECT finished_at FROM kol").fetchone() != (7,)
+    assert store.execute("SELECT finished_at FROM kol WHERE provider = 'twitterapi_io'").fetchone() != (7,)
+
+
+def test_refused_rows_are_told_once_when_their_list_is_through_or_else_at_the_end_of_the_run(
+    ledger: Ledger, commits: Commits, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = page(ledger, 1), page(ledger, 2)
+    commits.handed_over(first)
+    commits.committed([first], [], [Refusal("btc", first.seq or 0, What.ACCOUNT, "7", "too long")])
+    assert not caplog.messages, "more rows of the list may be refused"
+    commits.handed_over(second)
+    end(commits, pages=2, users=400)
+    told = ["the database refuses rows: too long", "KOL BTC: 1 row refused, see rejects.jsonl"]
+    commits.committed([second], [], [])
+    assert caplog.messages == told
+    commits.close()
+    assert caplog.messages == told
+    third = page(ledger, 3)
+    commits.handed_over(third)
+    commits.committed([third], [], [Refusal("btc", third.seq or 0, What.ACCOUNT, "8", "too wide")])
+    commits.close()
+    assert caplog.messages == [*told, "KOL BTC: 2 rows refused, see rejects.jsonl"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from kolspider.live.disk import Disk
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.live.work import Work
+from kolspider.load import writer
 from kolspider.load.commits import Commits
 from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
@@ -230,14 +232,103 @@ def test_a_database_that_takes_no_row_stops_the_run_and_its_pages_stay_waiting(p
     assert [cached.seq for cached in _waiting(parts.ledger)] == [page.page.seq]
 
 
+# --- how much is a batch ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("most", "pages", "batches"),
+    [
+        ({}, [1, 1, 1, 1], [3, 1]),
+        ({}, [2, 2, 2, 2], [4, 4]),
+        ({}, [3, 0, 3, 1], [3, 3, 1]),
+        ({"_FLUSH_BYTES": 249}, [1, 1, 1, 1], [3, 1]),
+        ({"_FLUSH_BYTES": 248}, [1, 1, 1, 1], [2, 2]),
+        ({"_FLUSH_BYTES": 124}, [1, 1, 1, 1], [1, 1, 1, 1]),
+    ],
+)
+def test_a_batch_is_as_many_pages_as_reach_its_rows_or_bytes(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, most: dict[str, int], pages: list[int], batches: list[int]
+) -> None:
+    """A page has 124 bytes a row."""
+    for name, value in most.items():
+        monkeypatch.setattr(writer, name, value)
+    written: list[int] = []
+    waiting: list[int] = []
+    upsert = parts.thread.upsert
+
+    async def watched(rows: list[Row], again: frozenset[Row]) -> list[tuple[Row, str]]:
+        written.append(len(rows))
+        waiting.append(parts.writer.rows_waiting)
+        return await upsert(rows, again)
+
+    monkeypatch.setattr(parts.thread, "upsert", watched)
+    ids = iter(range(1, 99))
+    given = [parts.page(number, *(next(ids) for _ in range(rows))) for number, rows in enumerate(pages, 1)]
+
+    async def story() -> None:
+        for page in given:
+            parts.writer.add(page)
+
+    parts.run(story)
+    assert written == batches
+    assert waiting == [sum(batches[at:]) for at in range(len(batches))], "those of the batch itself, too"
+    assert (parts.writer.rows_waiting, parts.writer._weight, parts.writer._bytes) == (0, 0, 0)
+    assert (parts.tally.batches, parts.tally.rows_upserted, parts.tally.rows_repeated) == (len(batches), sum(pages), 0)
+
+
+@pytest.mark.parametrize(
+    ("batches", "pages", "is_full"), [(1, 199, False), (1, 200, True), (2, 399, False), (2, 400, True)]
+)
+def test_many_pages_without_rows_are_a_batch(parts: Parts, batches: int, pages: int, is_full: bool) -> None:
+    for _ in range(pages):
+        parts.writer.add(MappedPage(FollowingsPage(BTC, 1, "", [], last=False), []))
+    assert parts.writer._is_full(batches) is is_full
+
+
+def test_a_page_that_waited_long_enough_is_written_before_the_end(parts: Parts) -> None:
+    parts.config = parts.writer._config = replace(parts.config, flush_secs=0)
+
+    async def story() -> None:
+        for number in (1, 2):
+            parts.writer.add(parts.page(number, number))
+            while parts.loaded() != set(range(1, number + 1)):  # noqa: ASYNC110 - the writer has no event for that
+                await asyncio.sleep(0.001)
+
+    parts.run(story)
+    assert parts.tally.batches == 2
+
+
+def test_who_waits_for_room_goes_on_when_a_batch_is_written(parts: Parts) -> None:
+    async def story() -> None:
+        for number in (1, 2):
+            parts.writer.add(parts.page(number, *range(number * 10, number * 10 + 3)))
+            await parts.writer.room()
+        parts.writer.add(parts.page(3, 1, 2, 3))
+
+    parts.run(story)
+    assert parts.tally.batches == 3
+
+
+def test_an_account_that_comes_twice_is_written_once_and_its_first_row_counts_as_a_repeat(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    parts.load(parts.page(1, 1, 2), parts.page(2, 1, 3))
+    assert re.match(r"3 rows of 2 pages upserted in \d+ ms$", caplog.messages[0])
+    assert (parts.tally.rows_upserted, parts.tally.rows_repeated, parts.state()) == (3, 1, State.COMPLETE)
+
+
 # --- rows that the database refuses -----------------------------------------------------------------------------
 
 
 def test_a_list_with_a_refused_row_is_not_complete_and_keeps_its_pages(
     parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     parts.refuse("NEW.id IN ('2', '3')")
     parts.load(parts.page(1, 1, 2, 4, 5), parts.page(2, 3, 6, 7, 8))
+    told = [re.sub(r"\d+ ms", "n ms", line) for line in caplog.messages if "upserted" in line]
+    assert told == ["3 rows of 1 page upserted, 1 refused in n ms"] * 2
     assert (parts.ids(), parts.state()) == ([1, 4, 5, 6, 7, 8], State.FETCHED)
     assert parts.tally.rows_upserted == 6
     assert len(parts.ledger.pages) == 2, "KOL_CACHE_EVICT deletes only what is all in the table"
@@ -255,10 +346,13 @@ def test_a_refused_row_does_not_count_as_one_that_the_table_has(parts: Parts) ->
     assert not parts.repeats.is_one("1", user)
 
 
-def test_an_account_that_is_refused_is_set_aside_for_each_kol_of_the_batch(parts: Parts) -> None:
+def test_an_account_that_is_refused_is_set_aside_for_each_kol_of_the_batch(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
     parts.ledger.kols.begin(ETH)
     parts.refuse("NEW.id = '1'")
     parts.load(parts.page(1, 1, 2), parts.page(1, 1, 3, 4, kol=ETH))
+    assert "KOL ETH: 1 row refused, see rejects.jsonl" in caplog.messages, "its list did not end"
     assert sorted(parts.rejects()) == [("refused", "BTC", "1"), ("refused", "ETH", "1")]
     assert [(kol.handle, kol.refused) for kol in parts.ledger.kols] == [("btc", 1), ("eth", 1)]
 

@@ -45,7 +45,7 @@ _SQL_WORD = re.compile(
 )
 _UNSEEN = ("logger.", "print(")
 """Statements that only tell something: another wording is no broken promise. Neither is a limit of one more, which is
-a number with a name of its own."""
+a number, or a product of numbers, with a name of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +78,33 @@ def _changes(tree: ast.Module) -> Iterator[tuple[ast.AST, Callable[[], str]]]:
     for parent in ast.walk(tree):
         for field in ("body", "orelse", "finalbody"):
             body = getattr(parent, field, None)
-            if isinstance(body, list) and not (isinstance(parent, ast.If) and _is_typing(parent)):
+            if isinstance(body, list) and not _is_not_run(parent):
                 yield from _left_out(body)
-    limits = {id(node.value) for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign)}
+    alone = {
+        id(part) for node in ast.walk(tree) if isinstance(node, ast.If) and _is_not_run(node) for part in _all(node)
+    }
+    alone |= {id(number) for node in tree.body for number in _factors(getattr(node, "value", None))}
     for node in ast.walk(tree):
-        if id(node) not in limits or not isinstance(node, ast.Constant) or isinstance(node.value, str):
+        if id(node) not in alone:
             yield from _changes_of(node)
 
 
-def _is_typing(node: ast.If) -> bool:
-    return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+def _is_not_run(node: ast.AST) -> bool:
+    """Whether it is for mypy, or tells versions of Python apart."""
+    return isinstance(node, ast.If) and ast.unparse(node.test).startswith(("TYPE_CHECKING", "sys.version_info"))
+
+
+def _all(node: ast.If) -> Iterator[ast.AST]:
+    yield node
+    yield from ast.walk(node.test)
+
+
+def _factors(node: ast.AST | None) -> Iterator[ast.AST]:
+    """Yield the numbers of a product such as `64 * 1024`, or one number alone."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        yield from (*_factors(node.left), *_factors(node.right))
+    elif isinstance(node, ast.Constant) and not isinstance(node.value, str):
+        yield node
 
 
 def _left_out(body: list[ast.stmt]) -> Iterator[tuple[ast.AST, Callable[[], str]]]:
@@ -107,7 +124,7 @@ def _changes_of(node: ast.AST) -> Iterator[tuple[ast.AST, Callable[[], str]]]:
         yield node, lambda: _set(node, "ops", [_OPPOSITES[type(node.ops[0])](), *node.ops[1:]])
     elif isinstance(node, ast.BoolOp):
         yield node, lambda: _set(node, "op", ast.And() if isinstance(node.op, ast.Or) else ast.Or())
-    elif isinstance(node, ast.If | ast.IfExp | ast.While) and not (isinstance(node, ast.If) and _is_typing(node)):
+    elif isinstance(node, ast.If | ast.IfExp | ast.While):
         test = node.test
         yield test, lambda: _set(node, "test", ast.UnaryOp(ast.Not(), test)) and f"not {ast.unparse(test)}"
     elif isinstance(node, ast.Constant) and type(node.value) is int:

@@ -29,7 +29,9 @@ def test_one_place_is_changed(source: str, changed: str) -> None:
 
 
 def test_what_only_tells_something_is_left_alone() -> None:
-    assert count("LIMIT = 3\nWAIT: float = 3\n") == 0, "one more is no broken promise"
+    assert count("LIMIT = 3\nWAIT: float = 3\nSIZE = 64 * 1024 * 1024\n") == 0, "one more is no broken promise"
+    assert count("LARGEST = 2**63 - 1\n") == 3, "these are"
+    assert count("import sys\nif sys.version_info >= (3, 14):\n    import a\nelse:\n    import b\n") == 0
     assert count('"""Docstring."""\nlogger.info("a %s", b)\nif TYPE_CHECKING:\n    import a\n') == 0
 
 

@@ -23,7 +23,7 @@ GOOD = DEFAULTS | {
     "RETRY_TIMES": "4",
     "DOWNLOAD_DELAY": "2",
     "DOWNLOAD_TIMEOUT": "30",
-    "CONCURRENT_REQUESTS": "8",
+    "CONCURRENT_REQUESTS": "64",
     "LOG_LEVEL": "INFO",
     "JOBDIR": "",
 }
@@ -136,7 +136,7 @@ def test_an_unknown_provider_is_refused_with_the_known_ones() -> None:
         ("KOL_CACHEDIR", "KOL_CACHE_DIR"),
         ("KOL_DB", "KOL_DB_URL"),
         ("KOL_APIKEY", "KOL_API_KEY"),
-        ("KOL_", "KOL_DB_URL"),
+        ("KOL_", "KOL_RATE"),
     ],
 )
 def test_an_unknown_setting_of_ours_is_refused_with_the_nearest_right_one(name: str, right: str) -> None:

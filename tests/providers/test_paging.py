@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kolspider.items import State
 from kolspider.providers.base import Page
-from kolspider.providers.paging import End, Next, Paging
+from kolspider.providers.paging import RUN, End, Known, Next, Paging
 
 COMPLETE = End(State.COMPLETE, "")
 STALE = End(State.PARTIAL, "3 pages in a row without a new account")
@@ -152,6 +152,9 @@ def test_an_endless_list_over_finite_accounts_ends(script: list[tuple[Page, list
 KNOWN = End(State.COMPLETE, "", full=False)
 
 
+ANY_ORDER = Known(frozenset({1, 2, 3}))
+
+
 @pytest.mark.parametrize(
     ("pages", "stop", "end"),
     [
@@ -164,14 +167,46 @@ KNOWN = End(State.COMPLETE, "", full=False)
         ((["8"], ["9"]), 1, None),
     ],
 )
+@pytest.mark.parametrize("known", [ANY_ORDER, Known.newest_first([1, 2, 3])])
 def test_pages_of_known_accounts_end_a_list_that_goes_on(
-    pages: tuple[list[str], ...], stop: int, end: End | None
+    pages: tuple[list[str], ...], stop: int, end: End | None, known: Known
 ) -> None:
-    outcome = walk(Paging(known=frozenset({1, 2, 3}), known_stop=stop), chain(*pages, last=False))
+    outcome = walk(Paging(known, known_stop=stop), chain(*pages, last=False))
     assert outcome == end if end else isinstance(outcome, Next)
 
 
+@pytest.mark.parametrize("known", [ANY_ORDER, Known.newest_first([1, 2, 3])])
+def test_a_small_page_of_known_accounts_without_a_run_ends_nothing(known: Known) -> None:
+    assert isinstance(walk(Paging(known, small_pages=True), chain(["1", "2"], ["3"], last=False)), Next)
+
+
+def texts(*numbers: range | int) -> list[str]:
+    return [str(n) for part in numbers for n in (part if isinstance(part, range) else [part])]
+
+
+@pytest.mark.parametrize(
+    ("pages", "stop", "ends"),
+    [
+        ([texts(900, range(RUN))], 1, True),
+        ([texts(900, range(RUN - 1))], 1, False),
+        ([texts(900, range(0, 3 * RUN, 3))], 1, True),  # unfollowed ones are missing
+        ([texts(range(RUN), 900)], 1, False),  # not at the end
+        ([texts(range(5), 50, range(5, 12))], 1, False),  # 50 was followed again
+        ([texts(50, range(RUN))], 1, True),  # here, too, before the known part
+        ([texts(900, range(6)), texts(range(6, 10))], 1, True),  # over two pages
+        ([texts(900, range(6)), texts(range(3, 10))], 1, True),  # the list has shifted
+        ([texts(900, range(6)), texts(range(6))], 1, False),
+        ([texts(900, *reversed(range(30)))], 1, False),
+        ([texts(900, range(RUN)), texts(901, 40)], 2, False),
+        ([texts(900, range(RUN)), texts(901, range(40, 50))], 2, True),
+    ],
+)
+def test_a_run_of_known_accounts_in_their_order_ends_a_list(pages: list[list[str]], stop: int, *, ends: bool) -> None:
+    paging = Paging(Known.newest_first(range(100)), known_stop=stop, small_pages=True)
+    assert (walk(paging, chain(*pages, last=False)) == KNOWN) is ends
+
+
 def test_a_list_that_ends_is_whole_whoever_is_known() -> None:
-    paging = Paging(known=frozenset({1, 2}))
+    paging = Paging(Known(frozenset({1, 2})))
     assert walk(paging, chain(["8", "1"], ["2"])) == COMPLETE
     assert (paging.users, paging.new) == (3, 1)

@@ -45,12 +45,19 @@ def test_a_list_whose_last_page_could_not_be_stored_has_not_ended(seq: int | Non
     config = SimpleNamespace(provider=provider("twitterapi_io"), concurrency=8, stop_after=20, api_url="http://api")
     ledger = MagicMock(**{"readings.is_doubtful.return_value": False})
     run = SimpleNamespace(
-        config=config, ledger=ledger, stop=recorder, disk=recorder, tally=recorder, work=recorder, commits=recorder
+        config=config,
+        ledger=ledger,
+        stop=recorder,
+        disk=recorder,
+        tally=recorder,
+        work=recorder,
+        commits=recorder,
+        pace=recorder,
     )
     spider = FollowingsSpider()
     spider.use(cast("Any", run))
     spider._cached = cast("Any", recorder)
     asked = PageRequest(BTC, 0, "", 1, 200, answer=Page([{"id": "1"}], more=False, next_cursor=None), seq=seq)
-    yielded = list(spider.parse_page(TextResponse("http://api"), _List(BTC, "", 0, Paging()), asked))
+    yielded = list(spider.parse_page(TextResponse("http://api"), _List(BTC, "", 0, Paging(), 200), asked))
     assert [type(item) for item in yielded] == [FollowingsPage], "its users go into the table all the same"
     assert recorder.ended == ended

@@ -1,4 +1,4 @@
-"""A ledger in memory."""
+"""A ledger in memory, among strangers: rows of another API and of another target, which no call counts for its own."""
 
 from __future__ import annotations
 
@@ -16,10 +16,40 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
+_STRANGERS = """
+WITH RECURSIVE g(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM g WHERE n < 5), h(handle) AS (VALUES ('btc'), ('eth'))
+INSERT INTO {table} SELECT {values} FROM g, h
+"""
+_VALUES = {
+    "crawl": "'stranger', handle, n, iif(n % 2, 'full', 'incremental'), 'fetched', 1.0, 2.0, 77, 7777, 777",
+    "increment": "'stranger', handle, n, 77",
+    "page": "n * 2 - 20 + (handle = 'btc'), 'stranger', handle, n, '', 99, 77, 1.0, 0, x'00'",
+    "page_load": "n * 2 + 1 + (handle = 'btc'), 99, 0",
+    "refused": "99, 'twitterapi_io', handle, n * 2 + 1 + (handle = 'btc'), 'account', '1', 'of another target'",
+}
+_OF_ONE = {
+    "kol": "'stranger', handle, 'STRANGER', 5, 'fetched', '', 77, 7777, 777, 2, 1.0, 2.0",
+    "kol_load": "iif(n, 99, 1), iif(n, 'twitterapi_io', 'stranger'), handle, 5, 2.0",
+}
+
+
+def _add_strangers(store: sqlite3.Connection) -> None:
+    for table, values in _VALUES.items():
+        store.execute(_STRANGERS.format(table=table, values=values))
+    store.execute(_STRANGERS.format(table="kol", values=_OF_ONE["kol"]) + " WHERE n = 0")
+    store.execute(_STRANGERS.format(table="kol_load", values=_OF_ONE["kol_load"]) + " WHERE n < 2")
+
 
 @pytest.fixture
-def store() -> Iterator[sqlite3.Connection]:
+def alone() -> None:
+    """Keeps the strangers away from a test that looks at all of the file."""
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> Iterator[sqlite3.Connection]:
     with closing(empty_in_memory()) as connection:
+        if "alone" not in request.fixturenames:
+            _add_strangers(connection)
         yield connection
 
 

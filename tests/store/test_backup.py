@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +17,6 @@ from kolspider.store.database import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -84,3 +85,17 @@ def test_a_copy_that_fails_leaves_what_was_there(cache: Path, tmp_path: Path, mo
         back_up(cache, tmp_path / "copy", replace=True)
     assert labels(tmp_path / "copy") == ["here"]
     assert {path.name for path in tmp_path.iterdir()} == {"cache", "copy"}
+
+
+def test_a_copy_is_on_the_disk_before_it_has_its_name_and_its_name_is_when_it_returns(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, bool]] = []
+
+    def fsync(descriptor: int) -> None:
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        synced.append((name.partition(".")[0], (tmp_path / "copy").exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    back_up(cache, tmp_path / "copy", replace=False)
+    assert synced == [("copy", False), (tmp_path.name, True)]

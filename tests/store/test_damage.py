@@ -7,7 +7,7 @@ import sqlite3
 import time
 from contextlib import closing
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -18,7 +18,7 @@ from kolspider.store.damage import is_damage, looks_damaged, mark_damaged
 from kolspider.store.database import FILE_NAME, connect, connect_to_read
 from kolspider.store.ledger import Ledger
 from kolspider.store.salvage import _readable, salvage_if_damaged
-from kolspider.store.schema import VERSION
+from kolspider.store.schema import SCHEMA, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,6 +58,18 @@ def test_a_file_that_was_cut_off_is_damaged_and_salvaged(store: Path, missing: i
     assert salvaged is not None
     assert salvaged.pages == 0  # their bodies are not pages
     assert not looks_damaged(store)
+
+
+def test_a_file_of_the_largest_pages_is_whole_or_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    with closing(sqlite3.connect(path)) as store:
+        store.executescript(f"PRAGMA page_size = 65536; CREATE TABLE t (a); INSERT INTO t VALUES (1); {SCHEMA}")
+        store.execute(f"PRAGMA user_version = {VERSION}")
+    assert path.stat().st_size % 65_536 == 0
+    assert not looks_damaged(path)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 1)
+    assert looks_damaged(path)
 
 
 def test_a_file_that_its_journal_makes_whole_is_good(tmp_path: Path) -> None:
@@ -142,6 +154,19 @@ def test_a_list_that_lost_a_page_is_complete_in_no_target(tmp_path: Path, number
         ledger.kols.end("kol00", State.FETCHED, "", 3, 600, bought=True)
         assert ledger.kols.settle("kol00", evict=False) is None
         assert ledger.kols.states() == {State.FETCHED: 1}
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_list_without_pages_is_whole_in_the_table_unless_pages_were_lost(loaded: Path, torn: bool) -> None:
+    """Its pages were evicted, or they are among those that can't be read."""
+    with closing(sqlite3.connect(loaded)) as store, store:
+        store.execute("DELETE FROM kol WHERE handle = 'kol05'")
+        store.execute("DELETE FROM page WHERE handle = 'kol05'")
+        if torn:
+            store.execute("UPDATE page SET users = 'x' WHERE handle = 'kol06'")
+    mark_damaged(loaded)
+    assert salvage_if_damaged(loaded.parent)
+    assert states(loaded.parent).get("kol05") is (None if torn else State.COMPLETE)
 
 
 def test_damage_in_the_table_of_pages_is_found_when_a_run_begins(store: Path) -> None:
@@ -304,3 +329,69 @@ def test_a_table_that_can_not_be_read_through_is_torn() -> None:
 
     old = cast("sqlite3.Connection", SimpleNamespace(execute=execute))
     assert list(_readable(old, "kol", ["handle"], ["handle"])) == [("a",), None, ("z",), None]
+
+
+@pytest.mark.parametrize(
+    ("sequence", "first", "last", "asked"),
+    [
+        (9, 2, 8, (2, 8)),
+        (9, None, 8, (1, 8)),
+        (9, 2, None, (2, 9)),
+        (9, None, None, (1, 9)),
+        (9, 0, 10, (1, 9)),
+        (9, 1, 9, (1, 9)),
+        (9, "x", "y", (1, 9)),
+        (0, None, None, None),
+        (20_000_000, None, 3, (1, 3)),
+        (20_000_001, 20_000, None, (20_000, 30_000)),  # too large to be believed, and the file has 1,000 pages
+        ("x", 20_000, None, (20_000, 30_000)),
+        (None, 20_000, None, (20_000, 30_000)),
+    ],
+)
+def test_between_the_ends_each_number_is_asked_for_by_itself(
+    sequence: object, first: object, last: object, asked: tuple[int, int] | None
+) -> None:
+    """The number that SQLite assigned last tells how far, or else the size of the file."""
+    numbers: list[int] = []
+
+    def execute(statement: str, values: tuple[Any, ...] = ()) -> Any:
+        if "sqlite_sequence" in statement:
+            return SimpleNamespace(fetchone=lambda: None if sequence is None else (sequence,))
+        if "page_count" in statement:
+            return SimpleNamespace(fetchone=lambda: (1000,))
+        if "WHERE seq = ?" in statement:
+            numbers.extend(values)
+            return SimpleNamespace(fetchall=lambda: [("by itself", *values)])
+        return ends(first if " ASC" in statement else last)
+
+    def ends(number: object) -> Iterator[tuple[str, object]]:
+        if number is not None:
+            yield "end", number
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    old = cast("sqlite3.Connection", SimpleNamespace(execute=execute))
+    rows = list(_readable(old, "page", ["body", "seq"], ["seq"]))
+    assert rows.count(None) == 2
+    assert [row for row in rows if row and row[0] == "by itself"] == [("by itself", number) for number in numbers]
+    assert (numbers[0], numbers[-1]) == asked if asked else not numbers
+
+
+def test_kols_are_found_again_by_their_pages_and_by_what_is_in_a_table(tmp_path: Path) -> None:
+    with opened(tmp_path) as ledger:
+        for generation, number, at in ((0, 1, 6.0), (1, 2, 5.0), (1, 3, 7.0)):
+            ledger.pages.put(KOLS[0], generation, str(number), number, 200, b"page", fetched_at=at)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as store, store:
+        store.execute("INSERT INTO target (id, label) VALUES (7, 'elsewhere')")
+        for target, generation, at in ((1, 3, 8.0), (7, 2, 9.0)):
+            store.execute("INSERT INTO kol_load VALUES (?, 'twitterapi_io', 'kol01', ?, ?)", (target, generation, at))
+        store.execute("INSERT INTO kol (provider, handle, user_name, state) VALUES ('twitterapi_io', 'a', 'a', 'torn')")
+        store.execute(
+            "INSERT INTO crawl (provider, handle, generation, kind, started_at) VALUES ('t', 'a', 0, 'torn', 1)"
+        )
+    assert salvage_if_damaged(tmp_path)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as store:
+        rows = store.execute("SELECT handle, user_name, generation, state, started_at, finished_at FROM kol ORDER BY 1")
+        assert rows.fetchall() == [
+            ("kol00", "kol00", 1, "fetching", 5.0, None),
+            ("kol01", "kol01", 3, "fetched", 9.0, 9.0),
+        ]

@@ -92,6 +92,7 @@ def test_a_doubtful_reading_leaves_the_list_as_it_was(known: Ledger) -> None:
     assert known.readings.of_kol("btc")[-1].kind is Kind.INCREMENTAL
 
 
+@pytest.mark.usefixtures("alone")
 def test_an_empty_list_that_is_believed_deletes_no_page_and_the_next_one_with_users_does(known: Ledger) -> None:
     pages = len(known.pages)
     known.kols.begin_generation("btc")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -12,16 +13,17 @@ from kolspider.items import Kol, State
 from kolspider.providers import provider
 from kolspider.providers.base import Profile
 from kolspider.store.database import empty_in_memory
-from kolspider.store.forecast import Expected, rest_of_list
+from kolspider.store.forecast import Expected, Forecast, rest_of_list
 from kolspider.store.ledger import Ledger
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
 
-    from kolspider.store.forecast import Forecast
+    from kolspider.providers.base import Provider
 
 API = "twitterapi_io"
+DAY = 86_400
 
 
 class History:
@@ -83,6 +85,12 @@ class History:
         return self.ledger.forecast
 
 
+def size(forecast: Forecast, handle: str) -> tuple[float, int | None]:
+    """The calls that a list is expected to take, and its pages."""
+    expected = forecast.of(handle)
+    return expected.calls, expected.pages
+
+
 @pytest.fixture
 def history(store: sqlite3.Connection, ledger: Ledger) -> History:
     return History(store, ledger)
@@ -90,7 +98,7 @@ def history(store: sqlite3.Connection, ledger: Ledger) -> History:
 
 def test_new_kols_are_expected_to_be_average(history: History) -> None:
     expected = history.forecast("a", "b")
-    assert expected.of("a") == Expected(10, None)
+    assert size(expected, "a") == (10, None)
     total = expected.total()
     assert (total.kols_average, total.calls, expected.average.lists) == (2, 20, 0)
     # 9 full pages, and the average of what 1 to 200 users cost
@@ -126,7 +134,7 @@ def test_a_refresh_costs_what_the_last_list_did(history: History, pages: int, us
     history.add_kol("a", "fetched", pages=pages, users=users)
     history.add_pages("a", *[200] * pages)  # no help: these are bought again
     expected = history.forecast("a", refresh=0)
-    assert expected.of("a") == Expected(pages, pages)
+    assert size(expected, "a") == (pages, pages)
     total = expected.total()
     assert (total.kols_known, total.calls, total.credits, total.cached) == (1, pages, credits_, 0)
 
@@ -135,7 +143,7 @@ def test_cached_pages_of_an_unfinished_list_are_not_bought(history: History) -> 
     history.add_kol("a", "fetching")
     history.add_pages("a", 200, 200, 200, 200)
     expected = history.forecast("a")
-    assert expected.of("a") == Expected(6, None)
+    assert size(expected, "a") == (6, None)
     total = expected.total()
     assert (total.calls, total.cached) == (6, 4)
     assert total.credits == pytest.approx(expected.average.credits * 0.6)
@@ -147,7 +155,7 @@ def test_an_interrupted_refresh_is_as_long_as_the_older_reading(history: History
     history.add_pages("a", 200, 200, 50)
     history.add_pages("a", 200, 200, generation=1)
     expected = history.forecast("a")
-    assert expected.of("a") == Expected(1, 3)
+    assert size(expected, "a") == (1, 3)
     assert (expected.total().calls, expected.total().credits, expected.total().cached) == (1, 150, 2)
 
 
@@ -162,52 +170,152 @@ def test_an_interrupted_refresh_has_what_incremental_readings_found(history: His
     history.add_pages("a", 200, 200, 200, generation=4)
     history.add_pages("a", 200, 200, generation=5)
     expected = history.forecast("a")
-    assert expected.of("a") == Expected(3, 5)  # of 860 accounts
+    assert size(expected, "a") == (3, 5)  # of 860 accounts
     assert expected.total().credits == 200 + 200 + 3 * 60
 
 
-@pytest.mark.parametrize(
-    ("pages", "users", "calls", "credits_"),
-    [(1, 0, 1, 60), (1, 1, 1, 60), (1, 150, 1, 300), (2, 201, 2, 260), (2, 400, 2, 400), (10, 1900, 2, 400)],
-)
-def test_an_incremental_reading_costs_no_more_than_the_full_list(
-    history: History, pages: int, users: int, calls: int, credits_: int
-) -> None:
-    history.add_kol("a", "fetched", pages=pages, users=users)
-    expected = history.forecast("a", refresh=0, incremental=True)
-    assert expected.of("a") == Expected(calls, calls)
-    assert (expected.total().calls, expected.total().credits) == (calls, credits_)
-    assert credits_ <= expected.cost(pages, users)
+class TestIncrement:
+    """Incremental readings, of lists that were read in full so many days ago."""
 
+    @pytest.fixture(autouse=True)
+    def _clock(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("time.time", lambda: 1000.0 * DAY)
 
-@pytest.mark.parametrize(("readings", "long", "short"), [(19, 2, 1), (20, 4, 1)])
-def test_twenty_incremental_readings_are_enough_for_an_average_unless_the_list_is_shorter(
-    history: History, readings: int, long: int, short: int
-) -> None:
-    history.add_kol("long", "fetched", pages=10, users=2000)
-    history.add_kol("short", "fetched", pages=1, users=9)
-    for number in range(readings):
-        history.add_reading(f"k{number}", "fetched", 4, 800, new=650)
-    expected = history.forecast("long", "short", refresh=0, incremental=True)
-    assert (expected.of("long").calls, expected.of("short").calls) == (long, short)
-    assert (expected.total().calls, expected.total().credits) == (long + short, long * 200 + 60)
+    def add(
+        self, history: History, handle: str = "a", *, users: int = 1900, days: float, new: tuple[int, ...] = ()
+    ) -> None:
+        """Add a list that was read in full, and then so many days after each other with so many new accounts."""
+        pages = max(-(-users // 200), 1)
+        history.add_kol(handle, "fetched", pages=pages, users=users + sum(new))
+        history.add_pages(handle, *[200] * pages)
+        history.store.execute("UPDATE page SET cursor = '' WHERE number = 1")
+        for generation, count in enumerate(new, 1):
+            history.add_reading(handle, "fetched", 1, 20, generation=generation, new=count)
+        last = len(new)
+        history.store.execute("UPDATE kol SET generation = ? WHERE handle = ?", (last, handle))
+        history.store.execute(
+            "UPDATE crawl SET started_at = (1000 - ? * (? - generation)) * 86400.0 WHERE handle = ?",
+            (days, last + 1, handle),
+        )
 
+    @pytest.mark.parametrize(
+        ("days", "new", "page_size", "credits_"),
+        [
+            (1, (), 20, 60),  # one a day, as is usual
+            (7, (), 20, 75),
+            (14, (), 20, 98),
+            (60, (), 200, 209),
+            (1, (0, 0, 0), 20, 60),
+            (1, (40, 40, 40), 20, 181),  # 38
+            (1, (90, 90, 90, 90), 200, 226),  # 90
+            (30, (0, 0, 0), 20, 60),  # nobody in 90 days
+        ],
+    )
+    def test_costs_what_the_new_accounts_do_that_the_kol_follows_in_the_time_since(
+        self, history: History, days: float, new: tuple[int, ...], page_size: int, credits_: int
+    ) -> None:
+        self.add(history, days=days, new=new)
+        expected = history.forecast("a", refresh=0, incremental=True)
+        assert (expected.of("a").page_size, round(expected.of("a").credits)) == (page_size, credits_)
+        assert expected.total().credits == expected.of("a").credits
+        assert expected.total().calls == expected.of("a").calls
 
-def test_an_interrupted_incremental_reading_takes_the_rest_of_it(history: History) -> None:
-    history.add_kol("a", "fetched", pages=10, users=1900)
-    history.store.execute("UPDATE kol SET generation = 1, state = 'fetching'")
-    history.add_reading("a", "fetching", 0, 0, generation=1, new=0)
-    history.add_pages("a", 200, generation=1)
-    expected = history.forecast("a")
-    assert expected.of("a") == Expected(1, 2)
-    assert (expected.total().credits, expected.total().cached) == (200, 1)
+    def test_a_kol_without_a_history_is_expected_to_be_average(self, history: History) -> None:
+        for number in range(50):
+            self.add(history, f"k{number}", days=1, new=(100, 100, 100))
+        self.add(history, "new", days=1)
+        expected = history.forecast("new", refresh=0, incremental=True)
+        assert expected._follows_a_day == pytest.approx((15_000 + 20) / (150 + 20))
+        assert expected.of("new").page_size == 200
+
+    @pytest.mark.parametrize(
+        ("users", "credits_"), [(0, 60), (1, 60), (20, 60), (66, 75), (67, 75), (150, 75), (1900, 75)]
+    )
+    def test_costs_no_more_than_the_full_list(self, history: History, users: int, credits_: int) -> None:
+        self.add(history, users=users, days=7)
+        expected = history.forecast("a", refresh=0, incremental=True)
+        assert round(expected.of("a").credits) == credits_
+        assert expected.of("a").calls <= -(-users // 200) or expected.of("a").calls < 1.3
+        assert expected.of("a").credits <= expected.cost(max(-(-users // 200), 1), users)
+
+    def test_asks_for_full_pages_where_the_order_of_the_known_accounts_is_not_known(self, history: History) -> None:
+        self.add(history, days=7)
+        history.store.execute("DELETE FROM page WHERE number = 2")
+        expected = history.forecast("a", refresh=0, incremental=True)
+        assert expected.of("a").page_size == 200
+        assert expected.of("a").credits == pytest.approx(200 * (1 + 7 / 8), abs=0.1)  # a page of known ones, and new
+
+    def test_asks_for_full_pages_after_a_reading_that_broke_off(self, history: History) -> None:
+        self.add(history, days=1, new=(1, 1))
+        history.store.execute("UPDATE crawl SET state = 'partial' WHERE generation = 2")
+        assert history.forecast("a", refresh=0, incremental=True).of("a").page_size == 200
+
+    def test_asks_for_full_pages_where_two_of_them_must_be_known(self, history: History) -> None:
+        self.add(history, days=1)
+        forecast = history.forecast("a", refresh=0, incremental=True)
+        forecast.known_stop = 2
+        expected = forecast.of("a")
+        assert (expected.page_size, round(expected.calls, 3), round(expected.credits)) == (200, 2, 400)
+
+    def interrupt(self, history: History, *users: int, new: int = 5) -> Expected:
+        """Begin to read a list again, which had so many new accounts before, and stop after these pages."""
+        self.add(history, days=1, new=(new,))
+        history.store.execute("UPDATE kol SET generation = 2, state = 'fetching'")
+        history.add_reading("a", "fetching", 0, 0, generation=2, new=0)
+        history.add_pages("a", *users, generation=2)
+        history.store.execute("UPDATE page SET cursor = '' WHERE number = 1")
+        return history.forecast("a").of("a")
+
+    @pytest.mark.parametrize(
+        ("users", "page_size", "pages"),
+        [((), 20, 1), ((20,), 20, 2), ((17,), 20, 2), ((33, 33), 33, 3), ((200,), 200, 2), ((166,), 200, 2)],
+    )
+    def test_goes_on_in_pages_as_large_as_the_first_one(
+        self, history: History, users: tuple[int, ...], page_size: int, pages: int
+    ) -> None:
+        expected = self.interrupt(history, *users)
+        assert (expected.page_size, expected.pages) == (page_size, pages)
+        assert expected.calls == pytest.approx(1, abs=0.1)
+
+    @pytest.mark.parametrize("pages", [0, 1, 2])
+    def test_takes_the_rest_of_the_pages_that_its_new_accounts_fill(self, history: History, pages: int) -> None:
+        expected = self.interrupt(history, *[20] * pages, new=30)
+        whole = 2.01  # pages for 22
+        assert expected.calls == pytest.approx(max(whole - pages, 1), abs=0.01)
+        assert expected.credits == pytest.approx(expected.calls * 63, abs=1)  # some begin again in full pages
+        assert expected.pages == max(2, pages + 1)
+
+    def test_time_and_accounts_of_readings_that_broke_off_are_those_of_the_next_one(self, history: History) -> None:
+        self.add(history, days=10, new=(7, 9, 13))
+        history.store.execute("UPDATE crawl SET state = 'failed' WHERE generation = 2")
+        forecast = history.forecast("a", refresh=0, incremental=True)
+        assert forecast._follows_a_day == pytest.approx((7 + 13 + 20) / (30 + 20))
+
+    def test_what_came_to_the_end_of_the_list_found_no_new_accounts(self, history: History) -> None:
+        """Its first try may have: a damaged page is bought again."""
+        self.add(history, days=10, new=(7, 90))
+        history.store.execute("UPDATE crawl SET kind = 'full' WHERE generation = 2")
+        forecast = history.forecast("a", refresh=0, incremental=True)
+        assert forecast._follows_a_day == pytest.approx((7 + 20) / (10 + 20))
+
+    def test_goes_on_in_small_pages_although_the_order_is_no_longer_known(self, history: History) -> None:
+        """So its cursor is good. It begins again in full pages if it has to."""
+        self.interrupt(history, 20)
+        history.store.execute("DELETE FROM page WHERE generation = 0 AND number = 3")
+        assert history.ledger.forecast.of("a").page_size == 20
+
+    def test_that_begins_again_asks_for_full_pages(self, history: History) -> None:
+        self.interrupt(history, 20, 20, 20, 20)
+        history.ledger.kols.begin_increment_again("a")
+        history.store.execute("DELETE FROM temp.selected")
+        assert history.forecast("a").of("a").page_size == 200
 
 
 def test_an_older_reading_that_was_shorter_is_not_used(history: History) -> None:
     history.add_kol("a", "fetching", generation=1)
     history.add_pages("a", 200)
     history.add_pages("a", 200, 200, generation=1)
-    assert history.forecast("a").of("a") == Expected(8, None)
+    assert size(history.forecast("a"), "a") == (8, None)
 
 
 def test_a_list_that_is_all_in_the_cache_is_only_loaded(history: History) -> None:
@@ -229,7 +337,7 @@ def test_an_incremental_reading_whose_base_is_missing_is_not_only_loaded(history
     # Only b's full list is in this target; the pages of both lists were deleted.
     history.store.execute("UPDATE kol_load SET target = 2 WHERE handle = 'a'")
     expected = history.forecast("a", "b")
-    assert (expected.of("a"), expected.of("b")) == (Expected(10, 10), Expected(0, 2))
+    assert (size(expected, "a"), size(expected, "b")) == ((10, 10), (0, 2))
     total = expected.total()
     assert (total.kols_whole, total.calls, total.credits) == (1, 10, 9 * 200 + 2 * 140)
 
@@ -248,9 +356,9 @@ def test_a_list_whose_incremental_reading_broke_off_and_whose_base_is_missing_is
     )
     history.store.execute("UPDATE kol_load SET target = 2")
     expected = history.forecast("a", retry="" if state == "fetching" else state)
-    whole = (Expected(11, 11), 11, 10 * 200 + 2 * 170)
-    assert (expected.of("a"), expected.total().calls, expected.total().credits) == (
-        (Expected(1, 1), 1, 0) if state == "not_found" else whole
+    whole = ((11, 11), 11, 10 * 200 + 2 * 170)
+    assert (size(expected, "a"), expected.total().calls, expected.total().credits) == (
+        ((1, 1), 1, 0) if state == "not_found" else whole
     )
 
 
@@ -271,14 +379,14 @@ def test_a_kol_who_is_gone_is_expected_to_be_still_gone_at_the_price_of_a_failed
 def test_a_broken_list_keeps_all_but_the_page_that_broke_it(history: History) -> None:
     history.add_kol("a", "partial", pages=3, users=600)
     history.add_pages("a", 200, 200, 200)
-    assert history.forecast("a", retry="partial").of("a") == Expected(8, None)
+    assert size(history.forecast("a", retry="partial"), "a") == (8, None)
 
 
 @pytest.mark.parametrize(("restarts", "calls"), [(0, 7), (2, 10)])
 def test_a_failed_list_goes_on_unless_its_cursor_was_refused_twice(history: History, restarts: int, calls: int) -> None:
     history.add_kol("a", "failed", restarts=restarts)
     history.add_pages("a", 200, 200, 200)
-    assert history.forecast("a", retry="failed").of("a") == Expected(calls, None)
+    assert size(history.forecast("a", retry="failed"), "a") == (calls, None)
 
 
 def test_no_kol_due_costs_nothing(history: History) -> None:
@@ -291,6 +399,33 @@ def test_no_kol_due_costs_nothing(history: History) -> None:
 def test_a_long_list_is_likely_to_be_longer_still(read: int, rest: int) -> None:
     assert rest_of_list(10, read) == rest
     assert rest_of_list(1, read) == 1
+
+
+@pytest.mark.parametrize(
+    ("pages", "users", "sizes"),
+    [
+        (0, 0, []),
+        (1, 0, [0]),
+        (1, 1, [1]),
+        (1, 10, [10]),
+        (2, 10, [10, 0]),
+        (2, 11, [10, 1]),
+        (2, 25, [10, 10]),  # more users than these pages can have
+        (4, 25, [10, 10, 5, 0]),
+    ],
+)
+def test_a_list_costs_its_full_pages_one_with_the_rest_and_empty_ones(
+    store: sqlite3.Connection, pages: int, users: int, sizes: list[int]
+) -> None:
+    def price(size: int) -> int:
+        return 7 + size**2
+
+    api = cast("Provider", SimpleNamespace(name=API, family=API, page_size=10, price=price, usual_users=25))
+    forecast = Forecast(store, api, 1)
+    assert forecast.cost(pages, users) == sum(map(price, sizes))
+    average = forecast.average
+    assert (average.lists, average.users, average.pages, average.spread) == (0, 25, 3, 50)
+    assert average.credits == 2 * price(10) + sum(map(price, range(1, 11))) / 10
 
 
 @pytest.fixture
@@ -316,7 +451,7 @@ def test_a_list_that_another_provider_sold_is_as_long_here(
     history.add_kol("b", "fetched", pages=1, users=0)
     history.add_kol("c", "fetching")
     forecast = elsewhere("a", "b").forecast
-    assert (forecast.of("a"), forecast.of("b")) == (Expected(9, 9), Expected(1, 1))
+    assert (forecast.of("a"), forecast.of("b")) == (Expected(9, 450, 9, 50), Expected(1, 0, 1, 50))
     assert (forecast.total().calls_known, forecast.total().credits_known) == (10, 450)
 
 

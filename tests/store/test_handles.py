@@ -116,3 +116,8 @@ def test_anything_is_a_kol_or_blank_or_refused(raw: object) -> None:
         assert 1 <= len(kol.user_name) <= 20
         assert kol.handle == kol.user_name.lower()
         assert normalise(kol.user_name) == kol
+
+
+def test_a_long_text_is_shown_by_its_beginning() -> None:
+    with pytest.raises(HandleError, match=f"^not a Twitter handle: '{'x y' * 20}'$"):
+        normalise("x y" * 50)

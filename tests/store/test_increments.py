@@ -131,6 +131,26 @@ def test_a_list_that_is_read_again_counts_as_it_is_in_the_table_until_it_is_whol
     assert look() == (State.COMPLETE, 4, 700, False)
 
 
+@pytest.mark.parametrize("users", [0, 1, 199, 200, 201, 250])
+@pytest.mark.parametrize("new", [0, 1, 150, 151, 200, 201])
+def test_a_list_that_is_read_again_has_the_size_that_it_had(
+    ledger: Ledger, store: sqlite3.Connection, users: int, new: int
+) -> None:
+    """SQL and Python count the pages that new users take."""
+    kols = ledger.kols
+    kols.begin(BTC)
+    end(kols, 3, users)
+    begin_increment(kols)
+    end(kols, 2, 400, new=new)
+    store.execute("INSERT INTO kol_load VALUES (1, 'twitterapi_io', 'btc', 1, 1)")
+    before = kols.find("btc")
+    kols.begin_generation("btc")
+    again = kols.find("btc")
+    assert before
+    assert again
+    assert (again.pages, again.users, again.has_earlier) == (before.pages, before.users, True)
+
+
 def store_page(ledger: Ledger, generation: int) -> None:
     ledger.pages.put(BTC, generation, "", 1, 200, b"{}", fetched_at=0.0)
 

@@ -42,11 +42,21 @@ def read_often(ledger: Ledger, store: sqlite3.Connection) -> Ledger:
 
 def known(ledger: Ledger) -> list[bytes] | None:
     pages = ledger.readings.known_pages("btc")
-    return None if pages is None else sorted(body for _, body in pages)
+    return None if pages is None else [body for _, body in pages]
 
 
 def test_the_pages_of_readings_that_broke_off_or_go_on_tell_of_nobody_known(read_often: Ledger) -> None:
-    assert known(read_often) == [b"base", b"increment"]
+    assert known(read_often) == [b"increment", b"base"]
+
+
+def test_the_known_accounts_stand_in_the_order_of_the_newest_reading_and_its_pages(
+    read_often: Ledger, store: sqlite3.Connection
+) -> None:
+    """Whenever a page was fetched: a damaged one is bought again."""
+    for generation, number in ((1, 3), (0, 2), (1, 2)):
+        read_often.pages.put(BTC, generation, str(number), number, 200, b"%d.%d" % (generation, number), fetched_at=9.0)
+    store.execute("UPDATE crawl SET pages = 2 WHERE generation = 0")
+    assert known(read_often) == [b"increment", b"1.2", b"1.3", b"base", b"0.2"]
 
 
 def test_a_damaged_page_hides_no_other(read_often: Ledger, store: sqlite3.Connection) -> None:

@@ -118,6 +118,7 @@ def test_a_kol_that_was_taken_for_missing_is_asked_for_again(ledger: Ledger) -> 
     assert [reading.state for reading in ledger.readings.of_kol("eth")] == [State.FETCHED]
 
 
+@pytest.mark.usefixtures("alone")
 def test_lists_that_were_bought_elsewhere_are_fetched_and_those_without_pages_are_loaded(ledger: Ledger) -> None:
     with ledger.taking_over():
         ledger.kols.take_over(BTC, [("", 200, b"1"), ("c", 100, b"2")], 7.0)
@@ -136,6 +137,7 @@ def test_lists_that_were_bought_elsewhere_are_fetched_and_those_without_pages_ar
     assert "not kept" in eth.reason
 
 
+@pytest.mark.usefixtures("alone")
 def test_nothing_is_taken_over_into_a_cache_that_has_lists_and_nothing_by_half(ledger: Ledger) -> None:
     with suppress(KeyError), ledger.taking_over():
         ledger.kols.take_over(BTC, [("", 200, b"1")], 7.0)
@@ -197,3 +199,21 @@ def test_the_largest_kols_and_the_reasons_come_in_order(ledger: Ledger, store: s
     assert {kol.handle for kol in ledger.kols.unfinished()} == {"a", "b", "c", "d"}
     assert ledger.kols.spellings() == {handle: handle.upper() for handle in "abcdef"}
     assert ledger.kols.is_any_known()
+
+
+def test_a_list_that_is_begun_again_after_a_refused_cursor_leaves_a_failed_reading_with_its_own_pages(
+    begun: Ledger,
+) -> None:
+    begun.kols.end("btc", State.FETCHED, "", 1, 200, bought=True)
+    generation = begun.kols.begin_generation("btc")
+    for number in (1, 2, 3):
+        begun.pages.put(BTC, generation, str(number), number, 100, b"page", fetched_at=2.0)
+    assert begun.kols.restart("btc") == generation + 1
+    assert [(one.state, one.pages, one.users) for one in begun.readings.of_kol("btc")] == [
+        (State.FETCHED, 1, 200),
+        (State.FAILED, 3, 300),
+        (State.FETCHING, 0, 0),
+    ]
+    assert begun.readings.of_kol("btc")[1].ended_at
+    assert begun.kols.restart("btc") is None
+    assert begun.kols.cursor_refused_twice("btc")

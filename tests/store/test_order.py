@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from kolspider.items import Kol, State
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ def select(ledger: Ledger, *kols: Kol) -> None:
     ledger.selection.choose_all(None)
 
 
+@pytest.mark.usefixtures("alone")
 def test_newer_pages_are_loaded_again_behind_an_older_one_and_are_marked_before_it_is_written(ledger: Ledger) -> None:
     loaded, waiting, newer, newest, _ = put(ledger, BTC, BTC, BTC, ETH, SOL)
     ledger.note_loaded([loaded, newer, newest], None)
@@ -65,6 +68,7 @@ def test_a_replay_loads_every_page_of_the_selected_kols(ledger: Ledger) -> None:
     assert [page.seq for page in ledger.pages.of_selected()] == [first, second, behind]
 
 
+@pytest.mark.usefixtures("alone")
 def test_pages_of_another_target_stay_loaded_there(ledger: Ledger, store: sqlite3.Connection) -> None:
     first, second = put(ledger, BTC, BTC)
     ledger.note_loaded([second], None)

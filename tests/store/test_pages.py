@@ -35,6 +35,7 @@ BODY = b'{"followings": [], "has_next_page": false, "next_cursor": ""}' * 20
 PACKED = zstd.compress(BODY, options={zstd.CompressionParameter.checksum_flag: 1})
 
 
+@pytest.mark.usefixtures("alone")
 def test_no_bit_of_a_stored_body_can_be_changed_unnoticed(ledger: Ledger, store: sqlite3.Connection) -> None:
     ledger.pages.put(BTC, 0, "", 1, 0, BODY, fetched_at=1.0)
     (packed,) = store.execute("SELECT body FROM page").fetchone()
@@ -74,25 +75,29 @@ def test_a_damaged_page_is_bought_again_only_if_its_list_is_read(
 
 
 def test_a_page_fetched_in_the_future_counts_as_fetched_now_and_ends_no_full_reading(
-    ledger: Ledger, tmp_path: Path
+    ledger: Ledger, store: sqlite3.Connection, tmp_path: Path
 ) -> None:
-    """A clock was wrong: the follows of such a page are no newer than today, and say nothing of who is lost."""
+    """A clock was wrong: the follows of such a page are no newer than today, and say nothing of who is lost.
+
+    Neither does a list with a damaged page.
+    """
     now, ahead = time.time(), time.time() + 365 * 86_400
     users = b'{"followings": [{"id": "1"}], "has_next_page": %s, "next_cursor": "%s"}'
-    for handle, last in (("right", now), ("wrong", ahead)):
-        kol = Kol(handle, handle)
+    for handle, last in (("btc", now), ("eth", ahead), ("torn", now)):
+        kol = Kol(handle, handle.upper())
         ledger.kols.begin(kol)
         ledger.pages.put(kol, 0, "", 1, 1, users % (b"true", b"c"), fetched_at=now)
         ledger.pages.put(kol, 0, "c", 2, 1, users % (b"false", b""), fetched_at=last)
-    ledger.selection.read(["right", "wrong"])
+    store.execute("UPDATE page SET body = x'00' WHERE handle = 'torn' AND number = 1")
+    ledger.selection.read(["btc", "eth", "torn"])
     ledger.selection.choose_all(None)
 
     cached = CachedPages(ledger, provider("twitterapi_io"), Disk(tmp_path, Stop()), Tally())
     pages = list(cached.read(everything=True))
 
-    assert [page.kol.handle for page in pages] == ["right", "right", "wrong", "wrong"]
+    assert [page.kol.user_name for page in pages] == ["BTC", "BTC", "ETH", "ETH", "TORN"]
     assert all(now <= page.fetched_at <= time.time() for page in pages)
-    assert [page.full_reading_began for page in pages] == [None, now, None, None]
+    assert [page.full_reading_began for page in pages] == [None, now, None, None, None]
 
 
 def test_only_a_list_without_a_hole_and_with_users_shows_who_is_lost(ledger: Ledger, store: sqlite3.Connection) -> None:
@@ -160,6 +165,7 @@ def test_a_partial_list_goes_on_with_all_its_pages_but_the_one_that_broke_it(led
     assert ledger.readings.kind("btc") is kind
 
 
+@pytest.mark.usefixtures("alone")
 def test_the_pages_of_a_kol_and_of_the_cache_are_counted(ledger: Ledger) -> None:
     eth = Kol("eth", "ETH")
     for kol in (BTC, eth):
@@ -184,6 +190,7 @@ def test_the_pages_of_a_kol_and_of_the_cache_are_counted(ledger: Ledger) -> None
     assert ledger.refusals.count() == (3, 2)
 
 
+@pytest.mark.usefixtures("alone")
 def test_nothing_is_left_of_a_deleted_page(ledger: Ledger, store: sqlite3.Connection) -> None:
     first, second = (ledger.pages.put(BTC, 0, str(n), n, 1, BODY, fetched_at=1.0) for n in (1, 2))
     rows = [Refusal("btc", seq, What.ACCOUNT, "7", "no") for seq in (first, second)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from kolspider.items import Kol, State
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 BTC, ETH = Kol("btc", "BTC"), Kol("eth", "ETH")
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_reading_of_one_kol_says_nothing_of_another(ledger: Ledger, store: sqlite3.Connection) -> None:
     # Given two lists that were read in full, one of 1,000 users and one of 300
     for kol, users in ((BTC, 1000), (ETH, 300)):

@@ -44,6 +44,7 @@ def to_load(ledger: Ledger) -> list[tuple[int, bool]]:
     return [(page.seq, page.only_refused) for page in ledger.pages.waiting()]
 
 
+@pytest.mark.usefixtures("alone")
 def test_only_the_page_with_a_refused_row_is_tried_again(ledger: Ledger) -> None:
     first, second, third = put(ledger, BTC, 1, 2, 3)
     ledger.note_loaded([first, second, third], None, [refusal(BTC, second)], {})
@@ -128,6 +129,7 @@ def test_replay_pending_takes_the_kols_with_refused_rows(ledger: Ledger) -> None
     assert [kol.handle for kol in ledger.kols.refused_selected(9)] == ["btc"]
 
 
+@pytest.mark.usefixtures("alone")
 def test_the_pages_of_an_older_list_go_although_rows_of_the_newer_one_are_refused(ledger: Ledger) -> None:
     for _ in range(3):
         (page,) = put(ledger, BTC, 1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kolspider.items import Kol, State
+from kolspider.store import selection
 from kolspider.store.selection import Why
 
 if TYPE_CHECKING:
@@ -136,11 +137,26 @@ def test_what_is_no_kol_is_counted_by_kind_and_the_first_one_is_shown(ledger: Le
     assert [handle for handle, _ in due(ledger)] == ["btc", "eth"]
 
 
+def test_a_long_text_that_is_no_kol_is_shown_by_its_beginning(ledger: Ledger) -> None:
+    ledger.selection.read(["x y" * 50])
+    assert ledger.selection.invalid_example == "x y" * 20
+
+
 def test_lists_that_ended_in_the_future_are_named_and_read_again(kols: Ledger, store: sqlite3.Connection) -> None:
     assert kols.selection.finished_in_the_future() == (0, "", 0.0)
     store.execute("UPDATE kol SET finished_at = 9e12 WHERE handle IN ('done', 'old')")
     assert kols.selection.finished_in_the_future() == (2, "DONE", 9e12)
     assert {handle for handle, why in due(kols, refresh_before=50.0) if why is Why.REFRESH} == {"done", "old"}
+
+
+@pytest.mark.parametrize(("at", "is_due"), [(99.0, True), (100.0, False), (500.0, False), (501.0, True)])
+def test_a_list_is_as_old_as_its_end_up_to_the_latest_moment_that_can_be_believed(
+    kols: Ledger, store: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, at: float, is_due: bool
+) -> None:
+    monkeypatch.setattr(selection, "latest", lambda: 500.0)
+    store.execute("UPDATE kol SET finished_at = ? WHERE handle = 'old'", (at,))
+    assert kols.selection.finished_in_the_future()[0] == (at > 500)
+    assert (("old", Why.REFRESH) in due(kols, refresh_before=100.0)) is is_due
 
 
 def test_lists_that_are_neither_here_nor_cached_are_counted(kols: Ledger, store: sqlite3.Connection) -> None:
@@ -178,3 +194,39 @@ def test_a_list_whose_cursor_was_refused_twice_is_read_in_full(
     assert due(ledger, retry=[State.FAILED]) == [("btc", Why.RETRY)]
     (one,) = ledger.selection.due()
     assert one.incremental is incremental
+
+
+def with_long_lists_early(ledger: Ledger, at_once: float) -> list[str]:
+    ledger.selection.begin_long_lists_early(at_once)
+    return [one.kol.handle for one in ledger.selection.due()]
+
+
+@pytest.mark.parametrize(
+    ("at_once", "expected"),
+    [
+        (0.35, ["a", "b", "long", "c", "d", "broken"]),  # one call in 2 s
+        (1.08, ["a", "b", "long", "c", "d", "broken"]),  # 30 pages one by one take less than the last 33 side by side
+        (1.12, ["a", "long", "b", "c", "d", "broken"]),
+        (64.0, ["long", "a", "b", "c", "d", "broken"]),
+    ],
+)
+def test_a_list_that_would_be_left_alone_at_the_end_begins_early_enough(
+    ledger: Ledger, store: sqlite3.Connection, at_once: float, expected: list[str]
+) -> None:
+    """Its pages come one after the other, so with `at_once` lists side by side it must begin before the last pages."""
+    for number, handle in enumerate(["a", "b", "long", "c", "d", "broken", "done"]):
+        add(ledger, store, handle, State.FAILED if handle == "broken" else State.FETCHED, 100.0 + number)
+        store.execute("UPDATE kol SET pages = ? WHERE handle = ?", (30 if handle == "long" else 1, handle))
+    store.execute("UPDATE kol SET pages = 30 WHERE handle = 'broken'")
+    store.execute("UPDATE kol SET finished_at = 900 WHERE handle = 'done'")
+    ledger.selection.read(["a", "b", "long", "c", "d", "broken", "done"])
+    due(ledger, refresh_before=500.0, keep_done=True)
+    assert with_long_lists_early(ledger, at_once) == expected
+    assert list(ledger.selection.handles()) == [*expected, "done"]
+
+
+def test_lists_of_unknown_length_keep_the_order_of_the_table(ledger: Ledger) -> None:
+    handles = [f"new{number}" for number in range(9)]
+    ledger.selection.read(handles)
+    due(ledger)
+    assert with_long_lists_early(ledger, 64.0) == handles

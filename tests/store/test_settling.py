@@ -58,6 +58,7 @@ def test_a_list_is_complete_when_all_pages_of_its_generation_are_loaded(ledger: 
     assert states(ledger) == {State.COMPLETE: 1}
 
 
+@pytest.mark.usefixtures("alone")
 def test_the_older_list_in_the_target_does_not_make_the_newer_one_complete(ledger: Ledger) -> None:
     ledger.kols.begin(BTC)
     ledger.note_loaded(read(ledger, 1, 2), None)
@@ -86,6 +87,7 @@ def test_an_increment_is_complete_with_its_base_only(ledger: Ledger) -> None:
     assert ledger.kols.settle("btc", evict=False) is State.COMPLETE
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_list_is_not_complete_while_a_page_of_its_increments_waits(ledger: Ledger) -> None:
     ledger.kols.begin(BTC)
     ledger.note_loaded(read(ledger, 1, 2), None)
@@ -142,6 +144,7 @@ def test_what_is_loaded_into_another_target_counts_for_nothing_here(
     assert elsewhere.kols.settle("btc", evict=False) is State.COMPLETE
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("state", [State.FETCHING, State.FAILED, State.NOT_FOUND])
 def test_a_list_that_has_not_ended_well_is_never_complete(ledger: Ledger, state: State) -> None:
     ledger.kols.begin(BTC)

@@ -63,7 +63,7 @@ def read(paging: Paging, pages: int) -> None:
         paging.take(str(number), Page([], str(number + 1), more=True), [str(number)])
 
 
-KNOWN, UNKNOWN = Expected(5, 5), Expected(10, None)
+KNOWN, UNKNOWN = Expected(5, 1000, 5, 200), Expected(10, 2000, None, 200)
 
 
 def test_a_run_that_has_just_begun_takes_what_the_ledger_expects_at_its_delay(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 import pymysql
 import pytest
 
-from kolspider.db.base import DbErrorKind, Table
+from kolspider.db.base import DbErrorKind, Fill, Table
 from kolspider.db.capacity import unfitness
 from kolspider.db.check import check_source
-from kolspider.db.doris.database import DorisDatabase
+from kolspider.db.doris.database import DorisDatabase, Load
 from kolspider.db.doris.facts import Layout, column
 from kolspider.db.follow_tables import SPAN_FOLLOWS
 from kolspider.db.url import open_database
@@ -149,6 +150,31 @@ def test_each_type_of_doris_holds_what_is_sent_or_not(
     assert bool(unfitness(found)) == bool(reason)
 
 
+@pytest.mark.parametrize(
+    ("definition", "listed", "lowest", "largest", "most"),
+    [
+        ("tinyint NULL", ("tinyint", None), -128, 127, None),
+        ("int NULL", ("int", None), -(2**31), 2**31 - 1, None),
+        ("largeint NULL", ("bigint unsigned", None), -(2**127), 2**127 - 1, None),
+        ("decimalv3(20,0) NULL", ("decimal", None), -(10**20 - 1), 10**20 - 1, None),
+        ("decimal(10, 2) NULL", ("decimal", None), -(10**8 - 1), 10**8 - 1, None),
+        ("double NULL", ("double", None), -(2**53), 2**53, None),
+        ("varchar(9) NULL", ("varchar", 9), None, None, 9),
+        ("varchar(2000000) NULL", ("varchar", 2_000_000), None, None, 1_048_576),
+        ("text NULL", ("varchar", 2_147_483_643), None, None, 1_048_576),
+        ("string NULL", ("string", None), None, None, 1_048_576),
+        ("", ("bigint", None), -(2**63), 2**63 - 1, None),  # of a view, whose definition can't be read
+        ("", ("varchar(9)", 9), None, None, 9),
+    ],
+)
+def test_each_type_of_doris_has_its_limits(
+    definition: str, listed: tuple[str, int | None], lowest: int | None, largest: int | None, most: int | None
+) -> None:
+    found = column(definition, "X", *listed, "YES")
+    assert (found.int_min, found.int_max, found.max_bytes) == (lowest, largest, most)
+    assert (found.name, found.type) == ("x", definition.removesuffix(" NULL") or listed[0])
+
+
 def test_the_ddl_for_unfit_columns_keeps_their_values_or_makes_the_table_again() -> None:
     assert isinstance(DB, DorisDatabase)
     table = Table("t", {}, [("id",)])
@@ -183,7 +209,12 @@ def test_an_id_that_is_a_number_is_not_compared_as_a_double() -> None:
     ],
 )
 def test_a_column_needs_a_value_unless_doris_has_one_for_it(definition: str, needs: bool) -> None:
-    assert column(definition, "theirs", "int", None, "NO").needs_value is needs
+    found = column(definition, "theirs", "int", None, "NO")
+    assert found.needs_value is needs
+    assert (found.fill, found.generated) == (
+        Fill.DISTINCT if "AUTO_INCREMENT(" in definition else Fill.NULL,
+        " AS (" in definition,
+    )
     assert not column(definition.replace("NOT NULL", "NULL"), "theirs", "int", None, "YES").needs_value
 
 
@@ -335,3 +366,14 @@ def test_rows_that_were_filtered_all_the_same_are_refused() -> None:
 )
 def test_doris_errors_are_told_apart_by_their_text(code: int, text: str, kind: DbErrorKind) -> None:
     assert DB.error_kind(pymysql.err.OperationalError(code, text)) is kind
+
+
+def test_a_label_that_is_taken_is_waited_for_until_its_load_is_certain(monkeypatch: pytest.MonkeyPatch) -> None:
+    db = open_database("doris://kol@fe/db", base=Path("/"))
+    assert isinstance(db, DorisDatabase)
+    monkeypatch.setattr(time, "monotonic", lambda: 1010.0)
+    assert db.patience() == 0
+    db._unfinished = Load("t", ("id",), partial=False, rows=[], text="")
+    assert db.patience() == 0
+    db._unfinished.taken = 1000.0
+    assert db.patience() == 51

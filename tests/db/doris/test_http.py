@@ -207,7 +207,10 @@ def test_a_redirect_of_the_back_end_is_not_followed(stack: ExitStack) -> None:
             "takes .* away: KOL_D",
         ),
         (200, {"status": "FAILED", "msg": "No backend load available"}, DbErrorKind.LOST, "No backend"),
+        (500, b"", DbErrorKind.LOST, "500"),
         (503, b"", DbErrorKind.LOST, "503"),
+        (400, {"msg": "No backend"}, DbErrorKind.FATAL, "No backend"),
+        (399, {"msg": "No backend"}, DbErrorKind.LOST, "No backend"),
         (200, {"status": "FAILED", "msg": "something new"}, DbErrorKind.LOST, "something new"),
         (404, b"", DbErrorKind.FATAL, "404"),
         (413, b"<html>too large", DbErrorKind.FATAL, "HTTP 413; a proxy on the way limits the size"),
@@ -252,6 +255,37 @@ def test_what_the_back_end_says_of_a_load(stack: ExitStack, told: Any, good: boo
     with pytest.raises(StreamLoadError) as caught:
         load(loader)
     assert caught.value.kind is DbErrorKind.LOST
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308, 309])
+def test_the_back_end_is_where_a_redirect_leads(stack: ExitStack, status: int) -> None:
+    where = "http://be/api/kol/t/_stream_load?a=b"
+    front = stack.enter_context(serving(lambda request: request.reply(status, Location=where)))
+    loader = StreamLoad(front.address, "kol", PASSWORD)
+    if status in {301, 302, 307, 308}:
+        assert loader._back_end(PATH) == (Address("be", 8040), "/api/kol/t/_stream_load?a=b")
+        return
+    with pytest.raises(StreamLoadError, match=f"refuses the load: HTTP {status}"):
+        loader._back_end(PATH)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, DbErrorKind.FATAL),
+        (499, DbErrorKind.FATAL),
+        (500, DbErrorKind.LOST),
+        (503, DbErrorKind.LOST),
+        (302, DbErrorKind.LOST),
+    ],
+)
+def test_a_back_end_that_answers_without_a_status_is_at_fault_or_we_are(
+    stack: ExitStack, status: int, kind: DbErrorKind
+) -> None:
+    loader, _, _ = pair(stack, answering(b"", status))
+    with pytest.raises(StreamLoadError, match=f"answered HTTP {status} without a status") as caught:
+        load(loader)
+    assert caught.value.kind is kind
 
 
 def test_a_load_of_fewer_rows_than_were_sent_is_refused_and_halved(stack: ExitStack) -> None:

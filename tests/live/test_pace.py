@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kolspider.crawl.pace import Pace
 from kolspider.errors import StopRun
+from kolspider.live.pace import Pace
 
 
 def test_requests_keep_their_interval() -> None:
@@ -36,10 +36,27 @@ def test_requests_that_were_under_way_when_the_pause_began_are_the_same_refusal(
     pace = Pace(2.0, 5.0)
     waits = [pace.refused(sent_at, 101.0, None) for sent_at in (100.0, 99.0, 98.0)]
     assert waits == [5.0, 5.0, 5.0]
+    assert pace.refused(101.0, 102.0, None) == 10.0, "it was sent when the pause began"
+
+
+def test_a_pace_without_an_interval_gets_a_tenth_of_a_second_and_none_is_longer_than_the_longest_wait() -> None:
+    pace = Pace(0.0, 100.0)
+    for interval in (0.1, 0.2, 0.4):
+        now = 1000.0 * interval
+        pace.refused(now, now, None)
+        pace.sent(turn := pace.next_at)
+        assert pace.next_at == pytest.approx(turn + interval)
+    assert pace.refused(900.0, 900.0, None) == 300.0
+    pace = Pace(200.0, 1.0)
+    pace.refused(100.0, 100.0, None)
+    pace.sent(101.0)
+    assert pace.next_at == 401.0
 
 
 def test_the_api_says_how_long_the_pause_is() -> None:
-    assert Pace(2.0, 5.0).refused(100.0, 101.0, 42.0) == 42.0
+    for asked in (0.0, 42.0, 3600.0):
+        assert Pace(2.0, 5.0).refused(100.0, 101.0, asked) == asked
+        assert Pace(2.0, 5.0).unavailable(101.0, asked) == asked
 
 
 @pytest.mark.parametrize("asked", [3601.0, 86_400.0])
@@ -69,6 +86,8 @@ def test_a_refusal_of_one_kol_alone_is_its_own_once_others_were_answered_meanwhi
     assert not pace.is_own("odd", 110.0), "nobody else was asked"
     pace.answered("good", 109.0, well=True)
     assert not pace.is_own("odd", 120.0), "the good request was sent before the refusal"
+    pace.answered("good", 120.0, well=True)
+    assert not pace.is_own("odd", 120.0), "or with it"
     pace.answered("good", 121.0, well=True)
     assert pace.is_own("odd", 130.0)
     assert not pace.is_own("other", 131.0), "each KOL has its own"
