@@ -123,7 +123,6 @@ class Command(CrawlCommand):
                 Job.load(self._config.jobdir, self._arguments.of_job())
             # Scrapy's own JOBDIR files survive only a clean stop (scrapy/scrapy#7978), so Scrapy must not see JOBDIR.
             settings.set("JOBDIR", None, priority="cmdline")
-            settings.set("DOWNLOAD_DELAY", config.delay, priority="cmdline")  # Scrapy itself takes no empty one
             # Without it, every run would buy every page again.
             settings.set("HTTPCACHE_ENABLED", True, priority="cmdline")
         except UserError as error:

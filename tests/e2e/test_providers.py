@@ -160,6 +160,15 @@ def test_a_wrong_key_stops_the_run(on_api: OnApi, api: str) -> None:
     assert project.rows() == {}
 
 
+@pytest.mark.parametrize("unset", [(), ("-s", "DOWNLOAD_DELAY=")])
+def test_without_a_delay_the_pace_is_the_one_of_the_provider(on_api: OnApi, unset: tuple[str, ...]) -> None:
+    project = on_api("socialdata", {"gamma": 3})
+    assert "at one call in 0.5 s" in project.scrapy("crawl", "followings", "-a", "estimate=1", *unset).expect(0).out
+    project.scrapy("crawl", "followings", *unset).expect(0)
+    look_up, page, end = (call.at for call in project.api.calls)
+    assert min(page - look_up, end - page) > 0.4
+
+
 def test_lists_of_a_family_count_for_all_of_its_providers(on_api: OnApi, make_project: MakeProject) -> None:
     project = on_api("twitterapi_io", KOLS)
     project.crawl().expect(0)
