@@ -23,7 +23,7 @@ check: $(VENV)/.tests
 	$(BIN)/lint-imports --no-logo --no-cache
 	! grep -rn --include='*.py' -e 'fmt: off' -e 'fmt: skip' kolspider tests benchmarks
 
-# The long variants: 200 kills, 20 mutants, more seeds, 10,000 examples.
+# The long variants: 200 kills, 500 of runs with alerts, 20 mutants, more seeds, 10,000 examples.
 chaos: $(VENV)/.tests
 	$(BIN)/python -m tests.chaos
 	$(BIN)/python -m tests.mutation --sample 20

@@ -1,4 +1,4 @@
-"""Times of `scrapy follows` and of the report on a large follows table, and of writing a page into it."""
+"""Times of `scrapy follows`, of backtests and of the report on a large follows table, and of writing a page into it."""
 
 from __future__ import annotations
 
@@ -30,20 +30,41 @@ __all__ = ["POOL", "Asked", "FollowsFound", "follows"]
 POOL = "1G"
 """MariaDB's innodb_buffer_pool_size: a third of the size of the tables; the default is 128M."""
 _COMMANDS = [
-    "new --since 7d",
-    f"new --since 7d --kol {kol_name(7)}",
-    f"new --kol {kol_name(7)}",
-    "lost --since 7d",
-    f"lost --kol {kol_name(7)}",
-    "top --new-in 7d --limit 100",
-    "lost",
-    "new",
-    "top --limit 100",
-    "top --min 3 --limit 1000",
-    f"of {kol_name(7)}",
-    "who user_7",
-    "edges",
+    "follows new --since 7d",
+    f"follows new --since 7d --kol {kol_name(7)}",
+    f"follows new --kol {kol_name(7)}",
+    "follows lost --since 7d",
+    f"follows lost --kol {kol_name(7)}",
+    "follows top --new-in 7d --limit 100",
+    "follows lost",
+    "follows new",
+    "follows top --limit 100",
+    "follows top --min 3 --limit 1000",
+    f"follows of {kol_name(7)}",
+    "follows who user_7",
+    "follows edges",
+    "alerts backtest new --since 90d",
+    "alerts backtest small --since 90d",
+    "alerts backtest shared --since 90d",
+    "alerts backtest lost --since 90d",
 ]
+_RULES = """
+[[rule]]
+name = "new"
+event = "new_follow"
+[[rule]]
+name = "small"
+event = "new_follow"
+followers = [0, 50]
+[[rule]]
+name = "shared"
+event = "shared_follow"
+min = 3
+within = "48h"
+[[rule]]
+name = "lost"
+event = "lost_follow"
+"""
 _BATCH_PAGES, _PAGE = 5, 200
 _WRITES = 30
 
@@ -98,8 +119,10 @@ def follows(folder: Path, rounds: int, *, quick: bool) -> FollowsFound:
 
 
 def _ask(command: str, url: str, folder: Path) -> Asked:
+    (folder / "alerts.toml").write_text(_RULES)
     environment = {**SETTINGS, "KOL_DB_URL": url, "KOL_FOLLOWS_TABLE": FOLLOWS, "KOL_TARGET_TABLE": TARGET}
-    cost = measure([sys.executable, "-m", "scrapy", "follows", *command.split(), "--csv"], folder, environment)
+    environment["KOL_ALERTS_FILE"] = str(folder / "alerts.toml")
+    cost = measure([sys.executable, "-m", "scrapy", *command.split(), "--csv"], folder, environment)
     printed = (folder / "run.log").read_bytes()
     return Asked(printed.count(b"\n") - 1, cost.wall, cost.peak, hashlib.sha256(printed).hexdigest())
 

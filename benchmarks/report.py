@@ -116,7 +116,7 @@ def follows_table(found: FollowsFound, pool: str, rounds: int) -> str:
     for what, took in (("known follows", found.again), ("new follows", found.new)):
         rows.append((f"write a page of 200 {what}", "", *(f"{took[name]:.0f} ms" for name in found.report), ""))
     told = (
-        f"{found.total:,} follows of {found.kols:,} KOLs, {found.accounts:,} accounts. `scrapy follows ... --csv` as a "
+        f"{found.total:,} follows of {found.kols:,} KOLs, {found.accounts:,} accounts. `scrapy ... --csv` as a "
         f"process, start-up included, both databases printing the same; best of {rounds}. MariaDB with a buffer pool "
         f"of {pool}; SQLite as it is. Pages: medians, five to a transaction."
     )

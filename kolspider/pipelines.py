@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from scrapy.crawler import Crawler
 
+    from kolspider.alerts.sender import Sender
     from kolspider.db.base import Column, Table
     from kolspider.items import Reject
     from kolspider.live.tally import Tally
@@ -108,22 +109,25 @@ def _bounded(column: Column) -> Column:
 
 
 class UpsertPipeline:
-    """Passes pages to the writer; a dry run has no writer."""
+    """Passes pages to the writer, and lets the sender send what they tell; a dry run has neither."""
 
-    def __init__(self, writer: Writer | None, remarks: Remarks) -> None:
+    def __init__(self, writer: Writer | None, sender: Sender | None, remarks: Remarks) -> None:
         self._writer = writer
+        self._sender = sender
         self._remarks = remarks
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> UpsertPipeline:
-        """Take the run's writer."""
+        """Take the run's writer and sender."""
         run = run_of(crawler)
-        return cls(run.writer, run.commits.remarks)
+        return cls(run.writer, run.sender, run.commits.remarks)
 
     def open_spider(self) -> None:
-        """Start the writer, in the crawl's event loop."""
+        """Start both, in the crawl's event loop."""
         if self._writer is not None:
             self._writer.start()
+        if self._sender is not None:
+            self._sender.start()
 
     async def process_item(self, item: Any) -> Any:
         """Pass the page to the writer at once, then hold up its KOL while the database is behind."""
@@ -133,7 +137,9 @@ class UpsertPipeline:
         return item
 
     async def close_spider(self) -> None:
-        """Commit the pages that have arrived."""
+        """Commit the pages that have arrived, and send what is left to tell."""
         if self._writer is not None:
             await self._writer.close()
         self._remarks.end()
+        if self._sender is not None:
+            await self._sender.close()

@@ -96,13 +96,13 @@ class FakeWriter:
 def test_a_mapped_page_reaches_the_writer_as_one(kind: Callable[[MappedPage], object]) -> None:
     writer, mapped = FakeWriter(), mapping(Tally()).process_item(PAGE)
     item = kind(mapped)
-    assert asyncio.run(UpsertPipeline(writer, Remarks()).process_item(item)) is item  # type: ignore[arg-type]
+    assert asyncio.run(UpsertPipeline(writer, None, Remarks()).process_item(item)) is item  # type: ignore[arg-type]
     assert writer.pages == [mapped]
 
 
 def test_a_dry_run_writes_nothing() -> None:
     mapped = mapping(Tally()).process_item(PAGE)
-    assert asyncio.run(UpsertPipeline(None, Remarks()).process_item(mapped)) is mapped
+    assert asyncio.run(UpsertPipeline(None, None, Remarks()).process_item(mapped)) is mapped
 
 
 def test_an_item_without_the_fields_is_a_bug_of_whoever_made_it() -> None:

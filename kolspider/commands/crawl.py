@@ -129,7 +129,8 @@ class Command(CrawlCommand):
             _refuse(error)
         except OSError as error:
             _refuse(of_a_file(error))
-        self._secrets = (self._config.api_key, *self._database.secrets, *passwords(settings))
+        config = self._config
+        self._secrets = (config.api_key, *self._database.secrets, *config.notify, *passwords(settings))
         self._typed = ["scrapy", "crawl", _SPIDER, *_typed(opts, self._secrets)]
         opts.spargs = {}
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 import sys
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import chain, islice
 from operator import attrgetter
-from tempfile import SpooledTemporaryFile
-from types import SimpleNamespace
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from kolspider.command import ProjectCommand
-from kolspider.console.columns import in_columns, plain, spreadsheet_cell
-from kolspider.console.output import json_lines
+from kolspider.console.columns import in_columns, plain
+from kolspider.console.output import csv_lines, json_lines, spooled
 from kolspider.console.wording import counted
 from kolspider.db.check import check_accounts, check_follows_to_read
 from kolspider.errors import StopRun, WrongUsage
@@ -29,15 +26,13 @@ from kolspider.run.source import gone_from_source
 if TYPE_CHECKING:
     import argparse
     import io
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kolspider.db.base import Database
     from kolspider.options.config import Config
     from kolspider.store.ledger import Ledger
 
 _ANSWER_SECS = 600
-_IN_MEMORY = 1_000_000
-"""Largest answer kept in memory, in characters; a larger one goes to a temporary file."""
 _HEADS = {
     "kol": "KOL",
     "kols": "KOLs",
@@ -125,11 +120,11 @@ class Command(ProjectCommand):
                 if opts.json:
                     lines = json_lines(dict(zip(names, row, strict=True)) for row in shown)
                 elif opts.csv:
-                    lines = _csv(names, shown, raw=opts.raw)
+                    lines = csv_lines(names, shown, raw=opts.raw)
                 else:
                     spellings = ledger.kols.spellings() if ledger else {}
                     lines = _table(names, shown, spellings, "" if note else question.nothing)
-                written = _spooled(lines)
+                written = spooled(lines)
                 if question.cut and next(rows, None):
                     note = note or f"only the first {question.cut:,} are shown: --limit 1000 shows 1,000"
         if note:
@@ -171,34 +166,6 @@ def _ledger(config: Config, database: Database) -> Iterator[Ledger | None]:
         except StopRun as error:
             print(f"kolspider: without the ledger: {error}", file=sys.stderr)
         yield ledger
-
-
-def _spooled(lines: Iterable[str]) -> IO[str]:
-    """Collect the whole answer first: a slow reader must not keep the database waiting, nor get half an answer."""
-    written = SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", errors="surrogatepass", newline="")  # noqa: SIM115 - the caller closes it
-    try:
-        for line in lines:
-            _kept(written.write, f"{line}\n")  # writelines would check the size only at its end
-        _kept(written.seek, 0)
-    except BaseException:
-        written.close()
-        raise
-    return written
-
-
-def _kept(work: Callable[[Any], object], what: Any) -> None:
-    try:
-        work(what)
-    except OSError as error:
-        raise StopRun(f"the answer needs room for temporary files (TMPDIR): {error.strerror}") from None
-
-
-def _csv(names: Sequence[str], rows: Iterable[Sequence[object]], *, raw: bool = False) -> Iterator[str]:
-    lines: list[str] = []
-    write = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n").writerow  # so that it quotes both
-    for row in chain([names], rows):
-        write(row if raw else map(spreadsheet_cell, row))
-        yield lines.pop().removesuffix("\r\n")
 
 
 def _table(

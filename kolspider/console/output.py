@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
 import re
 import sys
 from contextlib import contextmanager, redirect_stdout, suppress
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from tempfile import SpooledTemporaryFile
+from types import SimpleNamespace
+from typing import IO, TYPE_CHECKING, Any
 
-from kolspider.console.columns import UNSEEN
+from kolspider.console.columns import UNSEEN, spreadsheet_cell
 from kolspider.console.start import send_nowhere
 from kolspider.errors import StopRun, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import TextIO
 
-__all__ = ["as_json", "json_lines", "print_error", "standard_output"]
+__all__ = ["as_json", "csv_lines", "json_lines", "print_error", "spooled", "standard_output"]
 
+_IN_MEMORY = 1_000_000
+"""Largest answer kept in memory, in characters; a larger one goes to a temporary file."""
 
 _UNSEEN = re.compile(f"[{UNSEEN}]")
 
@@ -98,6 +104,38 @@ def json_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
         yield before or "["
         before = "  " + as_json(row).replace("\n", "\n  ") + ","
     yield f"{before.removesuffix(',')}\n]" if before else "[]"
+
+
+def csv_lines(names: Sequence[str], rows: Iterable[Sequence[object]], *, raw: bool = False) -> Iterator[str]:
+    """Yield the lines of a CSV, with a header line; safe for spreadsheets unless `raw`."""
+    lines: list[str] = []
+    write = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n").writerow  # so that it quotes both
+    for row in chain([names], rows):
+        write(row if raw else map(spreadsheet_cell, row))
+        yield lines.pop().removesuffix("\r\n")
+
+
+def spooled(lines: Iterable[str]) -> IO[str]:
+    """Collect the whole answer first: a slow reader must not keep the database waiting, nor get half an answer.
+
+    The caller closes the file. Raises StopRun if there is no room for it.
+    """
+    written = SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", errors="surrogatepass", newline="")  # noqa: SIM115 - the caller closes it
+    try:
+        for line in lines:
+            _kept(written.write, f"{line}\n")  # writelines would check the size only at its end
+        _kept(written.seek, 0)
+    except BaseException:
+        written.close()
+        raise
+    return written
+
+
+def _kept(work: Callable[[Any], object], what: Any) -> None:
+    try:
+        work(what)
+    except OSError as error:
+        raise StopRun(f"the answer needs room for temporary files (TMPDIR): {error.strerror}") from None
 
 
 def print_error(error: UserError) -> int:

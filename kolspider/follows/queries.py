@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from kolspider.db.base import Database
 
-__all__ = ["Edge", "FollowSeen", "Follows", "Shared", "known_ids"]
+__all__ = ["IS_NEW", "Edge", "FollowSeen", "Follows", "Shared", "known_ids"]
 
 _Counted = TypeVar("_Counted")
 
@@ -33,7 +33,9 @@ _OF_KOL = "c.`kol_user_name` = ?"
 _FIRST_WHOLE = "COALESCE(c.`first_whole`, '9999-12-31 00:00:00')"
 """Far in the future for a KOL whose list was never read whole, so that none of its follows is new. NULL would do the
 same, but a condition must not reject NULL (_follow_after_follow)."""
-_NEW_SINCE = f"f.`first_seen` > {_FIRST_WHOLE} AND f.`first_seen` >= ?"
+IS_NEW = f"f.`first_seen` > {_FIRST_WHOLE}"
+"""SQL: whether a follow is new."""
+_NEW_SINCE = f"{IS_NEW} AND f.`first_seen` >= ?"
 _CANDIDATES = 3
 """Candidates counted for each result that is asked for."""
 _MOST_CANDIDATES = 5_000

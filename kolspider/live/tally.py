@@ -52,6 +52,9 @@ class Tally:
     credits_saved: Annotated[
         int, "incremental/credits_saved", "Credits that reading these lists in full would have added"
     ] = 0
+    alerts_raised: Annotated[int, "alerts/raised", "Alerts that the rules raised"] = 0
+    alerts_sent: Annotated[int, "alerts/sent", "Alerts delivered, counted for each receiver"] = 0
+    alerts_pending: Annotated[int, "alerts/pending", "Alerts that a receiver had not got when the run ended"] = 0
     bugs: Annotated[int, "bugs", "Pages that failed in one of our pipelines: each is a bug"] = 0
 
     def stats(self) -> Iterator[tuple[str, int]]:

@@ -1,13 +1,14 @@
 """The commit protocol: tracks which pages are committed, and thereby which KOLs are done.
 
-The order for a batch: its rows are committed, its rejects are on disk, its pages are marked in the ledger. The order
-for a KOL: the end of its list is in the ledger, all its pages are marked, it is complete, its pages are deleted if
-asked.
+The order for a batch: its rows are committed, its rejects are on disk, its pages are marked in the ledger, and with
+them its alerts are raised. The order for a KOL: the end of its list is in the ledger, all its pages are marked, it is
+complete, its pages are deleted if asked.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ from kolspider.load.remarks import Remarks
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kolspider.alerts.alert import Alert
+    from kolspider.alerts.raising import Raising
     from kolspider.items import FollowingsPage, Kol, Reject
     from kolspider.live.disk import Disk
     from kolspider.live.tally import Tally
@@ -37,13 +40,16 @@ _ENDED = (State.FETCHED, State.COMPLETE, State.PARTIAL, State.NOT_FOUND)
 class Commits:
     """Connects the spider, which knows where a list ends, with the writer, which knows what is committed."""
 
-    def __init__(self, ledger: Ledger, disk: Disk, tally: Tally, work: Work, *, dry_run: bool, evict: bool) -> None:
+    def __init__(
+        self, ledger: Ledger, disk: Disk, tally: Tally, work: Work, raising: Raising, *, dry_run: bool, evict: bool
+    ) -> None:
         self._ledger = ledger
         self._disk = disk
         self._tally = tally
         self._work = work
         self._dry_run = dry_run
         self._evict = evict
+        self.raising = raising
         self.remarks = Remarks()
         """What the log has of each KOL's users beside the line for its end."""
         self._waiting: dict[str, int] = {}
@@ -64,16 +70,19 @@ class Commits:
         rejects: list[tuple[FollowingsPage, Reject]],
         refused: Sequence[Refusal] = (),
         written: Mapping[str, int] | None = None,
+        alerts: Sequence[Alert] = (),
     ) -> None:
         """Record that the rows of these pages are committed; the users set aside are those in `rejects`.
 
-        `refused` are the rows that are not in the target, `written` the accounts that are, each with its page.
+        `refused` are the rows that are not in the target, `written` the accounts that are, each with its page, `alerts`
+        what the pages tell.
         """
         self._refused.update(refusal.handle for refusal in refused)
         with suppress(NotAsked), self._disk.guard():
             size = self._ledger.rejects.append(rejects) if rejects else None
             seqs = [page.seq for page in pages if page.seq is not None]
-            self._ledger.note_loaded(seqs, size, refused, written)
+            drafts = [alert.draft() for alert in alerts]
+            self._tally.alerts_raised += self._ledger.note_loaded(seqs, size, refused, written, drafts)
             self._tally.rows_rejected.update(reject.reason for _, reject in rejects)
             for page in pages:
                 handle = page.kol.handle
@@ -142,10 +151,13 @@ class Commits:
             self._settle(kol.handle)
 
     def close(self) -> None:
-        """Name the KOLs with refused rows whose lists did not end in this run."""
+        """Name the KOLs with refused rows whose lists did not end in this run, and raise alerts about KOLs."""
         with suppress(NotAsked), self._disk.guard():
             for handle in sorted(self._refused):
                 self._warn_of_refusals(handle)
+            now = time.time()
+            drafts = [alert.draft() for alert in self.raising.of_kols(now)]
+            self._tally.alerts_raised += self._ledger.outbox.put_of_kols(drafts, now)
 
     def _settle(self, handle: str) -> None:
         """Finish the KOL if its list has ended and none of its pages waits in the writer."""

@@ -202,8 +202,9 @@ class Writer:
         await self._write_rows(batch, outcome)
         if self._config.follows_table:
             await self._write_follows(batch, outcome)
+        alerts = await self._commits.raising.of_pages(self._database, batch.pages, before)
         pages = [page.page for page in batch.pages]
-        self._commits.committed(pages, outcome.rejects, outcome.refused, outcome.written)
+        self._commits.committed(pages, outcome.rejects, outcome.refused, outcome.written, alerts)
         for mapped in batch.pages:
             if mapped.page.last:
                 self._commits.remarks.list_is_through(mapped.page.kol)

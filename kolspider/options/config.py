@@ -64,6 +64,10 @@ class Config:
     target_table: str = _setting("KOL_TARGET_TABLE", read.table, "twitter_kol_all")
     follows_table: str = _setting("KOL_FOLLOWS_TABLE", read.optional(read.table, ""), "")
     """The table of who follows whom; if it is empty, none is kept."""
+    alerts_file: Path | None = _setting("KOL_ALERTS_FILE", read.optional(read.project_path, None), "")
+    """The file of rules for alerts; None: alerts.toml beside scrapy.cfg, if it is there."""
+    notify: tuple[str, ...] = _setting("KOL_NOTIFY", read.receivers, "", secret=True)
+    """The addresses that alerts are sent to."""
     known_stop: int = _setting("KOL_KNOWN_STOP", read.number(int, 1), "1")
     """How many pages of known accounts in a row end an incremental reading."""
     cache_dir: Path = _setting("KOL_CACHE_DIR", read.project_path, ".kol_cache")
@@ -178,6 +182,7 @@ def point_at_sandbox(settings: BaseSettings) -> None:
         "KOL_SOURCE_WHERE": "",
         "KOL_TARGET_TABLE": "twitter_kol_all",
         "KOL_FOLLOWS_TABLE": "twitter_kol_follows",
+        "KOL_NOTIFY": "",
         "KOL_API_PROVIDER": "twitterapi_io",
         "KOL_API_URL": "",
         "KOL_API_KEY": "sandbox-key",

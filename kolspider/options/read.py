@@ -45,6 +45,7 @@ __all__ = [
     "project_path",
     "provider",
     "rate",
+    "receivers",
     "table",
     "text",
 ]
@@ -68,6 +69,7 @@ _BOOLS = {"1": True, "True": True, "true": True, "0": False, "False": False, "fa
 _API_URL = re.compile(r"https?://(?:[\w.-]+|\[[0-9a-f:.]+\])(?::[0-9]+)?(?:/[^\s?#\\]*)?", re.IGNORECASE)
 _DORIS_HTTP = re.compile(r"http://(?P<host>[\w.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?", re.IGNORECASE)
 _HEADER = re.compile(r"\s*([\w.!#$%&'*+^`|~-]+):[ \t]*([!-~](?:[ -~]*[!-~])?)\s*", re.ASCII)
+_RECEIVER = re.compile(r"[A-Za-z0-9+]{1,32}://[^\s/?#][^\s]*")
 _LONGEST_FILE_NAME = 255  # bytes
 _QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`""")
 _NO_CONDITION = re.compile(r"""[;#'"`\n\r]|--|/\*""")
@@ -252,3 +254,15 @@ def doris_http(settings: BaseSettings, name: str) -> Address | None:
             "no https, and user and password are those of KOL_DB_URL"
         )
     return Address(match["host"].strip("[]"), port)
+
+
+def receivers(settings: BaseSettings, name: str) -> tuple[str, ...]:
+    """Addresses between blanks, commas or semicolons, each with its scheme, as apprise takes them."""
+    found = [part for part in re.split(r"[\s,;]+(?=[A-Za-z0-9+]{1,32}://)", str(settings[name] or "").strip()) if part]
+    for number, address in enumerate(found, 1):
+        if not _RECEIVER.fullmatch(address.rstrip(",;")):
+            raise WrongUsage(
+                f"{name}: receiver {number} is no address such as dingtalk://token, tgram://token/chat or "
+                "json+https://host/path (docs/alerts.md)"
+            )
+    return tuple(dict.fromkeys(address.rstrip(",;") for address in found))

@@ -9,6 +9,10 @@ from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from kolspider.alerts.raising import Raising
+from kolspider.alerts.receivers import receivers_of
+from kolspider.alerts.rules import alert_warnings, rules_of
+from kolspider.alerts.sender import Sender
 from kolspider.console.wording import counted, moment
 from kolspider.db.check import check_follows, check_names, check_source, check_target, warnings
 from kolspider.db.thread import DatabaseThread
@@ -92,6 +96,7 @@ def _open_salvaged(
 def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Database, command: Sequence[str]) -> Run:
     lock = stack.enter_context(DirectoryLock(config.cache_dir))
     is_salvaged = _warn_of_losses(config, lock)
+    rules = rules_of(config)
     label = target_label(config, database)
     ledger = stack.enter_context(closing(Ledger.open(config.cache_dir, config.provider, label, fresh=arguments.fresh)))
     disk = Disk(config.cache_dir, stop := Stop())
@@ -119,8 +124,14 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
         closing(DatabaseThread(database, table, retry_secs=config.db_retry_secs, on_retry=retrying))
     )
     stop.on_stop(thread.give_up)  # a run that stops does not wait until the database is back
-    commits = Commits(ledger, disk, tally, work, dry_run=arguments.dry_run, evict=config.cache_evict)
-    writer = None if arguments.dry_run else Writer(config, thread, commits, repeats, ledger, stop, tally, work)
+    raising = Raising(rules, config.follows_table, config.target_table, ledger)
+    commits = Commits(ledger, disk, tally, work, raising, dry_run=arguments.dry_run, evict=config.cache_evict)
+    writer = sender = None
+    if not arguments.dry_run:
+        writer = Writer(config, thread, commits, repeats, ledger, stop, tally, work)
+        sender = Sender(receivers_of(config.notify), ledger, disk, tally)
+        for warning in alert_warnings(rules, config):
+            logger.warning(warning)
     history = History(ledger, tally, config.credit_usd, arguments.mode, command)
     bill, pace = Bill(arguments, config, stop, tally), Pace.of(config, ledger.found_rate())
     stop.on_stop(pace.wake)
@@ -132,22 +143,8 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
             ask_before(statement, config, total.credits * share)
     pace.next_at = statement.next_call_at
     return Run(
-        arguments,
-        config,
-        table,
-        ledger,
-        thread,
-        stop,
-        disk,
-        tally,
-        bill,
-        pace,
-        work,
-        repeats,
-        commits,
-        writer,
-        history,
-        statement,
+        *(arguments, config, table, ledger, thread, stop, disk, tally, bill, pace, work, repeats, commits),
+        *(writer, sender, history, statement),
     )
 
 

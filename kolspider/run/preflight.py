@@ -7,6 +7,7 @@ import time
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from kolspider.alerts.rules import alert_warnings, rules_file, rules_of
 from kolspider.console.wording import counted
 from kolspider.db.check import check_follows, check_names, check_source, check_target, warnings
 from kolspider.errors import StopRun, UserError, WrongUsage
@@ -41,7 +42,8 @@ def preflight(arguments: Arguments, config: Config, database: Database) -> int:
     # A check of the database needs those before it.
     of_database = (checks.database, checks.source, checks.target, checks.mapping, checks.follows, checks.kols)
     try:
-        passed = [checks.passes(checks.settings), checks.passes(checks.cache), all(map(checks.passes, of_database))]
+        alone = (checks.settings, checks.cache, checks.alerts)
+        passed = [*map(checks.passes, alone), all(map(checks.passes, of_database))]
     finally:
         database.close()
     if faults := passed.count(False):
@@ -91,6 +93,13 @@ class _Checks:
         if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
             raise StopRun(f"{there} can't be written; fix its permissions, or set KOL_CACHE_DIR to another folder")
         yield str(directory)
+
+    def alerts(self) -> Iterator[str]:
+        config = self._config
+        if rules := rules_of(config):
+            sent = f"to {counted(len(config.notify), 'receiver')}"
+            yield f"{rules_file(config).name}: {counted(len(rules), 'rule')}, {sent}"
+        yield from (f"note: {warning}" for warning in alert_warnings(rules, config))
 
     def database(self) -> Iterator[str]:
         config, database = self._config, self._database

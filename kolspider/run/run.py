@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
+    from kolspider.alerts.sender import Sender
     from kolspider.db.base import Table
     from kolspider.db.thread import DatabaseThread
     from kolspider.live.bill import Bill
@@ -48,6 +49,8 @@ class Run:
     commits: Commits
     writer: Writer | None
     """None in a dry run."""
+    sender: Sender | None
+    """None in a dry run, which sends nothing."""
     history: History
     statement: Statement
 

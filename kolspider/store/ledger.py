@@ -11,6 +11,7 @@ from kolspider.store.accounts import Accounts
 from kolspider.store.database import closed_on_error, connect, connect_to_read, empty_in_memory, shrink, transaction
 from kolspider.store.forecast import Forecast
 from kolspider.store.kols import Kols
+from kolspider.store.outbox import Outbox
 from kolspider.store.pages import Pages
 from kolspider.store.readings import Readings
 from kolspider.store.refusals import Refusals
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from kolspider.providers.base import Provider
+    from kolspider.store.outbox import Draft
     from kolspider.store.refusals import Refusal
 
 __all__ = ["Ledger"]
@@ -52,6 +54,7 @@ class Ledger:
         self.selection = Selection(*part)
         self.forecast = Forecast(*part)
         self.runs = Runs(*part)
+        self.outbox = Outbox(*part)
         self.rejects = RejectsFile(directory / "rejects.jsonl")
 
     @classmethod
@@ -99,11 +102,13 @@ class Ledger:
         rejects_size: int | None,
         refused: Iterable[Refusal] = (),
         written: Mapping[str, int] | None = None,
-    ) -> None:
+        alerts: Iterable[Draft] = (),
+    ) -> int:
         """Record that these pages are committed in the target and their rejects are on disk.
 
         `rejects_size` is the size of the rejects file in bytes, or None if it has not grown. `refused` are those of
-        their rows that are not in the target, `written` the accounts that are, each with its page.
+        their rows that are not in the target, `written` the accounts that are, each with its page. `alerts` are what
+        the pages tell: they are raised with the mark or not at all. Returns how many of these are new.
         """
         with transaction(self._db):
             self.pages.mark_loaded(seqs)
@@ -112,6 +117,7 @@ class Ledger:
                 self._db.execute(
                     "INSERT OR REPLACE INTO note (key, value) VALUES (?, ?)", (_REJECTS_SIZE, rejects_size)
                 )
+            return self.outbox.put(alerts)
 
     def found_rate(self) -> float | None:
         """Return the calls a second that the API was found to allow; None if no run has found out."""
@@ -149,7 +155,7 @@ class Ledger:
         return deleted
 
     def clear(self, *, keep_progress: bool) -> None:
-        """Delete all pages and, unless kept, everything known of the KOLs; the history of runs stays.
+        """Delete all pages and, unless kept, everything known of the KOLs; the history of runs and the alerts stay.
 
         Progress is kept only for lists that are in a target: the others have lost the pages they consisted of.
         """

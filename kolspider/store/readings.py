@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kolspider.items import State
 from kolspider.store.pages import unpack
@@ -19,7 +19,7 @@ from kolspider.store.schema import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Kind", "ReadingRecord", "Readings", "size_with_new", "state_of"]
+__all__ = ["Gone", "Kind", "ReadingRecord", "Readings", "size_with_new", "state_of"]
 
 
 _FEW = 20
@@ -39,6 +39,16 @@ class ReadingRecord:
     calls: int
     new: int | None
     """How many users of an incremental reading were not known before; None if they were not counted."""
+
+
+class Gone(NamedTuple):
+    """A KOL that the API no longer knows. Times are unix seconds."""
+
+    handle: str
+    at: float
+    """When the API said so for the first time."""
+    last_read_at: float
+    reason: str
 
 
 def state_of(text: object) -> State:
@@ -113,16 +123,29 @@ class Readings(Part):
             (*values, self._provider, handle),
         )
 
-    def of_kol(self, handle: str) -> list[ReadingRecord]:
-        """Return every reading of the KOL's list, the first one first."""
+    def of_kol(self, handle: str, *, before: int | None = None) -> list[ReadingRecord]:
+        """Return the readings of the KOL's list, the first one first; before: only those before that of this page."""
         rows = self._db.execute(
             "SELECT kind, state, started_at, ended_at, pages, users, calls, "
             "CASE kind WHEN 'incremental' THEN new END "
             "FROM crawl LEFT JOIN increment USING (provider, handle, generation) "
-            "WHERE provider = ? AND handle = ? ORDER BY generation",
-            (self._provider, handle),
+            "WHERE provider = ?1 AND handle = ?2 "
+            "AND (?3 IS NULL OR generation < (SELECT generation FROM page WHERE seq = ?3)) ORDER BY generation",
+            (self._provider, handle, before),
         )
         return [ReadingRecord(Kind(kind), state_of(state), *rest) for kind, state, *rest in rows]
+
+    def gone(self) -> list[Gone]:
+        """Return the KOLs that the API no longer knows, whose lists it gave before."""
+        rows = self._db.execute(
+            "SELECT k.handle, coalesce(min(c.ended_at), k.finished_at), r.ended_at, k.reason FROM kol k "
+            "JOIN (SELECT provider, handle, max(generation) AS generation, max(ended_at) AS ended_at FROM crawl "
+            " WHERE state = 'fetched' GROUP BY provider, handle) r USING (provider, handle) "
+            "LEFT JOIN crawl c ON c.provider = k.provider AND c.handle = k.handle AND c.generation > r.generation "
+            "AND c.state = 'not_found' WHERE k.provider = ? AND k.state = 'not_found' GROUP BY k.handle",
+            (self._provider,),
+        )
+        return [Gone(*row) for row in rows]
 
     def kind(self, handle: str) -> Kind:
         """Return the kind of the current reading."""

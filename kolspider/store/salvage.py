@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Salvaged", "salvage_if_damaged"]
 
-_COUNTED_BY = {"page": "page", "page_load": "page", "run": "run", "sample": "run", "bill": "run"}
+_COUNTED_BY = {
+    "page": "page",
+    "page_load": "page",
+    "run": "run",
+    "sample": "run",
+    "bill": "run",
+    "alert": "alert",
+    "alert_sent": "alert",
+}
 """Tables whose first key is a number that SQLite assigned, each with the table that it numbers the rows of."""
 _TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,), "BLOB": (bytes,)}
 _SMALL = 256_000_000

@@ -30,6 +30,19 @@ CREATE TABLE account (              -- what the last profile of a KOL's account 
 CREATE TABLE bill (                 -- what the customer's account said that a run cost
   run INTEGER PRIMARY KEY, credits REAL NOT NULL, usd REAL NOT NULL
 );
+CREATE TABLE alert (                -- the outbox: what is to be sent
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,                  -- the same one whenever the same event is found
+  rule TEXT NOT NULL, run INTEGER NOT NULL, -- a rule's alerts of one run are one message
+  raised_at REAL NOT NULL,                  -- unix seconds
+  content TEXT NOT NULL,                    -- JSON, as a webhook gets it
+  done INTEGER NOT NULL DEFAULT 0           -- every receiver there was has got it
+);
+CREATE INDEX alert_open ON alert (run, rule, seq) WHERE NOT done;
+CREATE TABLE alert_sent (           -- which receiver has got which open alert
+  alert INTEGER NOT NULL, receiver TEXT NOT NULL,   -- a hash: the address is a secret
+  PRIMARY KEY (alert, receiver)
+) WITHOUT ROWID;
 """,
 }
 """The tables that each format added to the one before. A run upgrades an older file, back to the first release's."""

@@ -37,6 +37,7 @@ class History:
         self._notes = 0
         self._sample_every = 1
         self._id = ledger.runs.begin(mode, shlex.join(command))
+        ledger.outbox.begin(self._id)
         self._note_states()
 
     def note(self) -> None:

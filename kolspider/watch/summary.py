@@ -119,6 +119,9 @@ class Summary:
             yield labelled("saved", self._saved)
         yield labelled("time", duration(self._seconds))
         yield labelled("table", self._target + (" (not written: dry run)" if self._arguments.dry_run else ""))
+        if tally.alerts_raised or tally.alerts_pending:
+            waiting = f", {tally.alerts_pending:,} pending: scrapy alerts pending" if tally.alerts_pending else ""
+            yield labelled("alerts", f"{tally.alerts_raised:,} raised{waiting}")
         yield from self._troubles()
         if damaged := self._tally.cache_damaged:
             yield labelled("damaged", f"{counted(damaged, 'cached page')}, which a normal run buys again")
@@ -230,6 +233,11 @@ class Summary:
                 "calls": self._tally.calls_saved,
                 "credits_estimated": self._tally.credits_saved,
                 "dollars_estimated": round(self._tally.credits_saved * self._credit_usd, 4),
+            },
+            "alerts": {
+                "raised": self._tally.alerts_raised,
+                "sent": self._tally.alerts_sent,
+                "pending": self._tally.alerts_pending,
             },
             "target": self._target,
             "refused": [

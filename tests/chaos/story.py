@@ -127,7 +127,7 @@ class Story:
         generation: int | None = None,
     ) -> None:
         generation = revision if generation is None else generation
-        besides = {"a KOL's beginning" if revision else "a new generation"}
+        besides = {"a KOL's beginning" if revision else "a new generation", "a delivery", "the note of a delivery"}
         if "JOBDIR" not in "".join(words):
             besides.add("a job's file")
         project.api.clear_calls()

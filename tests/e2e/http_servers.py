@@ -18,7 +18,7 @@ __all__ = ["http_server", "reply", "tunnel"]
 
 @contextmanager
 def http_server(answer: Callable[[BaseHTTPRequestHandler], None], tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Serve, and give the base URL: `answer` writes the answer to each GET or PUT."""
+    """Serve, and give the base URL: `answer` writes the answer to each GET, PUT or POST."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -31,6 +31,9 @@ def http_server(answer: Callable[[BaseHTTPRequestHandler], None], tls: ssl.SSLCo
             answer(self)
 
         def do_PUT(self) -> None:
+            answer(self)
+
+        def do_POST(self) -> None:
             answer(self)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so

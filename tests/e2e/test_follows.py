@@ -9,8 +9,7 @@ from collections import Counter
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from kolspider.commands import follows as command
-from kolspider.console.output import json_lines
+from kolspider.console.output import csv_lines, json_lines, spooled
 from kolspider.console.wording import moment
 from kolspider.db.follow_tables import SPAN_CRAWLS, SPAN_FOLLOWS, crawls_table
 from kolspider.follows.queries import Edge, Follows, FollowSeen, known_ids
@@ -225,13 +224,13 @@ def test_whom_most_follow_is_right_however_many_are_lost(make_project: MakeProje
 
 
 def test_an_answer_is_the_same_text_however_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_IN_MEMORY", 100)
+    monkeypatch.setattr("kolspider.console.output._IN_MEMORY", 100)
     rows = [FollowSeen("a", str(n), "x", "two\nlines\u2028", None, day(1), day(2)) for n in range(9)]
     for some in (rows, rows[:1], []):
         expected = json.dumps([row._asdict() for row in some], indent=2, ensure_ascii=False) + "\n"
-        with command._spooled(json_lines(row._asdict() for row in some)) as written:
+        with spooled(json_lines(row._asdict() for row in some)) as written:
             assert written.read() == expected
-        with command._spooled(command._csv(FollowSeen._fields, some)) as written:
+        with spooled(csv_lines(FollowSeen._fields, some)) as written:
             texts = [tuple("" if value is None else value for value in row) for row in some]
             assert [tuple(row) for row in csv.reader(written)] == [FollowSeen._fields, *texts]
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kolspider.alerts.raising import Raising
 from kolspider.items import FollowingsPage, Kol, State
 from kolspider.live.disk import Disk
 from kolspider.live.stop import Stop
@@ -41,7 +42,9 @@ def commits(ledger: Ledger, tmp_path: Path) -> Commits:
 
 
 def of(ledger: Ledger, folder: Path, *, dry_run: bool = False) -> Commits:
-    return Commits(ledger, Disk(folder, Stop()), Tally(), Work(), dry_run=dry_run, evict=False)
+    return Commits(
+        ledger, Disk(folder, Stop()), Tally(), Work(), Raising([], "", "", ledger), dry_run=dry_run, evict=False
+    )
 
 
 def page(ledger: Ledger, number: int, *, users: int = 200) -> FollowingsPage:

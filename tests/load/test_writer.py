@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from scrapy.settings import Settings
 
+from kolspider.alerts.raising import Raising
 from kolspider.db.check import check_target
 from kolspider.db.thread import DatabaseThread
 from kolspider.db.url import open_database
@@ -56,7 +57,8 @@ class Parts:
         self.thread = DatabaseThread(database, table, retry_secs=0, on_retry=lambda: None)
         disk = Disk(self.folder, self.stop)
         self.repeats = Repeats()
-        self.commits = Commits(self.ledger, disk, self.tally, self.work, dry_run=False, evict=True)
+        raising = Raising([], "", "", self.ledger)
+        self.commits = Commits(self.ledger, disk, self.tally, self.work, raising, dry_run=False, evict=True)
         self.writer = Writer(
             self.config, self.thread, self.commits, self.repeats, self.ledger, self.stop, self.tally, self.work
         )

@@ -30,6 +30,8 @@ POINTS = {
     "a list's end": ("kolspider.store.kols", "Kols", "end"),
     "a list's settling": ("kolspider.store.kols", "Kols", "settle"),
     "the writer's close": ("kolspider.load.writer", "Writer", "close"),
+    "a delivery": ("kolspider.alerts.receivers", "Receiver", "deliver"),
+    "the note of a delivery": ("kolspider.store.outbox", "Outbox", "note_sent"),
     "the ledger's close": ("kolspider.store.ledger", "Ledger", "close"),
 }
 """Each is two points: `before <name>` and `after <name>`."""

@@ -1,0 +1,149 @@
+"""Raises alerts in a run: what the pages of a batch brought, once its rows are committed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from kolspider.alerts.alert import Alert, Event, OnPage, alert_id
+from kolspider.alerts.kol_events import kol_alerts
+from kolspider.alerts.news import News, Sighting, crossings
+from kolspider.console.wording import moment
+from kolspider.follows.losses import whole_readings
+from kolspider.store.refusals import What
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from kolspider.alerts.alert import Account
+    from kolspider.alerts.rules import Rule
+    from kolspider.db.base import Database
+    from kolspider.db.thread import DatabaseThread
+    from kolspider.items import MappedPage
+    from kolspider.store.ledger import Ledger
+
+__all__ = ["Raising", "lost_alert", "new_alert", "shared_alert"]
+
+
+class _Page(NamedTuple):
+    """A page whose follows are news."""
+
+    stands_on: OnPage
+    only: Collection[str] | None
+    """The accounts that are news; None: all of the page."""
+
+
+class _Whole(NamedTuple):
+    """A full reading that ended, and may have lost follows."""
+
+    stands_on: OnPage
+    began: str
+    before: str
+    """When the full reading before it began."""
+
+
+class Raising:
+    """Finds what the rules of a run tell."""
+
+    def __init__(self, rules: Collection[Rule], follows: str, target: str, ledger: Ledger) -> None:
+        """Take the rules of a run that begins now, and its tables; without a follows table nobody tells of follows."""
+        self._rules = rules
+        self._of_follows = [rule for rule in rules if rule.event.is_of_follows and follows]
+        self._tables = (follows, target)
+        self._ledger = ledger
+        self._began = time.time()
+
+    async def of_pages(
+        self,
+        database: DatabaseThread,
+        pages: Iterable[MappedPage],
+        before: Mapping[tuple[str, int], Mapping[What, Collection[str]]],
+    ) -> list[Alert]:
+        """Return what pages tell whose rows are committed, and which are not marked as loaded yet.
+
+        A page tells something the first time it is loaded, into whatever target: a replay tells nothing, nor does a
+        load into another table. `before` are the rows that were refused when a page was loaded before, by KOL and page:
+        what is in the table only now is told now. Raises StopRun.
+        """
+        if not self._of_follows:
+            return []
+        news: dict[tuple[str, str], _Page] = {}
+        wholes: list[_Whole] = []
+        for mapped in pages:
+            page = mapped.page
+            if page.seq is None:
+                continue
+            refused = before.get((page.kol.handle, page.seq), {}).get(What.FOLLOW, ())
+            is_news = not self._ledger.pages.rejects_written(page.seq)  # the first load into any target writes them
+            stands_on = OnPage(page.kol.handle, page.number, moment(page.fetched_at))
+            if mapped.follows and (is_news or refused):
+                news[page.kol.handle, mapped.follows[0].first_seen] = _Page(stands_on, None if is_news else refused)
+            if mapped.whole and is_news:
+                readings = self._ledger.readings.of_kol(page.kol.handle, before=page.seq)
+                if earlier := list(whole_readings(readings)):
+                    wholes.append(_Whole(stands_on, mapped.whole.last_whole, moment(earlier[-1])))
+        if not news and not wholes:
+            return []
+        return await database.ask(lambda asked: list(self._find(asked, news, wholes)))
+
+    def of_kols(self, now: float) -> list[Alert]:
+        """Return what happened to KOLs themselves since the last run that came to its end, or since this one began."""
+        since = self._ledger.outbox.told_until()
+        since = self._began if since is None else since
+        return [alert for rule in self._rules for alert in kol_alerts(rule, self._ledger, since, now)]
+
+    def _find(
+        self, database: Database, news: Mapping[tuple[str, str], _Page], wholes: Collection[_Whole]
+    ) -> Iterator[Alert]:
+        """Ask the database, in its thread."""
+        table = News(database, *self._tables)
+        seen = []
+        for one in table.on_pages(news) if news else ():
+            page = news[one.kol, one.first_seen]
+            if page.only is None or one.account.id in page.only:
+                seen.append((one, page.stands_on))
+        for rule in self._of_follows:
+            here = [(one, page) for one, page in seen if rule.is_about(one.kol)]
+            if rule.event is Event.NEW_FOLLOW:
+                yield from (new_alert(rule, one, page) for one, page in here if rule.wants(one.account, one.first_seen))
+            elif rule.event is Event.SHARED_FOLLOW:
+                yield from _shared(rule, table, here)
+            else:
+                yield from _lost(rule, table, [whole for whole in wholes if rule.is_about(whole.stands_on.kol)])
+
+
+def _shared(rule: Rule, table: News, seen: Collection[tuple[Sighting, OnPage]]) -> Iterator[Alert]:
+    arrived = {(one.account.id, one.first_seen): page for one, page in seen}
+    sightings = table.of_accounts({id_ for id_, _ in arrived}, rule.kols)
+    for at, kols, account in crossings(sightings, rule.min, rule.within):
+        if (account.id, at) in arrived and rule.wants(account, at):
+            yield shared_alert(rule, at, kols, account, arrived[account.id, at])
+
+
+def _lost(rule: Rule, table: News, wholes: Iterable[_Whole]) -> Iterator[Alert]:
+    for whole in wholes:
+        for one in table.lost_between(whole.stands_on.kol, whole.before, whole.began):
+            if rule.wants(one.account, one.last_seen):
+                yield lost_alert(rule, one, whole.stands_on)
+
+
+def new_alert(rule: Rule, one: Sighting, page: OnPage | None = None) -> Alert:
+    """Return what a rule tells of a new follow."""
+    id_ = alert_id(rule.name, rule.event, one.account.id, one.kol, one.first_seen)
+    return Alert(id_, rule.name, rule.event, one.first_seen, one.account, (one.kol,), page=page)
+
+
+def shared_alert(rule: Rule, at: str, kols: Iterable[str], account: Account, page: OnPage | None = None) -> Alert:
+    """Return what a rule tells of an account that enough KOLs began to follow.
+
+    The KOLs are not in the id: of those of one second, a later batch may bring one.
+    """
+    return Alert(
+        alert_id(rule.name, rule.event, account.id, at), rule.name, rule.event, at, account, tuple(kols), page=page
+    )
+
+
+def lost_alert(rule: Rule, one: Sighting, page: OnPage | None = None) -> Alert:
+    """Return what a rule tells of a follow that ended."""
+    id_ = alert_id(rule.name, rule.event, one.account.id, one.kol, one.last_seen)
+    return Alert(id_, rule.name, rule.event, one.last_seen, one.account, (one.kol,), page=page)

@@ -1,0 +1,170 @@
+"""The outbox: keeps alerts from the transaction that marks their page as loaded until every receiver has got them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from kolspider.store.database import transaction
+from kolspider.store.part import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+__all__ = ["SHOWN", "Draft", "Kept", "Outbox", "Parcel"]
+
+SHOWN = 20
+"""Alerts that a message has room for."""
+_AT_ONCE = 100
+"""Most alerts of one call to a webhook."""
+_KEPT_SECS = 90 * 86_400
+"""How long an alert stays that every receiver has got."""
+_OPEN = "NOT done AND NOT EXISTS (SELECT 1 FROM alert_sent s WHERE s.alert = a.seq AND s.receiver = ?)"
+_TOLD_UNTIL = "kol_events_until"
+"""Key of the note that holds up to when, in unix seconds, the states of KOLs were looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An alert that is to be raised."""
+
+    id: str
+    rule: str
+    content: str
+    """JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What one receiver gets at once."""
+
+    run: int
+    rule: str
+    contents: list[str]
+    """JSON, each with an alert."""
+    count: int
+    """How many alerts it stands for; a message shows only the first of them."""
+    last: int
+    """The last alert of it."""
+
+
+class Kept(NamedTuple):
+    """Alerts of one rule and run that some receiver has not got."""
+
+    rule: str
+    run: int
+    alerts: int
+    since: float
+    """When the first of them was raised, in unix seconds."""
+    missing: int
+    """Number of receivers that lack some of them."""
+
+
+class Outbox(Part):
+    """Tables alert and alert_sent. Alerts are of no target: what was raised once is raised for all of them."""
+
+    run = 0
+    """The number of the run that raises alerts; 0 outside of one."""
+
+    def begin(self, run: int) -> None:
+        """Let this run raise alerts from now on, and forget old ones that were sent.
+
+        An alert about a KOL's own account stays: its id keeps it from being raised again.
+        """
+        self.run = run
+        with transaction(self._db):
+            self._db.execute(
+                "DELETE FROM alert WHERE done AND raised_at < ? AND json_extract(content, '$.account') IS NOT NULL",
+                (time.time() - _KEPT_SECS,),
+            )
+
+    def put(self, drafts: Iterable[Draft]) -> int:
+        """Raise alerts; one that was raised before stays as it is. Returns how many are new. Inside a transaction."""
+        done = self._db.executemany(
+            "INSERT INTO alert (id, rule, run, raised_at, content) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+            [(one.id, one.rule, self.run, time.time(), one.content) for one in drafts],
+        )
+        return max(done.rowcount, 0)
+
+    def told_until(self) -> float | None:
+        """Return up to when the states of KOLs were looked at, in unix seconds; None if they never were."""
+        at: int | None = self._value("SELECT value FROM note WHERE key = ?", _TOLD_UNTIL)
+        return at
+
+    def put_of_kols(self, drafts: Iterable[Draft], until: float) -> int:
+        """Raise the alerts about KOLs that are due up to a moment, in unix seconds. Returns how many are new."""
+        with transaction(self._db):
+            self._db.execute("INSERT OR REPLACE INTO note (key, value) VALUES (?, ?)", (_TOLD_UNTIL, int(until)))
+            return self.put(drafts)
+
+    def next_single(self, receiver: str) -> Parcel | None:
+        """Return the alerts that a webhook gets next, as many as go at once; None if it has got all."""
+        rows = self._db.execute(
+            f"SELECT seq, run, rule, content FROM alert a WHERE {_OPEN} ORDER BY seq LIMIT ?", (receiver, _AT_ONCE)
+        ).fetchall()
+        if not rows:
+            return None
+        contents = [content for *_, content in rows]
+        return Parcel(rows[0][1], "", contents, len(rows), rows[-1][0])
+
+    def next_group(self, receiver: str, *, over: bool) -> Parcel | None:
+        """Return a rule's alerts of one run, the first ones in full; None if the receiver has got all.
+
+        Those of the current run wait until its crawl is `over`, so that they are one message.
+        """
+        group = self._db.execute(
+            f"SELECT run, rule, count(*), max(seq) FROM alert a WHERE {_OPEN} AND (? OR run <> ?) "
+            "GROUP BY run, rule ORDER BY min(seq) LIMIT 1",
+            (receiver, over, self.run),
+        ).fetchone()
+        if group is None:
+            return None
+        run, rule, count, last = group
+        rows = self._db.execute(
+            f"SELECT content FROM alert a WHERE {_OPEN} AND run = ? AND rule = ? ORDER BY seq LIMIT ?",
+            (receiver, run, rule, SHOWN),
+        )
+        return Parcel(run, rule, [content for (content,) in rows], count, last)
+
+    def note_sent(self, parcel: Parcel, receiver: str, receivers: Collection[str]) -> None:
+        """Record that a receiver has got a parcel; `receivers` are all that there are."""
+        with transaction(self._db):
+            self._db.execute(
+                f"INSERT OR IGNORE INTO alert_sent SELECT seq, ?1 FROM alert a WHERE {_OPEN.replace('?', '?1')} "
+                "AND seq <= ?2 AND (?3 = '' OR (run = ?4 AND rule = ?3))",
+                (receiver, parcel.last, parcel.rule, parcel.run),
+            )
+            self.close_for(receivers)
+
+    def close_for(self, receivers: Collection[str]) -> None:
+        """Take the alerts for done that each of these receivers has got; without receivers, none."""
+        if not receivers:
+            return
+        marks = ", ".join("?" * len(receivers))
+        with transaction(self._db):
+            self._db.execute(
+                "UPDATE alert SET done = 1 WHERE NOT done AND "
+                f"(SELECT count(*) FROM alert_sent s WHERE s.alert = alert.seq AND s.receiver IN ({marks})) = ?",
+                (*receivers, len(receivers)),
+            )
+            self._db.execute(
+                "DELETE FROM alert_sent WHERE NOT EXISTS (SELECT 1 FROM alert a WHERE a.seq = alert AND NOT done)"
+            )
+
+    def count_pending(self, receivers: Sequence[str]) -> int:
+        """Count the alerts that one of these receivers has not got; without receivers, those that wait for one."""
+        return sum(kept.alerts for kept in self.pending(receivers))
+
+    def pending(self, receivers: Sequence[str]) -> list[Kept]:
+        """Return the alerts that one of these receivers has not got, by run and rule; without receivers, all open."""
+        lacking = " + ".join(
+            "(NOT EXISTS (SELECT 1 FROM alert_sent s WHERE s.alert = a.seq AND s.receiver = ?))" for _ in receivers
+        )
+        rows = self._db.execute(
+            "SELECT rule, run, count(*), min(raised_at), max(missing) FROM "
+            f"(SELECT rule, run, seq, raised_at, {lacking or '1'} AS missing FROM alert a WHERE NOT done) "
+            "WHERE missing GROUP BY run, rule ORDER BY min(seq)",
+            tuple(receivers),
+        )
+        return [Kept(*row) for row in rows]
