@@ -2,7 +2,7 @@
 
 from scrapy.exceptions import IgnoreRequest
 
-__all__ = ["CapReached", "NotAsked", "StopRun", "UserError", "WrongUsage", "out_of_memory"]
+__all__ = ["CapReached", "Faults", "NotAsked", "StopRun", "UserError", "WrongUsage", "out_of_memory"]
 
 
 _LONGEST = 2000
@@ -32,6 +32,14 @@ class WrongUsage(UserError):  # noqa: N818
     """Wrong arguments or settings, or another run holds the cache directory (exit code 2)."""
 
     exit_code = 2
+
+
+class Faults(WrongUsage):
+    """What is wrong with a file that a setting names, a line for each fault."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__(messages[0])
+        self.args = ("\n".join(str(WrongUsage(message)) for message in messages),)
 
 
 def out_of_memory() -> StopRun:

@@ -22,7 +22,7 @@ COMMANDS_MODULE = "kolspider.commands"
 # --- what users set; each can stand in the environment or in `.env`, too ------------------------------
 # All KOL_ settings; options/config.py declares each with its default and its meaning.
 globals().update({name: _setting(name, default) for name, default in config.DEFAULTS.items()})
-DOWNLOAD_DELAY = _setting("DOWNLOAD_DELAY", "2")  # seconds between API requests; cached pages don't wait
+DOWNLOAD_DELAY = _setting("DOWNLOAD_DELAY", "")  # seconds between API requests, if not the provider's own
 DOWNLOAD_TIMEOUT = _setting("DOWNLOAD_TIMEOUT", "30")  # this also bounds how long one Ctrl-C takes
 RETRY_TIMES = _setting("RETRY_TIMES", "4")  # a page is requested at most 1 + 4 times
 

@@ -13,8 +13,7 @@ from kolspider.console.wording import counted, moment, size
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import State
 from kolspider.options.arguments import handle_of
-from kolspider.providers.twitterapi_io import TwitterApiIo
-from kolspider.run.old_cache import import_old_cache
+from kolspider.run.old_cache import OF_PROVIDER, import_old_cache
 from kolspider.run.opening import read_ledger, target_label
 from kolspider.store.backup import back_up
 from kolspider.store.database import FILE_NAME
@@ -160,8 +159,8 @@ def _prune(config: Config, database: Database, *, yes: bool) -> None:
 
 
 def _import(config: Config, database: Database, directory: Path) -> None:
-    if config.provider.family != TwitterApiIo.family:
-        raise WrongUsage(f"the old script's lists are those of KOL_API_PROVIDER={TwitterApiIo.name}")
+    if config.provider.family != OF_PROVIDER:
+        raise WrongUsage(f"the old script's lists are those of KOL_API_PROVIDER={OF_PROVIDER}")
     with _ledger(config, database) as ledger:
         found = import_old_cache(ledger, directory)
     print(f"{counted(found.lists, 'list')} with {counted(found.users, 'user')} imported")

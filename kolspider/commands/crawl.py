@@ -63,7 +63,7 @@ _SETTINGS_HELP = """\
   -s JOBDIR=jobs/a            a named job: its first run fixes the KOLs, later runs finish them
   -s HTTPCACHE_IGNORE_MISSING=True
                               the same as -a replay=all: load all cached pages, no API call, no key
-  -s DOWNLOAD_DELAY=2         seconds between API requests
+  -s DOWNLOAD_DELAY=2         seconds between API requests; by default the provider's
   -s KOL_SUMMARY_FILE=s.json  the closing table as JSON"""
 
 _FILES = 128

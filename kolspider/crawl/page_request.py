@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PageRequest"]
 
+_ENOUGH = 5
+"""So many users without an id, and none with one, are no accident: the API has it elsewhere."""
 _MOST_PAGES = 10
 """An answer with the users of more pages than this was not asked for."""
 
@@ -52,7 +54,14 @@ class PageRequest(ApiCall):
         answer = provider.parse(status, body, self.cursor, headers)
         if isinstance(answer, Page) and self.seq is None and len(answer.users) > _MOST_PAGES * provider.page_size:
             return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"HTTP {status}: the answer is too large for a page")
+        if isinstance(answer, Page) and self.seq is None and self._has_no_ids(answer, provider):
+            paths = " or ".join(provider.user_paths["id"])
+            return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"none of {len(answer.users)} users has an id, at {paths}")
         return answer
+
+    @staticmethod
+    def _has_no_ids(page: Page, provider: Provider) -> bool:
+        return len(page.users) >= _ENOUGH and all(provider.account_id(user) is None for user in page.users)
 
     def price(self, provider: Provider) -> int:
         """Return the credits of the page that came."""

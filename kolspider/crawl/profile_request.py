@@ -45,7 +45,10 @@ class ProfileRequest(ApiCall):
         return self.call.parse(status, body, headers)
 
     def price(self, provider: Provider) -> int:
-        """Return the credits of the call, which go by what was asked."""
-        return self.call.price(len(self.accounts))
+        """Return the credits of the profiles that came."""
+        return self.call.price(len(self.accounts), len(self.answer))
 
-    dearest = price
+    def dearest(self, provider: Provider) -> int:
+        """Return the credits of the call, however many of the profiles come."""
+        asked = len(self.accounts)
+        return max(self.call.price(asked, found) for found in range(asked + 1))

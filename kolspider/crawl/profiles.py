@@ -30,6 +30,8 @@ async def ask_for_profiles(
     # An HTTP proxy would see the key; of https:// it sees only a tunnel.
     no_proxy = {"proxy": None} if config.api_url.startswith("http:") else {}
     request = Request(call.url(config.api_url, accounts), meta=asked.meta() | no_proxy)
+    if body := call.body(accounts):
+        request = request.replace(method="POST", body=body, headers={"Content-Type": "application/json"})
     if crawler.engine is None:
         raise NotAsked("the crawl has not begun")
     try:

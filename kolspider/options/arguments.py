@@ -247,7 +247,7 @@ class Arguments:
         _replay, None, "replay=pending", "load cached pages not in the target yet, no API call (all: every page)"
     )
     fresh: bool = _argument(
-        _flag, False, "fresh=1", "buy although the cache directory is new and the target table has rows already"
+        _flag, False, "fresh=1", "buy although the cache is new beside a table with rows, or the provider is another"
     )
     feed: Feed = _argument(
         _feed, Feed.ACCOUNTS, "feed=follows", "with -o FILE: a line for each follow, with its KOL, not for each account"

@@ -95,7 +95,8 @@ class Config:
     concurrency: int = _setting("CONCURRENT_REQUESTS", read.number(int, 1), None)
     """How many KOLs are read at once."""
     retry_times: int = _setting("RETRY_TIMES", read.number(int, 0), None)
-    delay: float = _setting("DOWNLOAD_DELAY", read.number(float, 0), None)
+    delay: float = _setting("DOWNLOAD_DELAY", read.delay, None)
+    """The seconds between two calls; if the setting is empty, the provider's own."""
     timeout: float = _setting("DOWNLOAD_TIMEOUT", read.number(float, 0.001), None)
     user_agent: str = _setting("USER_AGENT", read.optional(read.text, "kolspider"), None)
     jobdir: Path | None = _setting("JOBDIR", read.optional(read.path, None), None)
@@ -167,7 +168,7 @@ def _check_scrapy(settings: BaseSettings) -> None:
     for name, default in vars(default_settings).items():
         if isinstance(default, bool) or name.endswith("_ENABLED"):
             boolean(settings, name)
-        elif isinstance(default, int | float) and default >= 0:
+        elif isinstance(default, int | float) and default >= 0 and name != "DOWNLOAD_DELAY":
             is_whole = isinstance(default, int) and not name.endswith(("_DELAY", "_TIMEOUT"))
             read.number(int if is_whole else float, name.startswith(("CONCURRENT_", "REACTOR_")))(settings, name)
 

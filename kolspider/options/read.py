@@ -37,6 +37,7 @@ __all__ = [
     "boolean",
     "condition",
     "credit_usd",
+    "delay",
     "doris_headers",
     "doris_http",
     "doris_load",
@@ -178,8 +179,9 @@ def age_of(settings: BaseSettings, name: str) -> int:
 
 
 def provider(settings: BaseSettings, name: str) -> Provider:
-    """The adapter of that name."""
-    return find_provider(text(settings, name))
+    """The built-in adapter of that name, or that of a provider file."""
+    found = text(settings, name)
+    return find_provider(str(project_path(settings, name)) if found.endswith(".toml") else found)
 
 
 def api_key(settings: BaseSettings, name: str) -> str:
@@ -212,6 +214,14 @@ def credit_usd(settings: BaseSettings, name: str) -> float:
     if str(settings[name] or "").strip():
         return number(float, 0)(settings, name)
     return provider(settings, "KOL_API_PROVIDER").credit_usd
+
+
+def delay(settings: BaseSettings, name: str) -> float:
+    """The seconds between two calls; by default what is right for the provider."""
+    value = settings[name]
+    if value is None or not str(value).strip():
+        return provider(settings, "KOL_API_PROVIDER").delay
+    return number(float, 0)(settings, name)
 
 
 def doris_load(settings: BaseSettings, name: str) -> str:

@@ -135,11 +135,14 @@ class ProfileCall(Protocol):
     def url(self, base: str, accounts: Sequence[str]) -> str:
         """Return the URL of the call for these accounts: their handles, or their ids."""
 
+    def body(self, accounts: Sequence[str]) -> bytes:
+        """Return the JSON to POST; empty where the call is a GET."""
+
     def parse(self, status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> list[Profile] | ApiError:
         """Read the answer, with the profiles in any order; accounts can be missing. Never raises."""
 
-    def price(self, accounts: int) -> int:
-        """Return the credits of a call that asks for this many accounts."""
+    def price(self, asked: int, found: int | None = None) -> int:
+        """Return the credits of a call that asks for this many accounts, of which some are found; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +227,20 @@ class Provider(Protocol):
         """Credits of an answer that is not a page."""
 
     @property
+    def delay(self) -> float:
+        """Seconds between two calls, unless DOWNLOAD_DELAY is set."""
+
+    @property
     def allowed_rate(self) -> str:
         """Rate of calls that the API accepts, in words."""
+
+    @property
+    def sample(self) -> bytes:
+        """An answer of the API as it is known, with at least one user; empty where there is none."""
+
+    @property
+    def user_paths(self) -> Mapping[str, Sequence[str]]:
+        """Where in a user each field of FollowedUser is looked for; a field that the API does not have is not there."""
 
     def url(self, base: str, account: Account, cursor: str, size: int) -> str:
         """Return the URL of the page at `cursor`, which is empty for the first page; `size` users are asked for."""

@@ -16,6 +16,7 @@ from kolspider.run.balance import ask_balance
 from kolspider.run.job import Job
 from kolspider.run.opening import read_ledger, select_due
 from kolspider.run.source import source_handles
+from kolspider.run.switch import switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,6 +73,7 @@ class _Estimate:
         self._looks, credits_ = _looks(config, ledger.selection)
         self._total.calls_known += self._looks
         self._total.credits_known += credits_
+        self._switch = "" if arguments.sandbox else switch(config, ledger)
         max_credits = arguments.max_credits(config.credit_usd)
         self._part = self._total.share(arguments.max_calls, max_credits)
         """The share of the calls that the caps allow."""
@@ -89,6 +91,8 @@ class _Estimate:
         if not due:
             yield labelled("next", "nothing to do")
             return
+        if self._switch:
+            yield from wrapped("provider", f"{self._switch}; the run needs -a fresh=1")
         yield labelled("cache", self._cached)
         calls, credits_ = round(total.calls * part), round(total.credits * part)
         if calls:
@@ -141,6 +145,8 @@ class _Estimate:
                 else f"the usual {average.users:,.0f} users (too few lists are known)"
             )
             yield f"{total.calls_average:,.0f} for {counted(total.kols_average, 'KOL')}, by {by}"
+        if total.lookups:
+            yield f"{total.lookups:,} to look up the ids of {counted(total.kols_without_id, 'KOL')}"
 
     @property
     def _spread(self) -> float:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.errors import WrongUsage
 from kolspider.items import State, usable_id
-from kolspider.providers.twitterapi_io import TwitterApiIo, page_body
+from kolspider.providers import provider
 from kolspider.store.handles import HandleError, normalise
 
 if TYPE_CHECKING:
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from kolspider.items import Kol
     from kolspider.store.ledger import Ledger
 
-__all__ = ["Imported", "import_old_cache"]
+__all__ = ["OF_PROVIDER", "Imported", "import_old_cache"]
 
+OF_PROVIDER = "twitterapi_io"
+"""The provider whose lists they are."""
+_API = provider(OF_PROVIDER)
 _PROGRESS = "progress.json"
 _DONE = re.compile("complet|done|finish|process", re.IGNORECASE)
 """How an object in progress.json calls the list of the KOLs that are done, beside one of those that failed."""
@@ -68,7 +71,7 @@ def import_old_cache(ledger: Ledger, directory: Path) -> Imported:
 
 def _take_list(ledger: Ledger, kol: Kol, file: Path, found: Imported) -> None:
     users = _json(file)
-    if not isinstance(users, list) or (users and not any(usable_id(TwitterApiIo().account_id(user)) for user in users)):
+    if not isinstance(users, list) or (users and not any(usable_id(_API.account_id(user)) for user in users)):
         raise WrongUsage(f"{file} is not a JSON list of users; nothing is imported: correct it, or move it away")
     if _is_known(ledger, kol):
         found.known += 1
@@ -82,11 +85,12 @@ def _take_list(ledger: Ledger, kol: Kol, file: Path, found: Imported) -> None:
 
 def _pages(users: list[object]) -> Iterator[tuple[str, int, bytes]]:
     """Yield cursor, number of users and body of each page, as if the API had sent the list in pages."""
-    size = TwitterApiIo.page_size
+    size = _API.page_size
     for start in range(0, len(users), size):
         more = start + size < len(users)
         part = users[start : start + size]
-        yield f"old-{start}" if start else "", len(part), page_body(part, f"old-{start + size}" if more else None)
+        answer = {"followings": part, "has_next_page": more, "next_cursor": f"old-{start + size}" if more else ""}
+        yield f"old-{start}" if start else "", len(part), json.dumps(answer).encode()
 
 
 def _done(file: Path) -> Iterator[Kol]:

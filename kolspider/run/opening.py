@@ -33,6 +33,7 @@ from kolspider.run.balance import ask_before
 from kolspider.run.job import Job
 from kolspider.run.run import Run
 from kolspider.run.source import read_source, skipped_rows, source_handles
+from kolspider.run.switch import switch
 from kolspider.store.damage import is_damage
 from kolspider.store.database import FILE_NAME
 from kolspider.store.ledger import Ledger
@@ -112,8 +113,10 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     ledger.forecast.known_stop = config.known_stop
     now = job.began_at if job else time.time()
     _select(arguments, config, database, ledger, job, now)
-    if not (arguments.fresh or arguments.replay or arguments.sandbox or is_salvaged):
-        _refuse_to_buy_all_again(config, database, ledger)
+    if not (arguments.replay or arguments.sandbox):
+        if not (arguments.fresh or is_salvaged):
+            _refuse_to_buy_all_again(config, database, ledger)
+        _refuse_to_switch(arguments, config, ledger)
     if config.jobdir and not job:
         Job.begin(config.jobdir, arguments.of_job(), now, ledger.selection.handles())
     tally, work, repeats = Tally(), Work(), Repeats()
@@ -218,6 +221,15 @@ def _refuse_to_buy_all_again(config: Config, database: Database, ledger: Ledger)
         f"${credits_ * config.credit_usd:,.2f}); set KOL_CACHE_DIR to the directory of the runs that filled the table, "
         "or buy them with -a fresh=1"
     )
+
+
+def _refuse_to_switch(arguments: Arguments, config: Config, ledger: Ledger) -> None:
+    """Raise WrongUsage if another provider would sell lists again that are there; with fresh=1, log what is bought."""
+    if not (text := switch(config, ledger)):
+        return
+    if not arguments.fresh:
+        raise WrongUsage(f"{text}; buy them with -a fresh=1, or set KOL_API_PROVIDER as it was")
+    logger.info(text)
 
 
 def _select(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from kolspider.alerts.rules import alert_warnings, rules_file, rules_of
@@ -11,12 +12,15 @@ from kolspider.console.wording import counted
 from kolspider.db.check import check_follows, check_names, check_source, check_target, warnings
 from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
-from kolspider.items import Row
+from kolspider.items import FollowedUser, Row
 from kolspider.load.fitting import Fitter
 from kolspider.load.mapping import Mapper
 from kolspider.options.proxy import proxy_of
+from kolspider.providers import provider
+from kolspider.providers.base import ApiError
 from kolspider.run.opening import is_new_beside_rows, read_ledger
 from kolspider.run.source import read_source, skipped_rows, source_handles
+from kolspider.run.switch import switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from kolspider.db.base import Column, Database
     from kolspider.options.arguments import Arguments
     from kolspider.options.config import Config
+    from kolspider.providers.base import Provider
 
 __all__ = ["preflight"]
 
@@ -114,12 +119,13 @@ class _Checks:
         self._columns = table.columns
 
     def mapping(self) -> Iterator[str]:
-        """Map users as ugly as real profiles are, and fit them to the columns."""
+        """Map the API's sample answer, and users as ugly as real profiles are, and fit them to the columns."""
         from kolspider.sandbox import entry  # noqa: PLC0415 - its HTTP server takes a quarter of a second to import
 
+        yield _sample(self._config.provider)
         mapper, fitter = Mapper(), Fitter(self._columns)
-        raws = [entry(index, 0) for index in range(_SAMPLE_USERS)]
-        mapped = (mapper.map_user(self._config.provider.followed_user(raw), raw) for raw in raws)
+        raws, api = [entry(index, 0) for index in range(_SAMPLE_USERS)], provider("twitterapi_io")
+        mapped = (mapper.map_user(api.followed_user(raw), raw) for raw in raws)
         rows = [fitter.fit(row) for row in mapped if isinstance(row, Row)]
         cut = ", ".join(f"{column} in {times} rows" for column, times in fitter.clipped.items())
         yield f"{len(rows)} of {_SAMPLE_USERS} sample users give a row" + (f"; cut to fit: {cut}" if cut else "")
@@ -143,6 +149,8 @@ class _Checks:
             found = [f"{due.kol.user_name} ({due.why})" for due in selection.due()]
             if found and is_new_beside_rows(self._config, self._database, ledger):
                 found.append("note: a run needs the KOL_CACHE_DIR of the runs that filled the table, or -a fresh=1")
+            if found and (text := switch(self._config, ledger)):
+                found.append(f"note: {text}; that needs -a fresh=1")
         if text := skipped_rows(selection, self._config):
             yield f"note: {text}"
         yield from found or [f"none is due: all KOLs of {self._config.source_table} are done"]
@@ -150,3 +158,22 @@ class _Checks:
     def _size(self, table: str, where: str = "") -> str:
         chosen = f" where {where}" if where else ""
         return f"{table}: {counted(self._database.count(table, where), 'row')}{chosen}"
+
+
+def _sample(api: Provider) -> str:
+    """Say what is found in the sample answer of an API. Raises WrongUsage if a field of it is not."""
+    if not api.sample:
+        return f"note: {api.name} has no sample answer, so nobody knows whether its paths find anything"
+    page = api.parse(200, api.sample, "")
+    if isinstance(page, ApiError):
+        raise WrongUsage(f"the sample answer of {api.name} is no page: {page.message}")
+    users = [user for raw in page.users if (user := api.followed_user(raw))]
+    missing = [
+        field for field in api.user_paths if field in FollowedUser._fields and not any(map(attrgetter(field), users))
+    ]
+    if missing or not users:
+        told = ", ".join(f"{field} (at {' or '.join(api.user_paths[field])})" for field in missing)
+        raise WrongUsage(f"the sample answer of {api.name} has no {told if users else 'user'}")
+    if page.more and page.next_cursor is None:
+        raise WrongUsage(f"the sample answer of {api.name} has a next page and no cursor")
+    return f"{counted(len(users), 'user')} in the sample answer of {api.name}, with every field"

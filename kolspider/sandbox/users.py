@@ -48,15 +48,42 @@ _UNUSABLE_EVERY = 40
 
 _FAMILY = "\N{WOMAN}\N{ZERO WIDTH JOINER}\N{WOMAN}\N{ZERO WIDTH JOINER}\N{GIRL}"
 _NAMES: tuple[object, ...] = (
-    "Ada 🚀🌕", f"{_FAMILY} family", "区块链 観測者 코인", "بيتكوين \u202bעברית\u202c",
-    "O'Neil \"Bob\" `x`", "back\\slash\\", "line\none", "tab\there", "100%s %(name)s %d", "{} {0} {name}",
-    "nul\x00inside", "half \ud83d emoji", "", None, _ABSENT, "  spaces  ",
-    "'; DROP TABLE twitter_kol_all; --", "a,b;c\t\"d\"", "\\N", "Z\u0337a\u0337l\u0337go e\u0301",
+    "Ada 🚀🌕",
+    f"{_FAMILY} family",
+    "区块链 観測者 코인",
+    "بيتكوين \u202bעברית\u202c",
+    'O\'Neil "Bob" `x`',
+    "back\\slash\\",
+    "line\none",
+    "tab\there",
+    "100%s %(name)s %d",
+    "{} {0} {name}",
+    "nul\x00inside",
+    "half \ud83d emoji",
+    "",
+    None,
+    _ABSENT,
+    "  spaces  ",
+    "'; DROP TABLE twitter_kol_all; --",
+    'a,b;c\t"d"',
+    "\\N",
+    "Z\u0337a\u0337l\u0337go e\u0301",
 )
 _DESCRIPTIONS: tuple[object, ...] = (
-    "long 长 🚀 " * 500, None, _ABSENT, "", "two\r\nlines\nand\ttabs", "%s %(x)s %%", "{} {x}",
-    "\\ \\n \" ' `", "\x00", "low \udc00 and high \ud800", f"{_FAMILY} building",
-    "نص من اليمين إلى اليسار", "x" * 4096, "\u2028\u2029\ufeff\x1b[31m",
+    "long 长 🚀 " * 500,
+    None,
+    _ABSENT,
+    "",
+    "two\r\nlines\nand\ttabs",
+    "%s %(x)s %%",
+    "{} {x}",
+    "\\ \\n \" ' `",
+    "\x00",
+    "low \udc00 and high \ud800",
+    f"{_FAMILY} building",
+    "نص من اليمين إلى اليسار",
+    "x" * 4096,
+    "\u2028\u2029\ufeff\x1b[31m",
 )
 _LOCATIONS: tuple[object, ...] = (None, _ABSENT, "", "東京", "Zürich, CH")
 _COUNTS: tuple[object, ...] = (0, 2**31 - 1, 2**31, 2**32 + 7, 2**63 - 1, 2**63, 10**25, -1, None, _ABSENT, "12345")
@@ -86,7 +113,7 @@ def member(kol: str, place: int, *, unusable: bool = False) -> int:
     return _member(_seed(kol.lower()), place, unusable)
 
 
-def _member(seed: int, place: int, unusable: bool) -> int:  # noqa: FBT001 - called for every account of every list
+def _member(seed: int, place: int, unusable: bool) -> int:
     if unusable and place % _UNUSABLE_EVERY == 17:
         return -1 - place // _UNUSABLE_EVERY
     half, odd = divmod(place, 2)

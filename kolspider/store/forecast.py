@@ -45,11 +45,12 @@ SELECT handle,
     WHEN state = 'not_found' THEN 0                         -- asked for again, and probably still gone
     WHEN incremental OR why = 'refresh' THEN pages
     WHEN base_pages > kept THEN base_pages
+    WHEN max((elsewhere + :size - 1) / :size, 1) > kept THEN max((elsewhere + :size - 1) / :size, 1)
   END AS pages,
   CASE
     WHEN state = 'not_found' THEN 0
     WHEN incremental OR why = 'refresh' THEN users
-    ELSE base_users
+    ELSE coalesce(base_users, elsewhere)
   END AS users,
   new,
   CASE
@@ -75,6 +76,8 @@ FROM (
       (SELECT count(*) FROM page p WHERE p.provider = k.provider AND p.handle = k.handle
        AND p.generation = k.generation)
     END AS kept,
+    (SELECT max(users) FROM kol e WHERE e.provider IN (SELECT DISTINCT provider FROM kol WHERE provider <> :provider)
+     AND e.handle = s.handle AND e.state = 'fetched') AS elsewhere,     -- bought from another provider
     b.started_at AS base_at, m.started_at AS met_at, m.generation AS met,       -- met: the last that ended properly
     s.incremental AND {BASE_IS_CACHED} AS in_order,             -- so it is known in which order the users stand
     (SELECT p.users FROM page p WHERE p.provider = k.provider AND p.handle = k.handle
@@ -151,16 +154,21 @@ class Total:
     """KOLs with all pages of their list in the cache."""
     cached: int = 0
     """Pages in the cache that need not be bought."""
+    kols_without_id: int = 0
+    """KOLs whose id must be looked up."""
+    lookups: int = 0
+    """Calls for that."""
+    credits_lookups: int = 0
 
     @property
     def calls(self) -> float:
-        """Calls for all lists, without retries."""
-        return self.calls_known + self.calls_average
+        """Calls for ids and for all lists, without retries."""
+        return self.calls_known + self.calls_average + self.lookups
 
     @property
     def credits(self) -> float:
-        """Credits for all lists, without retries."""
-        return self.credits_known + self.credits_average
+        """Credits for ids and for all lists, without retries."""
+        return self.credits_known + self.credits_average + self.credits_lookups
 
     def share(self, max_calls: int | None, max_credits: float) -> float:
         """Return the share of these calls that the caps of a run allow, 0 to 1."""
@@ -187,6 +195,11 @@ class Forecast(Part):
     def total(self, more: int = 0) -> Total:
         """Estimate all selected lists together, and `more` lists that were never begun."""
         total = Total(0, 0.0, 0.0, more, self._calls(None, 0) * more, self.average.credits * more)
+        if (call := self._api.profile_by_name) and self._api.needs_id:
+            total.kols_without_id = self._count_without_id() + more
+            batches, rest = divmod(total.kols_without_id, call.most)
+            total.lookups = batches + bool(rest)
+            total.credits_lookups = batches * call.price(call.most) + (call.price(rest) if rest else 0)
         for group in self._groups():
             kols, expected = group.kols, self._expected(group)
             total.cached += group.cached * kols
@@ -202,12 +215,25 @@ class Forecast(Part):
                 total.credits_known += expected.credits * kols
         return total
 
+    def _count_without_id(self) -> int:
+        """Count the selected KOLs whose list is bought by an id that is not known yet."""
+        ((kols,),) = self._db.execute(
+            f"SELECT count(*) FROM ({_LISTS}) WHERE NOT whole "
+            "AND handle NOT IN (SELECT handle FROM account WHERE id <> '')",
+            self._values,
+        )
+        return int(kols)
+
+    @property
+    def _values(self) -> dict[str, object]:
+        return {"provider": self._provider, "now": time.time(), "size": self._api.page_size}
+
     def _groups(self, which: str = "", **values: object) -> Iterator[_Group]:
         columns = "whole, pages, coalesce(users, 0), new, cached, incremental, days, since, first_page"
         rows = self._db.execute(
             f"SELECT {columns}, in_order, may_be_small, promise, unseen, count(*) FROM ({_LISTS}) {which} "
             "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13",
-            {"provider": self._provider, "now": time.time()} | values,
+            self._values | values,
         )
         return map(_Group._make, rows)
 

@@ -171,6 +171,10 @@ class Kols(Part):
         """Tell whether a list was ever begun or taken over, with any provider."""
         return bool(self._value("SELECT 1 FROM kol LIMIT 1"))
 
+    def count_whole(self) -> int:
+        """Count the lists that are whole by this provider, or one of its family."""
+        return self._count("SELECT count(*) FROM kol WHERE provider = ? AND state = 'fetched'", self._provider)
+
     def count_loaded(self, *, cached: bool = False) -> int:
         """Count the full lists that are in this target and have users; with `cached`, those that have pages."""
         return self._count(

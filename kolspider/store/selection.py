@@ -410,6 +410,22 @@ class Selection(Part):
             self._provider,
         )
 
+    def bought_elsewhere(self) -> dict[str, int]:
+        """Count the selected KOLs whose list was only bought from providers of another family, by family."""
+        rows = self._db.execute(
+            "SELECT provider, count(*) FROM kol WHERE provider <> ?1 AND state = 'fetched' "
+            "AND handle IN (SELECT handle FROM temp.selected WHERE why IS NOT NULL) "
+            "AND handle NOT IN (SELECT handle FROM kol WHERE provider = ?1) GROUP BY provider",
+            (self._provider,),
+        )
+        return dict(rows)
+
+    def count_with_id(self) -> int:
+        """Count the selected KOLs with work whose id is known."""
+        return self._count(
+            "SELECT count(*) FROM temp.selected JOIN account USING (handle) WHERE why IS NOT NULL AND id <> ''"
+        )
+
     def count_by_why(self) -> dict[Why, int]:
         """Count the selected KOLs by the reason why they are due."""
         counts = dict(self._db.execute("SELECT why, count(*) FROM temp.selected GROUP BY why"))

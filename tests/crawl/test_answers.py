@@ -178,8 +178,8 @@ def test_a_cached_page_that_cannot_be_read_is_dropped_and_bought_again(parts: Pa
 @pytest.mark.parametrize(
     ("status", "body", "credits_"),
     [
-        (200, {**GOOD, "followings": [{}] * 66}, 198),
-        (200, {**GOOD, "followings": [{}] * 200}, 200),
+        (200, {**GOOD, "followings": [{"id": "1"}] * 66}, 198),
+        (200, {**GOOD, "followings": [{"id": "1"}] * 200}, 200),
         (200, {"status": "error", "msg": "user not found"}, 0),
         (200, {"status": "error", "msg": "busy"}, 0),
         (200, {**GOOD, "followings": None}, 398),  # a page of unknown size: the dearest has 199 users

@@ -30,7 +30,7 @@ from kolspider.live.work import Work
 from kolspider.options.arguments import Arguments
 from kolspider.options.config import Config
 from kolspider.providers.base import ApiError, ApiErrorKind
-from kolspider.providers.twitterapi_io import TwitterApiIo
+from kolspider.providers.described import DescribedProvider
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -207,7 +207,7 @@ def test_a_429_that_says_that_a_plan_is_used_up_pauses_nobody(
     def plan_is_used_up(*_: object) -> ApiError:
         return ApiError(ApiErrorKind.NO_CREDIT, "monthly limit reached")
 
-    monkeypatch.setattr(TwitterApiIo, "parse", plan_is_used_up)
+    monkeypatch.setattr(DescribedProvider, "parse", plan_is_used_up)
     edge = on_the_edge(asking(answer(429), expected=429))
     assert (edge.tally.calls, edge.tally.errors, edge.handler._pace.next_at <= time.monotonic()) == (1, {}, True)
 

@@ -28,6 +28,8 @@ class StoreProbe(ABC):
 
     target: str
     follows: str
+    provider: str = "twitterapi_io"
+    """KOL_API_PROVIDER."""
 
     @property
     @abstractmethod
@@ -54,7 +56,7 @@ class StoreProbe(ABC):
     def records(self) -> dict[str, KolRecord]:
         """What `scrapy kols` lists, by handle."""
         target = self.database().target_label(self.target, self.follows)
-        with Ledger.read(self.cache, provider("twitterapi_io"), target) as ledger:
+        with Ledger.read(self.cache, provider(self.provider), target) as ledger:
             return {kol.handle: kol for kol in ledger.kols}
 
     def ended(self) -> dict[str, str]:

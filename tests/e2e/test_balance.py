@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kolspider.providers.twitterapi_io import TwitterApiIo
+from kolspider.providers import provider
 from kolspider.sandbox import Fault
 from tests.e2e.expected import expected_rows
 from tests.e2e.http_servers import http_server, reply, tunnel
@@ -269,7 +269,7 @@ def test_balance_tells_what_the_account_holds_and_what_that_buys(make_project: M
         "pages": 1234,
         "kols": 121,
         "users_a_kol": 1900,
-        "rate": TwitterApiIo.allowed_rate,
+        "rate": provider("twitterapi_io").allowed_rate,
     }
     assert (project.api.calls, project.api.balance) == ([], 246_812)
     assert not project.cache.exists()
@@ -304,8 +304,8 @@ def test_balance_says_in_one_line_what_is_wrong(make_project: MakeProject, monke
         f"the balance is not known: {project.api.url} can't be reached: Connection refused; check KOL_API_URL and "
         "this machine's network"
     )
-    monkeypatch.setattr(TwitterApiIo, "balance", None)
-    assert refusal(project, code=2) == "twitterapi_io has no call that tells the balance; its website does"
+    project.env["KOL_API_PROVIDER"] = "aisa"
+    assert refusal(project, code=2) == "aisa has no call that tells the balance; its website does"
 
 
 WRONG = {

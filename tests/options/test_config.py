@@ -27,7 +27,7 @@ GOOD = DEFAULTS | {
     "LOG_LEVEL": "INFO",
     "JOBDIR": "",
 }
-NUMBERS = [name for name, value in GOOD.items() if value.isdigit()]
+NUMBERS = [name for name, value in GOOD.items() if value.isdigit() and name != "DOWNLOAD_DELAY"]
 WHOLE = ["KOL_FLUSH_ROWS", "KOL_KNOWN_STOP", "KOL_STOP_AFTER", "RETRY_TIMES", "CONCURRENT_REQUESTS"]
 
 # Neither the command line nor the environment can hold a NUL.
@@ -95,6 +95,18 @@ def test_what_is_no_number_is_refused_by_name_and_value(name: str, text: str | N
     assert repr(str(text)) in line
 
 
+@pytest.mark.parametrize("text", ["-1", "ten", "nan", "inf", "1e12", "1,5"])
+def test_a_delay_that_is_no_number_is_refused(text: str) -> None:
+    assert refusal(DOWNLOAD_DELAY=text) == f"DOWNLOAD_DELAY={text!r} is not a number from 0 up"
+
+
+@pytest.mark.parametrize(("name", "delay"), [("twitterapi_io", 2), ("aisa", 1), ("socialdata", 0.5), ("tikhub", 1)])
+@pytest.mark.parametrize("unset", ["", " ", None])
+def test_without_a_delay_it_is_the_one_of_the_provider(name: str, delay: float, unset: str | None) -> None:
+    assert config(KOL_API_PROVIDER=name, DOWNLOAD_DELAY=unset).delay == delay
+    assert config(KOL_API_PROVIDER=name, DOWNLOAD_DELAY=0).delay == 0
+
+
 @pytest.mark.parametrize("name", WHOLE)
 @pytest.mark.parametrize("text", ["0.5", "1e3", "2.0"])
 def test_a_fraction_is_refused_where_a_whole_number_is_meant(name: str, text: str) -> None:
@@ -112,8 +124,9 @@ def test_what_is_no_flag_is_refused_by_name(text: str) -> None:
 
 
 def test_an_unknown_provider_is_refused_with_the_known_ones() -> None:
-    line = refusal(KOL_API_PROVIDER="tikhub")
+    line = refusal(KOL_API_PROVIDER="tikhop")
     assert "KOL_API_PROVIDER" in line
+    assert "did you mean tikhub?" in line
     assert "twitterapi_io" in line
 
 

@@ -8,7 +8,6 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from unittest.mock import MagicMock
 
 import pytest
 from scrapy.settings import Settings
@@ -18,6 +17,7 @@ from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import Kol, State
 from kolspider.options.arguments import Arguments, typed_moment
 from kolspider.options.config import Config
+from kolspider.providers import provider
 from kolspider.run.opening import open_run, read_ledger, target_label
 from kolspider.store.damage import mark
 from kolspider.store.database import FILE_NAME
@@ -200,13 +200,11 @@ def test_a_job_that_was_begun_in_the_future_has_no_end(config: Config, database:
 def test_an_api_without_profiles_by_id_is_not_watched_but_refreshed(
     config: Config, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    provider = MagicMock(wraps=config.provider, profiles_by_id=None, page_size=200, family="twitterapi_io")
-    provider.configure_mock(name="other_api", usual_users=1_900)
     arguments = Arguments.parse({"watch": "1d"})
-    with open_run(arguments, replace(config, provider=provider), database, COMMAND) as run:
+    with open_run(arguments, replace(config, provider=provider("tikhub")), database, COMMAND) as run:
         assert run.ledger.selection.watch is None
         assert run.ledger.selection.refresh_before == pytest.approx(time.time() - 86_400, abs=60)
-    assert "other_api tells no profiles by id: this is an incremental refresh" in caplog.text
+    assert "tikhub tells no profiles by id: this is an incremental refresh" in caplog.text
     with open_run(arguments, config, database, COMMAND) as run:
         watch = run.ledger.selection.watch
         assert watch is not None

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from kolspider.items import State
+from kolspider.items import Kol, State
+from kolspider.providers import provider
+from kolspider.providers.base import Profile
+from kolspider.store.database import empty_in_memory
 from kolspider.store.forecast import Expected, Forecast, rest_of_list
+from kolspider.store.ledger import Ledger
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable, Iterator
 
     from kolspider.providers.base import Provider
-    from kolspider.store.ledger import Ledger
 
 API = "twitterapi_io"
 DAY = 86_400
@@ -420,3 +426,43 @@ def test_a_list_costs_its_full_pages_one_with_the_rest_and_empty_ones(
     average = forecast.average
     assert (average.lists, average.users, average.pages, average.spread) == (0, 25, 3, 50)
     assert average.credits == 2 * price(10) + sum(map(price, range(1, 11))) / 10
+
+
+@pytest.fixture
+def elsewhere(store: sqlite3.Connection) -> Iterator[Callable[..., Ledger]]:
+    """The same store as a provider sees it that sells pages of 50 users and asks by id, with these KOLs selected."""
+    with closing(empty_in_memory()) as copy:
+
+        def selected(*names: str) -> Ledger:
+            store.backup(copy)
+            ledger = Ledger(copy, Path(), provider("socialdata"), 1)
+            ledger.selection.read(names)
+            ledger.selection.choose_due(now=100, refresh_before=None, retry=(), limit=None, keep_done=False)
+            return ledger
+
+        yield selected
+
+
+def test_a_list_that_another_provider_sold_is_as_long_here(
+    store: sqlite3.Connection, ledger: Ledger, elsewhere: Callable[..., Ledger]
+) -> None:
+    history = History(store, ledger)
+    history.add_kol("a", "fetched", pages=3, users=450)
+    history.add_kol("b", "fetched", pages=1, users=0)
+    history.add_kol("c", "fetching")
+    forecast = elsewhere("a", "b").forecast
+    assert (forecast.of("a"), forecast.of("b")) == (Expected(9, 450, 9, 50), Expected(1, 0, 1, 50))
+    assert (forecast.total().calls_known, forecast.total().credits_known) == (10, 450)
+
+
+def test_look_ups_are_calls_too(store: sqlite3.Connection, ledger: Ledger, elsewhere: Callable[..., Ledger]) -> None:
+    History(store, ledger).add_kol("a", "fetched", pages=1, users=50)
+    other = elsewhere("a")
+    total, more = other.forecast.total(), other.forecast.total(more=250)
+    assert (total.lookups, total.credits_lookups, total.kols_without_id) == (1, 1, 1)
+    assert (total.calls, total.credits) == (2, 51)
+    assert (more.lookups, more.credits_lookups, more.kols_without_id) == (3, 251, 251)
+    other.accounts.note([(Kol("a", "a"), Profile("12", "a", None, None, "", {}))])
+    total = other.forecast.total()
+    assert (total.lookups, total.credits_lookups, total.calls) == (0, 0, 1)
+    assert History(store, ledger).forecast("new").total().lookups == 0, "twitterapi.io asks by name"
