@@ -71,7 +71,10 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         keyed, asked = self._with_key(request), ApiCall.of(request)
         dearest = asked.dearest(self._config.provider) if asked else self._bill.dearest_page
         while True:
-            async with self._pace.turn(asked.who if asked else ""):
+            again = bool(asked and asked.asked_again)
+            async with self._pace.turn(asked.who if asked else "", again=again):
+                if again:  # others go first
+                    await self._stop.sleep(self._pace.next_at - time.monotonic())
                 sent_at = await self._take_turn(dearest)
             if asked is None:
                 self._bill.charge(dearest, dearest)  # a request of a team's own code: nobody will say what it cost

@@ -52,7 +52,9 @@ class Pace:
         self._coming: set[str] = set()
         """The lists with a request that is on its way to its turn."""
         self._waiting = 0
-        """Requests that wait for their turn."""
+        """Requests that wait for their turn, without those that were refused before."""
+        self._refused = 0
+        """Requests that were refused, and wait for another turn."""
         self._moved = asyncio.Event()
 
     @classmethod
@@ -82,24 +84,29 @@ class Pace:
         self._moved.set()
 
     @asynccontextmanager
-    async def turn(self, handle: str) -> AsyncIterator[None]:
-        """Note that a list's request waits for its turn, for as long as the block takes."""
-        self._waiting += 1
+    async def turn(self, handle: str, *, again: bool) -> AsyncIterator[None]:
+        """Note that a list's request waits for its turn, for as long as the block takes.
+
+        One that was refused waits `again`. Another list begins beside it: the refusal may be that list's own.
+        """
+        self._waiting += not again
+        self._refused += again
         self.is_through(handle)
         try:
             yield
         finally:
-            self._waiting -= 1
+            self._waiting -= not again
+            self._refused -= again
             self._moved.set()
 
     async def unused(self, stop: Stop) -> None:
         """Wait until the next turn has come, and would go unused. Raises NotAsked if the run stops."""
         while True:
-            await stop.sleep(self.next_at - time.monotonic())
+            await stop.sleep(0 if self._refused else self.next_at - time.monotonic())
             if self._coming or self._waiting:
                 self._moved.clear()
                 await self._moved.wait()
-            elif self.next_at <= time.monotonic():
+            elif self._refused or self.next_at <= time.monotonic():
                 return
 
     def wake(self) -> None:

@@ -214,7 +214,7 @@ def die_at(project: Project, point: str, *words: str, nth: int = 1) -> Result:
     return project.crawl(*words, env={"KOL_TEST_DIE_AT": f"{point}:{nth}", "PYTHONPATH": path})
 
 
-@pytest.mark.parametrize("status", [500, 404, 302])
+@pytest.mark.parametrize("status", [500, 302])
 def test_a_receiver_that_refuses_gets_everything_from_a_later_run(
     make_project: MakeProject, box: Mailbox, status: int
 ) -> None:

@@ -235,7 +235,7 @@ def test_the_estimate_of_known_lists_is_within_one_percent_of_what_the_account_i
 ) -> None:
     # Given lists as long as real ones are, read before, some of KOLs who are gone
     dice = random.Random(11)
-    kols = {f"kol{n}": min(round(dice.lognormvariate(6.0, 1.5)), 5000) for n in range(60)}
+    kols = {f"kol{n}": min(round(dice.lognormvariate(5.5, 1.3)), 2000) for n in range(25)}
     project = make_project(kols)
     project.crawl().expect(0)
     told = estimated(project.crawl("-a", "refresh=0s", "-a", "estimate=1").expect(0).out)

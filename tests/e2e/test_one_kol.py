@@ -128,14 +128,14 @@ def test_what_one_kol_is_refused_holds_up_nobody(make_project: MakeProject) -> N
     # then that KOL has failed after its calls, and the others are complete
     assert {kol: state for kol, state in project.ended().items() if state != "complete"} == {"odd": "failed"}
     assert len(project.calls_for("odd")) == 5
-    assert "no request for" in result.text  # until others are answered between two refusals: tests/crawl/test_pace.py
+    assert "no request for" in result.text  # until others are answered between two refusals: tests/live/test_pace.py
     assert project.calls_for("busy")[1].at - project.calls_for("busy")[0].at >= 1
     assert stats(result.text)["api/errors/rate_limit"] == 5
 
 
 def test_refusals_between_good_answers_do_not_add_up(make_project: MakeProject, tmp_path: Path) -> None:
     # Given a limit of 4 refusals in a row, and an API that refuses every second call
-    (tmp_path / "sitecustomize.py").write_text("from kolspider.crawl import pace\npace._MOST_REFUSALS = 4\n")
+    (tmp_path / "sitecustomize.py").write_text("from kolspider.live import pace\npace._MOST_REFUSALS = 4\n")
     project = make_project({"a": 1200}, faults={"*": Fault("rate_limit", seconds=0, every=2, times=None)})
     project.crawl(env={"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}).expect(0)
     assert project.rows() == expected_rows({"a": 1200})

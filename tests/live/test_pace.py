@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
 
-from kolspider.errors import StopRun
+from kolspider.errors import NotAsked, StopRun
 from kolspider.live.pace import Pace
+from kolspider.live.stop import Stop
 
 
 def test_requests_keep_their_interval() -> None:
@@ -110,3 +114,35 @@ def test_a_503_that_names_a_wait_pauses_everything_and_does_not_slow_down() -> N
     assert pace.next_at == 144.0
     with pytest.raises(StopRun, match=r"503 and asks to wait 2\.0 h"):
         pace.unavailable(150.0, 7200.0)
+
+
+async def _begins(pace: Pace, stop: Stop) -> bool:
+    """Whether another list begins now."""
+    try:
+        async with asyncio.timeout(0.05):
+            await pace.unused(stop)
+    except TimeoutError:
+        return False
+    return True
+
+
+def test_a_list_begins_when_a_turn_would_go_unused() -> None:
+    async def story() -> None:
+        pace, stop = Pace(0.0, 5.0), Stop()
+        assert await _begins(pace, stop)
+        pace.is_coming("btc")
+        assert not await _begins(pace, stop), "its request may be on its way to the turn"
+        async with pace.turn("btc", again=False):
+            assert not await _begins(pace, stop), "it waits for the turn"
+        assert await _begins(pace, stop)
+        pace.next_at = time.monotonic() + 3600
+        assert not await _begins(pace, stop), "there is no turn yet"
+        async with pace.turn("btc", again=True):
+            assert await _begins(pace, stop), "one was refused, which may be its own"
+            async with pace.turn("eth", again=False):
+                assert not await _begins(pace, stop)
+        stop.set()
+        with pytest.raises(NotAsked):
+            await pace.unused(stop)
+
+    asyncio.run(story())
