@@ -215,6 +215,20 @@ def test_a_provider_that_sells_the_lists_again_says_so_before_the_first_call(
     assert shared(project.rows()) == shared(rows_of("socialdata", KOLS))
 
 
+def test_a_list_that_two_other_providers_sold_counts_once(on_api: OnApi, make_project: MakeProject) -> None:
+    project = on_api("twitterapi_io", KOLS)
+    project.crawl().expect(0)
+    second, third = (make_project(KOLS, api=name) for name in ("tikhub", "socialdata"))
+    use(project, "tikhub", second.api.url)
+    project.crawl("-a", "fresh=1").expect(0)
+    use(project, "socialdata", third.api.url)
+
+    refused = project.crawl().expect(2)
+
+    assert "3 of the 3 lists of this run were bought from tikhub and twitterapi_io, and not from social" in refused.err
+    assert third.api.calls == []
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [
