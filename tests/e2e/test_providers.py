@@ -202,6 +202,7 @@ def test_a_provider_that_sells_the_lists_again_says_so_before_the_first_call(
     )
     assert f"{told}; buy them with -a fresh=1, or set KOL_API_PROVIDER as it was" in refused.err
     assert told in " ".join(estimated.out.split())
+    assert estimated.out.endswith(" -a fresh=1\n"), "the command to run next"
     assert "1 to look up the ids of 3 KOLs" in estimated.out
     assert {call.kind for call in other.api.calls} == {"profiles"}, "of delta, who is not found"
 
