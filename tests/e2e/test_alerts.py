@@ -413,7 +413,8 @@ def test_check_names_each_fault_and_sends_a_test(make_project: MakeProject, box:
 def test_rules_without_a_follows_table_are_reported(make_project: MakeProject, box: Mailbox) -> None:
     project = make_project({"alpha": 3})
     write_rules(project, NEW, box.webhook)
-    assert "FAIL  without KOL_FOLLOWS_TABLE nothing is told by 1 rule of alerts.toml: " in project.look("alerts", "check").expect(1).out
+    checked = project.look("alerts", "check").expect(1).out
+    assert "FAIL  without KOL_FOLLOWS_TABLE nothing is told by 1 rule of alerts.toml: " in checked
     assert "without KOL_FOLLOWS_TABLE" in project.crawl().expect(0).err
     assert "without KOL_FOLLOWS_TABLE" in project.look("alerts", "backtest", "new").expect(2).err
 
