@@ -32,7 +32,7 @@ __all__ = ["Receiver", "receivers_of"]
 
 _SECS = 10
 """Seconds that a webhook has for an answer."""
-_UNKNOWN = "is no address that apprise knows"
+_UNKNOWN = "is no address that can be used: docs/alerts.md#receivers shows how to write it"
 _TEST = ("kolspider: test", "Alerts of kolspider arrive here.")
 
 

@@ -92,7 +92,8 @@ def alert_warnings(rules: Collection[Rule], config: Config) -> Iterator[str]:
     of_follows = [rule for rule in rules if rule.event.is_of_follows]
     if of_follows and not config.follows_table:
         yield (
-            f"{counted(len(of_follows), 'rule')} of {rules_file(config).name} tell nothing without KOL_FOLLOWS_TABLE: "
+            f"without KOL_FOLLOWS_TABLE nothing is told by {counted(len(of_follows), 'rule')} of "
+            f"{rules_file(config).name}: "
             "`scrapy initdb --follows` creates the table, then set KOL_FOLLOWS_TABLE=twitter_kol_follows"
         )
     if rules and not config.notify:

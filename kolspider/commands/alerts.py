@@ -97,7 +97,7 @@ class Command(ProjectCommand):
             raise WrongUsage(f"--since {opts.since} {error}") from None
         table = config.follows_table
         if rule.event.is_of_follows and not table:
-            raise WrongUsage("; ".join(alert_warnings([rule], config)))
+            raise WrongUsage(next(alert_warnings([rule], config)))
         database.answer_secs = _ANSWER_SECS
         with read_ledger(config, database) as ledger, database.explained_errors():
             if rule.event.is_of_follows:

@@ -349,10 +349,10 @@ def _check_contradictions(arguments: Arguments) -> None:
         raise WrongUsage(f"-a test=1 goes with limit alone, not with {', '.join(sorted(others))}")
     if arguments.replay and (others := given & _OF_A_PURCHASE):
         raise WrongUsage(f"a replay makes no API call, so it does not go with {', '.join(sorted(others))}")
-    if arguments.incremental and arguments.refresh is None:
-        raise WrongUsage("-a incremental=1 needs -a refresh=AGE, the age from which a list is read again (refresh=7d)")
     if arguments.watch and (others := given & {"refresh", "incremental"}):
         raise WrongUsage(f"-a watch is a refresh of what changed, so it does not go with {', '.join(sorted(others))}")
+    if arguments.incremental and arguments.refresh is None:
+        raise WrongUsage("-a incremental=1 needs -a refresh=AGE, the age from which a list is read again (refresh=7d)")
     if arguments.full_every is not None and not (arguments.incremental or arguments.watch):
         raise WrongUsage(
             "-a full_every needs -a incremental=1 or -a watch=1d: without them, every refresh reads the whole list"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -133,10 +134,10 @@ def rate(settings: BaseSettings, name: str) -> float | Literal["auto"] | None:
         return None
     if found == "auto":
         return "auto"
-    calls = number(float, 0)(settings, name)
-    if not calls:
-        raise WrongUsage(f"{name}={found!r} is neither a number above 0, in calls a second, nor auto")
-    return calls
+    with suppress(WrongUsage):
+        if calls := number(float, 0)(settings, name):
+            return calls
+    raise WrongUsage(f"{name}={found!r} is neither a number above 0, in calls a second, nor auto")
 
 
 def optional(read: Callable[[BaseSettings, str], _Value], absent: _Value) -> Callable[[BaseSettings, str], _Value]:

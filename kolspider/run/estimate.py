@@ -108,7 +108,8 @@ class _Estimate:
             yield from wrapped("rate", f"the API takes {config.provider.allowed_rate}")
         else:
             yield labelled("calls", "none, so nothing to pay")
-        yield labelled("next", command)
+        fresh = " -a fresh=1" if self._switch and not self._arguments.fresh else ""
+        yield labelled("next", command + fresh)
 
     def _time(self, calls: int) -> str:
         config, found = self._config, self._found_rate

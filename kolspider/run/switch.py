@@ -19,8 +19,8 @@ def switch(config: Config, ledger: Ledger) -> str:
     It buys little if it has no more such lists than are whole by this provider. A list counts for all providers of a
     family, and the ids of accounts and the rows of the target for all providers.
     """
-    elsewhere = ledger.selection.bought_elsewhere()
-    again, due = sum(elsewhere.values()), sum(ledger.selection.count_by_why().values())
+    again, elsewhere = ledger.selection.bought_elsewhere()
+    due = sum(ledger.selection.count_by_why().values())
     if again <= ledger.kols.count_whole():
         return ""
     total, ids = ledger.forecast.total(), ledger.selection.count_with_id() if config.provider.needs_id else 0

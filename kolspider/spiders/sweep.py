@@ -67,7 +67,7 @@ class Sweep:
                 yield page
         tally = self._run.tally
         tally.unchanged = self._selection.keep_promising()
-        logger.info("%s looked at: %s unread", counted(tally.looks, "KOL"), counted(tally.unchanged, "list"))
+        logger.info("%s looked at: %s without news", counted(tally.looks, "KOL"), counted(tally.unchanged, "list"))
 
     async def _ids(self, kols: Sequence[Kol]) -> dict[Kol, str]:
         """Return the ids of KOLs from the ledger, else from the target table; empty where neither has it."""

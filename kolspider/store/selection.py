@@ -410,15 +410,15 @@ class Selection(Part):
             self._provider,
         )
 
-    def bought_elsewhere(self) -> dict[str, int]:
-        """Count the selected KOLs whose list was only bought from providers of another family, by family."""
+    def bought_elsewhere(self) -> tuple[int, list[str]]:
+        """Count the selected KOLs whose list was only bought from other families, and name these in order."""
         rows = self._db.execute(
-            "SELECT provider, count(*) FROM kol WHERE provider <> ?1 AND state = 'fetched' "
+            "SELECT handle, provider FROM kol WHERE provider <> ?1 AND state = 'fetched' "
             "AND handle IN (SELECT handle FROM temp.selected WHERE why IS NOT NULL) "
-            "AND handle NOT IN (SELECT handle FROM kol WHERE provider = ?1) GROUP BY provider",
+            "AND handle NOT IN (SELECT handle FROM kol WHERE provider = ?1)",
             (self._provider,),
-        )
-        return dict(rows)
+        ).fetchall()
+        return len({handle for handle, _ in rows}), sorted({family for _, family in rows})
 
     def count_with_id(self) -> int:
         """Count the selected KOLs with work whose id is known."""

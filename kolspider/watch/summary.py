@@ -133,9 +133,10 @@ class Summary:
             yield labelled("saved", self._saved)
         yield labelled("time", duration(self._seconds))
         yield labelled("table", self._target + (" (not written: dry run)" if self._arguments.dry_run else ""))
-        if tally.alerts_raised or tally.alerts_pending:
+        if tally.alerts_raised or tally.alerts_sent or tally.alerts_pending:
+            sent = f", {tally.alerts_sent:,} sent" if tally.alerts_sent else ""
             waiting = f", {tally.alerts_pending:,} pending: scrapy alerts pending" if tally.alerts_pending else ""
-            yield labelled("alerts", f"{tally.alerts_raised:,} raised{waiting}")
+            yield labelled("alerts", f"{tally.alerts_raised:,} raised{sent}{waiting}")
         yield from self._troubles()
         if damaged := self._tally.cache_damaged:
             yield labelled("damaged", f"{counted(damaged, 'cached page')}, which a normal run buys again")

@@ -61,9 +61,9 @@ def test_an_answer_that_is_no_success_is_named_by_its_number(status: int) -> Non
 def test_what_can_not_be_reached_or_understood_is_said_without_the_address() -> None:
     assert Receiver(1, "json+http://127.0.0.1:1/token").deliver(PARCEL) == "was not reached"
     assert Receiver(2, "json://127.0.0.1:1/token").deliver(PARCEL) == "was not reached"
-    assert Receiver(3, "nonsense://token").deliver(PARCEL) == "is no address that apprise knows"
-    assert Receiver(3, "nonsense://token").fault() == "is no address that apprise knows"
-    assert Receiver(4, "json+http://[::1/token").fault() == "is no address that apprise knows"
+    assert Receiver(3, "nonsense://token").deliver(PARCEL).startswith("is no address that can be used")
+    assert Receiver(3, "nonsense://token").fault().startswith("is no address that can be used")
+    assert Receiver(4, "json+http://[::1/token").fault().startswith("is no address that can be used")
     assert Receiver(5, "tgram://123456789:abcdefg_hijklmnop/12315544").fault() == ""
     assert str(Receiver(5, "TGRAM://123456789:abcdefg_hijklmnop/12315544")) == "receiver 5 (tgram)"
     assert "123456789" not in repr(Receiver(5, "tgram://123456789:abcdefg_hijklmnop/12315544"))

@@ -237,7 +237,7 @@ def test_a_receiver_that_refuses_gets_everything_from_a_later_run(
 
     assert box.posts == []
     box.status = 200
-    project.crawl().expect(0)
+    assert f"\nalerts    0 raised, {2 * number} sent\n" in project.crawl().expect(0).out
     assert sorted(box.ids) == sorted(backtest(project, "new"))
     assert [title for title, _ in box.messages] == [f"kolspider: new, {number} alerts"]
     project.crawl().expect(0)
@@ -413,7 +413,8 @@ def test_check_names_each_fault_and_sends_a_test(make_project: MakeProject, box:
 def test_rules_without_a_follows_table_are_reported(make_project: MakeProject, box: Mailbox) -> None:
     project = make_project({"alpha": 3})
     write_rules(project, NEW, box.webhook)
-    assert "1 rule of alerts.toml tell" in project.look("alerts", "check").expect(1).out
+    checked = project.look("alerts", "check").expect(1).out
+    assert "FAIL  without KOL_FOLLOWS_TABLE nothing is told by 1 rule of alerts.toml: " in checked
     assert "without KOL_FOLLOWS_TABLE" in project.crawl().expect(0).err
     assert "without KOL_FOLLOWS_TABLE" in project.look("alerts", "backtest", "new").expect(2).err
 

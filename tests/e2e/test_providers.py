@@ -202,6 +202,7 @@ def test_a_provider_that_sells_the_lists_again_says_so_before_the_first_call(
     )
     assert f"{told}; buy them with -a fresh=1, or set KOL_API_PROVIDER as it was" in refused.err
     assert told in " ".join(estimated.out.split())
+    assert estimated.out.endswith(" -a fresh=1\n"), "the command to run next"
     assert "1 to look up the ids of 3 KOLs" in estimated.out
     assert {call.kind for call in other.api.calls} == {"profiles"}, "of delta, who is not found"
 
@@ -213,6 +214,20 @@ def test_a_provider_that_sells_the_lists_again_says_so_before_the_first_call(
     assert sum(call.credits for call in other.api.calls) == 450 + 70 + 3 + len(KOLS)
     project.crawl("-a", "refresh=0s").expect(0)
     assert shared(project.rows()) == shared(rows_of("socialdata", KOLS))
+
+
+def test_a_list_that_two_other_providers_sold_counts_once(on_api: OnApi, make_project: MakeProject) -> None:
+    project = on_api("twitterapi_io", KOLS)
+    project.crawl().expect(0)
+    second, third = (make_project(KOLS, api=name) for name in ("tikhub", "socialdata"))
+    use(project, "tikhub", second.api.url)
+    project.crawl("-a", "fresh=1").expect(0)
+    use(project, "socialdata", third.api.url)
+
+    refused = project.crawl().expect(2)
+
+    assert "3 of the 3 lists of this run were bought from tikhub and twitterapi_io, and not from social" in refused.err
+    assert third.api.calls == []
 
 
 @pytest.mark.parametrize(
