@@ -145,7 +145,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     if not arguments.replay:
         total = ledger.forecast.total()
         share = total.share(arguments.max_calls, arguments.max_credits(config.credit_usd))
-        if total.calls * share:
+        if share and (total.calls or ledger.selection.watch):  # looks are calls, too
             ask_before(statement, config, total.credits * share)
     pace.next_at = statement.next_call_at
     return Run(

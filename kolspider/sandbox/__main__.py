@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"the sandbox API can't start: {error}", file=sys.stderr)
         return 1
-    print(f"sandbox API at {sandbox.url}", flush=True)
+    print(f"sandbox API at {sandbox.url}{CONTRACTS[arguments.api].base}", flush=True)
     signal.sigwait(signals)
     sandbox.stop()
     return 0

@@ -129,7 +129,7 @@ def send(sandbox: Sandbox, path: str, headers: dict[str, str], method="GET", bod
 
 
 def test_no_contract_is_left_untested():
-    assert set(CLIENTS) == set(CONTRACTS)
+    assert {type(CONTRACTS[name]) for name in CLIENTS} == set(map(type, CONTRACTS.values()))
 
 
 @every_api

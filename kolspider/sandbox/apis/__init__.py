@@ -19,5 +19,6 @@ CONTRACTS: Mapping[str, Contract] = MappingProxyType(
         "socialdata": SocialData(),
         "tikhub": TikHub(),
         "api45": Api45(),
+        "twitter_api45": Api45(),  # as KOL_API_PROVIDER names it
     }
 )

@@ -19,6 +19,7 @@ class Aisa(TwitterApiIo):
     """A unit of the meter is a call: $0.002 for 1,000 users, at 200 a call."""
 
     headers: ClassVar[Mapping[str, str]] = {"Authorization": "Bearer {key}"}
+    base = "/apis/v1"
     paths: ClassVar[Mapping[str, tuple[str, Kind]]] = {
         f"/apis/v1{path}": what for path, what in TwitterApiIo.paths.items() if what[1] != "balance"
     }

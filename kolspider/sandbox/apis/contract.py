@@ -64,6 +64,8 @@ class Contract:
 
     headers: ClassVar[Mapping[str, str]]
     """The headers that a request must have, with `{key}` where the key stands."""
+    base: ClassVar[str] = ""
+    """The path that all of them begin with, as a part of the address."""
     paths: ClassVar[Mapping[str, tuple[str, Kind]]]
     """Method and kind by path; a path may end in `*`."""
     usd: ClassVar[float]
