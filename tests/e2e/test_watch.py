@@ -233,6 +233,12 @@ def test_an_estimate_of_a_look_counts_its_profiles_and_the_lists_that_may_have_n
     assert 4 * 18 < credits_ < 4 * 18 + 4 * 70, "not each list is read"
 
 
+def test_the_warning_of_an_account_that_holds_too_little_counts_the_profiles(make_project: MakeProject) -> None:
+    project = watched(make_project, {f"kol_{number}": 20 for number in range(4)}, balance=4 * (18 + 60) + 220)
+    told = watch(project)
+    assert "the account has 220 credits, this run needs about 258 (" in told.err, "72 of them for 4 profiles"
+
+
 def test_without_profiles_the_run_reads_what_it_can_and_says_so(make_project: MakeProject) -> None:
     project = watched(make_project)
     project.look("kols", "add", "later").expect(0)
