@@ -102,6 +102,22 @@ def test_a_look_is_not_repeated_before_its_time_nor_by_what_next_says(make_proje
     assert (asked(project), read(project)) == ({"followings": 2}, ["mid", "big"])
 
 
+def test_a_cap_within_the_look_keeps_what_was_paid(make_project: MakeProject) -> None:
+    project = watched(make_project, {f"kol_{number}": 30 for number in range(250)}, people="plausible")
+    with project.store() as store:
+        ((id_,),) = store.execute("SELECT id FROM account WHERE handle = 'kol_0'").fetchall()
+    project.sql(f"INSERT INTO `{project.target}` (id) VALUES ('{id_}')")
+    new = {("kol_3", id_) for id_ in project.api.follow("kol_3", 2)}
+    capped = watch(project, "-a", "max_calls=2").expect(1)
+    assert asked(project) == {"profiles": 2}
+    assert "KOLs      199 complete, 51 not reached" in capped.out
+    assert "watched   200 KOLs, 199 lists without news" in capped.out
+    assert project.rows()[id_].user_name == "kol_0"
+    project.api.clear_calls()
+    project.crawl("-a", "watch=1d").expect(0)
+    assert (asked(project), follows(project, "new")) == ({"profiles": 1, "followings": 1}, new)
+
+
 def test_a_kill_after_the_look_neither_pays_it_again_nor_misses_a_kol(make_project: MakeProject) -> None:
     project = watched(make_project)
     new = {(kol, id_) for kol in ("big", "still") for id_ in project.api.follow(kol, 2)}
