@@ -405,13 +405,12 @@ class FollowingsSpider(Spider):
     def nobody_is_left(self) -> None:
         """Take stock when no request is left."""
         self._failures.note_end()
-        if self._sweep and self._sweep.error and not self._stop.is_set():
-            self._stop.fail(
-                StopRun(
-                    f"the API gave no profiles of some KOLs ({self._sweep.error.message}), which were not looked at: "
-                    "run the same command again; -a refresh=1d -a incremental=1 reads their lists without profiles"
-                )
-            )
+        if self._sweep and (error := self._sweep.error) and not self._stop.is_set():
+            then = "run the same command again; -a refresh=1d -a incremental=1 reads their lists without profiles"
+            if error.kind is ApiErrorKind.NO_CREDIT:
+                then = "recharge the API account, then run the same command again"
+            why = f"the API gave no profiles of some KOLs ({error.message}), which were not looked at"
+            self._stop.fail(StopRun(f"{why}: {then}"))
 
     def _fail(self, followings: _List, kind: str, why: str, state: State = State.FAILED) -> None:
         """Record that a list failed, and stop the run if that is not the KOL's own failure."""

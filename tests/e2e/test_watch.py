@@ -265,6 +265,8 @@ def test_without_profiles_the_run_reads_what_it_can_and_says_so(make_project: Ma
     assert "stopped   the API gave no profiles of some KOLs (HTTP 500: Internal Server Error)" in result.out
     assert asked(project)["profiles"] == 2
     assert read(project) == ["later"], "a new list waits for no profile"
+    project.api.set_faults({"*": Fault("no_credit", kind="profiles", times=None)})
+    assert "not looked at: recharge the API account, then run" in project.crawl("-a", "watch=1d").expect(1).err
     project.api.set_faults({})
     project.api.clear_calls()
     project.crawl("-a", "watch=1d").expect(0)
