@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.crawl.profiles import ask_for_profiles
 from kolspider.providers.base import Account, ApiError, ApiErrorKind, Profile
+from kolspider.store.selection import Why
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -36,18 +37,19 @@ class Lookup:
         """
         if self._call is None:
             for one in due:
-                yield one, self._account(one.kol)
+                yield one, self._account(one)
             return
         remaining = iter(due)
         while batch := list(islice(remaining, self._call.most)):
             errors = await self._look_up(self._call, [one.kol for one in batch if not self._id(one.kol)])
             for one in batch:
-                yield one, errors.get(one.kol.handle) or self._account(one.kol)
+                yield one, errors.get(one.kol.handle) or self._account(one)
 
-    def _account(self, kol: Kol) -> Account | ApiError:
-        if self._run.ledger.selection.watch and (gone := self._run.ledger.accounts.gone(kol.handle)):
+    def _account(self, due: Due) -> Account | ApiError:
+        ledger, is_again = self._run.ledger, due.why is Why.RETRY
+        if ledger.selection.watch and not is_again and (gone := ledger.accounts.gone(due.kol.handle)):
             return ApiError(ApiErrorKind.NOT_FOUND, gone)  # a look has just found that
-        return self._run.ledger.accounts.of(kol)
+        return ledger.accounts.of(due.kol)
 
     def _id(self, kol: Kol) -> str:
         return self._run.ledger.accounts.id_of(kol.handle)

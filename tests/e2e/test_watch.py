@@ -196,6 +196,15 @@ def test_suspended_protected_and_gone_are_told_apart_and_come_back(make_project:
     assert follows(project, "new") == {("mid", id_) for id_ in new}
 
 
+def test_a_retry_asks_for_the_list_of_a_kol_that_an_earlier_look_found_gone(make_project: MakeProject) -> None:
+    project = watched(make_project)
+    project.api.suspend("mid")
+    watch(project).expect(0)
+    project.api.restore("mid")
+    assert "KOLs      4 complete" in watch(project, "-a", "retry=not_found").expect(0).out
+    assert read(project) == ["mid"]
+
+
 def test_an_empty_list_of_a_protected_account_is_protected(make_project: MakeProject) -> None:
     project = make_project({"hidden": 300, "open": 40}, follows=True)
     project.api.protect("hidden")
