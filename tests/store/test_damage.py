@@ -17,6 +17,7 @@ from kolspider.providers import provider
 from kolspider.store.damage import is_damage, looks_damaged, mark_damaged
 from kolspider.store.database import FILE_NAME, connect, connect_to_read
 from kolspider.store.ledger import Ledger
+from kolspider.store.outbox import Draft
 from kolspider.store.salvage import _readable, salvage_if_damaged
 from kolspider.store.schema import SCHEMA, VERSION
 
@@ -395,3 +396,18 @@ def test_kols_are_found_again_by_their_pages_and_by_what_is_in_a_table(tmp_path:
             ("kol00", "kol00", 1, "fetching", 5.0, None),
             ("kol01", "kol01", 3, "fetched", 9.0, 9.0),
         ]
+
+
+def test_a_run_and_an_alert_with_the_numbers_of_lost_ones_begin_anew(loaded: Path) -> None:
+    with closing(sqlite3.connect(loaded, isolation_level=None)) as store:
+        store.execute("INSERT INTO bill VALUES (1, 5, 0.1)")
+        store.execute("INSERT INTO alert_sent VALUES (1, 'receiver')")
+    mark_damaged(loaded)
+    assert salvage_if_damaged(loaded.parent)
+    with opened(loaded.parent) as ledger:
+        run = ledger.runs.begin("buy", "scrapy crawl followings")
+        ledger.outbox.begin(run)
+        ledger.outbox.put([Draft("id", "rule", "{}")])
+        ledger.runs.note_bill(run, 7, 0.2)
+        assert [one.billed for one in ledger.runs.latest(9)] == [0.2]
+        assert ledger.outbox.next_single("receiver")
