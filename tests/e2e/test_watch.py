@@ -147,6 +147,7 @@ def test_a_renamed_kol_keeps_its_list_and_is_recognised_by_its_new_name(make_pro
     assert "none were due (4 complete)" in project.crawl().expect(0).out
     assert asked(project) == {}
     assert "mid: complete\n  reason      is now @mid_now" in project.look("kols", "mid_now").expect(0).out
+    assert "no KOL is new" in project.look("kols", "--state", "new").expect(0).out
     assert follows(project, "new") == {("mid", id_) for id_ in first}
     assert {kol for kol, _ in follows(project, "lost")} == set()
 
