@@ -250,14 +250,12 @@ class FollowingsSpider(Spider):
         self.run.pace.is_coming(followings.kol.user_name)
         api_url, size = self._config.api_url, followings.page_size
         asked = PageRequest(followings.kol, followings.generation, cursor, followings.paging.pages + 1, size)
-        # An HTTP proxy would see the key; of https:// it sees only a tunnel.
-        no_proxy = {"proxy": None} if api_url.startswith("http:") else {}
         return Request(
             self._provider.url(api_url, followings.account, cursor, size),
             callback=self.parse_page,
             errback=self.no_answer,
             cb_kwargs={"followings": followings, "asked": asked},
-            meta=asked.meta() | no_proxy,
+            meta=asked.meta(api_url),
         )
 
     def parse_page(self, response: Response, followings: _List, asked: PageRequest) -> Iterator[Any]:
