@@ -108,8 +108,9 @@ def test_a_cap_within_the_look_keeps_what_was_paid(make_project: MakeProject) ->
         ((id_,),) = store.execute("SELECT id FROM account WHERE handle = 'kol_0'").fetchall()
     project.sql(f"INSERT INTO `{project.target}` (id) VALUES ('{id_}')")
     new = {("kol_3", id_) for id_ in project.api.follow("kol_3", 2)}
-    capped = watch(project, "-a", "max_calls=2").expect(1)
+    capped = watch(project, "-a", "max_calls=2", "-s", "STATS_DUMP=True").expect(1)
     assert asked(project) == {"profiles": 2}
+    assert "'kol/api/profiles': 2," in capped.err
     assert "KOLs      199 complete, 51 not reached" in capped.out
     assert "watched   200 KOLs, 199 lists without news" in capped.out
     assert project.rows()[id_].user_name == "kol_0"
