@@ -61,10 +61,10 @@ class Lookup:
         answer = await ask_for_profiles(self._crawler, self._run.config, call, [kol.user_name for kol in kols])
         if isinstance(answer, ApiError):
             return {kol.handle: answer for kol in kols}
-        by_handle = {profile.user_name.lower(): profile for profile in answer if profile.user_name}
+        by_name = {profile.user_name.lower(): profile for profile in answer if profile.user_name}
         errors: dict[str, ApiError] = {}
         for kol in kols:
-            profile = answer[0] if len(kols) == len(answer) == 1 else by_handle.get(kol.handle)
+            profile = answer[0] if len(kols) == len(answer) == 1 else by_name.get(kol.user_name.lower())
             if profile is None and len(kols) > 1:  # an answer for several may leave out one of them
                 errors |= await self._look_up(call, [kol])
             elif error := self._note(kol, profile):
