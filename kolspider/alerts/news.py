@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolspider.alerts.alert import Account
-from kolspider.follows.queries import IS_NEW, Follows
+from kolspider.follows.queries import IS_NEW, Follows, marks
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -48,7 +48,7 @@ class News(Follows):
         """Return the new follows that these pages brought first, by KOL and the moment they were read."""
         moments, kols = sorted({at for _, at in pages}), sorted({kol for kol, _ in pages})
         rows = self._sightings(
-            f"{IS_NEW} AND f.`first_seen` IN ({_marks(moments)}) AND f.`kol_user_name` IN ({_marks(kols)})",
+            f"{IS_NEW} AND f.`first_seen` IN ({marks(moments)}) AND f.`kol_user_name` IN ({marks(kols)})",
             [*moments, *kols],
         )
         return [row for row in rows if (row.kol, row.first_seen) in pages]
@@ -58,7 +58,7 @@ class News(Follows):
         which, ordered = f"{IS_NEW}{_of(kols)}", sorted(ids)
         for start in range(0, len(ordered), _AT_ONCE):
             part = ordered[start : start + _AT_ONCE]
-            of_part = f"{which} AND f.`user_id` IN ({_marks(part)})"
+            of_part = f"{which} AND f.`user_id` IN ({marks(part)})"
             yield from self._sightings(of_part, [*sorted(kols), *part], _BY_ACCOUNT)
 
     def lost_between(self, kol: str, since: str, until: str) -> list[Sighting]:
@@ -98,7 +98,7 @@ class News(Follows):
             part = ordered[start : start + _AT_ONCE]
             rows = self._database.query(
                 f"SELECT f.`user_id`, {_PROFILE} FROM "
-                f"(SELECT DISTINCT `user_id` FROM {self._follows} WHERE `user_id` IN ({_marks(part)})) f "
+                f"(SELECT DISTINCT `user_id` FROM {self._follows} WHERE `user_id` IN ({marks(part)})) f "
                 f"LEFT JOIN {self._target} a ON {self._same_account.format('f')}",
                 part,
             )
@@ -149,8 +149,4 @@ def crossings(sightings: Iterable[Sighting], least: int, within: int) -> Iterato
 
 
 def _of(kols: Collection[str]) -> str:
-    return f" AND f.`kol_user_name` IN ({_marks(kols)})" if kols else ""
-
-
-def _marks(values: Collection[str]) -> str:
-    return ", ".join("?" * len(values))
+    return f" AND f.`kol_user_name` IN ({marks(kols)})" if kols else ""

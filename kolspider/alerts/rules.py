@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from kolspider.options.config import PROJECT_DIR
 from kolspider.store.handles import HandleError, normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     from kolspider.alerts.alert import Account
@@ -50,6 +50,10 @@ class Rule:
     bio: re.Pattern[str] | None = None
     never: frozenset[str] = frozenset()
     """Handles in lower case, and ids, of accounts that are never told."""
+
+    def of_keys(self, renamed: Mapping[str, str]) -> Rule:
+        """Return the rule with KOLs by the handles that tables have; `renamed` has these by those of today."""
+        return replace(self, kols=frozenset(renamed.get(kol, kol) for kol in self.kols))
 
     def is_about(self, kol: str) -> bool:
         """Tell whether follows of this KOL count."""

@@ -104,6 +104,7 @@ class Command(ProjectCommand):
                 database.connect()
                 check_target(database, config.target_table)
                 check_follows_to_read(database, table)
+            rule = rule.of_keys(ledger.accounts.renamed())
             news = News(database, table, config.target_table)
             written = spooled(_shown(told(rule, news, ledger, since, now), opts, moment(since)))
         with written:

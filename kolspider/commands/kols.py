@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kolspider.db.base import Database
     from kolspider.options.config import Config
     from kolspider.store.kols import Kols
+    from kolspider.store.ledger import Ledger
     from kolspider.store.readings import ReadingRecord
 
 
@@ -77,7 +78,7 @@ found since; pages counts the pages that they fill. For a list that was never wh
             handles = list(typed)
             readings = {handle: ledger.readings.of_kol(handle) for handle in handles}
             if state is State.NEW:
-                found = list(_new(kols, database, config))
+                found = list(_new(ledger, database, config))
             elif handles:
                 found = [kol for kol in (_find(kols, *named) for named in typed.items()) if state in (None, kol.state)]
             else:
@@ -106,16 +107,16 @@ def _find(kols: Kols, handle: str, name: str) -> KolRecord:
     return kol
 
 
-def _new(kols: Kols, database: Database, config: Config) -> Iterator[KolRecord]:
+def _new(ledger: Ledger, database: Database, config: Config) -> Iterator[KolRecord]:
     """Yield the KOLs of the source table that are not begun."""
-    seen: set[str] = set()
+    seen, renamed = set[str](), ledger.accounts.renamed()
     with database.explained_errors():
         for raw in source_handles(config, database):
             try:
                 kol = normalise(raw)
             except HandleError:
                 continue
-            if kol and kol.handle not in seen and kols.find(kol.handle) is None:
+            if kol and kol.handle not in seen and ledger.kols.find(renamed.get(kol.handle, kol.handle)) is None:
                 seen.add(kol.handle)
                 yield KolRecord(kol.handle, kol.user_name, State.NEW, "", 0, 0, 0, 0, None, None, None)
 

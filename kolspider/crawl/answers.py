@@ -93,7 +93,10 @@ class AnswerMiddleware:
         self._has_answered = True
         dearest = asked.dearest(self._provider)
         if not isinstance(answer, ApiError):
-            self._tally.pages += isinstance(asked, PageRequest)
+            if isinstance(asked, PageRequest):
+                self._tally.pages += 1
+            else:
+                self._tally.profiles += 1
             self._bill.charge(asked.price(self._provider), dearest)
             return response
         arrived_broken = response.status == 200 and answer.kind in {ApiErrorKind.TRANSIENT, ApiErrorKind.CONTRACT_DRIFT}

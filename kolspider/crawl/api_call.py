@@ -57,9 +57,11 @@ class ApiCall(ABC):
     def dearest(self, provider: Provider) -> int:
         """Return the most credits that the call can cost."""
 
-    def meta(self) -> dict[str, object]:
-        """Return the meta of a request for this call."""
-        return {_KEY: self}
+    def meta(self, api_url: str) -> dict[str, object]:
+        """Return the meta of a request for this call to the API at this address."""
+        # An HTTP proxy would see the key; of https:// it sees only a tunnel.
+        no_proxy: dict[str, object] = {"proxy": None} if api_url.startswith("http:") else {}
+        return {_KEY: self, **no_proxy}
 
     @classmethod
     def of(cls, request: Request) -> Self | None:

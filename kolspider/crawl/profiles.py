@@ -27,9 +27,7 @@ async def ask_for_profiles(
 ) -> list[Profile] | ApiError:
     """Return the profiles of these accounts, or why they did not come. Raises NotAsked if the run stops."""
     asked = ProfileRequest(call, accounts)
-    # An HTTP proxy would see the key; of https:// it sees only a tunnel.
-    no_proxy = {"proxy": None} if config.api_url.startswith("http:") else {}
-    request = Request(call.url(config.api_url, accounts), meta=asked.meta() | no_proxy)
+    request = Request(call.url(config.api_url, accounts), meta=asked.meta(config.api_url))
     if body := call.body(accounts):
         request = request.replace(method="POST", body=body, headers={"Content-Type": "application/json"})
     if crawler.engine is None:

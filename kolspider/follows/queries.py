@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from kolspider.db.base import Database
 
-__all__ = ["IS_NEW", "Edge", "FollowSeen", "Follows", "Shared", "known_ids"]
+__all__ = ["IS_NEW", "Edge", "FollowSeen", "Follows", "Shared", "known_ids", "marks"]
 
 _Counted = TypeVar("_Counted")
 
@@ -166,7 +166,7 @@ class Follows:
 
     def edges(self, kols: Sequence[str], *, lost: bool = False) -> Iterator[Edge]:
         """Yield whom some KOLs follow in the order of the table's key, which no database has to sort."""
-        which = f"f.`kol_user_name` IN ({_marks(kols)})"
+        which = f"f.`kol_user_name` IN ({marks(kols)})"
         return self._edges(which, kols, "f.`kol_user_name`, f.`user_id`", lost=lost)
 
     def _edges(self, which: str, values: Sequence[str], order: str, *, lost: bool) -> Iterator[Edge]:
@@ -241,7 +241,7 @@ class Follows:
         """Count the users that each two of some KOLs both follow."""
         rows = self._database.stream(
             f"SELECT f.`user_id`, f.`kol_user_name` FROM {self._follow_after_follow} "
-            f"WHERE f.`kol_user_name` IN ({_marks(kols)}) AND {self._not_lost} ORDER BY f.`user_id`",
+            f"WHERE f.`kol_user_name` IN ({marks(kols)}) AND {self._not_lost} ORDER BY f.`user_id`",
             kols,
         )
         pairs: Counter[tuple[str, str]] = Counter()
@@ -292,14 +292,14 @@ class Follows:
             if not candidates:
                 return []
             keys = [row[0] for row in candidates]
-            found = counted(f"f.`{key}` IN ({_marks(keys)}) AND {self._current}", (*keys, *self._without))
+            found = counted(f"f.`{key}` IN ({marks(keys)}) AND {self._current}", (*keys, *self._without))
             if len(candidates) < room or (len(found) == limit and number(found[-1]) > candidates[-1][1]):
                 return found
         return counted(self._current, self._without)
 
     def _counted(self) -> str:
         """SQL: that a KOL counts; its values are `_without`."""
-        return f" AND f.`kol_user_name` NOT IN ({_marks(self._without)})" if self._without else ""
+        return f" AND f.`kol_user_name` NOT IN ({marks(self._without)})" if self._without else ""
 
 
 def known_ids(database: Database, follows: str, handle: str, before: str) -> frozenset[int]:
@@ -316,5 +316,6 @@ def _moment(value: object) -> str:
     return str(value)[:19]
 
 
-def _marks(values: Sequence[object]) -> str:
+def marks(values: Collection[object]) -> str:
+    """Return the placeholders of an IN list with these values."""
     return ", ".join("?" * len(values))

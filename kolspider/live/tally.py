@@ -20,10 +20,9 @@ class Tally:
 
     calls: Annotated[int, "api/calls", "API requests sent, retries included"] = 0
     pages: Annotated[int, "api/pages", "Pages bought"] = 0
+    profiles: Annotated[int, "api/profiles", "Answers with profiles"] = 0
     credits: Annotated[int, "api/credits_estimated", "Credits that the calls cost, by the provider's price list"] = 0
-    errors: Annotated[Counter[str], "api/errors/<kind>", "Answers that were not a page"] = field(
-        default_factory=Counter
-    )
+    errors: Annotated[Counter[str], "api/errors/<kind>", "Answers that were neither"] = field(default_factory=Counter)
     cache_hits: Annotated[int, "cache/hits", "Pages read from the cache"] = 0
     cache_damaged: Annotated[int, "cache/damaged", "Cached pages whose content is damaged"] = 0
     skipped: Annotated[

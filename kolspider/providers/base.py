@@ -212,7 +212,7 @@ class Provider(Protocol):
 
     @property
     def page_sizes(self) -> range:
-        """Numbers of users that a request can ask for."""
+        """Numbers of users that a request asks for, up to `page_size`."""
 
     @property
     def credit_usd(self) -> float:

@@ -61,7 +61,7 @@ class IncrementPages:
 
     def most(self, size: int) -> int:
         """Return the number of pages of this size that cost as much as a full one; 0 for full ones themselves."""
-        return 0 if size == self.full else -(-self._price(self.full) // self._price(size))
+        return 0 if size == self.full else -(-self._price(self.full) // max(self._price(size), 1))
 
     def best(self, new: float) -> int:
         """Return the size of the pages that cost least when so many new accounts are expected."""

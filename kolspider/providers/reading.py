@@ -230,7 +230,7 @@ class _Reader:
             more=more,
             ends=self._ends(table, more),
             page_size=size,
-            page_sizes=range(sizes[0], sizes[1] + 1),
+            page_sizes=range(sizes[0], size + 1),  # nothing is gained by more than a full page
         )
 
     def _ends(self, table: _Table, more: str) -> frozenset[Sign]:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from kolspider.options.arguments import Arguments
     from kolspider.options.config import Config
     from kolspider.store.ledger import Ledger
-    from kolspider.store.selection import Selection
 
 __all__ = ["estimate"]
 
@@ -70,9 +69,6 @@ class _Estimate:
         self._average = forecast.average
         self._found_rate = ledger.found_rate()
         self._total = forecast.total()
-        self._looks, credits_ = _looks(config, ledger.selection)
-        self._total.calls_known += self._looks
-        self._total.credits_known += credits_
         self._switch = "" if arguments.sandbox else switch(config, ledger)
         max_credits = arguments.max_credits(config.credit_usd)
         self._part = self._total.share(arguments.max_calls, max_credits)
@@ -133,12 +129,12 @@ class _Estimate:
 
     def _grounds(self) -> Iterator[str]:
         total, average = self._total, self._average
-        if self._looks:
-            yield f"{self._looks:,} for profiles (fewer, if the target table has the ids of new KOLs)"
+        if total.looks:
+            yield f"{total.looks:,} for profiles (fewer, if the target table has the ids of new KOLs)"
         if total.kols_known:
             is_incremental = self._arguments.incremental or self._arguments.watch
             by = "what was read last time" if is_incremental else "the list read last time"
-            yield f"{total.calls_known - self._looks:,.0f} for {counted(total.kols_known, 'KOL')}, by {by}"
+            yield f"{total.calls_known:,.0f} for {counted(total.kols_known, 'KOL')}, by {by}"
         if total.kols_average:
             by = (
                 f"the {average.users:,.0f} users of {average.lists:,} lists on average"
@@ -163,7 +159,7 @@ class _Estimate:
         total, price = self._total, self._config.credit_usd
         if not total.kols_average or self._part < 1:
             return ""
-        least = total.credits_known + total.kols_average * self._config.provider.price(0)
+        least = total.credits_known + total.credits_looks + total.kols_average * self._config.provider.price(0)
         low, high = max(total.credits - self._spread, least), total.credits + self._spread
         return f" (probably ${low * price:,.2f} to ${high * price:,.2f})"
 
@@ -178,15 +174,3 @@ class _Estimate:
             return f"{text}: too little, about {cost - held.credits:,.0f} credits are missing"
         most = min(self._total.credits + self._spread, self._arguments.max_credits(self._config.credit_usd))
         return text if self._part < 1 or held.credits >= most else f"{text}: perhaps too little"
-
-
-def _looks(config: Config, selection: Selection) -> tuple[int, int]:
-    """Return the calls and credits of a look at the profiles of the selected KOLs, as spiders/sweep.py makes them."""
-    by_id, by_name = config.provider.profiles_by_id, config.provider.profile_by_name
-    known, others = selection.count_to_look_at()
-    if by_id is None:
-        return 0, 0
-    full, rest = divmod(known, by_id.most)
-    credits_ = full * by_id.price(by_id.most) + (min(by_id.price(rest), by_id.price(by_id.most)) if rest else 0)
-    named = others if by_name else 0
-    return full + bool(rest) + named, credits_ + (named * by_name.price(1) if by_name else 0)

@@ -130,7 +130,8 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
         closing(DatabaseThread(database, table, retry_secs=config.db_retry_secs, on_retry=retrying))
     )
     stop.on_stop(thread.give_up)  # a run that stops does not wait until the database is back
-    raising = Raising(rules, config.follows_table, config.target_table, ledger)
+    renamed = ledger.accounts.renamed()
+    raising = Raising([rule.of_keys(renamed) for rule in rules], config.follows_table, config.target_table, ledger)
     commits = Commits(ledger, disk, tally, work, raising, dry_run=arguments.dry_run, evict=config.cache_evict)
     writer = sender = None
     if not arguments.dry_run:

@@ -250,14 +250,12 @@ class FollowingsSpider(Spider):
         self.run.pace.is_coming(followings.kol.user_name)
         api_url, size = self._config.api_url, followings.page_size
         asked = PageRequest(followings.kol, followings.generation, cursor, followings.paging.pages + 1, size)
-        # An HTTP proxy would see the key; of https:// it sees only a tunnel.
-        no_proxy = {"proxy": None} if api_url.startswith("http:") else {}
         return Request(
             self._provider.url(api_url, followings.account, cursor, size),
             callback=self.parse_page,
             errback=self.no_answer,
             cb_kwargs={"followings": followings, "asked": asked},
-            meta=asked.meta() | no_proxy,
+            meta=asked.meta(api_url),
         )
 
     def parse_page(self, response: Response, followings: _List, asked: PageRequest) -> Iterator[Any]:
@@ -405,13 +403,12 @@ class FollowingsSpider(Spider):
     def nobody_is_left(self) -> None:
         """Take stock when no request is left."""
         self._failures.note_end()
-        if self._sweep and self._sweep.error and not self._stop.is_set():
-            self._stop.fail(
-                StopRun(
-                    f"the API gave no profiles of some KOLs ({self._sweep.error.message}), which were not looked at: "
-                    "run the same command again; -a refresh=1d -a incremental=1 reads their lists without profiles"
-                )
-            )
+        if self._sweep and (error := self._sweep.error) and not self._stop.is_set():
+            then = "run the same command again; -a refresh=1d -a incremental=1 reads their lists without profiles"
+            if error.kind is ApiErrorKind.NO_CREDIT:
+                then = "recharge the API account, then run the same command again"
+            why = f"the API gave no profiles of some KOLs ({error.message}), which were not looked at"
+            self._stop.fail(StopRun(f"{why}: {then}"))
 
     def _fail(self, followings: _List, kind: str, why: str, state: State = State.FAILED) -> None:
         """Record that a list failed, and stop the run if that is not the KOL's own failure."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.crawl.profiles import ask_for_profiles
 from kolspider.providers.base import Account, ApiError, ApiErrorKind, Profile
+from kolspider.store.selection import Why
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -36,18 +37,19 @@ class Lookup:
         """
         if self._call is None:
             for one in due:
-                yield one, self._account(one.kol)
+                yield one, self._account(one)
             return
         remaining = iter(due)
         while batch := list(islice(remaining, self._call.most)):
             errors = await self._look_up(self._call, [one.kol for one in batch if not self._id(one.kol)])
             for one in batch:
-                yield one, errors.get(one.kol.handle) or self._account(one.kol)
+                yield one, errors.get(one.kol.handle) or self._account(one)
 
-    def _account(self, kol: Kol) -> Account | ApiError:
-        if self._run.ledger.selection.watch and (gone := self._run.ledger.accounts.gone(kol.handle)):
+    def _account(self, due: Due) -> Account | ApiError:
+        ledger, is_again = self._run.ledger, due.why is Why.RETRY
+        if ledger.selection.watch and not is_again and (gone := ledger.accounts.gone(due.kol.handle)):
             return ApiError(ApiErrorKind.NOT_FOUND, gone)  # a look has just found that
-        return self._run.ledger.accounts.of(kol)
+        return ledger.accounts.of(due.kol)
 
     def _id(self, kol: Kol) -> str:
         return self._run.ledger.accounts.id_of(kol.handle)
@@ -59,10 +61,10 @@ class Lookup:
         answer = await ask_for_profiles(self._crawler, self._run.config, call, [kol.user_name for kol in kols])
         if isinstance(answer, ApiError):
             return {kol.handle: answer for kol in kols}
-        by_handle = {profile.user_name.lower(): profile for profile in answer if profile.user_name}
+        by_name = {profile.user_name.lower(): profile for profile in answer if profile.user_name}
         errors: dict[str, ApiError] = {}
         for kol in kols:
-            profile = answer[0] if len(kols) == len(answer) == 1 else by_handle.get(kol.handle)
+            profile = answer[0] if len(kols) == len(answer) == 1 else by_name.get(kol.user_name.lower())
             if profile is None and len(kols) > 1:  # an answer for several may leave out one of them
                 errors |= await self._look_up(call, [kol])
             elif error := self._note(kol, profile):

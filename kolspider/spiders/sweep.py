@@ -54,19 +54,21 @@ class Sweep:
 
         Raises NotAsked if the run stops, and sqlite3.Error.
         """
-        for kols in self._selection.to_look_at(_AT_ONCE):
-            if self.error:
-                break
-            ids = await self._ids(kols)
-            known = [kol for kol, id_ in ids.items() if id_]
-            unclear = [kol for kol, id_ in ids.items() if not id_]
-            parts = [known[start : start + self._by_id.most] for start in range(0, len(known), self._by_id.most)]
-            async for page in self._in_parallel(parts, lambda part: self._look_at(part, ids, unclear)):  # noqa: B023
-                yield page
-            async for page in self._in_parallel(unclear, self._look_up):
-                yield page
         tally = self._run.tally
-        tally.unchanged = self._selection.keep_promising()
+        try:
+            for kols in self._selection.to_look_at(_AT_ONCE):
+                if self.error:
+                    break
+                ids = await self._ids(kols)
+                known = [kol for kol, id_ in ids.items() if id_]
+                unclear = [kol for kol, id_ in ids.items() if not id_]
+                parts = [known[start : start + self._by_id.most] for start in range(0, len(known), self._by_id.most)]
+                async for page in self._in_parallel(parts, lambda part: self._look_at(part, ids, unclear)):  # noqa: B023
+                    yield page
+                async for page in self._in_parallel(unclear, self._look_up):
+                    yield page
+        finally:  # what was seen before a stop has no news either
+            tally.unchanged = self._selection.keep_promising()
         logger.info("%s looked at: %s without news", counted(tally.looks, "KOL"), counted(tally.unchanged, "list"))
 
     async def _ids(self, kols: Sequence[Kol]) -> dict[Kol, str]:
@@ -81,14 +83,18 @@ class Sweep:
     async def _in_parallel(
         self, work: Sequence[_Work], do: Callable[[_Work], Awaitable[list[object]]]
     ) -> AsyncIterator[FollowingsPage]:
-        """Do some of the work at a time, and yield the users that came."""
+        """Do some of the work at a time, and yield the users that came, also before the run stopped: they are paid."""
         for start in range(0, len(work), self._run.config.concurrency):
             if self.error:
                 return
             some = work[start : start + self._run.config.concurrency]
-            for users in await asyncio.gather(*map(do, some)):
-                if users := await self._in_target(users):
+            done = await asyncio.gather(*map(do, some), return_exceptions=True)
+            for came in done:
+                if isinstance(came, list) and (users := await self._in_target(came)):
                     yield FollowingsPage(_PROFILES, 0, "", users, last=False, is_list=False)
+            for error in done:
+                if isinstance(error, BaseException):
+                    raise error
 
     async def _look_at(self, kols: Sequence[Kol], ids: dict[Kol, str], unclear: list[Kol]) -> list[object]:
         """Look at the profiles of KOLs by their ids. Returns them; KOLs that they don't tell are added to `unclear`.

@@ -159,16 +159,19 @@ class Total:
     lookups: int = 0
     """Calls for that."""
     credits_lookups: int = 0
+    looks: int = 0
+    """Calls for profiles, to find whose list has news."""
+    credits_looks: int = 0
 
     @property
     def calls(self) -> float:
-        """Calls for ids and for all lists, without retries."""
-        return self.calls_known + self.calls_average + self.lookups
+        """Calls for profiles, ids and all lists, without retries."""
+        return self.calls_known + self.calls_average + self.lookups + self.looks
 
     @property
     def credits(self) -> float:
-        """Credits for ids and for all lists, without retries."""
-        return self.credits_known + self.credits_average + self.credits_lookups
+        """Credits for profiles, ids and all lists, without retries."""
+        return self.credits_known + self.credits_average + self.credits_lookups + self.credits_looks
 
     def share(self, max_calls: int | None, max_credits: float) -> float:
         """Return the share of these calls that the caps of a run allow, 0 to 1."""
@@ -200,6 +203,7 @@ class Forecast(Part):
             batches, rest = divmod(total.kols_without_id, call.most)
             total.lookups = batches + bool(rest)
             total.credits_lookups = batches * call.price(call.most) + (call.price(rest) if rest else 0)
+        total.looks, total.credits_looks = self._looks()
         for group in self._groups():
             kols, expected = group.kols, self._expected(group)
             total.cached += group.cached * kols
@@ -216,13 +220,28 @@ class Forecast(Part):
         return total
 
     def _count_without_id(self) -> int:
-        """Count the selected KOLs whose list is bought by an id that is not known yet."""
+        """Count the selected KOLs whose list is bought by an id that is not known yet, and that no look will find."""
         ((kols,),) = self._db.execute(
             f"SELECT count(*) FROM ({_LISTS}) WHERE NOT whole "
-            "AND handle NOT IN (SELECT handle FROM account WHERE id <> '')",
+            "AND handle NOT IN (SELECT handle FROM account WHERE id <> '') "
+            "AND handle NOT IN (SELECT handle FROM temp.selected WHERE to_look_at)",
             self._values,
         )
         return int(kols)
+
+    def _looks(self) -> tuple[int, int]:
+        """Return the calls and credits of a look at the profiles of selected KOLs, as spiders/sweep.py makes them."""
+        if (by_id := self._api.profiles_by_id) is None:
+            return 0, 0
+        by_name, has_id = self._api.profile_by_name, "handle IN (SELECT handle FROM account WHERE id <> '')"
+        known, others = (
+            self._count(f"SELECT count(*) FROM temp.selected WHERE to_look_at AND {which} {has_id}")
+            for which in ("", "NOT")
+        )
+        full, rest = divmod(known, by_id.most)
+        credits_ = full * by_id.price(by_id.most) + (min(by_id.price(rest), by_id.price(by_id.most)) if rest else 0)
+        named = others if by_name else 0
+        return full + bool(rest) + named, credits_ + (named * by_name.price(1) if by_name else 0)
 
     @property
     def _values(self) -> dict[str, object]:

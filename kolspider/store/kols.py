@@ -229,13 +229,15 @@ class Kols(Part):
 
     def begin(self, kol: Kol) -> int:
         """Begin or continue the KOL's list. Returns its generation."""
+        first_known = kol.handle.partition("@")[0]
+        is_renamed = kol.user_name.lower() != first_known
         with transaction(self._db, synced=False):
             now = time.time()
             self._db.execute(
                 "INSERT INTO kol (provider, handle, user_name, state, started_at) VALUES (?, ?, ?, 'fetching', ?) "
                 "ON CONFLICT (provider, handle) DO UPDATE SET state = 'fetching', reason = '', "
                 "started_at = excluded.started_at, finished_at = NULL WHERE state <> 'fetching'",
-                (self._provider, kol.handle, kol.user_name, now),
+                (self._provider, kol.handle, first_known if is_renamed else kol.user_name, now),
             )
             self._readings.begin(kol.handle, Kind.FULL, now)
         return self.generation(kol.handle)

@@ -29,6 +29,7 @@ _COUNTED_BY = {
     "run": "run",
     "sample": "run",
     "bill": "run",
+    "account_change": "account_change",
     "alert": "alert",
     "alert_sent": "alert",
 }
@@ -177,6 +178,9 @@ def _reconcile(new: sqlite3.Connection, torn: set[str]) -> int | None:
             new.execute(f"DELETE FROM {table} WHERE (provider, handle) NOT IN ({known})")
     for table in ("page_load", "refused"):
         new.execute(f"DELETE FROM {table} WHERE seq NOT IN (SELECT seq FROM page)")
+    # A new run or alert may get the number of a lost one.
+    new.execute("DELETE FROM bill WHERE run NOT IN (SELECT id FROM run)")
+    new.execute("DELETE FROM alert_sent WHERE alert NOT IN (SELECT seq FROM alert)")
     new.execute(
         "INSERT OR IGNORE INTO kol (provider, handle, user_name, generation, state, started_at) "
         "SELECT provider, handle, handle, max(generation), 'fetching', min(fetched_at) FROM page "

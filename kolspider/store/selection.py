@@ -290,12 +290,6 @@ class Selection(Part):
         )
         return found
 
-    def count_to_look_at(self) -> tuple[int, int]:
-        """Count the selected KOLs whose profiles are to be seen: those with an id in the ledger, and the others."""
-        has_id = "handle IN (SELECT handle FROM account WHERE id <> '')"
-        known = self._count(f"SELECT count(*) FROM temp.selected WHERE to_look_at AND {has_id}")
-        return known, self._count("SELECT count(*) FROM temp.selected WHERE to_look_at") - known
-
     def looked_at(self, kols: Iterable[Kol]) -> None:
         """Record that the profiles of selected KOLs were seen, or that nobody can see them."""
         self._db.executemany(

@@ -313,7 +313,8 @@ class Summary:
     @property
     def _lost(self) -> str:
         """What a second Ctrl-C lost: the calls that it cut off."""
-        unanswered = self._tally.calls - self._tally.pages - self._tally.errors.total()
+        tally = self._tally
+        unanswered = tally.calls - tally.pages - tally.profiles - tally.errors.total()
         if self._finish_reason is not None or unanswered <= 0:
             return "nothing is lost"
         return f"{counted(unanswered, 'call')} cut off on the way; what is stored is not lost"

@@ -82,7 +82,7 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
 
 def request(*, cursor: str = "", **asked: Any) -> Request:
     page = PageRequest(Kol("btc", "BTC"), 0, cursor, 1, 200, **asked)
-    return Request("https://api.example/twitter/user/followings?userName=BTC", meta=page.meta())
+    return Request("https://api.example/twitter/user/followings?userName=BTC", meta=page.meta("https://api.example"))
 
 
 def asked_by(request: Request) -> PageRequest:

@@ -98,7 +98,7 @@ class Edge:
     async def ask(self, handle: str = "btc") -> int:
         """Ask for a page of a KOL's list. Returns the status of the answer."""
         asked = PageRequest(Kol(handle, handle), 0, "", 1, 200)
-        return (await self.handler.download_request(Request(f"{API}/x", meta=asked.meta()))).status
+        return (await self.handler.download_request(Request(f"{API}/x", meta=asked.meta(API)))).status
 
 
 def answer(status: int, headers: dict[str, str] | None = None) -> TextResponse:

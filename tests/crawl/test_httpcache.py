@@ -53,7 +53,7 @@ def storage(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def request(generation: int = 0, cursor: str = "") -> tuple[Request, PageRequest]:
     asked = PageRequest(Kol("btc", "BTC"), generation, cursor, 1, 200, answer=Page([], None, more=False))
-    return Request(URL, meta=asked.meta()), asked
+    return Request(URL, meta=asked.meta(URL)), asked
 
 
 def test_a_stored_page_is_found_again_with_its_place(storage: PageStorage) -> None:

@@ -141,6 +141,21 @@ def test_nothing_is_told_by_first_crawls_replays_other_tables_nor_refills(
     assert box.ids == told
 
 
+def test_a_rule_may_name_a_kol_by_its_new_handle(make_project: MakeProject, box: Mailbox) -> None:
+    project = make_project(KOLS, follows=True)
+    project.crawl("-a", "watch=1d").expect(0)
+    project.api.rename("small", "renamed")
+    make_older(project, 86_400)
+    project.crawl("-a", "watch=1d").expect(0)
+    rule = '[[rule]]\nname = "new"\nevent = "new_follow"\nkols = ["renamed"]\n'
+    write_rules(project, rule, box.webhook)
+    new = project.api.follow("renamed", 2)
+    make_older(project, 86_400)
+    project.crawl("-a", "watch=1d").expect(0)
+    assert pairs(box.alerts, "new") == sorted(("small", id_) for id_ in new)
+    assert set(backtest(project, "new")) == set(box.ids)
+
+
 def test_an_increment_tells_what_is_new(make_project: MakeProject, box: Mailbox) -> None:
     project = make_project(KOLS, follows=True)
     write_rules(project, NEW, box.webhook)

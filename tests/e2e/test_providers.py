@@ -251,6 +251,13 @@ def test_a_provider_that_is_none_is_told_before_anything_is_paid(
     assert project.api.calls == []
 
 
+def test_a_list_in_smaller_pages_than_the_api_can_give_is_bought_once(on_api: OnApi, tmp_path: Path) -> None:
+    project = on_api("twitterapi_io", {"BTC": 450})
+    (file := tmp_path / "small.toml").write_text('like = "twitterapi_io"\nname = "small"\n[list]\npage_size = 100\n')
+    project.crawl("-a", "max_calls=9", env={"KOL_API_PROVIDER": str(file)}).expect(0)
+    assert [call.page for call in project.api.calls] == [1, 2, 3, 4, 5]
+
+
 def test_the_faults_of_a_file_are_told_in_a_line_each(on_api: OnApi, tmp_path: Path) -> None:
     project = on_api("api45", KOLS)
     file = tmp_path / "my.toml"

@@ -102,6 +102,23 @@ def test_a_look_is_not_repeated_before_its_time_nor_by_what_next_says(make_proje
     assert (asked(project), read(project)) == ({"followings": 2}, ["mid", "big"])
 
 
+def test_a_cap_within_the_look_keeps_what_was_paid(make_project: MakeProject) -> None:
+    project = watched(make_project, {f"kol_{number}": 30 for number in range(250)}, people="plausible")
+    with project.store() as store:
+        ((id_,),) = store.execute("SELECT id FROM account WHERE handle = 'kol_0'").fetchall()
+    project.sql(f"INSERT INTO `{project.target}` (id) VALUES ('{id_}')")
+    new = {("kol_3", id_) for id_ in project.api.follow("kol_3", 2)}
+    capped = watch(project, "-a", "max_calls=2", "-s", "STATS_DUMP=True").expect(1)
+    assert asked(project) == {"profiles": 2}
+    assert "'kol/api/profiles': 2," in capped.err
+    assert "KOLs      199 complete, 51 not reached" in capped.out
+    assert "watched   200 KOLs, 199 lists without news" in capped.out
+    assert project.rows()[id_].user_name == "kol_0"
+    project.api.clear_calls()
+    project.crawl("-a", "watch=1d").expect(0)
+    assert (asked(project), follows(project, "new")) == ({"profiles": 1, "followings": 1}, new)
+
+
 def test_a_kill_after_the_look_neither_pays_it_again_nor_misses_a_kol(make_project: MakeProject) -> None:
     project = watched(make_project)
     new = {(kol, id_) for kol in ("big", "still") for id_ in project.api.follow(kol, 2)}
@@ -131,6 +148,7 @@ def test_a_renamed_kol_keeps_its_list_and_is_recognised_by_its_new_name(make_pro
     assert "none were due (4 complete)" in project.crawl().expect(0).out
     assert asked(project) == {}
     assert "mid: complete\n  reason      is now @mid_now" in project.look("kols", "mid_now").expect(0).out
+    assert "no KOL is new" in project.look("kols", "--state", "new").expect(0).out
     assert follows(project, "new") == {("mid", id_) for id_ in first}
     assert {kol for kol, _ in follows(project, "lost")} == set()
 
@@ -178,6 +196,15 @@ def test_suspended_protected_and_gone_are_told_apart_and_come_back(make_project:
     new = project.api.follow("mid", 2)
     assert "back      mid can be seen again" in watch(project).expect(0).out
     assert follows(project, "new") == {("mid", id_) for id_ in new}
+
+
+def test_a_retry_asks_for_the_list_of_a_kol_that_an_earlier_look_found_gone(make_project: MakeProject) -> None:
+    project = watched(make_project)
+    project.api.suspend("mid")
+    watch(project).expect(0)
+    project.api.restore("mid")
+    assert "KOLs      4 complete" in watch(project, "-a", "retry=not_found").expect(0).out
+    assert read(project) == ["mid"]
 
 
 def test_an_empty_list_of_a_protected_account_is_protected(make_project: MakeProject) -> None:
@@ -233,6 +260,12 @@ def test_an_estimate_of_a_look_counts_its_profiles_and_the_lists_that_may_have_n
     assert 4 * 18 < credits_ < 4 * 18 + 4 * 70, "not each list is read"
 
 
+def test_the_warning_of_an_account_that_holds_too_little_counts_the_profiles(make_project: MakeProject) -> None:
+    project = watched(make_project, {f"kol_{number}": 20 for number in range(4)}, balance=4 * (18 + 60) + 220)
+    told = watch(project)
+    assert "the account has 220 credits, this run needs about 258 (" in told.err, "72 of them for 4 profiles"
+
+
 def test_without_profiles_the_run_reads_what_it_can_and_says_so(make_project: MakeProject) -> None:
     project = watched(make_project)
     project.look("kols", "add", "later").expect(0)
@@ -243,6 +276,8 @@ def test_without_profiles_the_run_reads_what_it_can_and_says_so(make_project: Ma
     assert "stopped   the API gave no profiles of some KOLs (HTTP 500: Internal Server Error)" in result.out
     assert asked(project)["profiles"] == 2
     assert read(project) == ["later"], "a new list waits for no profile"
+    project.api.set_faults({"*": Fault("no_credit", kind="profiles", times=None)})
+    assert "not looked at: recharge the API account, then run" in project.crawl("-a", "watch=1d").expect(1).err
     project.api.set_faults({})
     project.api.clear_calls()
     project.crawl("-a", "watch=1d").expect(0)

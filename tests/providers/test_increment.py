@@ -50,6 +50,11 @@ def test_other_price_lists(price: Callable[[int], int], sizes: range, best: int)
     assert IncrementPages(price, sizes).best(1) == best
 
 
+def test_small_pages_that_are_free_are_few_all_the_same() -> None:
+    pages = IncrementPages(lambda users: 0 if users < 100 else users, range(20, 201))
+    assert (pages.best(1), pages.most(20)) == (99, 200)
+
+
 def test_where_a_call_is_dear_more_accounts_are_asked_for_in_each() -> None:
     pages = IncrementPages(lambda users: 500 + users, range(20, 1001))
     found = [pages.best(new) for new in (1, 5, 20, 100)]

@@ -187,7 +187,7 @@ def test_a_file_can_be_like_a_built_in_one(tmp_path: Path) -> None:
     like = provider("twitterapi_io")
     assert (api.name, api.family, api.default_url) == ("relay", "twitterapi_io", "https://relay.example/v1")
     assert api.headers == {"Authorization": "Bearer {key}"}, "of headers there is one set, never a mixture"
-    assert (api.page_size, api.page_sizes, api.price(200)) == (100, like.page_sizes, 200)
+    assert (api.page_size, api.page_sizes, api.price(200)) == (100, range(20, 101), 200)
     assert api.user_paths == like.user_paths
     error = api.parse(418, b"", "")
     assert getattr(error, "kind", None) is ApiErrorKind.RATE_LIMIT

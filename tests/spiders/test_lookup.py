@@ -56,11 +56,12 @@ class Api:
         found = [{"id_str": IDS[name.lower()], "screen_name": name} for name in names if name.lower() in IDS]
         call.answer = self.says or call.call.parse(200, json.dumps({"users": found}).encode())
 
-    def ids(self, *names: str) -> dict[str, object]:
-        """Look these KOLs up. Returns the id of each, or the kind of the error."""
+    def ids(self, *names: str, **keys: str) -> dict[str, object]:
+        """Look these KOLs up, some by keys of their own. Returns the id of each, or the kind of the error."""
 
         async def look_up() -> dict[str, object]:
-            due = (Due(Kol(name.lower(), name), Why.NEW, State.NEW, incremental=False) for name in names)
+            kols = [Kol(keys.get(name, name.lower()), name) for name in names]
+            due = (Due(kol, Why.NEW, State.NEW, incremental=False) for kol in kols)
             found = [(one.kol.handle, account) async for one, account in self.lookup.accounts(due)]
             return {handle: of.kind if isinstance(of, ApiError) else of.id for handle, of in found}
 
@@ -80,6 +81,11 @@ def test_ids_are_looked_up_in_batches_and_never_twice(api: Api) -> None:
     assert api.asked == [["BTC", "eth"], ["SOL"]]
     assert api.ids("sol", "btc") == {"sol": "13", "btc": "11"}
     assert len(api.asked) == 2
+
+
+def test_a_handle_that_was_another_accounts_is_found_in_its_batch(api: Api) -> None:
+    assert api.ids("BTC", "eth", BTC="btc@2") == {"btc@2": "11", "eth": "12"}
+    assert api.asked == [["BTC", "eth"]]
 
 
 def test_the_call_is_a_post_of_names_in_json(api: Api) -> None:

@@ -14,9 +14,11 @@ import pytest
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import Kol, State
 from kolspider.providers import provider
+from kolspider.providers.base import Profile
 from kolspider.store.damage import is_damage, looks_damaged, mark_damaged
 from kolspider.store.database import FILE_NAME, connect, connect_to_read
 from kolspider.store.ledger import Ledger
+from kolspider.store.outbox import Draft
 from kolspider.store.salvage import _readable, salvage_if_damaged
 from kolspider.store.schema import SCHEMA, VERSION
 
@@ -395,3 +397,30 @@ def test_kols_are_found_again_by_their_pages_and_by_what_is_in_a_table(tmp_path:
             ("kol00", "kol00", 1, "fetching", 5.0, None),
             ("kol01", "kol01", 3, "fetched", 9.0, 9.0),
         ]
+
+
+def test_a_kol_that_was_renamed_before_another_provider_sold_its_list_is_no_damage(tmp_path: Path) -> None:
+    with opened(tmp_path) as ledger:
+        kol = Kol("mid", "mid")
+        ledger.kols.begin(kol)
+        ledger.accounts.note([(kol, Profile("5", "mid_now", 3, False, "", {}))])
+    with closing(Ledger.open(tmp_path, provider("socialdata"), "here")) as ledger:
+        (renamed,) = due(ledger, [Kol("mid_now", "mid_now")])
+        ledger.kols.begin(renamed)
+        assert ledger.accounts.of(renamed) == ("mid_now", "5")
+    assert not looks_damaged(tmp_path / FILE_NAME)
+
+
+def test_a_run_and_an_alert_with_the_numbers_of_lost_ones_begin_anew(loaded: Path) -> None:
+    with closing(sqlite3.connect(loaded, isolation_level=None)) as store:
+        store.execute("INSERT INTO bill VALUES (1, 5, 0.1)")
+        store.execute("INSERT INTO alert_sent VALUES (1, 'receiver')")
+    mark_damaged(loaded)
+    assert salvage_if_damaged(loaded.parent)
+    with opened(loaded.parent) as ledger:
+        run = ledger.runs.begin("buy", "scrapy crawl followings")
+        ledger.outbox.begin(run)
+        ledger.outbox.put([Draft("id", "rule", "{}")])
+        ledger.runs.note_bill(run, 7, 0.2)
+        assert [one.billed for one in ledger.runs.latest(9)] == [0.2]
+        assert ledger.outbox.next_single("receiver")

@@ -15,6 +15,7 @@ from kolspider.providers.base import Profile
 from kolspider.store.database import empty_in_memory
 from kolspider.store.forecast import Expected, Forecast, rest_of_list
 from kolspider.store.ledger import Ledger
+from kolspider.store.selection import Watch
 
 if TYPE_CHECKING:
     import sqlite3
@@ -433,10 +434,11 @@ def elsewhere(store: sqlite3.Connection) -> Iterator[Callable[..., Ledger]]:
     """The same store as a provider sees it that sells pages of 50 users and asks by id, with these KOLs selected."""
     with closing(empty_in_memory()) as copy:
 
-        def selected(*names: str) -> Ledger:
+        def selected(*names: str, watch: Watch | None = None) -> Ledger:
             store.backup(copy)
             ledger = Ledger(copy, Path(), provider("socialdata"), 1)
             ledger.selection.read(names)
+            ledger.selection.watch = watch
             ledger.selection.choose_due(now=100, refresh_before=None, retry=(), limit=None, keep_done=False)
             return ledger
 
@@ -466,3 +468,8 @@ def test_look_ups_are_calls_too(store: sqlite3.Connection, ledger: Ledger, elsew
     total = other.forecast.total()
     assert (total.lookups, total.credits_lookups, total.calls) == (0, 0, 1)
     assert History(store, ledger).forecast("new").total().lookups == 0, "twitterapi.io asks by name"
+
+
+def test_ids_that_a_look_finds_are_not_looked_up_again(elsewhere: Callable[..., Ledger]) -> None:
+    total = elsewhere("a", watch=Watch(100, 0)).forecast.total()
+    assert (total.looks, total.credits_looks, total.lookups, total.calls) == (1, 1, 0, 1 + total.calls_average)

@@ -169,9 +169,10 @@ def test_a_ctrl_c_during_an_outage_says_both() -> None:
             "2 calls cut off on the way; what is stored is not lost",
         ),
         (Tally(calls=3, pages=3), None, "nothing is lost"),
+        (Tally(calls=9, pages=3, profiles=6), None, "nothing is lost"),
         (Tally(calls=5, pages=4), "shutdown", "nothing is lost"),
     ],
-    ids=["a second Ctrl-C", "after the last answer", "one Ctrl-C"],
+    ids=["a second Ctrl-C", "after the last answer", "after a look", "one Ctrl-C"],
 )
 def test_the_calls_that_a_second_ctrl_c_cuts_off_are_counted(tally: Tally, reason: str | None, expected: str) -> None:
     assert f"stopped   interrupted; {expected}" in list(summary(tally, finish_reason=reason).lines())
