@@ -89,6 +89,7 @@ def test_a_list_without_an_end_is_not_complete_though_its_pages_are(ledger: Ledg
 def test_a_dry_run_ends_lists_and_completes_none(
     ledger: Ledger, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING", "kolspider")
     commits = of(ledger, tmp_path, dry_run=True)
     ledger.note_loaded([page(ledger, 1).seq or 0], None)
     end(commits)
