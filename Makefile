@@ -23,9 +23,10 @@ check: $(VENV)/.tests
 	$(BIN)/lint-imports --no-logo --no-cache
 	! grep -rn --include='*.py' -e 'fmt: off' -e 'fmt: skip' kolspider tests benchmarks
 
-# The long variants: 200 kills, 500 of runs with alerts, 20 mutants, more seeds, 10,000 examples.
+# The tests marked long, and the long variants: 200 kills, 500 of runs with alerts, 20 mutants, more seeds, 10,000 examples.
 chaos: $(VENV)/.tests
 	$(BIN)/python -m tests.chaos
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m long
 	$(BIN)/python -m tests.mutation --sample 20
 	KOL_TEST_SEEDS=5 KOL_TEST_EXAMPLES=10000 $(BIN)/python -m pytest -n 3 \
 	  tests/e2e/test_soak.py tests/e2e/test_damage.py tests/e2e/test_incremental.py \

@@ -197,7 +197,9 @@ DEATHS = (
 """At the commit; before and after a receiver has got something. tests/chaos has more."""
 
 
-@pytest.mark.parametrize("point", DEATHS)
+@pytest.mark.parametrize(
+    "point", [pytest.param(point, marks=pytest.mark.long if point.startswith("after") else ()) for point in DEATHS]
+)
 def test_a_kill_loses_no_alert_and_doubles_none_but_under_one_id(
     make_project: MakeProject, box: Mailbox, point: str
 ) -> None:
@@ -229,7 +231,7 @@ def die_at(project: Project, point: str, *words: str, nth: int = 1) -> Result:
     return project.crawl(*words, env={"KOL_TEST_DIE_AT": f"{point}:{nth}", "PYTHONPATH": path})
 
 
-@pytest.mark.parametrize("status", [500, 302])
+@pytest.mark.parametrize("status", [500, pytest.param(302, marks=pytest.mark.long)])
 def test_a_receiver_that_refuses_gets_everything_from_a_later_run(
     make_project: MakeProject, box: Mailbox, status: int
 ) -> None:
@@ -278,6 +280,7 @@ def test_a_receiver_that_hangs_holds_up_neither_the_crawl_nor_another_receiver(
         assert len(other.ids) == len(set(other.ids))
 
 
+@pytest.mark.long
 def test_weeks_of_kills_lose_no_alert(tmp_path: Path) -> None:
     toll = AlertStory(tmp_path, 3, weeks=2, kills_each=2).tell()
     assert toll.kills >= 2

@@ -17,6 +17,7 @@ def month(folder: Path, way: str) -> Month:
     return live(way, 12, 3, 5, folder)
 
 
+@pytest.mark.long
 @pytest.mark.sqlite_only("the benchmark's projects have files of their own")
 def test_a_kill_every_day_changes_neither_the_rows_nor_the_bill_beyond_what_was_in_flight(tmp_path: Path) -> None:
     watch, killed = (month(tmp_path / way, way) for way in ("watch", "killed"))

@@ -38,7 +38,11 @@ NEEDS_IDS = "socialdata"
 KOLS = {"alpha": 450, "beta": 70, "gamma": 3}
 
 
-@pytest.fixture(params=APIS)
+IN_SHORT = {"socialdata", "api45"}
+"""The contracts that are furthest from that of all other tests."""
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[] if name in IN_SHORT else pytest.mark.long) for name in APIS])
 def api(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
@@ -90,6 +94,7 @@ def looked_up(project: Project) -> list[int]:
     return [call.accounts for call in project.api.calls if call.kind == "profiles"]
 
 
+@pytest.mark.parametrize("api", APIS)
 def test_the_rows_are_the_same_whoever_sells_the_lists(on_api: OnApi, api: str) -> None:
     project = on_api(
         api, SAMPLE_KOLS, names=[*SAMPLE_KOLS, "gone_kol"], faults={"btc": Fault("rate_limit_bare", page=2)}

@@ -234,7 +234,9 @@ def test_a_list_that_is_complete_stays_complete_while_others_are_loaded(
         lambda path: overwrite(path, "kol", b"fetched", b"fetcheD"),
         lambda path: overwrite(path, "crawl", b"full", b"fulL"),
         lambda path: overwrite(path, "kol", b"iokol05KOL05", b"iokol05K\xd6L05"),
-        lambda path: overwrite(path, "", b"label TEXT NOT NULL", b"label TEXT NOT NU\xb1L"),
+        pytest.param(
+            lambda path: overwrite(path, "", b"label TEXT NOT NULL", b"label TEXT NOT NU\xb1L"), marks=pytest.mark.long
+        ),
     ],
 )
 def test_one_salvage_is_enough(loaded: Path, damage: Callable[[Path], None]) -> None:
