@@ -13,7 +13,7 @@ demo: $(VENV)/.runs
 	@echo 'your KOLs  cp .env.example .env, fill it in, then $(BIN)/scrapy crawl followings -a test=1'
 
 test: $(VENV)/.tests
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 # The formatter's layout is final: nothing is kept from it by a comment.
 check: $(VENV)/.tests

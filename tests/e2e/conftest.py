@@ -80,7 +80,7 @@ def make_project(tmp_path: Path, chosen: Chosen) -> Iterator[MakeProject]:
         project.drop_tables()
 
 
-@pytest.fixture(params=choice("sqlite", "mariadb", "doris"))
+@pytest.fixture(params=choice("sqlite", "mariadb", long="doris"))  # test_doris.py is quicker
 def db_url(request: pytest.FixtureRequest, chosen: Chosen) -> str:
     """The URL for make_project(db_url=...): empty for SQLite, which gets a file of its own."""
     if request.param == CHOSEN:

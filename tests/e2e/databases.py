@@ -1,5 +1,5 @@
 """KOL_TEST_DB (see CHOICES) names the database of the tests that choose none themselves. Without it they run on SQLite,
-and the tests of `db_url` on three."""
+and the tests of `db_url` on two, with the tests marked long on three."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from tests.e2e.project import Project
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from _pytest.mark.structures import ParameterSet
+
     from kolspider.sandbox import Sandbox
 
 __all__ = ["CHOSEN", "ON_DORIS", "Chosen", "choice", "not_on_this"]
@@ -27,9 +29,11 @@ if CHOSEN and CHOSEN not in CHOICES:
     raise pytest.UsageError(f"KOL_TEST_DB={CHOSEN}: must be one of {', '.join(CHOICES)}")
 
 
-def choice(*databases: str) -> list[str]:
-    """The databases of a test that runs on several: these, or the one that KOL_TEST_DB names."""
-    return [CHOSEN] if CHOSEN else list(databases)
+def choice(*databases: str, long: str = "") -> list[str | ParameterSet]:
+    """The databases of a test that runs on several: these, and one in the long variant, or that of KOL_TEST_DB."""
+    if CHOSEN:
+        return [CHOSEN]
+    return [*databases, *([pytest.param(long, marks=pytest.mark.long)] if long else [])]
 
 
 @dataclass(frozen=True)

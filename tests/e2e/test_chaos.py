@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.e2e.databases import Chosen
 
 
-@pytest.mark.parametrize("db_url", choice("sqlite", "mariadb"), indirect=True)
+@pytest.mark.parametrize("db_url", choice("sqlite", long="mariadb"), indirect=True)
 def test_kills_at_any_point_lose_no_row_and_buy_again_only_what_was_in_flight(
     tmp_path: Path, db_url: str, chosen: Chosen
 ) -> None:
