@@ -5,6 +5,7 @@ opens a socket nor keeps anything: server.py does.
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -59,8 +60,8 @@ class Ask:
         return len(self.names) + len(self.ids)
 
 
-class Contract:
-    """An API on the wire. Subclasses give the data, and the functions that raise NotImplementedError here."""
+class Contract(ABC):
+    """An API on the wire. Subclasses give the data and the abstract functions."""
 
     headers: ClassVar[Mapping[str, str]]
     """The headers that a request must have, with `{key}` where the key stands."""
@@ -81,45 +82,45 @@ class Contract:
 
     # --- what an API differs in -----------------------------------------------------------------------------------
 
+    @abstractmethod
     def read(self, kind: Kind, request: Request) -> Ask:
         """What a request of this kind asks for."""
-        raise NotImplementedError
 
+    @abstractmethod
     def listing(self, listing: Listing) -> Payload:
         """The body of a page of a list; fields whose value is ABSENT are taken out of it."""
-        raise NotImplementedError
 
     def profile(self, profile: Profile) -> Payload | None:
         """The body that tells of an account; None: the API says the same as if it didn't exist."""
-        raise NotImplementedError
+        raise LookupError("no path of this API asks for profiles")
 
     def profiles(self, found: list[Profile]) -> Payload:
         """The body that tells of several accounts, those that exist."""
-        raise NotImplementedError
+        raise LookupError("no path of this API asks for several profiles")
 
     def balance(self, account: Account) -> Payload:
         """The body that tells what the customer has left."""
-        raise NotImplementedError
+        raise LookupError("no path of this API asks for a balance")
 
+    @abstractmethod
     def missing(self) -> Answer:
         """The answer where there is no such account, or it is suspended."""
-        raise NotImplementedError
 
+    @abstractmethod
     def broke(self) -> Answer:
         """The answer where the customer has too little left."""
-        raise NotImplementedError
 
+    @abstractmethod
     def failed(self, name: str) -> Answer:
         """A failure inside HTTP 200: the fault `error_in_200` or `code_not_0`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def error(self, status: int, text: object, headers: Mapping[str, str] | None = None) -> Answer:
         """An error as this API words it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def price(self, ask: Ask, found: int) -> int:
         """What an answer costs that succeeds, in units; `found`: the number of accounts in it."""
-        raise NotImplementedError
 
     def used_up(self, seconds: float) -> Answer:
         """The answer where a plan has no more calls for so long."""
