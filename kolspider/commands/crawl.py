@@ -205,7 +205,7 @@ class Command(CrawlCommand):
         if process.bootstrap_failed:
             return 1
         run.bill.close()
-        with suppress(NotAsked), run.disk.guard():
+        with suppress(NotAsked), run.store.guard():
             run.ledger.note_found_rate(run.pace.found)
         target, stats = target_label(run.config, self._database), crawler.stats.get_stats()
         if run.tally.calls and stats.get("finish_reason"):  # not after a second Ctrl-C, which is in a hurry

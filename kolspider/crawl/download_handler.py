@@ -57,7 +57,7 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         self._pool.cachedConnectionTimeout = _IDLE_SECS
         run = run_of(crawler)
         self._config, self._stop, self._tally, self._work = run.config, run.stop, run.tally, run.work
-        self._disk, self._kols, self._note_found_rate = run.disk, run.ledger.kols, run.ledger.note_found_rate
+        self._store, self._kols, self._note_found_rate = run.store, run.ledger.kols, run.ledger.note_found_rate
         self._bill = run.bill
         self._unpacking = UnpackMiddleware(crawler=crawler)
         self._pace = run.pace
@@ -79,14 +79,14 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
             if asked is None:
                 self._bill.charge(dearest, dearest)  # a request of a team's own code: nobody will say what it cost
             response = await self._send(request, keyed, dearest)
-            if asked is None or not self._pauses(asked, request, response, sent_at):
+            if asked is None or not await self._pauses(asked, request, response, sent_at):
                 return response
             asked.asked_again += 1
             self._tally.errors["rate_limit"] += 1
             self._bill.charge(self._config.provider.failed_call_price, dearest)
 
     async def _send(self, request: Request, keyed: Request, dearest: int) -> Response:
-        self._note_call(request, 1)
+        await self._note_call(request, 1)
         keyed.meta["download_timeout"] = _NEVER  # Scrapy's own timer would fire as soon as a stopped process goes on
         try:
             return await within(self._config.timeout, super().download_request(keyed))
@@ -95,7 +95,7 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         except Exception as error:
             if never_left(error) and ApiCall.of(request):
                 self._bill.take_back(dearest)
-                self._note_call(request, -1)
+                await self._note_call(request, -1)
             raise
 
     async def _take_turn(self, dearest: int) -> float:
@@ -110,11 +110,10 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
             self._pace.sent(now)
             return now
 
-    def _note_call(self, request: Request, calls: int) -> None:
+    async def _note_call(self, request: Request, calls: int) -> None:
         """Count the call in the ledger before it is made: if that fails, its page could not be stored either."""
         if asked := PageRequest.of(request):
-            with self._disk.guard():
-                self._kols.add_calls(asked.kol.handle, calls)
+            await self._store.ask(lambda: self._kols.add_calls(asked.kol.handle, calls))
 
     def _check_allowed(self, dearest: int) -> None:
         if not self._stop.is_set() and (reason := self._bill.reached_cap(dearest)):
@@ -131,7 +130,7 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
             keyed.headers[name] = template.replace("{key}", self._config.api_key)
         return keyed
 
-    def _pauses(self, asked: ApiCall, request: Request, response: Response, sent_at: float) -> bool:
+    async def _pauses(self, asked: ApiCall, request: Request, response: Response, sent_at: float) -> bool:
         """Take in what an answer says about the pace. Tell whether its request is sent again after the pause."""
         status, wait = response.status, retry_after(response)
         if status not in _PAUSES or (status == 503 and not wait):
@@ -148,8 +147,7 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         except StopRun as error:
             self._stop.fail(error)
             return False
-        with self._disk.guard():
-            self._note_found_rate(self._pace.found)
+        await self._store.ask(lambda: self._note_found_rate(self._pace.found))
         what, line = _PAUSES[status]
         logger.warning(line, pause)
         self._work.wait("the API", f"{what}: next request", pause)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.console.wording import counted
 from kolspider.db.follow_tables import spans
-from kolspider.errors import StopRun, out_of_memory
+from kolspider.errors import NotAsked, StopRun, out_of_memory
 from kolspider.items import Reject
 from kolspider.load.batch import Batch, size_of, weight_of
 from kolspider.store.refusals import Refusal, What
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from kolspider.load.commits import Commits
     from kolspider.load.repeats import Repeats
     from kolspider.options.config import Config
-    from kolspider.store.ledger import Ledger
 
 __all__ = ["Writer"]
 
@@ -82,7 +81,6 @@ class Writer:
         database: DatabaseThread,
         commits: Commits,
         repeats: Repeats,
-        ledger: Ledger,
         stop: Stop,
         tally: Tally,
         work: Work,
@@ -91,7 +89,6 @@ class Writer:
         self._database = database
         self._commits = commits
         self._repeats = repeats
-        self._ledger = ledger
         self._stop = stop
         self._tally = tally
         self._work = work
@@ -139,7 +136,7 @@ class Writer:
         self._news.set()
         if self._task is not None:
             await self._task
-        self._commits.close()
+        await self._commits.close()
 
     @property
     def _has_ended(self) -> bool:
@@ -152,6 +149,8 @@ class Writer:
                 self._has_room.set()
         except StopRun as error:
             self._stop.fail(error)
+        except NotAsked:
+            pass  # the store can't be used, so the run stops
         except MemoryError:
             self._stop.fail(out_of_memory())
         except Exception:
@@ -193,29 +192,23 @@ class Writer:
         return batch
 
     async def _write_batch(self, batch: Batch) -> None:
-        before = {
-            (page.page.kol.handle, page.page.seq): self._ledger.refusals.of_page(page.page.kol.handle, page.page.seq)
-            for page in batch.pages
-            if page.page.seq is not None
-        }
-        outcome = _Outcome(before, self._unmapped(batch))
+        before, loaded_before, sought = await self._commits.known(batch.pages)
+        outcome = _Outcome(before, self._unmapped(batch, loaded_before))
         await self._write_rows(batch, outcome)
         if self._config.follows_table:
             await self._write_follows(batch, outcome)
-        alerts = await self._commits.raising.of_pages(self._database, batch.pages, before)
+        alerts = await self._commits.raising.found(self._database, sought)
         pages = [page.page for page in batch.pages]
-        self._commits.committed(pages, outcome.rejects, outcome.refused, outcome.written, alerts)
+        await self._commits.committed(pages, outcome.rejects, outcome.refused, outcome.written, alerts)
         for mapped in batch.pages:
             if mapped.page.last:
                 self._commits.remarks.list_is_through(mapped.page.kol)
 
-    def _unmapped(self, batch: Batch) -> list[tuple[FollowingsPage, Reject]]:
+    @staticmethod
+    def _unmapped(batch: Batch, loaded_before: AbstractSet[int | None]) -> list[tuple[FollowingsPage, Reject]]:
         """Return the users without a row, unless an earlier load of their page put them into rejects.jsonl."""
         return [
-            (page.page, reject)
-            for page in batch.pages
-            if page.rejects and not (page.page.seq is not None and self._ledger.pages.rejects_written(page.page.seq))
-            for reject in page.rejects
+            (page.page, reject) for page in batch.pages if page.page.seq not in loaded_before for reject in page.rejects
         ]
 
     async def _write_rows(self, batch: Batch, outcome: _Outcome) -> None:

@@ -105,7 +105,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     rules = rules_of(config)
     label = target_label(config, database)
     ledger = stack.enter_context(closing(Ledger.open(config.cache_dir, config.provider, label, fresh=arguments.fresh)))
-    disk = Disk(config.cache_dir, stop := Stop())
+    store = Disk(config.cache_dir, stop := Stop())
     ledger.drop_unnoted_rejects()
     stack.callback(database.close)
     table = _check_tables(arguments, config, database, ledger)
@@ -132,11 +132,11 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     stop.on_stop(thread.give_up)  # a run that stops does not wait until the database is back
     renamed = ledger.accounts.renamed()
     raising = Raising([rule.of_keys(renamed) for rule in rules], config.follows_table, config.target_table, ledger)
-    commits = Commits(ledger, disk, tally, work, raising, dry_run=arguments.dry_run, evict=config.cache_evict)
+    commits = Commits(ledger, store, tally, work, raising, dry_run=arguments.dry_run, evict=config.cache_evict)
     writer = sender = None
     if not arguments.dry_run:
-        writer = Writer(config, thread, commits, repeats, ledger, stop, tally, work)
-        sender = Sender(receivers_of(config.notify), ledger, disk, tally)
+        writer = Writer(config, thread, commits, repeats, stop, tally, work)
+        sender = Sender(receivers_of(config.notify), ledger, store, tally)
         for warning in alert_warnings(rules, config):
             logger.warning(warning)
     history = History(ledger, tally, config.credit_usd, arguments.mode, command)
@@ -150,7 +150,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
             ask_before(statement, config, total.credits * share)
     pace.next_at = statement.next_call_at
     return Run(
-        *(arguments, config, table, ledger, thread, stop, disk, tally, bill, pace, work, repeats, commits),
+        *(arguments, config, table, ledger, thread, stop, store, tally, bill, pace, work, repeats, commits),
         *(writer, sender, history, statement),
     )
 

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from kolspider.db.base import Table
     from kolspider.db.thread import DatabaseThread
     from kolspider.live.bill import Bill
-    from kolspider.live.disk import Disk
     from kolspider.live.pace import Pace
     from kolspider.live.statement import Statement
     from kolspider.live.stop import Stop
+    from kolspider.live.store import Store
     from kolspider.live.tally import Tally
     from kolspider.live.work import Work
     from kolspider.load.commits import Commits
@@ -40,7 +40,7 @@ class Run:
     ledger: Ledger
     database: DatabaseThread
     stop: Stop
-    disk: Disk
+    store: Store
     tally: Tally
     bill: Bill
     pace: Pace
