@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.store.accounts import Accounts
-from kolspider.store.database import closed_on_error, connect, connect_to_read, empty_in_memory, shrink, transaction
+from kolspider.store.database import closed_on_error, connect, connect_to_read, empty_in_memory
 from kolspider.store.forecast import Forecast
 from kolspider.store.kols import Kols
 from kolspider.store.outbox import Outbox
 from kolspider.store.pages import Pages
+from kolspider.store.part import NOTE
 from kolspider.store.readings import Readings
 from kolspider.store.refusals import Refusals
 from kolspider.store.rejects import RejectsFile
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from kolspider.providers.base import Provider
+    from kolspider.store.connection import Connection
     from kolspider.store.outbox import Draft
     from kolspider.store.refusals import Refusal
 
@@ -41,7 +43,7 @@ class Ledger:
     `target` names the database and tables that rows are loaded into: `Database.target_label`.
     """
 
-    def __init__(self, connection: sqlite3.Connection, directory: Path, provider: Provider, target: int) -> None:
+    def __init__(self, connection: Connection, directory: Path, provider: Provider, target: int) -> None:
         self._db = connection
         part = (connection, provider, target)
         self._rate_key = f"calls in 1,000 s, {provider.name}"
@@ -64,7 +66,7 @@ class Ledger:
         `fresh` also fills a file that has no tables. Raises StopRun, WrongUsage, sqlite3.Error or OSError.
         """
         with closed_on_error(connect(directory, fresh=fresh)) as connection:
-            with transaction(connection):
+            with connection.transaction():
                 connection.execute("INSERT INTO target (label) VALUES (?) ON CONFLICT (label) DO NOTHING", (target,))
             return cls(connection, directory, provider, _target_id(connection, target))
 
@@ -86,7 +88,7 @@ class Ledger:
 
     def freeze(self) -> None:
         """From now on show the store as it is at this moment, whatever a run beside it writes."""
-        self._db.execute("BEGIN")
+        self._db.freeze()
 
     def drop_unnoted_rejects(self) -> None:
         """Cut off the rejects of a batch whose pages were never marked as loaded; they are written again."""
@@ -110,13 +112,11 @@ class Ledger:
         their rows that are not in the target, `written` the accounts that are, each with its page. `alerts` are what
         the pages tell: they are raised with the mark or not at all. Returns how many of these are new.
         """
-        with transaction(self._db):
+        with self._db.transaction(in_turn=True):
             self.pages.mark_loaded(seqs)
             self.refusals.note(seqs, refused, written or {})
             if rejects_size is not None:
-                self._db.execute(
-                    "INSERT OR REPLACE INTO note (key, value) VALUES (?, ?)", (_REJECTS_SIZE, rejects_size)
-                )
+                self._db.execute(NOTE, (_REJECTS_SIZE, rejects_size))
             return self.outbox.put(alerts)
 
     def found_rate(self) -> float | None:
@@ -128,10 +128,8 @@ class Ledger:
         """Keep the calls a second that the API was found to allow, for the next run; None changes nothing."""
         if rate is None:
             return
-        with transaction(self._db, synced=False):
-            self._db.execute(
-                "INSERT OR REPLACE INTO note (key, value) VALUES (?, ?)", (self._rate_key, max(round(rate * 1000), 1))
-            )
+        with self._db.transaction(synced=False):
+            self._db.execute(NOTE, (self._rate_key, max(round(rate * 1000), 1)))
 
     @contextmanager
     def taking_over(self) -> Iterator[None]:
@@ -144,14 +142,14 @@ class Ledger:
                 "this cache has lists already, and older profiles could be written over theirs: import before the "
                 "first run, or into another KOL_CACHE_DIR"
             )
-        with transaction(self._db):
+        with self._db.transaction(in_turn=True):
             yield
 
     def prune(self) -> int:
         """Delete the pages of KOLs whose full list is in the target. Returns how many pages."""
-        with transaction(self._db):
+        with self._db.transaction(in_turn=True):
             deleted = self.pages.delete_loaded()
-        shrink(self._db)
+        self._db.shrink()
         return deleted
 
     def clear(self, *, keep_progress: bool) -> None:
@@ -159,7 +157,7 @@ class Ledger:
 
         Progress is kept only for lists that are in a target: the others have lost the pages they consisted of.
         """
-        with transaction(self._db):
+        with self._db.transaction(in_turn=True):
             progress = (
                 ()
                 if keep_progress
@@ -177,10 +175,10 @@ class Ledger:
                 "AND (provider, handle, generation) IN "
                 "(SELECT provider, handle, generation FROM kol WHERE state = 'fetching')"
             )
-        shrink(self._db)
+        self._db.shrink()
 
 
-def _target_id(connection: sqlite3.Connection, label: str) -> int:
+def _target_id(connection: Connection, label: str) -> int:
     """Return the number of a target in the load tables; -1 if nothing was ever loaded into it."""
     found = connection.execute("SELECT id FROM target WHERE label = ?", (label,)).fetchone()
     return int(found[0]) if found else -1
