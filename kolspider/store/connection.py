@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kolspider.errors import StopRun
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "LedgerAway", "Rows"]
 
 
-class LedgerAway(Exception):  # noqa: N818 - it says what is the case
+class LedgerAway(StopRun):
     """The ledger can't be asked: its server is away, or has ended the connection. The message is one line.
 
     What was asked is done in full or not at all, and which of them is not known if it ended a transaction.
