@@ -1,9 +1,13 @@
-"""The file `rejects.jsonl`: users set aside, one JSON line each, written before their page counts as loaded."""
+"""The file `rejects.jsonl`: users set aside, one JSON line each, written before their page counts as loaded.
+
+In a ledger that several machines share, the same lines are in a table.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from kolspider.files import open_own, sync_directory
@@ -13,8 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kolspider.items import FollowingsPage, Reject
+    from kolspider.store.connection import Connection
 
-__all__ = ["RejectsFile"]
+__all__ = ["RejectsFile", "RejectsTable"]
 
 
 class RejectsFile:
@@ -45,6 +50,23 @@ class RejectsFile:
         if self.size() > size:
             with os.fdopen(open_own(self.path, os.O_RDWR), "r+b") as file:
                 file.truncate(size)
+
+
+class RejectsTable:
+    """The table `reject` of a ledger that several machines share: whichever loads, the users set aside are there."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def append(self, rejects: Iterable[tuple[FollowingsPage, Reject]]) -> None:
+        """Write these rejects durably. A page's are numbered, so they are there once, however often it is loaded."""
+        numbers = Counter[int | None]()
+        rows = []
+        for page, reject in rejects:
+            numbers[page.seq] += 1
+            rows.append((page.seq, numbers[page.seq], _line(page, reject).rstrip("\n")))
+        with self._db.transaction():
+            self._db.executemany("INSERT INTO reject (seq, number, line) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows)
 
 
 def _line(page: FollowingsPage, reject: Reject) -> str:

@@ -20,8 +20,9 @@ from kolspider.store.refusals import Refusal, What
 from tests.store.conftest import store
 
 if TYPE_CHECKING:
-    import sqlite3
     from pathlib import Path
+
+    from kolspider.store.connection import Connection
 
 __all__ = ["store"]
 
@@ -30,7 +31,7 @@ API = provider("twitterapi_io")
 
 
 @pytest.fixture
-def ledger(store: sqlite3.Connection, tmp_path: Path) -> Ledger:
+def ledger(store: Connection, tmp_path: Path) -> Ledger:
     """A ledger in which BTC's list was begun."""
     ledger = Ledger(store, tmp_path, API, 1)
     ledger.kols.begin(BTC)
@@ -151,7 +152,7 @@ def test_an_incremental_reading_saves_what_a_full_one_would_have_cost_more(ledge
 
 
 def test_only_a_reading_that_bought_a_page_changes_when_a_list_was_finished(
-    ledger: Ledger, commits: Commits, store: sqlite3.Connection
+    ledger: Ledger, commits: Commits, store: Connection
 ) -> None:
     end(commits)
     store.execute("UPDATE kol SET finished_at = 7")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kolspider.providers import provider
-from kolspider.store.database import empty_in_memory
+from kolspider.store.database import SqliteConnection, empty_in_memory
 from kolspider.store.ledger import Ledger
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from kolspider.store.connection import Connection
 
 _STRANGERS = """
 WITH RECURSIVE g(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM g WHERE n < 5), h(handle) AS (VALUES ('btc'), ('eth'))
@@ -33,7 +34,7 @@ _OF_ONE = {
 }
 
 
-def _add_strangers(store: sqlite3.Connection) -> None:
+def _add_strangers(store: Connection) -> None:
     for table, values in _VALUES.items():
         store.execute(_STRANGERS.format(table=table, values=values))
     store.execute(_STRANGERS.format(table="kol", values=_OF_ONE["kol"]) + " WHERE n = 0")
@@ -46,7 +47,7 @@ def alone() -> None:
 
 
 @pytest.fixture
-def store(request: pytest.FixtureRequest) -> Iterator[sqlite3.Connection]:
+def store(request: pytest.FixtureRequest) -> Iterator[Connection]:
     with closing(empty_in_memory()) as connection:
         if "alone" not in request.fixturenames:
             _add_strangers(connection)
@@ -54,6 +55,19 @@ def store(request: pytest.FixtureRequest) -> Iterator[sqlite3.Connection]:
 
 
 @pytest.fixture
-def ledger(store: sqlite3.Connection) -> Ledger:
+def ledger(store: Connection) -> Ledger:
     """The ledger of that store, for target 1."""
     return Ledger(store, Path(), provider("twitterapi_io"), 1)
+
+
+@pytest.fixture
+def beside(store: SqliteConnection) -> Iterator[Callable[..., Ledger]]:
+    """Makes a ledger of that store, as it is then, as another provider or target sees it."""
+    with ExitStack() as stack:
+
+        def ledger(name: str = "twitterapi_io", target: int = 1) -> Ledger:
+            copy = stack.enter_context(closing(empty_in_memory()))
+            store.backup(copy)
+            return Ledger(copy, Path(), provider(name), target)
+
+        yield ledger

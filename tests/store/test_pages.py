@@ -21,10 +21,10 @@ from kolspider.store.readings import Kind
 from kolspider.store.refusals import Refusal, What
 
 if TYPE_CHECKING:
-    import sqlite3
     from pathlib import Path
 
     from kolspider.items import FollowingsPage
+    from kolspider.store.connection import Connection
     from kolspider.store.ledger import Ledger
 
 if sys.version_info >= (3, 14):
@@ -38,7 +38,7 @@ PACKED = zstd.compress(BODY, options={zstd.CompressionParameter.checksum_flag: 1
 
 
 @pytest.mark.usefixtures("alone")
-def test_no_bit_of_a_stored_body_can_be_changed_unnoticed(ledger: Ledger, store: sqlite3.Connection) -> None:
+def test_no_bit_of_a_stored_body_can_be_changed_unnoticed(ledger: Ledger, store: Connection) -> None:
     ledger.pages.put(BTC, 0, "", 1, 0, BODY, fetched_at=1.0)
     (packed,) = store.execute("SELECT body FROM page").fetchone()
     assert unpack(packed) == BODY
@@ -54,7 +54,7 @@ def test_no_bit_of_a_stored_body_can_be_changed_unnoticed(ledger: Ledger, store:
 
 @pytest.mark.parametrize("generation", [0, 1])
 def test_a_damaged_page_is_bought_again_only_if_its_list_is_read(
-    ledger: Ledger, store: sqlite3.Connection, tmp_path: Path, generation: int
+    ledger: Ledger, store: Connection, tmp_path: Path, generation: int
 ) -> None:
     """A page of an earlier reading can't be bought again: the list has changed since."""
     ledger.kols.begin(BTC)
@@ -81,7 +81,7 @@ async def all_of(cached: CachedPages) -> list[FollowingsPage]:
 
 
 def test_a_page_fetched_in_the_future_counts_as_fetched_now_and_ends_no_full_reading(
-    ledger: Ledger, store: sqlite3.Connection, tmp_path: Path
+    ledger: Ledger, store: Connection, tmp_path: Path
 ) -> None:
     """A clock was wrong: the follows of such a page are no newer than today, and say nothing of who is lost.
 
@@ -106,7 +106,7 @@ def test_a_page_fetched_in_the_future_counts_as_fetched_now_and_ends_no_full_rea
     assert [page.full_reading_began for page in pages] == [None, now, None, None, None]
 
 
-def test_only_a_list_without_a_hole_and_with_users_shows_who_is_lost(ledger: Ledger, store: sqlite3.Connection) -> None:
+def test_only_a_list_without_a_hole_and_with_users_shows_who_is_lost(ledger: Ledger, store: Connection) -> None:
     """Otherwise all that was on the missing page would look unfollowed."""
     for generation, users in ((0, 200), (1, 0)):
         for number in (1, 2, 3):
@@ -197,7 +197,7 @@ def test_the_pages_of_a_kol_and_of_the_cache_are_counted(ledger: Ledger) -> None
 
 
 @pytest.mark.usefixtures("alone")
-def test_nothing_is_left_of_a_deleted_page(ledger: Ledger, store: sqlite3.Connection) -> None:
+def test_nothing_is_left_of_a_deleted_page(ledger: Ledger, store: Connection) -> None:
     first, second = (ledger.pages.put(BTC, 0, str(n), n, 1, BODY, fetched_at=1.0) for n in (1, 2))
     rows = [Refusal("btc", seq, What.ACCOUNT, "7", "no") for seq in (first, second)]
     ledger.note_loaded([first, second], None, rows, {})
@@ -215,7 +215,7 @@ def test_the_older_reading_goes_and_no_other(ledger: Ledger) -> None:
     assert [page.generation for page in ledger.pages.of_kol("eth")] == [0, 1, 2]
 
 
-def test_users_of_a_page_are_set_aside_once_whatever_the_target(ledger: Ledger, store: sqlite3.Connection) -> None:
+def test_users_of_a_page_are_set_aside_once_whatever_the_target(ledger: Ledger, store: Connection) -> None:
     first, second = (ledger.pages.put(BTC, 0, str(n), n, 1, BODY, fetched_at=1.0) for n in (1, 2))
     ledger.note_loaded([first], 7)
     assert ledger.pages.rejects_written(first)
