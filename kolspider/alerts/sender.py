@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kolspider.alerts.receivers import Receiver
+    from kolspider.live.crew import Crew
     from kolspider.live.store import Store
     from kolspider.live.tally import Tally
     from kolspider.store.ledger import Ledger
@@ -40,11 +41,12 @@ _LAST_SECS = 10.0
 class Sender:
     """Delivers to each receiver what it has not got, oldest first."""
 
-    def __init__(self, receivers: Sequence[Receiver], ledger: Ledger, store: Store, tally: Tally) -> None:
+    def __init__(self, receivers: Sequence[Receiver], ledger: Ledger, store: Store, crew: Crew, tally: Tally) -> None:
         self._receivers = receivers
         self._keys = [receiver.key for receiver in receivers]
         self._outbox = ledger.outbox
         self._store = store
+        self._crew = crew
         self._tally = tally
         self._over = asyncio.Event()
         """Is set when the crawl is over: no more alerts will come."""
@@ -101,6 +103,8 @@ class Sender:
             wait = min(wait * 2, _LONGEST_WAIT)
 
     def _next(self, receiver: Receiver, *, is_over: bool) -> Parcel | None:
+        if not self._crew.leads:
+            return None  # whoever loads, sends
         if receiver.is_webhook:
             return self._outbox.next_single(receiver.key)
         return self._outbox.next_group(receiver.key, over=is_over)

@@ -42,6 +42,7 @@ class Outcome:
         self._run.tally.write_to(stats)
         kols, selection = self._run.ledger.kols, self._run.ledger.selection
         with suppress(NotAsked):
+            await self._run.store.ask(self._run.crew.show)
             states, selected, not_reached = await self._run.store.ask(
                 lambda: (kols.states_of_selected(), selection.count(), selection.count_not_reached())
             )

@@ -25,3 +25,8 @@ class Store(ABC):
         """Call what asks or changes the ledger, guarded, and return its answer. Calls are made in their order."""
         with self.guard():
             return work()
+
+    def soon(self, work: Callable[[], object]) -> None:
+        """Call what nobody has to wait for, in the same order."""
+        with self.guard():
+            work()

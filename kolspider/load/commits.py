@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from kolspider.alerts.alert import Alert
     from kolspider.alerts.raising import Raising, Sought
     from kolspider.items import FollowingsPage, Kol, MappedPage, Reject
+    from kolspider.live.crew import Crew
     from kolspider.live.store import Store
     from kolspider.live.tally import Tally
     from kolspider.live.work import Work
+    from kolspider.store.kols import KolRecord
     from kolspider.store.ledger import Ledger
     from kolspider.store.refusals import Refusal, What
 
@@ -41,13 +43,25 @@ class Commits:
     """Connects the spider, which knows where a list ends, with the writer, which knows what is committed."""
 
     def __init__(
-        self, ledger: Ledger, store: Store, tally: Tally, work: Work, raising: Raising, *, dry_run: bool, evict: bool
+        self,
+        ledger: Ledger,
+        store: Store,
+        crew: Crew,
+        tally: Tally,
+        work: Work,
+        raising: Raising,
+        *,
+        dry_run: bool,
+        evict: bool,
     ) -> None:
         self._ledger = ledger
+        self._crew = crew
         self._store = store
         self._tally = tally
         self._work = work
         self._dry_run = dry_run
+        self._waits_for_table = not dry_run and not crew.loads_from_store
+        """Whether a list that was read to its end is done only when this process has loaded its pages."""
         self._evict = evict
         self.raising = raising
         self.remarks = Remarks()
@@ -136,7 +150,7 @@ class Commits:
         size = f"{counted(users, 'user')} in {counted(pages, 'page')} ({bought} bought)"
         if new is not None:
             size = f"{new:,} new of {counted(users, 'user')}, {counted(pages, 'page')} ({bought} bought)"
-        if state is State.FETCHED and not self._dry_run:
+        if state is State.FETCHED and self._waits_for_table:
             but = f", but {reason}" if reason else ""
             self._fetched[kol.handle] = f"KOL {kol.user_name}: complete{but}, {size}"
         else:
@@ -154,6 +168,7 @@ class Commits:
                 self._ledger.accounts.was_read(kol.handle)
             if new is not None:
                 self._note_savings(kol)
+            self._crew.ended(kol.handle)
 
         with suppress(NotAsked):
             await self._store.ask(note)
@@ -171,16 +186,20 @@ class Commits:
     async def list_had_ended(self, kol: Kol) -> None:
         """Record that only cached pages of the list had to be loaded: it is done once they are committed."""
         with suppress(NotAsked):
-            found = await self._store.ask(lambda: self._ledger.kols.find(kol.handle))
+            found = await self._store.ask(lambda: self._found_ended(kol.handle))
             if found is None or found.state not in _ENDED:
                 return  # a replay loads unfinished lists, too
             size = f"{counted(found.users, 'user')} in {counted(found.pages, 'page')} (0 bought)"
-            if found.state in {State.FETCHED, State.COMPLETE} and not self._dry_run:
+            if found.state in {State.FETCHED, State.COMPLETE} and self._waits_for_table:
                 self._fetched[kol.handle] = f"KOL {kol.user_name}: complete, {size}"
             else:
                 self._work.done[found.state] += 1
                 logger.info("KOL %s: %s, %s", kol.user_name, found.state, size)
             await self._settle(kol.handle)
+
+    def _found_ended(self, handle: str) -> KolRecord | None:
+        self._crew.ended(handle)
+        return self._ledger.kols.find(handle)
 
     async def close(self) -> None:
         """Name the KOLs with refused rows whose lists did not end in this run, and raise alerts about KOLs."""
@@ -198,10 +217,13 @@ class Commits:
         if self._dry_run or handle in self._waiting:
             return
         state = await self._store.ask(lambda: self._ledger.kols.settle(handle, evict=self._evict))
-        if state is None or handle not in self._fetched:
+        if state is None:
+            return
+        if (line := self._fetched.pop(handle, None)) is None:
+            if state is State.COMPLETE and self._crew.loads_from_store:
+                logger.info("KOL %s: complete", handle)
             return
         self._work.done[state] += 1
-        line = self._fetched.pop(handle)
         if handle in self._refused:
             await self._warn_of_refusals(handle)
         elif state is State.COMPLETE:

@@ -99,6 +99,8 @@ class Writer:
         self._weight = 0
         self._bytes = 0
         self._closing = False
+        self._flushing = False
+        self._is_writing = False
         self._news = asyncio.Event()
         """Is set when a batch may be due."""
         self._has_room = asyncio.Event()
@@ -130,6 +132,15 @@ class Writer:
             self._has_room.clear()
             await self._has_room.wait()
 
+    async def flush(self) -> None:
+        """Write what has arrived, however little, and wait for it, or until the run stops."""
+        self._flushing = True
+        self._news.set()
+        while (self._waiting or self._is_writing) and not self._has_ended and not self._stop.is_set():
+            self._has_room.clear()
+            await self._has_room.wait()
+        self._flushing = False
+
     async def close(self) -> None:
         """Write what is left, however little, and wait for it."""
         self._closing = True
@@ -145,7 +156,9 @@ class Writer:
     async def _write(self) -> None:
         try:
             while await self._next_batch_is_due():
+                self._is_writing = True
                 await self._write_batch(self._take_batch())
+                self._is_writing = False
                 self._has_room.set()
         except StopRun as error:
             self._stop.fail(error)
@@ -166,7 +179,7 @@ class Writer:
             wait = None
             if self._waiting:
                 wait = self._waiting[0][2] + self._config.flush_secs - time.monotonic()
-                if wait <= 0:
+                if wait <= 0 or self._flushing:
                     break
             self._news.clear()
             with suppress(TimeoutError):

@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from kolspider.db.base import Table
     from kolspider.db.thread import DatabaseThread
     from kolspider.live.bill import Bill
+    from kolspider.live.crew import Crew
     from kolspider.live.pace import Pace
     from kolspider.live.statement import Statement
     from kolspider.live.stop import Stop
     from kolspider.live.store import Store
     from kolspider.live.tally import Tally
+    from kolspider.live.turns import Turns
     from kolspider.live.work import Work
     from kolspider.load.commits import Commits
     from kolspider.load.repeats import Repeats
@@ -41,9 +43,11 @@ class Run:
     database: DatabaseThread
     stop: Stop
     store: Store
+    crew: Crew
     tally: Tally
     bill: Bill
     pace: Pace
+    turns: Turns
     work: Work
     repeats: Repeats
     commits: Commits

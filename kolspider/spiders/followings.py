@@ -19,7 +19,6 @@ from kolspider.follows.queries import known_ids
 from kolspider.items import FollowingsPage, Kol, State, usable_id
 from kolspider.live.failures import Failures
 from kolspider.load.cached import CachedPages
-from kolspider.options.arguments import Replay
 from kolspider.providers.base import Account, ApiError, ApiErrorKind, Page
 from kolspider.providers.increment import IncrementPages
 from kolspider.providers.paging import NOBODY, End, Known, Next, Paging
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from scrapy.http import Response
     from twisted.python.failure import Failure
 
+    from kolspider.live.crew import Round
     from kolspider.run.run import Run
     from kolspider.store.forecast import Expected
 
@@ -107,33 +107,27 @@ class FollowingsSpider(Spider):
         self._increments = IncrementPages(self._provider.price, self._provider.page_sizes)
         self._places = asyncio.Semaphore(min(run.config.concurrency, _AT_ONCE_AT_FIRST))
         self._failures = Failures(run.stop, run.config.stop_after, run.config.api_url)
-        self._cached = CachedPages(run.ledger, run.config.provider, run.store, run.tally)
+        self._cached = CachedPages(run.ledger, run.config.provider, run.store, run.crew, run.tally)
         self._pages_on_their_way = 0
         """Cached pages that the pipelines have not finished."""
         self._none_on_their_way = asyncio.Event()
         self._none_on_their_way.set()
-        self._cache_is_read = asyncio.Event()
+        self._is_prepared = asyncio.Event()
         self._sweep: Sweep | None = None
-        self._is_looked = asyncio.Event()
 
     async def start(self) -> AsyncIterator[Request]:
         """Yield a request for the cached pages first, then the first request of each list.
 
         CONCURRENT_REQUESTS bounds the lists that are open at once.
         """
-        if not self.run.arguments.dry_run:
-            # The pages are not items of start(): Scrapy 2.19 never closes a spider while one of those is in a pipeline
-            # (Scraper checks whether it can close when a response is done, not when such an item is).
-            yield Request("data:,", callback=self.load_cached_pages)
-            await self._cache_is_read.wait()
+        # The pages are not items of start(): Scrapy 2.19 never closes a spider while one of those is in a pipeline
+        # (Scraper checks whether it can close when a response is done, not when such an item is).
+        yield Request("data:,", callback=self.prepare)
+        if not self.run.crew.loads_from_store:
+            await self._is_prepared.wait()
         if self.run.arguments.replay:
             await self._say_what_was_loaded()
             return
-        by_id = self._provider.profiles_by_id
-        if self._ledger.selection.watch and by_id:
-            self._sweep = Sweep(self.crawler, self.run, by_id)
-            yield Request("data:,profiles", callback=self.look_at_profiles)
-            await self._is_looked.wait()
         with suppress(NotAsked):
             async for request in self._first_requests():
                 yield request
@@ -143,12 +137,13 @@ class FollowingsSpider(Spider):
         if self._stop.is_set():
             return
         with suppress(NotAsked):
-            async for due in self._due():
-                await self.run.commits.list_had_ended(due.kol)
-                await asyncio.sleep(0)  # the writer is at work
+            async for due in self.run.crew.due():
+                if due:
+                    await self.run.commits.list_had_ended(due.kol)
+                    await asyncio.sleep(0)  # the writer is at work
 
-    async def load_cached_pages(self, response: Response) -> AsyncIterator[FollowingsPage]:
-        """Yield the cached pages, and end when all of them have left the pipelines.
+    async def prepare(self, response: Response) -> AsyncIterator[FollowingsPage]:
+        """Yield the cached pages, then the profiles of the KOLs that are watched.
 
         Scrapy reads ahead of the pipelines here, and no page bought in this run may overtake a cached one.
         """
@@ -157,28 +152,38 @@ class FollowingsSpider(Spider):
             self.crawler.signals.connect(self._page_is_through, signal=signal)
         try:
             with suppress(NotAsked):
-                async for page in self._cached.read(everything=self.run.arguments.replay is Replay.ALL):
-                    if self._stop.is_set():
-                        return
-                    self._pages_on_their_way += 1
-                    self._none_on_their_way.clear()
-                    yield page
-            if not self._stop.is_set():
-                await self._none_on_their_way.wait()
+                async for work in self.run.crew.rounds():
+                    async for page in self._work(work):
+                        if self._stop.is_set():
+                            return
+                        self._pages_on_their_way += 1
+                        self._none_on_their_way.clear()
+                        yield page
+                    await self._are_through()
+                    if self.run.writer and self.run.crew.loads_from_store:
+                        await self.run.writer.flush()
         finally:
             for signal in _ITEM_DONE:
                 self.crawler.signals.disconnect(self._page_is_through, signal=signal)
-            self._cache_is_read.set()  # after a bug, too; otherwise start() would wait for ever
+            self._is_prepared.set()  # after a bug, too; otherwise start() would wait for ever
 
-    async def look_at_profiles(self, response: Response) -> AsyncIterator[FollowingsPage]:
-        """Yield the profiles of the KOLs that are watched, as pages of users that nobody is said to follow."""
-        try:
-            if self._sweep:
-                with suppress(NotAsked):
-                    async for page in self._sweep.profiles():
-                        yield page
-        finally:
-            self._is_looked.set()  # after a bug, too
+    async def _work(self, work: Round) -> AsyncIterator[FollowingsPage]:
+        """Yield the pages of a round; those of profiles have users that nobody is said to follow."""
+        if work.loads:
+            async for page in self._cached.read(everything=work.everything, refused=work.refused):
+                work.loaded += 1
+                yield page
+        by_id = self._provider.profiles_by_id
+        if work.looks and by_id:
+            await self._are_through()
+            self._sweep = Sweep(self.crawler, self.run, by_id)
+            async for page in self._sweep.profiles():
+                yield page
+
+    async def _are_through(self) -> None:
+        """Wait until the pages have left the pipelines, or the run stops."""
+        if not self._stop.is_set():
+            await self._none_on_their_way.wait()
 
     def _page_is_through(self) -> None:
         self._pages_on_their_way -= 1
@@ -204,17 +209,13 @@ class FollowingsSpider(Spider):
         """Begin or continue a list. Returns what was expected of it, the generation of its pages, and its kind."""
         handle = due.kol.handle
         expected, generation = self._ledger.forecast.of(handle), self._begin(due)
-        self._ledger.selection.mark_reached(handle)
+        self.run.crew.begun(handle)
         return expected, generation, self._ledger.readings.kind(handle)
 
-    async def _due(self) -> AsyncIterator[Due]:
-        due = self._ledger.selection.due()
-        while one := await self._store.ask(lambda: next(due, None)):
-            yield one
-
-    async def _lists_to_read(self) -> AsyncIterator[Due]:
-        async for due in self._due():
-            if await self._store.ask(partial(self._needs_nothing, due)):
+    async def _lists_to_read(self) -> AsyncIterator[Due | None]:
+        async for due in self.run.crew.due():
+            needs_nothing = due is not None and await self._store.ask(partial(self._needs_nothing, due))
+            if due and needs_nothing:
                 await self.run.commits.list_had_ended(due.kol)
             else:
                 yield due
@@ -301,6 +302,8 @@ class FollowingsSpider(Spider):
                 outcome, verdict = await self._take(asked, asked.answer, followings, kept="cached" in response.flags)
                 if "cached" not in response.flags:
                     page = self._bought(asked, asked.answer, followings, verdict)
+                if self.run.crew.loads_from_store:
+                    page = None
                 more = await self._after_page(asked, followings, outcome, verdict)
             elif asked.answer is not None:
                 more = await self._after_error(asked.answer, followings)

@@ -30,27 +30,33 @@ class Lookup:
         provider = run.config.provider
         self._call = provider.profile_by_name if provider.needs_id else None
 
-    async def accounts(self, due: AsyncIterator[Due]) -> AsyncIterator[tuple[Due, Account | ApiError]]:
+    async def accounts(self, due: AsyncIterator[Due | None]) -> AsyncIterator[tuple[Due, Account | ApiError]]:
         """Yield each KOL with its account, or with why there is none; its id is empty where none is known or needed.
 
         Raises NotAsked if the run stops.
         """
         if self._call is None:
             async for one in due:
-                yield one, await self._known(one)
+                if one:
+                    yield one, await self._known(one)
             return
-        while batch := await self._some(due, self._call.most):
+        async for batch in self._batches(due, self._call.most):
             unknown = [one.kol for one, id_ in batch if not id_]
             errors = await self._look_up(self._call, unknown)
             for one, _ in batch:
                 yield one, errors.get(one.kol.handle) or await self._known(one)
 
-    async def _some(self, due: AsyncIterator[Due], most: int) -> list[tuple[Due, str]]:
-        """Return the next KOLs, each with its id as far as it is known."""
-        some: list[tuple[Due, str]] = []
-        while len(some) < most and (one := await anext(due, None)):
-            some.append((one, await self._store.ask(partial(self._id, one.kol))))
-        return some
+    async def _batches(self, due: AsyncIterator[Due | None], most: int) -> AsyncIterator[list[tuple[Due, str]]]:
+        """Yield KOLs, so many at a time, each with its id as far as it is known."""
+        batch: list[tuple[Due, str]] = []
+        async for one in due:
+            if one:
+                batch.append((one, await self._store.ask(partial(self._id, one.kol))))
+            if batch and (one is None or len(batch) == most):
+                yield batch
+                batch = []
+        if batch:
+            yield batch
 
     async def _known(self, due: Due) -> Account | ApiError:
         return await self._store.ask(lambda: self._account(due))

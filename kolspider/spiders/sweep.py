@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from kolspider.console.wording import counted
@@ -55,9 +56,12 @@ class Sweep:
 
         Raises NotAsked if the run stops.
         """
-        tally, batches = self._run.tally, self._selection.to_look_at(_AT_ONCE)
+        tally, place = self._run.tally, 0
         try:
-            while not self.error and (kols := await self._store.ask(lambda: next(batches, None))):
+            while not self.error and (
+                some := await self._store.ask(partial(self._selection.next_to_look_at, place, _AT_ONCE))
+            ):
+                place, kols = some[-1][0], [due.kol for _, due in some]
                 ids = await self._ids(kols)
                 known = [kol for kol, id_ in ids.items() if id_]
                 unclear = [kol for kol, id_ in ids.items() if not id_]

@@ -17,6 +17,7 @@ from kolspider.load.commits import Commits
 from kolspider.providers import provider
 from kolspider.store.ledger import Ledger
 from kolspider.store.refusals import Refusal, What
+from tests.live.unguarded import alone
 from tests.store.conftest import store
 
 if TYPE_CHECKING:
@@ -45,7 +46,14 @@ def commits(ledger: Ledger, tmp_path: Path) -> Commits:
 
 def of(ledger: Ledger, folder: Path, *, dry_run: bool = False) -> Commits:
     return Commits(
-        ledger, Disk(folder, Stop()), Tally(), Work(), Raising([], "", "", ledger), dry_run=dry_run, evict=False
+        ledger,
+        Disk(folder, Stop()),
+        alone(),
+        Tally(),
+        Work(),
+        Raising([], "", "", ledger),
+        dry_run=dry_run,
+        evict=False,
     )
 
 

@@ -29,6 +29,7 @@ from kolspider.load.writer import Writer
 from kolspider.options.config import Config
 from kolspider.store.ledger import Ledger
 from kolspider.store.refusals import What
+from tests.live.unguarded import alone
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -58,7 +59,7 @@ class Parts:
         disk = Disk(self.folder, self.stop)
         self.repeats = Repeats()
         raising = Raising([], "", "", self.ledger)
-        self.commits = Commits(self.ledger, disk, self.tally, self.work, raising, dry_run=False, evict=True)
+        self.commits = Commits(self.ledger, disk, alone(), self.tally, self.work, raising, dry_run=False, evict=True)
         self.writer = Writer(self.config, self.thread, self.commits, self.repeats, self.stop, self.tally, self.work)
 
     def run(self, story: Callable[[], Awaitable[None]]) -> None:

@@ -19,6 +19,7 @@ from kolspider.store import pages
 from kolspider.store.pages import PageCount, unpack
 from kolspider.store.readings import Kind
 from kolspider.store.refusals import Refusal, What
+from tests.live.unguarded import alone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +67,7 @@ def test_a_damaged_page_is_bought_again_only_if_its_list_is_read(
     ledger.selection.read(["BTC"])
     ledger.selection.choose_all(None)
     tally = Tally()
-    cached = CachedPages(ledger, provider("twitterapi_io"), Disk(tmp_path, Stop()), tally)
+    cached = CachedPages(ledger, provider("twitterapi_io"), Disk(tmp_path, Stop()), alone(), tally)
 
     assert asyncio.run(all_of(cached)) == []
 
@@ -98,7 +99,7 @@ def test_a_page_fetched_in_the_future_counts_as_fetched_now_and_ends_no_full_rea
     ledger.selection.read(["btc", "eth", "torn"])
     ledger.selection.choose_all(None)
 
-    cached = CachedPages(ledger, provider("twitterapi_io"), Disk(tmp_path, Stop()), Tally())
+    cached = CachedPages(ledger, provider("twitterapi_io"), Disk(tmp_path, Stop()), alone(), Tally())
     pages = asyncio.run(all_of(cached))
 
     assert [page.kol.user_name for page in pages] == ["BTC", "BTC", "ETH", "ETH", "TORN"]
