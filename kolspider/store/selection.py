@@ -456,7 +456,7 @@ class Selection(Part):
 
     def handles(self) -> Iterator[str]:
         """Yield the handles of all selected KOLs as the source spells them, in order."""
-        for due in self._read("1"):
+        for due in self._read("TRUE"):
             yield due.kol.user_name
 
     def due(self) -> Iterator[Due]:
