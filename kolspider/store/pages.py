@@ -182,6 +182,7 @@ class Pages(Part):
                 "AND provider = ? AND handle IN (SELECT handle FROM temp.selected) ON CONFLICT DO NOTHING",
                 (self._target, self._provider),
             )
+        self._db.analyze("temp.to_load")
         self.to_load = self._count("SELECT count(*) FROM temp.to_load")
         seq = 0
         # One page a query: the run writes to the same file between two of them.

@@ -218,6 +218,10 @@ class PostgresConnection:
         """From now on show the ledger as it is at this moment. It holds nobody up, so it may stay so."""
         self._run("BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL idle_in_transaction_session_timeout = 0")
 
+    def analyze(self, table: str) -> None:
+        """Count what is in a table, long before autovacuum does: without, a query of 100,000 KOLs may take minutes."""
+        self.execute(f"ANALYZE {table}")
+
     def shrink(self) -> None:
         """Do nothing: PostgreSQL's autovacuum uses the space again."""
 

@@ -152,6 +152,7 @@ class Selection(Part):
             if repeated := len(some) - added.rowcount:
                 self.skipped["repeated"] += repeated
         self._recognise()
+        self._db.analyze("temp.source")
 
     def _rows_of(self, user_names: Iterable[str | None]) -> Iterator[tuple[str, str, int]]:
         """Yield the KOLs that the source names, with their place in it; what names none is counted."""
@@ -268,6 +269,7 @@ class Selection(Part):
         if limit is not None:
             cut = self._db.execute("DELETE FROM temp.selected WHERE place > ?", (limit,))
             self.left = cut.rowcount
+        self._db.analyze("temp.selected")
 
     def to_look_at(self, number: int) -> Iterator[list[Kol]]:
         """Yield the selected KOLs whose profiles are to be seen, so many at a time."""

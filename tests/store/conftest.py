@@ -84,7 +84,8 @@ def in_postgres(postgres: Postgres) -> Iterator[Callable[[], Connection]]:
     assert connection
 
     def empty() -> Connection:
-        connection.execute(f"{clear} DISCARD TEMP")
+        connection.reconnect()  # another test may have stopped the server; and what is temporary goes
+        connection.execute(clear)
         return connection
 
     with closing(connection):
