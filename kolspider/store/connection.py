@@ -67,6 +67,9 @@ class Connection(Protocol):
     def freeze(self) -> None:
         """From now on show the database as it is at this moment."""
 
+    def analyze(self, table: str) -> None:
+        """Count what is in a table that was filled, for the plans of queries."""
+
     def shrink(self) -> None:
         """Give freed space back to the disk."""
 

@@ -78,7 +78,7 @@ FROM (
       (SELECT count(*) FROM page p WHERE p.provider = k.provider AND p.handle = k.handle
        AND p.generation = k.generation)
     END AS kept,
-    (SELECT max(users) FROM kol e WHERE e.provider IN (SELECT DISTINCT provider FROM kol WHERE provider <> :provider)
+    (SELECT max(users) FROM kol e WHERE e.provider IN ({{others}})
      AND e.handle = s.handle AND e.state = 'fetched') AS elsewhere,     -- bought from another provider
     b.started_at AS base_at, m.started_at AS met_at, m.generation AS met,       -- met: the last that ended properly
     s.incremental AND {BASE_IS_CACHED} AS in_order,             -- so it is known in which order the users stand
@@ -224,7 +224,7 @@ class Forecast(Part):
     def _count_without_id(self) -> int:
         """Count the selected KOLs whose list is bought by an id that is not known yet, and that no look will find."""
         ((kols,),) = self._db.execute(
-            f"SELECT count(*) FROM ({_LISTS}) l WHERE NOT whole "
+            f"SELECT count(*) FROM ({self._lists}) l WHERE NOT whole "
             "AND handle NOT IN (SELECT handle FROM account WHERE id <> '') "
             "AND handle NOT IN (SELECT handle FROM temp.selected WHERE to_look_at)",
             self._values,
@@ -245,6 +245,14 @@ class Forecast(Part):
         named = others if by_name else 0
         return full + bool(rest) + named, credits_ + (named * by_name.price(1) if by_name else 0)
 
+    @cached_property
+    def _lists(self) -> str:
+        """SQL: the selected lists. It names the other providers of the ledger, who are few, so that they are not looked
+        for with each list.
+        """
+        others = self._db.execute("SELECT DISTINCT provider FROM kol WHERE provider <> ?", (self._provider,))
+        return _LISTS.format(others=", ".join(f"'{name}'" for (name,) in others) or "''")
+
     @property
     def _values(self) -> dict[str, object]:
         return {"provider": self._provider, "now": time.time(), "size": self._api.page_size}
@@ -252,7 +260,7 @@ class Forecast(Part):
     def _groups(self, which: str = "", **values: object) -> Iterator[_Group]:
         columns = "whole, pages, coalesce(users, 0), new, cached, incremental, days, since, first_page"
         rows = self._db.execute(
-            f"SELECT {columns}, in_order, may_be_small, promise, unseen, count(*) FROM ({_LISTS}) l {which} "
+            f"SELECT {columns}, in_order, may_be_small, promise, unseen, count(*) FROM ({self._lists}) l {which} "
             "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13",
             self._values | values,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.store.accounts import Accounts
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kolspider.providers.base import Provider
     from kolspider.store.connection import Connection
     from kolspider.store.outbox import Draft
+    from kolspider.store.postgres import PostgresConnection
     from kolspider.store.refusals import Refusal
 
 __all__ = ["Ledger"]
@@ -58,9 +59,7 @@ class Ledger:
         self.forecast = Forecast(*part)
         self.runs = Runs(*part)
         self.outbox = Outbox(*part)
-        self.rejects: RejectsFile | RejectsTable = RejectsFile(directory / "rejects.jsonl")
-        if not isinstance(connection, SqliteConnection):
-            self.rejects = RejectsTable(connection)
+        self.rejects = RejectsTable(connection) if self.shared else RejectsFile(directory / "rejects.jsonl")
 
     @classmethod
     def open(
@@ -87,6 +86,14 @@ class Ledger:
             raise StopRun(f"the ledger in {directory} can't be read: {error}") from None
         finally:
             connection.close()
+
+    @property
+    def shared(self) -> PostgresConnection | None:
+        """The connection to a ledger that several machines share: it holds the fence, and can be lost and made again.
+
+        None if the ledger is a file.
+        """
+        return None if isinstance(self.connection, SqliteConnection) else cast("PostgresConnection", self.connection)
 
     def close(self) -> None:
         """Close the connection."""

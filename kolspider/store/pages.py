@@ -196,6 +196,7 @@ class Pages(Part):
                 "AND provider = ? AND handle IN (SELECT handle FROM temp.selected) AND ? ON CONFLICT DO NOTHING",
                 (self._target, self._provider, refused),
             )
+        self._db.analyze("temp.to_load")
         self.to_load = self._count("SELECT count(*) FROM temp.to_load")
 
     def next_to_load(self, seq: int) -> CachedPage | None:

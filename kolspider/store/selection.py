@@ -155,6 +155,7 @@ class Selection(Part):
             if repeated := len(some) - added.rowcount:
                 self.skipped["repeated"] += repeated
         self._recognise()
+        self._db.analyze("temp.source")
 
     def _rows_of(self, user_names: Iterable[str | None]) -> Iterator[tuple[str, str, int]]:
         """Yield the KOLs that the source names, with their place in it; what names none is counted."""
@@ -271,6 +272,7 @@ class Selection(Part):
         if limit is not None:
             cut = self._db.execute("DELETE FROM temp.selected WHERE place > ?", (limit,))
             self.left = cut.rowcount
+        self._db.analyze("temp.selected")
 
     def next_to_look_at(self, place: int, number: int) -> list[tuple[int, Due]]:
         """Return the first selected KOLs behind this place whose profiles are to be seen, with their places."""

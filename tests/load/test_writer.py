@@ -101,7 +101,7 @@ class Parts:
 
     def rejects(self) -> list[tuple[str, str, str]]:
         """Reason, KOL and account of each line of rejects.jsonl."""
-        path = self.ledger.rejects.path
+        path = self.folder / "rejects.jsonl"
         lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         return [(line["reason"], line["kol"], line["user"].get("id") or line["user"].get("user_id")) for line in lines]
 
@@ -186,7 +186,7 @@ def test_users_set_aside_are_on_disk_before_their_page_counts_as_loaded(parts: P
         parts.writer.add(page)
 
     parts.run(story)
-    lines = parts.ledger.rejects.path.read_text().splitlines()
+    lines = (parts.folder / "rejects.jsonl").read_text().splitlines()
     assert [json.loads(line)["reason"] for line in lines] == ["no_id", "no_id"]
     assert parts.tally.rows_rejected == {"no_id": 2}
 
@@ -202,7 +202,7 @@ def test_a_page_that_is_loaded_again_sets_nobody_aside_twice(parts: Parts) -> No
         parts.writer.add(page)
 
     parts.run(story)
-    assert len(parts.ledger.rejects.path.read_text().splitlines()) == 1
+    assert len((parts.folder / "rejects.jsonl").read_text().splitlines()) == 1
 
 
 def test_pages_are_held_back_while_the_buffer_is_full_and_let_go_when_the_run_stops(parts: Parts) -> None:

@@ -59,7 +59,7 @@ def test_the_known_accounts_stand_in_the_order_of_the_newest_reading_and_its_pag
 
 
 def test_a_damaged_page_hides_no_other(read_often: Ledger, store: Connection) -> None:
-    store.execute("UPDATE page SET body = x'00' WHERE generation = 1")
+    store.execute("UPDATE page SET body = ? WHERE generation = 1", (b"\0",))
     assert known(read_often) == [b"base"]
 
 

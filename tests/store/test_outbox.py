@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from kolspider.items import Kol, State
@@ -55,7 +56,7 @@ def test_alerts_are_raised_with_the_mark_of_their_pages_or_not_at_all(ledger: Le
     ledger.kols.begin(BTC)
     page = ledger.pages.put(BTC, 0, "", 1, 200, b"{}", fetched_at=1.0)
     broken = [*drafts("one"), Draft("two", "r", None)]  # type: ignore[arg-type]
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
         ledger.note_loaded([page], None, alerts=broken)
     assert not ledger.pages.rejects_written(page)
     assert store.execute("SELECT count(*) FROM alert").fetchone() == (0,)

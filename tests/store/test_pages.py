@@ -63,7 +63,7 @@ def test_a_damaged_page_is_bought_again_only_if_its_list_is_read(
     ledger.kols.end("btc", State.FETCHED, "", 1, 200, bought=True)
     if generation:
         ledger.kols.begin_generation("btc")
-    store.execute("UPDATE page SET body = x'00'")
+    store.execute("UPDATE page SET body = ?", (b"\0",))
     ledger.selection.read(["BTC"])
     ledger.selection.choose_all(None)
     tally = Tally()
@@ -95,7 +95,7 @@ def test_a_page_fetched_in_the_future_counts_as_fetched_now_and_ends_no_full_rea
         ledger.kols.begin(kol)
         ledger.pages.put(kol, 0, "", 1, 1, users % (b"true", b"c"), fetched_at=now)
         ledger.pages.put(kol, 0, "c", 2, 1, users % (b"false", b""), fetched_at=last)
-    store.execute("UPDATE page SET body = x'00' WHERE handle = 'torn' AND number = 1")
+    store.execute("UPDATE page SET body = ? WHERE handle = 'torn' AND number = 1", (b"\0",))
     ledger.selection.read(["btc", "eth", "torn"])
     ledger.selection.choose_all(None)
 
