@@ -187,6 +187,7 @@ def point_at_sandbox(settings: BaseSettings) -> None:
         "KOL_TARGET_TABLE": "twitter_kol_all",
         "KOL_FOLLOWS_TABLE": "twitter_kol_follows",
         "KOL_NOTIFY": "",
+        "KOL_SHARED_URL": "",
         "KOL_API_PROVIDER": "twitterapi_io",
         "KOL_API_URL": "",
         "KOL_API_KEY": "sandbox-key",

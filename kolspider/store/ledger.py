@@ -47,6 +47,7 @@ class Ledger:
 
     def __init__(self, connection: Connection, directory: Path, provider: Provider, target: int) -> None:
         self.connection = connection
+        self.target = target
         part = (connection, provider, target)
         self._rate_key = f"calls in 1,000 s, {provider.name}"
         create_views(connection, provider, target)

@@ -89,7 +89,7 @@ class Pages(Part):
     """Tables page and page_load."""
 
     to_load = 0
-    """Number of pages that this run loads from the cache; 0 until `waiting` or `of_selected` was asked."""
+    """Number of pages that this run loads from the cache; 0 until they were chosen."""
 
     def __len__(self) -> int:
         return self._count("SELECT count(*) FROM page")
@@ -129,27 +129,40 @@ class Pages(Part):
                 "seq",
             )
 
-    def waiting(self) -> Iterator[CachedPage]:
-        """Yield the pages of the selected KOLs that are not in the target, or not with all rows, in the order of
-        fetching.
+    def choose_waiting(self, *, refused: bool = True) -> None:
+        """Choose the pages of the selected KOLs that are not in the target for `next_to_load`; with `refused`, those
+        that are not there with all rows, too.
         """
-        return self._load_from(
-            "SELECT min(seq) FROM temp.waiting_page WHERE handle IN (SELECT handle FROM temp.selected)"
-        )
+        which = "SELECT min(seq) FROM temp.waiting_page WHERE handle IN (SELECT handle FROM temp.selected)"
+        self._choose_from(which, refused=refused)
+
+    def choose_all(self) -> None:
+        """Choose every page of the selected KOLs for `next_to_load`."""
+        which = "SELECT min(seq) FROM page WHERE provider = ? AND handle IN (SELECT handle FROM temp.selected)"
+        self._choose_from(which, self._provider, refused=True)
+
+    def waiting(self) -> Iterator[CachedPage]:
+        """Yield the pages of `choose_waiting`."""
+        self.choose_waiting()
+        yield from self._chosen()
 
     def of_selected(self) -> Iterator[CachedPage]:
-        """Yield every page of the selected KOLs, in the order of fetching."""
-        return self._load_from(
-            "SELECT min(seq) FROM page WHERE provider = ? AND handle IN (SELECT handle FROM temp.selected)",
-            self._provider,
-        )
+        """Yield the pages of `choose_all`."""
+        self.choose_all()
+        yield from self._chosen()
+
+    def _chosen(self) -> Iterator[CachedPage]:
+        seq = 0
+        while page := self.next_to_load(seq):
+            seq = page.seq
+            yield page
 
     def will_load(self, seq: int) -> bool:
         """Tell whether the page is one of those that this run loads from the cache."""
         return bool(self._value("SELECT 1 FROM temp.to_load WHERE seq = ?", seq))
 
-    def _load_from(self, first_sql: str, *values: str) -> Iterator[CachedPage]:
-        """Yield the pages to load, from the first one on, and with them all loaded pages that were fetched after it.
+    def _choose_from(self, first_sql: str, *values: str, refused: bool) -> None:
+        """Choose pages, from the first one on, and with them all loaded pages that were fetched after it.
 
         An older page that is written late must not leave its older profile of an account on top of a newer one, even
         if the process dies half-way: so the pages to be written again are marked first.
@@ -160,6 +173,7 @@ class Pages(Part):
                 "CREATE TEMP TABLE IF NOT EXISTS to_load "
                 "(seq INTEGER PRIMARY KEY, only_refused BOOLEAN NOT NULL DEFAULT FALSE)"
             )
+            self._db.execute("DELETE FROM temp.to_load")
             if first is not None:
                 self._db.execute(
                     "INSERT INTO temp.to_load (seq) SELECT seq FROM page p WHERE seq >= ? AND provider || '' = ? "
@@ -179,23 +193,26 @@ class Pages(Part):
             # No page has to follow these: a newer row of the same account in the target would have ended the refusal.
             self._db.execute(
                 "INSERT INTO temp.to_load (seq, only_refused) SELECT DISTINCT seq, TRUE FROM refused WHERE target = ? "
-                "AND provider = ? AND handle IN (SELECT handle FROM temp.selected) ON CONFLICT DO NOTHING",
-                (self._target, self._provider),
+                "AND provider = ? AND handle IN (SELECT handle FROM temp.selected) AND ? ON CONFLICT DO NOTHING",
+                (self._target, self._provider, refused),
             )
         self._db.analyze("temp.to_load")
         self.to_load = self._count("SELECT count(*) FROM temp.to_load")
-        seq = 0
-        # One page a query: the run writes to the same file between two of them.
-        while row := self._db.execute(
+
+    def next_to_load(self, seq: int) -> CachedPage | None:
+        """Return the first page to load behind this one, in the order of fetching."""
+        row = self._db.execute(
             "SELECT p.seq, p.handle, coalesce(k.user_name, p.handle), p.generation, p.number, p.cursor, p.body, "
             "p.fetched_at, t.only_refused FROM temp.to_load t JOIN page p ON p.seq = t.seq "
             "LEFT JOIN kol k ON k.provider = p.provider AND k.handle = p.handle "
             "WHERE t.seq > ? ORDER BY t.seq LIMIT 1",
             (seq,),
-        ).fetchone():
-            seq, handle, user_name, generation, number, cursor, packed, fetched_at, only_refused = row
-            body = unpack(packed)
-            yield CachedPage(seq, handle, user_name, generation, number, cursor, body, fetched_at, bool(only_refused))
+        ).fetchone()
+        if row is None:
+            return None
+        seq, handle, user_name, generation, number, cursor, packed, fetched_at, only_refused = row
+        body = unpack(packed)
+        return CachedPage(seq, handle, user_name, generation, number, cursor, body, fetched_at, bool(only_refused))
 
     def full_reading_began(self, handle: str, generation: int) -> float | None:
         """Return the unix second in which the first page of a list was fetched, once its last page is stored.

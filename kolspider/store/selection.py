@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kolspider.providers.base import Provider
     from kolspider.store.connection import Connection
 
-__all__ = ["NOT_REACHED", "Due", "Selection", "Watch", "Why"]
+__all__ = ["HAS_WORK", "NOT_REACHED", "Due", "Selection", "Watch", "Why"]
 
 _AT_ONCE = 500
 """KOLs read from the selection in one query."""
@@ -110,6 +110,8 @@ END
 """SQL: why a KOL is due; NULL if it is not. It has a place for the states of which lists are tried again."""
 NOT_REACHED = "(NOT reached AND coalesce(why IN ('retry', 'refresh', 'failed'), FALSE))"
 """SQL: whether a selected KOL still is as an earlier run left it, though its list is to be read."""
+HAS_WORK = "(why IS NOT NULL AND NOT (to_look_at AND why = 'refresh'))"
+"""SQL: whether a selected KOL has work; one without a look that was due is not read."""
 _MAY_BE_INCREMENTAL = f"""
 (:incremental AND NOT {_SHORT_ONCE} AND ((:follows AND l.generation >= b.generation) OR {BASE_IS_CACHED})
   AND (:full_before IS NULL OR b.ended_at BETWEEN :full_before AND :latest))
@@ -129,7 +131,8 @@ class Selection(Part):
         """Lists that were finished before this moment, in unix seconds, are due; None without a refresh."""
         self.watch: Watch | None = None
         """What the run watches; None if it looks at no profile. It is set before `choose_due`."""
-        self._full_before: float | None = None
+        self.full_before: float | None = None
+        """Lists whose last full reading ended before this moment, in unix seconds, are read in full."""
         self.left = 0
         """Number of KOLs that are due but beyond the limit: the next run takes them."""
         self.is_of_job = False
@@ -231,7 +234,7 @@ class Selection(Part):
         users. If `watch` is set, KOLs are selected to be looked at, and those whose lists are due without a look.
         """
         self.refresh_before = refresh_before
-        self._full_before = None if full_every is None else now - full_every
+        self.full_before = None if full_every is None else now - full_every
         tried_again = ", ".join(f"'{state}'" for state in retry) or "''"
         order = ", ".join(f"('{why}', {rank})" for rank, why in enumerate(Why))
         self._db.execute(
@@ -271,11 +274,9 @@ class Selection(Part):
             self.left = cut.rowcount
         self._db.analyze("temp.selected")
 
-    def to_look_at(self, number: int) -> Iterator[list[Kol]]:
-        """Yield the selected KOLs whose profiles are to be seen, so many at a time."""
-        kols = (due.kol for due in self._read("to_look_at"))
-        while some := list(islice(kols, number)):
-            yield some
+    def next_to_look_at(self, place: int, number: int) -> list[tuple[int, Due]]:
+        """Return the first selected KOLs behind this place whose profiles are to be seen, with their places."""
+        return self._behind(place, "to_look_at", number)
 
     def to_measure(self, number: int) -> list[str]:
         """Return the handles of the first selected KOLs whose list is read in full and whose profile nobody saw."""
@@ -345,7 +346,7 @@ class Selection(Part):
             "latest": latest(),
             "look_before": self.watch.look_before if self.watch else None,
             "read_before": self.watch.read_before if self.watch else None,
-            "full_before": self._full_before,
+            "full_before": self.full_before,
         }
 
     def begin_long_lists_early(self, at_once: float) -> None:
@@ -463,14 +464,25 @@ class Selection(Part):
 
     def due(self) -> Iterator[Due]:
         """Yield the selected KOLs that have work, in order; they are read a few hundred at a time."""
-        yield from self._read("why IS NOT NULL AND NOT (to_look_at AND why = 'refresh')")
+        yield from self._read(HAS_WORK)
+
+    def next_due(self, place: int) -> list[tuple[int, Due]]:
+        """Return the first selected KOLs behind this place that have work, with their places."""
+        return self._behind(place, HAS_WORK, _AT_ONCE)
 
     def _read(self, which: str) -> Iterator[Due]:
         place = 0
-        while rows := self._db.execute(
+        while some := self._behind(place, which, _AT_ONCE):
+            for place, due in some:  # noqa: B007 - the next query starts after the last
+                yield due
+
+    def _behind(self, place: int, which: str, number: int) -> list[tuple[int, Due]]:
+        rows = self._db.execute(
             f"SELECT place, handle, user_name, why, state, incremental FROM temp.selected WHERE place > ? AND {which} "
             "ORDER BY place LIMIT ?",
-            (place, _AT_ONCE),
-        ).fetchall():
-            for place, handle, user_name, why, state, incremental in rows:  # noqa: B007 - the next query starts after the last
-                yield Due(Kol(handle, user_name), Why(why or Why.BEGUN), state_of(state), bool(incremental))
+            (place, number),
+        )
+        return [
+            (place, Due(Kol(handle, user_name), Why(why or Why.BEGUN), state_of(state), bool(incremental)))
+            for place, handle, user_name, why, state, incremental in rows
+        ]

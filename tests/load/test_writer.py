@@ -29,6 +29,7 @@ from kolspider.load.writer import Writer
 from kolspider.options.config import Config
 from kolspider.store.ledger import Ledger
 from kolspider.store.refusals import What
+from tests.live.unguarded import alone
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -58,10 +59,8 @@ class Parts:
         disk = Disk(self.folder, self.stop)
         self.repeats = Repeats()
         raising = Raising([], "", "", self.ledger)
-        self.commits = Commits(self.ledger, disk, self.tally, self.work, raising, dry_run=False, evict=True)
-        self.writer = Writer(
-            self.config, self.thread, self.commits, self.repeats, self.ledger, self.stop, self.tally, self.work
-        )
+        self.commits = Commits(self.ledger, disk, alone(), self.tally, self.work, raising, dry_run=False, evict=True)
+        self.writer = Writer(self.config, self.thread, self.commits, self.repeats, self.stop, self.tally, self.work)
 
     def run(self, story: Callable[[], Awaitable[None]]) -> None:
         """Write while the story goes on, and close."""
@@ -87,7 +86,7 @@ class Parts:
         async def story() -> None:
             for page in pages:
                 self.writer.add(page)
-            self.commits.list_ended(BTC, State.FETCHED, "", pages=len(pages), users=9, bought=1)
+            await self.commits.list_ended(BTC, State.FETCHED, "", pages=len(pages), users=9, bought=1)
 
         self.run(story)
 
@@ -162,7 +161,7 @@ def test_a_kol_is_complete_when_its_list_has_ended_and_its_pages_are_committed(p
 
     async def story() -> None:
         parts.writer.add(page)
-        parts.commits.list_ended(BTC, State.FETCHED, "", pages=1, users=2, bought=1)
+        await parts.commits.list_ended(BTC, State.FETCHED, "", pages=1, users=2, bought=1)
         assert parts.state() is State.FETCHED, "its page is not committed yet"
 
     parts.run(story)

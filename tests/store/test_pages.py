@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -18,10 +19,12 @@ from kolspider.store import pages
 from kolspider.store.pages import PageCount, unpack
 from kolspider.store.readings import Kind
 from kolspider.store.refusals import Refusal, What
+from tests.live.unguarded import alone
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from kolspider.items import FollowingsPage
     from kolspider.store.connection import Connection
     from kolspider.store.ledger import Ledger
 
@@ -64,14 +67,18 @@ def test_a_damaged_page_is_bought_again_only_if_its_list_is_read(
     ledger.selection.read(["BTC"])
     ledger.selection.choose_all(None)
     tally = Tally()
-    cached = CachedPages(ledger, provider("twitterapi_io"), Disk(tmp_path, Stop()), tally)
+    cached = CachedPages(ledger, provider("twitterapi_io"), Disk(tmp_path, Stop()), alone(), tally)
 
-    assert list(cached.read(everything=True)) == []
+    assert asyncio.run(all_of(cached)) == []
 
     assert tally.cache_damaged == 1
     assert cached.damaged == (set() if generation else {"btc"})
     kept = {page.number for page in ledger.pages.of_kol("btc")}
     assert kept == (set() if generation else {1}), "what nobody buys again is not reported for ever"
+
+
+async def all_of(cached: CachedPages) -> list[FollowingsPage]:
+    return [page async for page in cached.read(everything=True)]
 
 
 def test_a_page_fetched_in_the_future_counts_as_fetched_now_and_ends_no_full_reading(
@@ -92,8 +99,8 @@ def test_a_page_fetched_in_the_future_counts_as_fetched_now_and_ends_no_full_rea
     ledger.selection.read(["btc", "eth", "torn"])
     ledger.selection.choose_all(None)
 
-    cached = CachedPages(ledger, provider("twitterapi_io"), Disk(tmp_path, Stop()), Tally())
-    pages = list(cached.read(everything=True))
+    cached = CachedPages(ledger, provider("twitterapi_io"), Disk(tmp_path, Stop()), alone(), Tally())
+    pages = asyncio.run(all_of(cached))
 
     assert [page.kol.user_name for page in pages] == ["BTC", "BTC", "ETH", "ETH", "TORN"]
     assert all(now <= page.fetched_at <= time.time() for page in pages)
