@@ -40,10 +40,10 @@ doris: $(VENV)/.tests
 bench: $(VENV)/.benches
 	$(BIN)/python -m benchmarks
 
-# Lock the trees of requirements.in and requirements-dev.in; what still fits stays. make lock UPGRADE=1: the newest.
+# Lock the trees of the three requirements*.in; what still fits stays. make lock UPGRADE=1: the newest.
 lock: $(VENV)/.runs
 	$(BIN)/pip install --quiet --disable-pip-version-check pip-tools==7.6.2
-	for name in requirements requirements-dev; do \
+	for name in requirements requirements-fleet requirements-dev; do \
 	  CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet $(if $(UPGRADE),--upgrade) $$name.in || exit 1; \
 	done
 

@@ -21,6 +21,7 @@ from kolspider.store.backup import back_up
 from kolspider.store.database import FILE_NAME
 from kolspider.store.ledger import Ledger
 from kolspider.store.lock import DirectoryLock
+from kolspider.store.move import move_into_directory, move_to_server
 
 if TYPE_CHECKING:
     import argparse
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Command(ProjectCommand):
-    """status, show and backup are safe during a run; prune, clear and import need its lock."""
+    """status, show and backup are safe during a run; prune, clear, import and move need its lock."""
 
     examples = """
   scrapy cache status                  directory, pages, size, KOLs loaded, pages not in the table yet
@@ -41,11 +42,17 @@ class Command(ProjectCommand):
   scrapy cache prune                   delete the pages of KOLs that are loaded; asks first
   scrapy cache clear                   delete all pages and the progress; asks first
   scrapy cache clear --keep-progress   delete only pages: finished KOLs stay finished
+  scrapy cache move --to postgresql://kol:pass@host/db
+                                       move all of it into PostgreSQL, for several machines; or back, from
+                                       KOL_SHARED_URL into a directory
   scrapy cache import old/.kol_cache   take over the lists and the progress of the script before kolspider
 """
 
     def syntax(self) -> str:
-        return "status | show KOL | backup FILE [--yes] | prune [--yes] | clear [--keep-progress] [--yes] | import DIR"
+        return (
+            "status | show KOL | backup FILE [--yes] | prune [--yes] | clear [--keep-progress] [--yes] | "
+            "move --to URL|DIR | import DIR"
+        )
 
     def short_desc(self) -> str:
         return "Show the response cache, copy it, or delete from it"
@@ -54,12 +61,10 @@ class Command(ProjectCommand):
         super().add_options(parser)
         parser.add_argument("--keep-progress", action="store_true", help="clear: delete only pages")
         parser.add_argument("--yes", action="store_true", help="prune, clear: do not ask; backup: replace the file")
+        parser.add_argument("--to", metavar="URL|DIR", help="move: where to, PostgreSQL or a directory")
 
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
-        if opts.keep_progress and args != ["clear"]:
-            raise WrongUsage("--keep-progress only goes with `scrapy cache clear`")
-        if opts.yes and args[:1] not in (["backup"], ["prune"], ["clear"]):
-            raise WrongUsage("--yes only goes with `scrapy cache backup`, `prune` and `clear`")
+        _check_options(args, opts)
         match args:
             case ["status"]:
                 _status(config, database)
@@ -69,12 +74,23 @@ class Command(ProjectCommand):
                 _back_up(config, Path(file), replace=opts.yes)
             case ["prune"]:
                 _prune(config, database, yes=opts.yes)
+            case ["move"]:
+                _move(config, opts.to)
             case ["import", directory]:
                 _import(config, database, Path(directory))
             case ["clear"]:
                 _clear(config, database, keep_progress=opts.keep_progress, yes=opts.yes)
             case _:
                 raise WrongUsage(f"the command is scrapy cache {self.syntax()}")
+
+
+def _check_options(args: list[str], opts: argparse.Namespace) -> None:
+    if opts.keep_progress and args != ["clear"]:
+        raise WrongUsage("--keep-progress only goes with `scrapy cache clear`")
+    if opts.yes and args[:1] not in (["backup"], ["prune"], ["clear"]):
+        raise WrongUsage("--yes only goes with `scrapy cache backup`, `prune` and `clear`")
+    if bool(opts.to) != (args == ["move"]):
+        raise WrongUsage("--to goes with `scrapy cache move`, which needs it")
 
 
 def _status(config: Config, database: Database) -> None:
@@ -154,9 +170,23 @@ def _ledger(config: Config, database: Database) -> Iterator[Ledger]:
 
 def _back_up(config: Config, file: Path, *, replace: bool) -> None:
     if config.shared_url:
-        raise WrongUsage("the shared ledger is in PostgreSQL: back it up with pg_dump, also during a run")
+        raise WrongUsage("the ledger is in PostgreSQL (KOL_SHARED_URL): copy it with pg_dump, also during a run")
     back_up(config.cache_dir, file, replace=replace)
     print(f"{file.absolute()}: {size(file.stat().st_size)}, the whole store as it was when the copy began")
+
+
+def _move(config: Config, to: str) -> None:
+    if to.startswith(("postgresql://", "postgres://")):
+        moved = move_to_server(config.cache_dir, to)
+        after = "set KOL_SHARED_URL to it on every machine; rejects.jsonl stays here, new ones go into its table reject"
+    elif config.shared_url:
+        moved = move_into_directory(config.shared_url, Path(to).absolute())
+        after = f"take KOL_SHARED_URL out of the settings, and set KOL_CACHE_DIR={to}"
+    else:
+        raise WrongUsage("--to a directory moves the ledger from KOL_SHARED_URL, which is not set")
+    print(f"{counted(moved.kols, 'KOL')} and {counted(moved.pages, 'page')} moved, with all that is known of them")
+    print(f"aside the old ledger is now {moved.aside}; delete it when the new one works")
+    print(f"next  {after}")
 
 
 def _prune(config: Config, database: Database, *, yes: bool) -> None:

@@ -70,6 +70,9 @@ class Connection(Protocol):
     def analyze(self, table: str) -> None:
         """Count what is in a table that was filled, for the plans of queries."""
 
+    def number_on(self, table: str, key: str) -> None:
+        """Let the numbers that `insert` gives go on after those that were inserted by hand."""
+
     def shrink(self) -> None:
         """Give freed space back to the disk."""
 

@@ -99,6 +99,9 @@ class SqliteConnection(sqlite3.Connection):
     def analyze(self, table: str) -> None:
         """Do nothing: plans are as good without."""
 
+    def number_on(self, table: str, key: str) -> None:
+        """Do nothing: SQLite numbers on after the greatest number."""
+
     def shrink(self) -> None:
         """Give freed space back to the disk. This needs space itself: on a full disk the file stays as it is."""
         path = self.execute("PRAGMA database_list").fetchone()[2]

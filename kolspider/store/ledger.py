@@ -24,6 +24,7 @@ from kolspider.store.views import create_views
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
+    from types import ModuleType
     from typing import Self
 
     from kolspider.providers.base import Provider
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
     from kolspider.store.postgres import PostgresConnection
     from kolspider.store.refusals import Refusal
 
-__all__ = ["Ledger"]
+__all__ = ["REJECTS_SIZE", "Ledger", "postgres"]
 
-_REJECTS_SIZE = "rejects_size"
+REJECTS_SIZE = "rejects_size"
 """Key of the note that holds the size of the rejects file."""
 
 
@@ -107,7 +108,7 @@ class Ledger:
         """Cut off the rejects of a batch whose pages were never marked as loaded; they are written again."""
         if isinstance(self.rejects, RejectsTable):
             return
-        noted = self.connection.execute("SELECT value FROM note WHERE key = ?", (_REJECTS_SIZE,)).fetchone()
+        noted = self.connection.execute("SELECT value FROM note WHERE key = ?", (REJECTS_SIZE,)).fetchone()
         if noted:
             self.rejects.cut_to(noted[0])
         else:  # a new store beside the rejects of an older one
@@ -131,7 +132,7 @@ class Ledger:
             self.pages.mark_loaded(seqs)
             self.refusals.note(seqs, refused, written or {})
             if rejects_size is not None:
-                self.connection.execute(NOTE, (_REJECTS_SIZE, rejects_size))
+                self.connection.execute(NOTE, (REJECTS_SIZE, rejects_size))
             return self.outbox.put(alerts)
 
     def found_rate(self) -> float | None:
@@ -196,17 +197,26 @@ class Ledger:
 def _connect(directory: Path, shared_url: str, *, fresh: bool) -> Connection:
     if not shared_url:
         return connect(directory, fresh=fresh)
-    from kolspider.store import postgres  # noqa: PLC0415 - psycopg is there only where it is used
-
-    return postgres.connect(shared_url)
+    connection: Connection = postgres().connect(shared_url)
+    return connection
 
 
 def _connect_to_read(directory: Path, shared_url: str) -> Connection | None:
     if not shared_url:
         return connect_to_read(directory)
-    from kolspider.store import postgres  # noqa: PLC0415
+    connection: Connection | None = postgres().connect_to_read(shared_url)
+    return connection
 
-    return postgres.connect_to_read(shared_url)
+
+def postgres() -> ModuleType:
+    """Return the module for PostgreSQL. Raises WrongUsage if psycopg is missing, which only a shared ledger needs."""
+    try:
+        from kolspider.store import postgres as module  # noqa: PLC0415
+    except ImportError as error:
+        raise WrongUsage(
+            f"KOL_SHARED_URL needs psycopg, which can't be imported ({error}): pip install -r requirements-fleet.txt"
+        ) from None
+    return module
 
 
 def _target_id(connection: Connection, label: str) -> int:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from kolspider.store.connection import Rows
 
-__all__ = ["PostgresConnection", "connect", "connect_to_read"]
+__all__ = ["PostgresConnection", "connect", "connect_to_fill", "connect_to_read"]
 
 _OPTIONS = {
     "application_name": "kolspider",
@@ -222,6 +222,18 @@ class PostgresConnection:
         """Count what is in a table, long before autovacuum does: without, a query of 100,000 KOLs may take minutes."""
         self.execute(f"ANALYZE {table}")
 
+    def number_on(self, table: str, key: str) -> None:
+        """Let the numbers that `insert` gives go on after those that were inserted by hand."""
+        (numbers,) = self.execute("SELECT pg_get_serial_sequence(?, ?)", (table, key)).fetchone()
+        if numbers:
+            last = f"SELECT coalesce(max({key}), 0) + 1 FROM {table}"
+            self.execute(f"SELECT setval(?, ({last}), FALSE)", (numbers,))
+        self.analyze(table)
+
+    def be_patient(self) -> None:
+        """Let this transaction wait longer for what it is to write. Inside a transaction."""
+        self.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+
     def shrink(self) -> None:
         """Do nothing: PostgreSQL's autovacuum uses the space again."""
 
@@ -234,17 +246,34 @@ class PostgresConnection:
 
     def begin_run(self) -> None:
         """Keep what is temporary where it outlives this connection, and delete what runs that were killed have left."""
-        prefix = f"{self.schema}_run_"
-        left = self.execute("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, ?)", (prefix,)).fetchall()
-        for (name,) in left:
-            began_at = re.match(r"\d+", name.removeprefix(prefix))
+        for name in self._runs():
+            began_at = re.search(r"_run_(\d+)_", name)
             if began_at and int(began_at[0]) < time.time() - _KEPT_SECS:
                 with self.transaction(fenced=False):
-                    if self.execute("SELECT pg_try_advisory_xact_lock(hashtext(?), 1)", (name,)).fetchone()[0]:
+                    if not self._is_held(name):
                         self.execute(f"DROP SCHEMA {name} CASCADE")
-        self._temporary = f"{prefix}{int(time.time())}_{secrets.token_hex(4)}"
+        self._temporary = f"{self.schema}_run_{int(time.time())}_{secrets.token_hex(4)}"
         self.execute(f"CREATE SCHEMA {self._temporary}")
         self._hold()
+
+    def is_in_use(self) -> bool:
+        """Tell whether a run is going on. Inside a transaction."""
+        return any(map(self._is_held, self._runs()))
+
+    def set_aside(self) -> str:
+        """Rename the schema, so that no run finds it. Returns its name then."""
+        aside = f"{self.schema}_moved_{int(time.time())}"
+        self.execute(f"ALTER SCHEMA {self.schema} RENAME TO {aside}")
+        return aside
+
+    def _runs(self) -> list[str]:
+        """Return the schemas of runs that are going on or were killed."""
+        found = self.execute("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, ?)", (f"{self.schema}_run_",))
+        return [name for (name,) in found]
+
+    def _is_held(self, run: str) -> bool:
+        """Tell whether a run holds its schema; if none does, this transaction holds it until it ends."""
+        return not self.execute("SELECT pg_try_advisory_xact_lock(hashtext(?), 1)", (run,)).fetchone()[0]
 
     def _hold(self) -> bool:
         """Hold the schema of this run, so that nobody takes it for left over. Tells whether it is there."""
@@ -298,15 +327,25 @@ _READ_ONLY = psycopg.errors.ReadOnlySqlTransaction | psycopg.errors.IdleInTransa
 
 def connect(url: str) -> PostgresConnection:
     """Open the ledger for a run, and create its tables if they are missing. Raises StopRun, WrongUsage."""
-    connection = PostgresConnection(_address(url))
+    connection = connect_to_fill(url)
+    try:
+        connection.begin_run()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_to_fill(url: str) -> PostgresConnection:
+    """Open the ledger without a run, and create its tables if they are missing. Raises StopRun, WrongUsage."""
+    address = _address(url)
+    connection = PostgresConnection(address)
     try:
         _check_encoding(connection)
         connection.create_tables()
-        connection.begin_run()
     except psycopg.errors.InsufficientPrivilege as error:
         connection.close()
-        reason = _explain(error, connection._address)  # noqa: SLF001 - of this module
-        raise StopRun(f"{reason}; GRANT CREATE ON DATABASE ... TO its user") from None
+        raise StopRun(f"{_explain(error, address)}; GRANT CREATE ON DATABASE ... TO its user") from None
     except BaseException:
         connection.close()
         raise

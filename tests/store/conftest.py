@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kolspider.providers import provider
+from kolspider.store.connection import LedgerAway
 from kolspider.store.database import SqliteConnection, empty_in_memory
 from kolspider.store.ledger import Ledger
 from kolspider.store.postgres import connect, connect_to_read
@@ -84,8 +85,11 @@ def in_postgres(postgres: Postgres) -> Iterator[Callable[[], Connection]]:
     assert connection
 
     def empty() -> Connection:
-        connection.reconnect()  # another test may have stopped the server; and what is temporary goes
-        connection.execute(clear)
+        try:
+            connection.execute(f"{clear} DISCARD TEMP")
+        except LedgerAway:  # a test has stopped the server
+            connection.reconnect()
+            connection.execute(clear)
         return connection
 
     with closing(connection):
