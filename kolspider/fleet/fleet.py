@@ -62,9 +62,9 @@ class Fleet:
         )
         stack.callback(self._leave, talk)
         self._check = partial(worker.check, fence)
-        heart = Heartbeat(worker, alive, self._die)
-        heart.start()
-        stack.callback(heart.stop)
+        self.heart = Heartbeat(worker, alive, self._die)
+        self.heart.start()
+        stack.callback(self.heart.stop)
         self.job = SharedJob(talk, worker, self._ledger, self._config.provider)
         self.crew = SharedCrew(self.job, self.talk, self.store, self._ledger, self._stop, self._arguments)
 

@@ -248,7 +248,7 @@ class PostgresConnection:
         """Keep what is temporary where it outlives this connection, and delete what runs that were killed have left."""
         for name in self._runs():
             began_at = re.search(r"_run_(\d+)_", name)
-            if began_at and int(began_at[0]) < time.time() - _KEPT_SECS:
+            if began_at and int(began_at[1]) < time.time() - _KEPT_SECS:
                 with self.transaction(fenced=False):
                     if not self._is_held(name):
                         self.execute(f"DROP SCHEMA {name} CASCADE")
