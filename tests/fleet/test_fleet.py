@@ -55,6 +55,7 @@ class Machine:
             api_url="http://api",
             api_key="secret",
             credit_usd=0.00001,
+            cache_evict=False,
         )
         self.stop, self.tally = Stop(), Tally()
         self.fleet = stack.enter_context(Fleet(arguments, cast("Config", config), self.ledger, self.stop))
