@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
 from tests.chaos.fleet import FleetToll, Story, judge
 from tests.e2e.processes import finish, kill, wait_until
 from tests.e2e.project import SMALL_BATCHES, settings
+from tests.postgres import PASSWORD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +46,9 @@ def test_a_killed_workers_kols_are_finished_by_the_other(make_project: MakeProje
     project.wait_for_calls(4 + 1)
     kill(doomed)
     project.api.release()
-    finish(heir).expect(0)
+    ended = finish(heir).expect(0)
+    assert PASSWORD not in ended.text
+    assert quote(PASSWORD, safe="") not in ended.text
     toll = FleetToll()
     judge(project, postgres, toll)
     assert (toll.lost, toll.older) == (0, 0)
