@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,10 @@ from kolspider.command import OLD_FILES, ProjectCommand
 from kolspider.console.columns import plain
 from kolspider.console.wording import counted, moment, size
 from kolspider.errors import StopRun, WrongUsage
+from kolspider.fleet.overview import workers
 from kolspider.items import State
 from kolspider.options.arguments import handle_of
+from kolspider.options.secrets import without_password
 from kolspider.run.old_cache import OF_PROVIDER, import_old_cache
 from kolspider.run.opening import read_ledger, target_label
 from kolspider.store.backup import back_up
@@ -95,10 +97,12 @@ def _status(config: Config, database: Database) -> None:
     directory = config.cache_dir
     with read_ledger(config, database) as ledger:
         count, states, (rows, kols) = ledger.pages.count(), ledger.kols.states(), ledger.refusals.count()
+        at_work = list(_workers(ledger)) if ledger.shared else []
     loaded = states.pop(State.COMPLETE, 0)
-    print(f"directory     {directory}")
+    print(f"ledger        {without_password(config.shared_url)}" if config.shared_url else f"directory     {directory}")
     print(f"pages         {count.pages:,} of {counted(count.kols, 'KOL')}, {count.users:,} users")
-    print(f"size          {size(_bytes_on_disk(directory))} on disk, of which {size(count.size)} are pages")
+    on_disk = "" if config.shared_url else f"{size(_bytes_on_disk(directory))} on disk, of which "
+    print(f"size          {on_disk}{size(count.size)} {'are' if on_disk else 'of'} pages")
     print(f"KOLs loaded   {loaded:,} into {target_label(config, database)}")
     if states:
         print(f"other KOLs    {', '.join(f'{states[state]:,} {state}' for state in State if state in states)}")
@@ -112,8 +116,18 @@ def _status(config: Config, database: Database) -> None:
     if rows:
         print(f"refused       {counted(rows, 'row')} of {counted(kols, 'KOL')} by the database")
         print("next          scrapy crawl followings -a replay=pending   (after the table is changed; no API call)")
+    for line in at_work:
+        print(line)
     if (directory / "progress.json").exists():
         print(f"note          {OLD_FILES.format(directory=directory)}")
+
+
+def _workers(ledger: Ledger) -> Iterator[str]:
+    """Yield a line for each worker on the shared ledger."""
+    for one in workers(ledger.connection):
+        loads = ", loads" if one.loads else ""
+        seen = f"{one.seen:.0f} s ago" + ("; silent: others take over" if one.is_silent else "")
+        yield f"worker        {one.name}: {counted(one.lists, 'list')} in work{loads}, seen {seen}"
 
 
 def _show(config: Config, database: Database, name: str) -> None:
@@ -143,17 +157,20 @@ def _in_table(page: PageRecord) -> str:
 @contextmanager
 def _ledger(config: Config, database: Database) -> Iterator[Ledger]:
     """Open the ledger for changes; no run can begin in the meantime."""
-    label = target_label(config, database)
+    label, url = target_label(config, database), config.shared_url
     with (
-        DirectoryLock(config.cache_dir),
-        closing(Ledger.open(config.cache_dir, config.provider, label)) as ledger,
+        nullcontext() if url else DirectoryLock(config.cache_dir),
+        closing(Ledger.open(config.cache_dir, config.provider, label, shared_url=url)) as ledger,
     ):
+        busy = [one.name for one in workers(ledger.connection) if not one.is_silent] if ledger.shared else []
+        if busy:
+            raise WrongUsage(f"a run is going on on the shared ledger ({', '.join(busy)}); wait for it")
         yield ledger
 
 
 def _back_up(config: Config, file: Path, *, replace: bool) -> None:
     if config.shared_url:
-        raise WrongUsage("the ledger is in PostgreSQL (KOL_SHARED_URL): copy it with pg_dump")
+        raise WrongUsage("the ledger is in PostgreSQL (KOL_SHARED_URL): copy it with pg_dump, also during a run")
     back_up(config.cache_dir, file, replace=replace)
     print(f"{file.absolute()}: {size(file.stat().st_size)}, the whole store as it was when the copy began")
 

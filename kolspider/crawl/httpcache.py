@@ -31,7 +31,7 @@ class PageCache(HttpCacheMiddleware):
         self, request: Request
     ) -> Request | Response | None:
         """Look the page up, then let Scrapy's code decide."""
-        await self.storage.find(request)
+        self.storage.found = await self.storage.find(request)  # nothing else runs between this and the next line
         return super().process_request(request)
 
     async def process_response(  # type: ignore[override]  # as above
@@ -82,39 +82,42 @@ class PageStorage:
     """
 
     def __init__(self, settings: BaseSettings) -> None:
-        self._found: Response | None = None
+        self.found: Response | None = None
+        """What `retrieve_response` returns."""
         self._bought: tuple[PageRequest, bytes] | None = None
 
     def open_spider(self, spider: Spider) -> None:
         """Take the parts of the run that it needs; the store was opened before the crawl."""
         run = run_of(spider.crawler)
-        self._pages, self._store, self._tally = run.ledger.pages, run.store, run.tally
+        self._pages, self._store, self._crew, self._tally = run.ledger.pages, run.store, run.crew, run.tally
         self._dry_run = run.arguments.dry_run
 
     def close_spider(self, spider: Spider) -> None:
         """Do nothing: the store is closed after the crawl."""
 
-    async def find(self, request: Request) -> None:
-        """Look up the page that `retrieve_response` returns."""
-        self._found, found = None, None
+    async def find(self, request: Request) -> Response | None:
+        """Return the stored page as a response; None if there is none, or it is damaged."""
         if (asked := PageRequest.of(request)) is None:
-            return
+            return None
+        found = None
         with suppress(NotAsked):
             found = await self._store.ask(lambda: self._get(asked))
         if found is None:
-            return
+            return None
         asked.seq, body, is_counted_later = found
         self._tally.cache_hits += not is_counted_later
-        self._found = TextResponse(request.url, body=body, encoding="utf-8")
+        return TextResponse(request.url, body=body, encoding="utf-8")
 
     def _get(self, asked: PageRequest) -> tuple[int, bytes, bool] | None:
         found = self._pages.get(asked.kol.handle, asked.generation, asked.cursor)
+        if found is None:
+            return None
         # Pages to be loaded are counted then.
-        return found and (*found, not self._dry_run and self._pages.will_load(found[0]))
+        return (*found, not self._dry_run and (self._crew.loads_from_store or self._pages.will_load(found[0])))
 
     def retrieve_response(self, spider: Spider, request: Request) -> Response | None:
-        """Return the stored page as a response; None if there is none, or it is damaged."""
-        return self._found
+        """Return what `find` found."""
+        return self.found
 
     def store_response(self, spider: Spider, request: Request, response: Response) -> None:
         """Take a page that `store` stores."""

@@ -23,4 +23,5 @@ class KeepHistory(Periodic):
 
     async def _note(self) -> None:
         self.run.tally.write_to(self.crawler.stats)
-        await self.run.store.ask(self.run.history.note)
+        history, done = self.run.history, self.run.history.counters()
+        await self.run.store.ask(lambda: history.note(done))

@@ -49,7 +49,7 @@ class Fleet:
         self._stack.close()
 
     def _enter(self, stack: ExitStack) -> None:
-        ledger = cast("PostgresConnection", self._ledger.connection)
+        ledger = cast("PostgresConnection", self._ledger.shared)
         create_tables(ledger)
         # No batch, no writing and no waiting for a turn holds up a sign of life, or each other.
         talk, alive, fence = (stack.enter_context(closing(self._connect())) for _ in range(3))

@@ -67,6 +67,9 @@ class SharedStore(Store):
             self._stop.fail(error)
         except MemoryError:
             self._stop.fail(out_of_memory())
+        except Exception:
+            logger.exception("the shared ledger has a bug")
+            self._stop.fail(StopRun("a bug stopped the run (see above); nothing is lost, the pages are stored"))
         raise NotAsked("the ledger can't be used")
 
     def soon(self, work: Callable[[], object]) -> None:

@@ -174,16 +174,16 @@ class Story:
         toll, dice, api = FleetToll(), self._dice, project.api
         api.clear_calls()
         fleet = Fleet(project, (*settings(KOL_RATE=self.rate, JOBDIR=f"job{len(words)}"), *words))
-        until, next_at = time.monotonic() + PATIENCE_SECS, time.monotonic() + 6
+        until, next_at = time.monotonic() + PATIENCE_SECS, dice.randint(1, 30)
         try:
             while fleet.tend():
                 assert time.monotonic() < until, f"still running: {self!r} {[one.log for one in fleet.workers]}"
                 time.sleep(0.05)
                 api.revision += 1  # so that it shows which of two pages with an account is in the table
-                if time.monotonic() < next_at or not fleet.running() or fleet.is_done:
+                if len(api.calls) < next_at or not fleet.running() or fleet.is_done:
                     continue
                 self._trouble(fleet, toll, api)
-                next_at = time.monotonic() + dice.uniform(0.5, 4)
+                next_at = len(api.calls) + dice.randint(5, 40)
         finally:
             fleet.end()
         judge(project, self.postgres, toll)

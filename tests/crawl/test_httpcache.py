@@ -20,6 +20,7 @@ from kolspider.live.tally import Tally
 from kolspider.providers import provider
 from kolspider.providers.base import ApiError, ApiErrorKind, Page
 from kolspider.store.ledger import Ledger
+from tests.live.unguarded import alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ def stop() -> Stop:
 @pytest.fixture
 def storage(ledger: Ledger, tmp_path: Path, stop: Stop, monkeypatch: pytest.MonkeyPatch) -> PageStorage:
     parts = SimpleNamespace(
-        ledger=ledger, store=Disk(tmp_path, stop), tally=Tally(), arguments=SimpleNamespace(dry_run=True)
+        ledger=ledger, store=Disk(tmp_path, stop), crew=alone(), tally=Tally(), arguments=SimpleNamespace(dry_run=True)
     )
     monkeypatch.setattr("kolspider.crawl.httpcache.run_of", lambda _: parts)
     storage = PageStorage(SETTINGS)
@@ -65,7 +66,7 @@ def put(storage: PageStorage, sent: Request) -> None:
 
 
 def get(storage: PageStorage, sent: Request) -> Response | None:
-    asyncio.run(storage.find(sent))
+    storage.found = asyncio.run(storage.find(sent))
     return storage.retrieve_response(SPIDER, sent)
 
 
