@@ -32,6 +32,12 @@ API = provider("twitterapi_io")
 
 
 @pytest.fixture
+def kind() -> str:
+    """Where the ledger is."""
+    return "sqlite"
+
+
+@pytest.fixture
 def ledger(store: Connection, tmp_path: Path) -> Ledger:
     """A ledger in which BTC's list was begun."""
     ledger = Ledger(store, tmp_path, API, 1)
