@@ -58,7 +58,9 @@ def test_what_can_not_be_moved_is_one_line(make_project: MakeProject) -> None:
         assert told in line
     assert "--to goes with" in project.look("cache", "status", "--to", "x").expect(2).err
     project.env = {"KOL_SHARED_URL": "postgresql://kol:geheim@127.0.0.1:1/kol"}
-    refused = project.look("cache", "move", "--to", "elsewhere").expect(1)
+    elsewhere = project.folder / "elsewhere"
+    refused = project.look("cache", "move", "--to", str(elsewhere)).expect(1)
     assert "KOL_SHARED_URL (postgresql://kol@127.0.0.1:1/kol) can't be used" in refused.err
     assert "geheim" not in refused.text
+    assert not elsewhere.exists()
     assert "pg_dump" in project.look("cache", "backup", str(project.folder / "copy")).expect(2).err
