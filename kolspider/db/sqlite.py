@@ -251,10 +251,7 @@ class SqliteDatabase(Database):
             self.fence()
             connection.execute("COMMIT")
         except BaseException:
-            try:
-                connection.rollback()
-            except sqlite3.Error:
-                self.close()
+            self.close()  # which rolls back, on a full disk too
             raise
 
     def _open(self, mode: str) -> sqlite3.Connection:

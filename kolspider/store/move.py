@@ -58,11 +58,12 @@ def move_to_server(directory: Path, url: str) -> Moved:
 
 def move_into_directory(url: str, directory: Path) -> Moved:
     """Move the ledger from PostgreSQL into a directory. Raises StopRun, WrongUsage; then all is as it was."""
-    with DirectoryLock(directory), ExitStack() as stack:
+    with ExitStack() as stack:
         source = postgres().connect_to_read(url)
         if source is None:
             raise StopRun("there is no ledger at KOL_SHARED_URL, so there is nothing to move")
         stack.enter_context(closing(source))
+        stack.enter_context(DirectoryLock(directory))  # which creates it
         target = stack.enter_context(closing(connect(directory)))
         rejects = RejectsFile(directory / "rejects.jsonl")
         before = rejects.size()

@@ -314,11 +314,18 @@ class PostgresConnection:
         """Turn an error that says that the server is away, or not able to work, into LedgerAway."""
         try:
             yield
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise StopRun(
+                f"{_explain(error, self._address)}; GRANT CREATE, TEMPORARY ON DATABASE ... TO its user"
+            ) from None
         except psycopg.Error as error:
             is_away = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | _READ_ONLY)
             if not is_away and not (hasattr(self, "_server") and self._server.broken):
                 raise
-            raise LedgerAway(_explain(error, self._address)) from None
+            raise LedgerAway(
+                f"{_explain(error, self._address)}; see that its server runs and lets this machine in, then run the "
+                "same command again"
+            ) from None
 
 
 _READ_ONLY = psycopg.errors.ReadOnlySqlTransaction | psycopg.errors.IdleInTransactionSessionTimeout
@@ -338,14 +345,10 @@ def connect(url: str) -> PostgresConnection:
 
 def connect_to_fill(url: str) -> PostgresConnection:
     """Open the ledger without a run, and create its tables if they are missing. Raises StopRun, WrongUsage."""
-    address = _address(url)
-    connection = PostgresConnection(address)
+    connection = PostgresConnection(_address(url))
     try:
         _check_encoding(connection)
         connection.create_tables()
-    except psycopg.errors.InsufficientPrivilege as error:
-        connection.close()
-        raise StopRun(f"{_explain(error, address)}; GRANT CREATE ON DATABASE ... TO its user") from None
     except BaseException:
         connection.close()
         raise
@@ -401,15 +404,12 @@ def _address(url: str) -> _Address:
 
 
 def _explain(error: psycopg.Error, address: _Address) -> str:
-    """Say in one line what is wrong and what to do about it."""
+    """Say in one line what is wrong."""
     first, *_, last = *(str(error).strip().splitlines() or [type(error).__name__]), ""
     reason = (last if first.startswith("Multiple connection attempts") else first).rpartition("FATAL:")[2].strip()
     if password := address.parameters.get("password"):
         reason = reason.replace(password, "***")
-    return (
-        f"the ledger at KOL_SHARED_URL ({address.shown}) can't be used: {reason}; see that its server runs and lets "
-        "this machine in, then run the same command again"
-    )
+    return f"the ledger at KOL_SHARED_URL ({address.shown}) can't be used: {reason}"
 
 
 @lru_cache(maxsize=1_000)
