@@ -23,7 +23,10 @@ MOST = 1 << 20
 """Bytes of one request: the command's words and its environment."""
 PACKAGES = ("kolspider", "scrapy.commands", "scrapy.downloadermiddlewares", "scrapy.spidermiddlewares")
 OF_A_CRAWL = (
+    "apprise",
     "encodings.idna",
+    "jinja2",
+    "requests",
     "scrapy.core.downloader.handlers.datauri",
     "scrapy.core.engine",
     "scrapy.core.scheduler",
@@ -37,7 +40,7 @@ OF_A_CRAWL = (
     "scrapy.utils.engine",
 )
 """What a crawl imports besides."""
-NOT_BEFOREHAND = ("kolspider.settings", "kolspider.sandbox")  # reads the environment; is needed by few
+NOT_BEFOREHAND = "kolspider.settings"  # it reads the environment
 
 
 def main() -> None:
