@@ -12,15 +12,22 @@ import threading
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from pkgutil import walk_packages
+from typing import TYPE_CHECKING
 
 import scrapy.__main__
 from scrapy import cmdline
 
-__all__ = ["MOST"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["MOST", "OWN_PATH", "hooks_of", "python_path"]
 
 MOST = 1 << 20
 """Bytes of one request: the command's words and its environment."""
+HOOK = Path("sitecustomize.py")
+"""What Python imports at its start when it finds it."""
 PACKAGES = ("kolspider", "scrapy.commands", "scrapy.downloadermiddlewares", "scrapy.spidermiddlewares")
 OF_A_CRAWL = (
     "apprise",
@@ -100,7 +107,27 @@ def become_a_command(control: socket.socket) -> None:
         os.environ.clear()
         os.environ.update(environment)
         sys.argv = [scrapy.__main__.__file__, *words]
+        import_hooks(hooks_of(environment))
         return
+
+
+def import_hooks(folders: list[str]) -> None:
+    if folders:
+        sys.path[:0] = folders
+        sys.modules.pop(HOOK.stem, None)
+        import_module(HOOK.stem)
+
+
+def hooks_of(environment: Mapping[str, str]) -> list[str]:
+    """Return the folders with a hook that this process does not have."""
+    return [folder for folder in python_path(environment) if folder not in OWN_PATH and Path(folder, HOOK).exists()]
+
+
+def python_path(environment: Mapping[str, str]) -> list[str]:
+    return [*filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+
+
+OWN_PATH = python_path(os.environ)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ class Project(Tables, StoreProbe):
     def start(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start `scrapy <words>`; the caller ends it."""
         environment = self.environment() | dict(env or {})
-        forked = self.root == ROOT and can_fork(environment)
+        forked = can_fork(environment)
         return (Fork if forked else subprocess.Popen)(
             [*words] if forked else [sys.executable, "-m", "scrapy", *words],
             cwd=self.root,
