@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 from tests.e2e.fork_server import MOST, OWN_PATH, hooks_of, python_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Fork", "can_fork"]
+__all__ = ["Fork", "can_fork", "start"]
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = str(Path(__file__).with_name("fork_server.py"))
@@ -42,6 +42,20 @@ def can_fork(environment: Mapping[str, str]) -> bool:
     if {*python_path(environment)} <= {*hooks_of(environment), *OWN_PATH, str(ROOT)}:
         changed.discard("PYTHONPATH")
     return all(name.startswith(NOT_READ_AT_IMPORT) for name in changed)
+
+
+def start(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Start `scrapy <words>` in a folder; the caller ends it."""
+    forked = can_fork(environment)
+    return (Fork if forked else subprocess.Popen)(
+        [*words] if forked else [sys.executable, "-m", "scrapy", *words],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 class Fork(subprocess.Popen[str]):

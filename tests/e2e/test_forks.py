@@ -20,7 +20,7 @@ def test_a_forked_command_ends_as_one_that_python_started(
 ) -> None:
     project = make_project({"BTC": 30})
     forked = project.start("crawl", "followings", "-a", "limits=1")
-    monkeypatch.setattr("tests.e2e.project.can_fork", lambda _: False)
+    monkeypatch.setattr("tests.e2e.forks.can_fork", lambda _: False)
     started = project.start("crawl", "followings", "-a", "limits=1")
 
     assert isinstance(forked, Fork)

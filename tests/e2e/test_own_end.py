@@ -122,7 +122,7 @@ def test_an_address_of_the_api_that_moves_is_found_again(
         "socket.getaddrinfo = getaddrinfo\n"
     )
     (tmp_path / "sitecustomize.py").write_text(hook)
-    monkeypatch.setattr("tests.e2e.project.can_fork", lambda _: False)  # Twisted keeps the function that it imports
+    monkeypatch.setattr("tests.e2e.forks.can_fork", lambda _: False)  # Twisted keeps the function that it imports
     port = int(project.api.url.rpartition(":")[2])
     env = {
         "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
