@@ -25,8 +25,11 @@ _LONG = 12
 _HIDDEN = "***"
 _SHORT_BODY = 5_000
 """Bytes of an answer in which everything is looked at: most that repeat a key are errors."""
-_JSON_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
-"""Matches a text in JSON; one that is cut off has no end."""
+_TEXT = rb'("[^"\\]*+(?:\\.[^"\\]*+)*+"?)?'
+_JSON_TEXT = re.compile(rb'([^"]*+)' + _TEXT, re.DOTALL)
+"""Matches a text in JSON and what is before it; one that is cut off has no end."""
+_ESCAPED_TEXT = re.compile(rb'((?:[^"]*+"[^"\\]*+")*+[^"]*+)' + _TEXT, re.DOTALL)
+"""The same, but texts without a backslash are before it."""
 _ESCAPE = rb"\u00"
 _PASSWORD = re.compile(r"(://[^:/?#\s]*:).*@")
 _ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
@@ -66,7 +69,12 @@ def _without(secret: str, body: bytes) -> bytes:
     if body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in {b"{", b"[", b'"'}:
         return found.replaced_in(body)
     sign = re.compile(b"" if is_short else b"|".join(map(re.escape, signs)))
-    body = _JSON_TEXT.sub(lambda text: found.out_of(text[0]) if sign.search(text[0]) else text[0], body)
+
+    def clean(match: re.Match[bytes]) -> bytes:
+        before, text = match.groups(b"")
+        return before + (found.out_of(text) if sign.search(text) else text)
+
+    body = (_ESCAPED_TEXT if signs == [_ESCAPE] and not is_short else _JSON_TEXT).sub(clean, body)
     try:
         json.loads(body)
     except (ValueError, RecursionError):
