@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 import threading
+import warnings
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
@@ -107,6 +108,7 @@ def become_a_command(control: socket.socket) -> None:
         os.environ.clear()
         os.environ.update(environment)
         sys.argv = [scrapy.__main__.__file__, *words]
+        warnings._processoptions(filter(None, environment.get("PYTHONWARNINGS", "").split(",")))  # type: ignore[attr-defined]
         import_hooks(hooks_of(environment))
         return
 

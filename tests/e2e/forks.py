@@ -31,7 +31,12 @@ SERVER = str(Path(__file__).with_name("fork_server.py"))
 ENVIRONMENT = dict(os.environ)
 """That of the servers."""
 PR_SET_CHILD_SUBREAPER = 36
-NOT_READ_AT_IMPORT = ("KOL_", "SCRAPY_", "PYTEST_")
+PROXIES = [f"{name}_proxy" for name in ("http", "https", "all", "no")]
+NOT_READ_AT_IMPORT = (
+    *("KOL_", "SCRAPY_", "PYTEST_", "PYTHONWARNINGS", "NO_COLOR", "TERM"),
+    *PROXIES,
+    *map(str.upper, PROXIES),
+)
 
 
 def can_fork(environment: Mapping[str, str]) -> bool:
@@ -44,7 +49,9 @@ def can_fork(environment: Mapping[str, str]) -> bool:
     return all(name.startswith(NOT_READ_AT_IMPORT) for name in changed)
 
 
-def start(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+def start(
+    words: Sequence[str], folder: Path, environment: Mapping[str, str], output: int = subprocess.PIPE
+) -> subprocess.Popen[str]:
     """Start `scrapy <words>` in a folder; the caller ends it."""
     forked = can_fork(environment)
     return (Fork if forked else subprocess.Popen)(
@@ -52,8 +59,8 @@ def start(words: Sequence[str], folder: Path, environment: Mapping[str, str]) ->
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
         text=True,
     )
 
