@@ -12,7 +12,7 @@ import threading
 import warnings
 from contextlib import suppress
 from functools import cache
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from pkgutil import walk_packages
 from typing import TYPE_CHECKING
@@ -59,8 +59,9 @@ def main() -> None:
                 import_module(module.name)
     for name in OF_A_CRAWL:
         import_module(name)
-    cmdline.entry_points = cache(cmdline.entry_points)  # what is installed stays so: 100 files are read once
-    cmdline.entry_points(group="scrapy.commands")
+    find = cache(metadata.entry_points)  # what is installed stays so: 100 files are read once
+    find(group="scrapy.commands")
+    setattr(cmdline, "entry_points", find)  # noqa: B010 - mypy knows that it is no name of Scrapy's own
     assert "twisted.internet.reactor" not in sys.modules, "each command installs its own"
     gc.freeze()  # what is shared by all commands stays shared
     become_a_command(control)
