@@ -23,8 +23,10 @@ from scrapy import cmdline
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MOST", "OWN_PATH", "hooks_of", "python_path"]
+__all__ = ["KEY", "MOST", "OWN_PATH", "hooks_of", "python_path"]
 
+KEY = "secret-key-0123456789"
+"""The key of most tests."""
 MOST = 1 << 20
 """Bytes of one request: the command's words and its environment."""
 HOOK = Path("sitecustomize.py")
@@ -62,6 +64,7 @@ def main() -> None:
     find = cache(metadata.entry_points)  # what is installed stays so: 100 files are read once
     find(group="scrapy.commands")
     setattr(cmdline, "entry_points", find)  # noqa: B010 - mypy knows that it is no name of Scrapy's own
+    import_module("kolspider.options.secrets").redacted("", (KEY,))  # the pattern of its spellings is compiled once
     assert "twisted.internet.reactor" not in sys.modules, "each command installs its own"
     gc.freeze()  # what is shared by all commands stays shared
     become_a_command(control)

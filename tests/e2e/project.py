@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from scrapy.cmdline import execute
 from scrapy.settings import Settings
 
+from tests.e2e.fork_server import KEY
 from tests.e2e.forks import start
 from tests.e2e.processes import PATIENCE, Result, finish, kill
 from tests.e2e.store_probe import StoreProbe
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["CRAWL", "FAST", "KEY", "ROOT", "SMALL_BATCHES", "Home", "Project", "settings"]
 
 ROOT = Path(__file__).resolve().parents[2]
-KEY = "secret-key-0123456789"
 CRAWL = (sys.executable, "-m", "scrapy", "crawl", "followings")
 
 
