@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.mariadb import MariaDB, installed
 
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the tests start hundreds of processes, which compile nothing twice
+# The tests start hundreds of processes, which compile nothing twice; nor does pytest itself in each of its workers.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
