@@ -15,11 +15,12 @@ import traceback
 from base64 import b64encode, urlsafe_b64encode
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["fits_a_header", "redact_logs", "redacted", "redacted_body", "without_password"]
+__all__ = ["fits_a_header", "passwords_of", "redact_logs", "redacted", "redacted_body", "without_password"]
 
 _LONG = 12
 _HIDDEN = "***"
@@ -85,6 +86,12 @@ def _without(secret: str, body: bytes) -> bytes:
 def without_password(url: str) -> str:
     """Return a URL without the password in it, whatever that is."""
     return _PASSWORD.sub(rf"\1{_HIDDEN}@", url)
+
+
+def passwords_of(url: str) -> tuple[str, ...]:
+    """Return the password of a URL, as it is spelled there and as it is."""
+    spelled = urlsplit(url).password
+    return (spelled, unquote(spelled)) if spelled else ()
 
 
 def fits_a_header(key: str) -> bool:

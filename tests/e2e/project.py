@@ -59,6 +59,10 @@ class Project(Tables, StoreProbe):
     def cache(self) -> Path:
         return self.folder / "cache"
 
+    @property
+    def shared_url(self) -> str:
+        return self.env.get("KOL_SHARED_URL", "")
+
     # --- commands ---------------------------------------------------------------------------------------------
 
     def environment(self) -> dict[str, str]:
