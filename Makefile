@@ -31,7 +31,7 @@ chaos: $(VENV)/.tests
 	$(BIN)/python -m tests.mutation --sample 20
 	KOL_TEST_SEEDS=5 KOL_TEST_EXAMPLES=10000 $(BIN)/python -m pytest -n 3 \
 	  tests/e2e/test_soak.py tests/e2e/test_damage.py tests/e2e/test_incremental.py \
-	  tests/load tests/providers tests/db/test_wild_rows.py
+	  tests/load tests/options tests/providers tests/db/test_wild_rows.py
 
 # Three workers on one ledger: 100 kills, freezes, and kills of PostgreSQL; then three workers against one.
 chaos-fleet: $(VENV)/.tests

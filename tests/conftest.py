@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from tests import postgres as postgresql
 from tests.mariadb import MariaDB, installed
 
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the tests start hundreds of processes, which compile nothing twice
+# The tests start hundreds of processes, which compile nothing twice; nor does pytest itself in each of its workers.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
