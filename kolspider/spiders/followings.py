@@ -156,8 +156,6 @@ class FollowingsSpider(Spider):
             with suppress(NotAsked):
                 async for work in self.run.crew.rounds():
                     async for page in self._work(work):
-                        if self._stop.is_set():
-                            return
                         self._pages_on_their_way += 1
                         self._none_on_their_way.clear()
                         yield page
@@ -173,6 +171,8 @@ class FollowingsSpider(Spider):
         """Yield the pages of a round; those of profiles have users that nobody is said to follow."""
         if work.loads:
             async for page in self._cached.read(everything=work.everything, refused=work.refused):
+                if self._stop.is_set():
+                    return
                 work.loaded += 1
                 yield page
         by_id = self._provider.profiles_by_id
