@@ -258,7 +258,7 @@ def _expected(project: Project, postgres: Postgres) -> dict[str, Row]:
 
 def _race(folder: Path, db_url: str, postgres: Postgres, size: int, rate: int = 60) -> tuple[float, float]:
     """Return how long so many workers take for the same lists, from the first call on, and the share of the rate."""
-    sizes = {f"kol{n:03}": 1700 for n in range(100)}
+    sizes = {f"kol{n:03}": 900 for n in range(5 * rate)}
     with Sandbox(sizes, key=KEY, latency=0.3) as api:
         project = Project(folder=folder, api=api, db_url=db_url)
         project.take_new_tables()
