@@ -56,4 +56,6 @@ def _lost(rule: Rule, news: News, ledger: Ledger, since: str) -> Iterator[Alert]
         later = [at for at in began(one.kol) if at > one.last_seen]
         is_told = len(later) < len(began(one.kol)) and later and later[0] >= since
         if is_told and rule.wants(one.account, one.last_seen):
-            yield lost_alert(rule, one)
+            alert = lost_alert(rule, one, ledger.lost.of(one.account.id, later[0]) if rule.why else None)
+            if not rule.why or rule.wants_reason(alert.why):
+                yield alert

@@ -12,10 +12,11 @@ from kolspider.store.readings import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from kolspider.follows.queries import Edge, FollowSeen
+    from kolspider.follows.queries import Edge, Follows, FollowSeen
+    from kolspider.store.ledger import Ledger
     from kolspider.store.readings import ReadingRecord
 
-__all__ = ["FollowLost", "dated", "losses", "whole_readings"]
+__all__ = ["FollowLost", "dated", "losses", "unexplained", "whole_readings"]
 
 
 class FollowLost(NamedTuple):
@@ -51,6 +52,16 @@ def losses(
     found.sort(key=lambda one: (one.kol, one.user_id))
     found.sort(key=lambda one: one.missed_since, reverse=True)
     return found
+
+
+def unexplained(follows: Follows, ledger: Ledger, since: str, kols: Iterable[str]) -> list[str]:
+    """Return the ids of the accounts that were lost at a moment or later and of which nobody knows yet why.
+
+    kols: only by these; none: by any.
+    """
+    lost = [row for kol in tuple(kols) or (None,) for row in follows.lost(since=since, kol=kol)]
+    found = losses(lost, follows.last_whole(), ledger.readings.of_kol, since)
+    return list(dict.fromkeys(one.user_id for one in found if not ledger.lost.of(one.user_id, one.missed_since)))
 
 
 def dated(follows: Iterable[Edge], readings: Callable[[str], Sequence[ReadingRecord]]) -> Iterator[Edge]:

@@ -21,13 +21,13 @@ from kolspider.load.remarks import Remarks
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kolspider.alerts.alert import Alert
     from kolspider.alerts.raising import Raising
     from kolspider.items import FollowingsPage, Kol, Reject
     from kolspider.live.disk import Disk
     from kolspider.live.tally import Tally
     from kolspider.live.work import Work
     from kolspider.store.ledger import Ledger
+    from kolspider.store.outbox import Draft
     from kolspider.store.refusals import Refusal
 
 __all__ = ["Commits"]
@@ -71,7 +71,7 @@ class Commits:
         rejects: list[tuple[FollowingsPage, Reject]],
         refused: Sequence[Refusal] = (),
         written: Mapping[str, int] | None = None,
-        alerts: Sequence[Alert] = (),
+        alerts: Sequence[Draft] = (),
     ) -> None:
         """Record that the rows of these pages are committed; the users set aside are those in `rejects`.
 
@@ -82,8 +82,7 @@ class Commits:
         with suppress(NotAsked), self._disk.guard():
             size = self._ledger.rejects.append(rejects) if rejects else None
             seqs = [page.seq for page in pages if page.seq is not None]
-            drafts = [alert.draft() for alert in alerts]
-            self._tally.alerts_raised += self._ledger.note_loaded(seqs, size, refused, written, drafts)
+            self._tally.alerts_raised += self._ledger.note_loaded(seqs, size, refused, written, alerts)
             self._tally.rows_rejected.update(reject.reason for _, reject in rejects)
             for page in pages:
                 if not page.is_list:
@@ -157,13 +156,16 @@ class Commits:
             self._settle(kol.handle)
 
     def close(self) -> None:
-        """Name the KOLs with refused rows whose lists did not end in this run, and raise alerts about KOLs."""
+        """Name the KOLs with refused rows whose lists did not end in this run, and raise the alerts that are left.
+
+        These are about KOLs, or about lost follows that nobody can be asked about any more.
+        """
         with suppress(NotAsked), self._disk.guard():
             for handle in sorted(self._refused):
                 self._warn_of_refusals(handle)
             now = time.time()
             drafts = [alert.draft() for alert in self.raising.of_kols(now)]
-            self._tally.alerts_raised += self._ledger.outbox.put_of_kols(drafts, now)
+            self._tally.alerts_raised += self._ledger.outbox.put_of_kols(drafts, now) + self.raising.release()
 
     def _settle(self, handle: str) -> None:
         """Finish the KOL if its list has ended and none of its pages waits in the writer."""

@@ -102,6 +102,8 @@ class Writer:
         self._weight = 0
         self._bytes = 0
         self._closing = False
+        self._draining = False
+        """Whether somebody waits until everything is written."""
         self._news = asyncio.Event()
         """Is set when a batch may be due."""
         self._has_room = asyncio.Event()
@@ -141,6 +143,14 @@ class Writer:
             await self._task
         self._commits.close()
 
+    async def drain(self) -> None:
+        """Write what has arrived, however little, and wait for it; a run that stops does not."""
+        self._draining = True
+        self._news.set()
+        while self._draining and not self._has_ended and not self._stop.is_set():
+            self._has_room.clear()
+            await self._has_room.wait()
+
     @property
     def _has_ended(self) -> bool:
         return self._task is not None and self._task.done()
@@ -165,9 +175,12 @@ class Writer:
         """Wait until a batch is large or old enough. False if everything is written and no more will come."""
         while not self._closing and not self._is_full(1):
             wait = None
+            if self._draining and not self._waiting:
+                self._draining = False
+                self._has_room.set()
             if self._waiting:
                 wait = self._waiting[0][2] + self._config.flush_secs - time.monotonic()
-                if wait <= 0:
+                if wait <= 0 or self._draining:
                     break
             self._news.clear()
             with suppress(TimeoutError):

@@ -18,6 +18,8 @@ from kolspider.db.check import check_follows, check_names, check_source, check_t
 from kolspider.db.thread import DatabaseThread
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
+from kolspider.follows.losses import unexplained
+from kolspider.follows.queries import Follows
 from kolspider.live.bill import Bill
 from kolspider.live.disk import Disk, unusable
 from kolspider.live.pace import Pace
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from kolspider.options.config import Config
     from kolspider.store.selection import Selection
 
-__all__ = ["is_new_beside_rows", "open_run", "read_ledger", "select_due", "target_label"]
+__all__ = ["is_new_beside_rows", "lost_accounts", "open_run", "read_ledger", "select_due", "target_label"]
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +114,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     job = Job.load(config.jobdir, arguments.of_job()) if config.jobdir else None
     ledger.forecast.known_stop = config.known_stop
     now = job.began_at if job else time.time()
+    lost = lost_accounts(arguments, config, database, ledger, now)
     _select(arguments, config, database, ledger, job, now)
     if not (arguments.replay or arguments.sandbox):
         if not (arguments.fresh or is_salvaged):
@@ -131,7 +134,8 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     )
     stop.on_stop(thread.give_up)  # a run that stops does not wait until the database is back
     renamed = ledger.accounts.renamed()
-    raising = Raising([rule.of_keys(renamed) for rule in rules], config.follows_table, config.target_table, ledger)
+    tables, asks = (config.follows_table, config.target_table), config.provider.profiles_by_id is not None
+    raising = Raising([rule.of_keys(renamed) for rule in rules], *tables, ledger, asks=asks)
     commits = Commits(ledger, disk, tally, work, raising, dry_run=arguments.dry_run, evict=config.cache_evict)
     writer = sender = None
     if not arguments.dry_run:
@@ -143,6 +147,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     bill, pace = Bill(arguments, config, stop, tally), Pace.of(config, ledger.found_rate())
     stop.on_stop(pace.wake)
     statement = Statement(config.credit_usd)
+    ledger.forecast.lost = len({*lost, *ledger.unexplained()})
     if not arguments.replay:
         total = ledger.forecast.total()
         share = total.share(arguments.max_calls, arguments.max_credits(config.credit_usd))
@@ -151,7 +156,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     pace.next_at = statement.next_call_at
     return Run(
         *(arguments, config, table, ledger, thread, stop, disk, tally, bill, pace, work, repeats, commits),
-        *(writer, sender, history, statement),
+        *(writer, sender, history, statement, lost),
     )
 
 
@@ -190,7 +195,7 @@ def _check_tables(arguments: Arguments, config: Config, database: Database, ledg
         table = check_target(database, config.target_table)
         check_follows(database, config.follows_table)
         empty = empty_tables(database, config.follows_table)
-        if not (arguments.replay or arguments.kols):
+        if not (arguments.replay or arguments.kols or arguments.why):
             check_source(database, config.source_table, config.source_column, config.source_where)
     except database.errors as error:
         raise StopRun(f"{database.explain(error)}; {database.advice(error)}") from None
@@ -238,6 +243,8 @@ def _select(
 ) -> None:
     selection = ledger.selection
     selection.is_of_job = config.jobdir is not None
+    if arguments.why:
+        return
     if arguments.replay:
         selection.read_cached(waiting_only=arguments.replay is Replay.PENDING)
         if job or arguments.kols:
@@ -303,8 +310,24 @@ def _nearly(cutoff: Cutoff) -> Cutoff:
     return cutoff if cutoff.age is None else Cutoff(age=int(cutoff.age * _NEARLY))
 
 
+def lost_accounts(arguments: Arguments, config: Config, database: Database, ledger: Ledger, now: float) -> list[str]:
+    """Return the accounts that `-a why` asks for, by their ids. Raises WrongUsage if nobody can be asked."""
+    if arguments.why is None:
+        return []
+    if not config.follows_table:
+        raise WrongUsage("-a why needs KOL_FOLLOWS_TABLE: without the table it is not known whom a KOL followed")
+    if config.provider.profiles_by_id is None:
+        raise WrongUsage(f"-a why needs profiles by id, and {config.provider.name} has none")
+    kols = [ledger.accounts.key_of(kol.handle) for kol in arguments.kols]
+    with database.explained_errors():
+        follows = Follows(database, config.follows_table, config.target_table)
+        return unexplained(follows, ledger, moment(arguments.why.moment(now)), kols)
+
+
 def _announce(arguments: Arguments, config: Config, selection: Selection, tally: Tally) -> None:
     """Log which KOLs this run works on, and count the rows of the source table that name none."""
+    if arguments.why:
+        return
     by_why = selection.count_by_why()
     whys = "" if arguments.replay else ", ".join(f"{count:,} {why}" for why, count in by_why.items())
     left = f"; {counted(selection.left, 'more KOL')} left for the next run" if selection.left else ""

@@ -23,6 +23,7 @@ from kolspider.providers.base import Account, ApiError, ApiErrorKind, Page
 from kolspider.providers.increment import IncrementPages
 from kolspider.providers.paging import NOBODY, End, Known, Next, Paging
 from kolspider.spiders.lookup import Lookup
+from kolspider.spiders.lost import LostAccounts
 from kolspider.spiders.sweep import Sweep
 from kolspider.store.readings import Kind
 from kolspider.store.selection import Due, Why
@@ -95,6 +96,7 @@ class FollowingsSpider(Spider):
         self._cache_is_read = asyncio.Event()
         self._sweep: Sweep | None = None
         self._is_looked = asyncio.Event()
+        self._has_asked_why = False
 
     async def start(self) -> AsyncIterator[Request]:
         """Yield a request for the cached pages first, then the first request of each list.
@@ -159,6 +161,14 @@ class FollowingsSpider(Spider):
                         yield page
         finally:
             self._is_looked.set()  # after a bug, too
+
+    async def ask_why(self, response: Response) -> AsyncIterator[FollowingsPage]:
+        """Ask why follows are gone, once all that the lists tell is committed; yields the profiles, for their rows."""
+        if self.run.writer and (by_id := self._provider.profiles_by_id):
+            await self.run.writer.drain()
+            with suppress(NotAsked), self.run.disk.guard():
+                async for page in LostAccounts(self.crawler, self.run, by_id).profiles():
+                    yield page
 
     def _page_is_through(self) -> None:
         self._pages_on_their_way -= 1
@@ -409,6 +419,10 @@ class FollowingsSpider(Spider):
                 then = "recharge the API account, then run the same command again"
             why = f"the API gave no profiles of some KOLs ({error.message}), which were not looked at"
             self._stop.fail(StopRun(f"{why}: {then}"))
+        if not (self._has_asked_why or self._stop.is_set() or self.run.arguments.replay) and self.crawler.engine:
+            self._has_asked_why = True
+            if self.run.lost or self.run.commits.raising.asks:
+                self.crawler.engine.crawl(Request("data:,why", callback=self.ask_why))
 
     def _fail(self, followings: _List, kind: str, why: str, state: State = State.FAILED) -> None:
         """Record that a list failed, and stop the run if that is not the KOL's own failure."""

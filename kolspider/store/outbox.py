@@ -10,9 +10,9 @@ from kolspider.store.database import transaction
 from kolspider.store.part import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-__all__ = ["SHOWN", "Draft", "Kept", "Outbox", "Parcel"]
+__all__ = ["SHOWN", "Draft", "Kept", "Outbox", "Parcel", "Waiting"]
 
 SHOWN = 20
 """Alerts that a message has room for."""
@@ -20,7 +20,10 @@ _AT_ONCE = 100
 """Most alerts of one call to a webhook."""
 _KEPT_SECS = 90 * 86_400
 """How long an alert stays that every receiver has got."""
-_OPEN = "NOT done AND NOT EXISTS (SELECT 1 FROM alert_sent s WHERE s.alert = a.seq AND s.receiver = ?)"
+_OPEN = (
+    "NOT done AND NOT EXISTS (SELECT 1 FROM alert_waiting w WHERE w.id = a.id) "
+    "AND NOT EXISTS (SELECT 1 FROM alert_sent s WHERE s.alert = a.seq AND s.receiver = ?)"
+)
 _TOLD_UNTIL = "kol_events_until"
 """Key of the note that holds up to when, in unix seconds, the states of KOLs were looked at."""
 
@@ -33,6 +36,20 @@ class Draft:
     rule: str
     content: str
     """JSON."""
+    account: str = ""
+    """The lost account that must be asked for first, by its id; empty: it can be sent at once."""
+    since: str = ""
+    """Since when it is lost: UTC, `YYYY-MM-DD HH:MM:SS`."""
+
+
+class Waiting(NamedTuple):
+    """An alert about a lost follow that nobody gets before `release`."""
+
+    id: str
+    rule: str
+    content: str
+    account: str
+    since: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +79,10 @@ class Kept(NamedTuple):
 
 
 class Outbox(Part):
-    """Tables alert and alert_sent. Alerts are of no target: what was raised once is raised for all of them."""
+    """Tables alert, alert_waiting and alert_sent.
+
+    Alerts are of no target: what was raised once is raised for all of them.
+    """
 
     run = 0
     """The number of the run that raises alerts; 0 outside of one."""
@@ -80,12 +100,40 @@ class Outbox(Part):
             )
 
     def put(self, drafts: Iterable[Draft]) -> int:
-        """Raise alerts; one that was raised before stays as it is. Returns how many are new. Inside a transaction."""
-        done = self._db.executemany(
-            "INSERT INTO alert (id, rule, run, raised_at, content) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-            [(one.id, one.rule, self.run, time.time(), one.content) for one in drafts],
+        """Raise alerts; one that was raised before stays as it is. Inside a transaction.
+
+        Returns how many are new, without those that wait: `release` raises these.
+        """
+        new = 0
+        for one in drafts:
+            done = self._db.execute(
+                "INSERT INTO alert (id, rule, run, raised_at, content) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (id) DO NOTHING",
+                (one.id, one.rule, self.run, time.time(), one.content),
+            )
+            if done.rowcount > 0 and one.account:
+                self._db.execute("INSERT INTO alert_waiting VALUES (?, ?, ?)", (one.id, one.account, one.since))
+            new += done.rowcount > 0 and not one.account
+        return new
+
+    def waiting(self) -> list[Waiting]:
+        """Return the alerts that wait to be released, in the order in which they were raised."""
+        rows = self._db.execute(
+            "SELECT a.id, a.rule, a.content, w.account, w.since FROM alert_waiting w JOIN alert a ON a.id = w.id "
+            "ORDER BY a.seq"
         )
-        return max(done.rowcount, 0)
+        return [Waiting(*row) for row in rows]
+
+    def release(self, contents: Mapping[str, str | None]) -> int:
+        """Let receivers have waiting alerts, given by id, with new contents; None drops one. Returns how many."""
+        with transaction(self._db):
+            for id_, content in contents.items():
+                self._db.execute("DELETE FROM alert_waiting WHERE id = ?", (id_,))
+                if content is None:
+                    self._db.execute("DELETE FROM alert WHERE id = ?", (id_,))
+                else:
+                    self._db.execute("UPDATE alert SET content = ? WHERE id = ?", (content, id_))
+        return sum(content is not None for content in contents.values())
 
     def told_until(self) -> float | None:
         """Return up to when the states of KOLs were looked at, in unix seconds; None if they never were."""

@@ -52,6 +52,16 @@ CREATE TABLE alert (                -- the outbox: what is to be sent
   done INTEGER NOT NULL DEFAULT 0           -- every receiver there was has got it
 );
 CREATE INDEX alert_open ON alert (run, rule, seq) WHERE NOT done;
+CREATE TABLE alert_waiting (        -- alerts that nobody gets before it was asked why their follow is gone
+  id TEXT NOT NULL PRIMARY KEY,             -- the alert's
+  account TEXT NOT NULL, since TEXT NOT NULL        -- who is lost, and since when: UTC, YYYY-MM-DD HH:MM:SS
+) WITHOUT ROWID;
+CREATE TABLE lost_account (         -- what the profiles of lost accounts said
+  id TEXT NOT NULL, read_at REAL NOT NULL,  -- unix seconds
+  reason TEXT NOT NULL,                     -- unfollowed, protected, suspended, gone
+  user_name TEXT NOT NULL,                  -- its name then; '' if it was not told
+  PRIMARY KEY (id, read_at)
+) WITHOUT ROWID;
 CREATE TABLE alert_sent (           -- which receiver has got which open alert
   alert INTEGER NOT NULL, receiver TEXT NOT NULL,   -- a hash: the address is a secret
   PRIMARY KEY (alert, receiver)

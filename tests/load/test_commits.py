@@ -43,7 +43,13 @@ def commits(ledger: Ledger, tmp_path: Path) -> Commits:
 
 def of(ledger: Ledger, folder: Path, *, dry_run: bool = False) -> Commits:
     return Commits(
-        ledger, Disk(folder, Stop()), Tally(), Work(), Raising([], "", "", ledger), dry_run=dry_run, evict=False
+        ledger,
+        Disk(folder, Stop()),
+        Tally(),
+        Work(),
+        Raising([], "", "", ledger, asks=False),
+        dry_run=dry_run,
+        evict=False,
     )
 
 
