@@ -321,7 +321,7 @@ def lost_accounts(arguments: Arguments, config: Config, database: Database, ledg
     kols = [ledger.accounts.key_of(kol.handle) for kol in arguments.kols]
     with database.explained_errors():
         follows = Follows(database, config.follows_table, config.target_table)
-        return unexplained(follows, ledger, moment(arguments.why.moment(now)), kols)
+        return [one.user_id for one in unexplained(follows, ledger, moment(arguments.why.moment(now)), kols)]
 
 
 def _announce(arguments: Arguments, config: Config, selection: Selection, tally: Tally) -> None:
