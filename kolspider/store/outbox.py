@@ -20,10 +20,7 @@ _AT_ONCE = 100
 """Most alerts of one call to a webhook."""
 _KEPT_SECS = 90 * 86_400
 """How long an alert stays that every receiver has got."""
-_OPEN = (
-    "NOT done AND NOT EXISTS (SELECT 1 FROM alert_waiting w WHERE w.id = a.id) "
-    "AND NOT EXISTS (SELECT 1 FROM alert_sent s WHERE s.alert = a.seq AND s.receiver = ?)"
-)
+_OPEN = "NOT done AND NOT EXISTS (SELECT 1 FROM alert_sent s WHERE s.alert = a.seq AND s.receiver = ?)"
 _TOLD_UNTIL = "kol_events_until"
 """Key of the note that holds up to when, in unix seconds, the states of KOLs were looked at."""
 
@@ -104,36 +101,44 @@ class Outbox(Part):
 
         Returns how many are new, without those that wait: `release` raises these.
         """
-        new = 0
+        now, new = time.time(), 0
         for one in drafts:
-            done = self._db.execute(
-                "INSERT INTO alert (id, rule, run, raised_at, content) VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT (id) DO NOTHING",
-                (one.id, one.rule, self.run, time.time(), one.content),
-            )
-            if done.rowcount > 0 and one.account:
-                self._db.execute("INSERT INTO alert_waiting VALUES (?, ?, ?)", (one.id, one.account, one.since))
-            new += done.rowcount > 0 and not one.account
+            alert = (one.id, one.rule, self.run, now, one.content)
+            if one.account:
+                self._db.execute(
+                    "INSERT INTO alert_waiting (id, rule, run, raised_at, content, account, since) "
+                    "SELECT ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM alert WHERE id = ?) "
+                    "ON CONFLICT (id) DO NOTHING",
+                    (*alert, one.account, one.since, one.id),
+                )
+            else:
+                new += self._put(*alert)
         return new
+
+    def _put(self, *alert: object) -> int:
+        done = self._db.execute(
+            "INSERT INTO alert (id, rule, run, raised_at, content) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+            alert,
+        )
+        return max(done.rowcount, 0)
 
     def waiting(self) -> list[Waiting]:
         """Return the alerts that wait to be released, in the order in which they were raised."""
-        rows = self._db.execute(
-            "SELECT a.id, a.rule, a.content, w.account, w.since FROM alert_waiting w JOIN alert a ON a.id = w.id "
-            "ORDER BY a.seq"
-        )
+        rows = self._db.execute("SELECT id, rule, content, account, since FROM alert_waiting ORDER BY seq")
         return [Waiting(*row) for row in rows]
 
     def release(self, contents: Mapping[str, str | None]) -> int:
-        """Let receivers have waiting alerts, given by id, with new contents; None drops one. Returns how many."""
+        """Let receivers have waiting alerts, given by id, with new contents; None drops one. Returns how many.
+
+        They come behind all others: a parcel that is on its way stands for alerts up to a number.
+        """
+        new = 0
         with transaction(self._db):
-            for id_, content in contents.items():
-                self._db.execute("DELETE FROM alert_waiting WHERE id = ?", (id_,))
-                if content is None:
-                    self._db.execute("DELETE FROM alert WHERE id = ?", (id_,))
-                else:
-                    self._db.execute("UPDATE alert SET content = ? WHERE id = ?", (content, id_))
-        return sum(content is not None for content in contents.values())
+            for one in self.waiting():
+                if (content := contents.get(one.id)) is not None:
+                    new += self._put(one.id, one.rule, self.run, time.time(), content)
+            self._db.executemany("DELETE FROM alert_waiting WHERE id = ?", [(id_,) for id_ in contents])
+        return new
 
     def told_until(self) -> float | None:
         """Return up to when the states of KOLs were looked at, in unix seconds; None if they never were."""
@@ -211,8 +216,9 @@ class Outbox(Part):
         )
         rows = self._db.execute(
             "SELECT rule, run, count(*), min(raised_at), max(missing) FROM "
-            f"(SELECT rule, run, seq, raised_at, {lacking or '1'} AS missing FROM alert a WHERE NOT done) "
-            "WHERE missing GROUP BY run, rule ORDER BY min(seq)",
-            tuple(receivers),
+            f"(SELECT rule, run, raised_at, {lacking or '1'} AS missing FROM alert a WHERE NOT done "
+            "UNION ALL SELECT rule, run, raised_at, ? FROM alert_waiting) open "
+            "WHERE missing GROUP BY run, rule ORDER BY min(raised_at), rule",
+            (*receivers, max(len(receivers), 1)),
         )
         return [Kept(*row) for row in rows]

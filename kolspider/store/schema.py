@@ -52,10 +52,11 @@ CREATE TABLE alert (                -- the outbox: what is to be sent
   done INTEGER NOT NULL DEFAULT 0           -- every receiver there was has got it
 );
 CREATE INDEX alert_open ON alert (run, rule, seq) WHERE NOT done;
-CREATE TABLE alert_waiting (        -- alerts that nobody gets before it was asked why their follow is gone
-  id TEXT NOT NULL PRIMARY KEY,             -- the alert's
+CREATE TABLE alert_waiting (        -- alerts that come into the outbox once it was asked why their follow is gone
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+  rule TEXT NOT NULL, run INTEGER NOT NULL, raised_at REAL NOT NULL, content TEXT NOT NULL,     -- as in alert
   account TEXT NOT NULL, since TEXT NOT NULL        -- who is lost, and since when: UTC, YYYY-MM-DD HH:MM:SS
-) WITHOUT ROWID;
+);
 CREATE TABLE lost_account (         -- what the profiles of lost accounts said
   id TEXT NOT NULL, read_at REAL NOT NULL,  -- unix seconds
   reason TEXT NOT NULL,                     -- unfollowed, protected, suspended, gone

@@ -156,12 +156,16 @@ class AlertStory:
         }
         told: set[str] = set()  # by processes of their own: stories are told side by side
         for rule in ("new", "lost", "why", "shared"):
-            found = project.scrapy("alerts", "backtest", rule, "--since", "1d", "--json").expect(0).out
-            told |= {one["id"] for one in json.loads(found)}
+            backtest = project.scrapy("alerts", "backtest", rule, "--since", "1d", "--json").expect(0).out
+            told |= {one["id"] for one in json.loads(backtest)}
         self.toll.alerts += len(told)
         self.toll.twice += arrived.total() - len(arrived)
         self.toll.lost += len(told - arrived.keys())
-        assert by_rule == {"new": new, "lost": lost, "why": lost}
+        for rule, expected in {"new": new, "lost": lost, "why": lost}.items():
+            found = by_rule[rule]
+            assert found == expected, (
+                f"{rule}: {sorted(expected - found)} not told, {sorted(found - expected)} of nothing"
+            )
         reasons: dict[str, set[str]] = {}
         for one in box.alerts:
             reasons.setdefault(one["id"], set()).add(one["why"])
