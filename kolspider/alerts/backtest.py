@@ -33,7 +33,7 @@ def told(rule: Rule, news: News, ledger: Ledger, since: float, now: float) -> It
             if rule.wants(one.account, one.first_seen):
                 yield new_alert(rule, one)
     elif rule.event is Event.SHARED_FOLLOW:
-        crossed = crossings(news.by_account(rule.kols), rule.min, rule.within)
+        crossed = crossings(news.by_account(rule.kols, rule.min), rule.min, rule.within)
         found = [(at, account.id, kols) for at, kols, account in crossed if at >= moment(since)]
         profiles = news.profiles({id_ for _, id_, _ in found})
         for at, id_, kols in sorted(found):

@@ -10,7 +10,7 @@ from collections import deque
 from contextlib import closing
 from datetime import datetime
 from itertools import groupby
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolspider.alerts.alert import Account
@@ -79,19 +79,22 @@ class News(Follows):
             which += " AND COALESCE(a.`followers`, -1) BETWEEN ? AND ?"
         return self._sightings(which, [moment, *sorted(kols), *(followers or ())], order, self._kol_after_kol)
 
-    def by_account(self, kols: Collection[str]) -> Iterator[Sighting]:
-        """Yield every new follow, account by account, the earliest first; of the accounts only the id is read.
+    def by_account(self, kols: Collection[str], least: int) -> Iterator[Sighting]:
+        """Yield every new follow of the accounts with at least so many, account by account, the earliest first.
 
-        Few are told of many: their profiles are asked for by `accounts`.
+        Of the accounts only the id is read. Few are told of many: their profiles are asked for by `profiles`.
         """
         rows = self._database.stream(
-            f"SELECT f.`kol_user_name`, {_FIRST}, f.`user_id` FROM {self._kol_after_kol} "
-            f"WHERE f.`first_seen` > c.`first_whole`{_of(kols)} {_BY_ACCOUNT}",
+            f"SELECT {_FIRST}, f.`kol_user_name`, f.`user_id` FROM {self._kol_after_kol} "
+            f"WHERE f.`first_seen` > c.`first_whole`{_of(kols)} ORDER BY f.`user_id`",
             sorted(kols),
         )
         with closing(rows):
-            for kol, first, id_ in rows:
-                yield Sighting(kol, first, "", Account(id_, *_UNKNOWN))
+            for id_, group in groupby(rows, key=itemgetter(2)):
+                of_account = list(group)
+                if len(of_account) >= least:  # sorted here: by more keys, a database takes longer to sort millions
+                    account = Account(id_, *_UNKNOWN)
+                    yield from (Sighting(kol, first, "", account) for first, kol, _ in sorted(of_account))
 
     def profiles(self, ids: Collection[str]) -> dict[str, Account]:
         """Return these accounts as the target table has them, by id."""
@@ -133,10 +136,7 @@ def crossings(sightings: Iterable[Sighting], least: int, within: int) -> Iterato
     The sightings are ordered by account and moment. An account is told when the count reaches `least`. KOLs that join
     within the same time after that are not told; later, `least` KOLs that have not been told cross again.
     """
-    for _, group in groupby(sightings, key=lambda one: one.account.id):
-        of_account = list(group)
-        if len(of_account) < least:
-            continue  # most of millions
+    for _, of_account in groupby(sightings, key=lambda one: one.account.id):
         window: deque[tuple[float, str]] = deque()
         told = None
         for seen, at_once in groupby(of_account, key=attrgetter("first_seen")):
