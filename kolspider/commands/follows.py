@@ -57,17 +57,23 @@ class Command(ProjectCommand):
     """Asks the database, and the ledger for when lists were read. Safe during a run."""
 
     examples = """
-  scrapy follows new                      whom KOLs began to follow after their lists were first read whole
-  scrapy follows new --since 7d --kol BTC the same for one KOL in the last 7 days (units: s, m, h, d, w)
-  scrapy follows new --since 2026-11-24   the same since that day; '2026-11-24 08:00:00' works too, in UTC
-  scrapy follows lost                     whom KOLs no longer follow, by the last whole reading of their lists
-  scrapy follows lost --since 1w --why    the same, first missed in the last week, and why each is gone
-  scrapy follows top --min 3              accounts that at least 3 KOLs of the source table follow, most KOLs first
-  scrapy follows top --new-in 7d          accounts that most KOLs began to follow in the last 7 days
-  scrapy follows who VitalikButerin       which KOLs of the source table follow an account (a handle, or its id)
-  scrapy follows of BTC --lost            whom a KOL follows, and whom it no longer does
-  scrapy follows edges --csv > edges.csv  every follow of every KOL in the source table, for other programs
-  scrapy follows new --csv > new.csv      all columns as CSV, or --json; times are UTC
+  scrapy follows new                    whom KOLs began to follow after their
+                                        lists were first read whole
+  scrapy follows new --since 7d --kol BTC       one KOL, the last 7 days
+                                        (units: s, m, h, d, w)
+  scrapy follows new --since 2026-11-24 since that day, or in UTC since
+                                        '2026-11-24 08:00:00'
+  scrapy follows lost                   whom KOLs no longer follow, by the last
+                                        whole reading of their lists
+  scrapy follows lost --since 1w --why  first missed in the last week, and why
+  scrapy follows top --min 3            accounts that at least 3 KOLs of the
+                                        source table follow, most KOLs first
+  scrapy follows top --new-in 7d        accounts that most KOLs began to follow
+  scrapy follows who VitalikButerin     which KOLs of the source table follow an
+                                        account (a handle, or its id)
+  scrapy follows of BTC --lost          whom a KOL follows, and no longer does
+  scrapy follows edges --csv > e.csv    every follow, for other programs
+  scrapy follows new --csv > new.csv    as CSV, or --json; times are UTC
 """
 
     def syntax(self) -> str:
@@ -77,7 +83,7 @@ class Command(ProjectCommand):
         )
 
     def short_desc(self) -> str:
-        return "Show who follows whom, new and lost follows, and the accounts that most KOLs follow"
+        return "Show who follows whom, new and lost follows, and whom most KOLs follow"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
