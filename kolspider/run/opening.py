@@ -123,7 +123,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     if config.jobdir and not job:
         Job.begin(config.jobdir, arguments.of_job(), now, ledger.selection.handles())
     tally, work, repeats = Tally(), Work(), Repeats()
-    _announce(arguments, config, ledger.selection, tally)
+    _announce(arguments, config, ledger.selection, tally, len(lost))
 
     def retrying() -> None:
         tally.db_retries += 1
@@ -324,9 +324,10 @@ def lost_accounts(arguments: Arguments, config: Config, database: Database, ledg
         return [one.user_id for one in unexplained(follows, ledger, moment(arguments.why.moment(now)), kols)]
 
 
-def _announce(arguments: Arguments, config: Config, selection: Selection, tally: Tally) -> None:
-    """Log which KOLs this run works on, and count the rows of the source table that name none."""
+def _announce(arguments: Arguments, config: Config, selection: Selection, tally: Tally, lost: int) -> None:
+    """Log which KOLs, or how many lost accounts, this run works on, and count the rows of the source table that name none."""
     if arguments.why:
+        logger.info("%s to ask for", counted(lost, "lost account"))
         return
     by_why = selection.count_by_why()
     whys = "" if arguments.replay else ", ".join(f"{count:,} {why}" for why, count in by_why.items())

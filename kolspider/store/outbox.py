@@ -104,15 +104,14 @@ class Outbox(Part):
         now, new = time.time(), 0
         for one in drafts:
             alert = (one.id, one.rule, self.run, now, one.content)
-            if one.account:
+            if not one.account:
+                new += self._put(*alert)
+            elif not self._value("SELECT 1 FROM alert WHERE id = ?", one.id):
                 self._db.execute(
                     "INSERT INTO alert_waiting (id, rule, run, raised_at, content, account, since) "
-                    "SELECT ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM alert WHERE id = ?) "
-                    "ON CONFLICT (id) DO NOTHING",
-                    (*alert, one.account, one.since, one.id),
+                    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                    (*alert, one.account, one.since),
                 )
-            else:
-                new += self._put(*alert)
         return new
 
     def _put(self, *alert: object) -> int:

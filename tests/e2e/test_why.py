@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.mailbox import Mailbox, mailbox, pass_a_second, write_rules
 from tests.e2e.project import SMALL_BATCHES
 from tests.e2e.test_alerts import REFRESH, backtest, die_at
+from tests.e2e.test_providers import use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,11 +175,21 @@ def test_a_cap_is_exact_and_the_alert_comes_without_a_reason(make_project: MakeP
     assert asked(project) == [], "an alert that was sent waits for nothing"
 
 
-def test_an_api_without_profiles_by_id_is_named_once(make_project: MakeProject, box: Mailbox) -> None:
-    project = read_once(make_project, LOST, box)
-    project.env["KOL_API_PROVIDER"] = "tikhub"
-    checked = project.look("alerts", "check").expect(1).out.replace("\n      ", " ")
-    assert "tikhub tells no profiles by id, so 1 rule with why can't say why follows are gone" in checked
+def test_an_api_without_profiles_by_id_gives_no_reason_and_is_named_once(
+    make_project: MakeProject, box: Mailbox
+) -> None:
+    project = use(make_project(KOLS, follows=True, people="plausible", api="tikhub"), "tikhub")
+    write_rules(project, LOST + UNFOLLOWED, box.webhook)
+    project.crawl().expect(0)
+    next_day(project)
+    (gone,) = some(project, "alpha", 1)
+    project.api.unfollow("alpha", [gone])
+    run = project.crawl(*REFRESH).expect(0)
+    assert told(box) == told(box, "unfollowed") == {gone: ("not known", "")}
+    assert run.err.count("tikhub tells no profiles by id, so 2 rules with why can't say why follows are gone") == 1
+    assert "tikhub tells no profiles by id" in project.look("follows", "lost", "--why").expect(0).err
+    assert "tikhub has none" in project.crawl("-a", "why=7d").expect(2).err
+    assert {call.kind for call in project.api.calls} == {"followings"}
 
 
 def test_lost_says_the_price_and_a_run_buys_no_more_than_that(make_project: MakeProject, box: Mailbox) -> None:
