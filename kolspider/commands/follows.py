@@ -132,7 +132,8 @@ class Command(ProjectCommand):
                     unexplained(follows, ledger, question.since, question.kols) if question.why and ledger else []
                 )
             note = (emptied(empty, ledger.kols) if ledger else "") or _note(table, empty, doubtful)
-            note = note or (_price(not_known, question, config) if not_known else "")
+            sandbox = " -a sandbox=1" if opts.sandbox else ""
+            note = note or (_price(not_known, question, config, sandbox) if not_known else "")
             gone = partial(gone_from_source, config, database, renamed=renamed)
             found = answer(question, Sources(database, table, config.target_table, ledger, gone))
             with closing(found):
@@ -178,8 +179,8 @@ def _note(table: str, empty: Sequence[str], doubtful: int) -> str:
     return ""
 
 
-def _price(lost: Sequence[FollowLost], question: Question, config: Config) -> str:
-    """Return what it costs to ask why follows are gone, and the command that asks."""
+def _price(lost: Sequence[FollowLost], question: Question, config: Config, sandbox: str) -> str:
+    """Return what it costs to ask why follows are gone, and the command that asks, in the sandbox if this is there."""
     call, accounts = config.provider.profiles_by_id, counted(len(lost), "account")
     if call is None:
         return f"why {accounts} were lost is not known, and {config.provider.name} tells no profiles by id"
@@ -187,7 +188,9 @@ def _price(lost: Sequence[FollowLost], question: Question, config: Config) -> st
     price = f"{counted(calls, 'call')}, about {credits_:,} credits, ${credits_ * config.credit_usd:,.3f}"
     since = min(one.missed_since for one in lost).replace(" ", "T")
     kols = f" -a kols={','.join(question.kols)}" if question.kols else ""
-    return f"why {accounts} were lost is not known: `scrapy crawl followings -a why={since}{kols}` asks, {price}"
+    return (
+        f"why {accounts} were lost is not known: `scrapy crawl followings -a why={since}{kols}{sandbox}` asks, {price}"
+    )
 
 
 @contextmanager

@@ -325,7 +325,7 @@ def lost_accounts(arguments: Arguments, config: Config, database: Database, ledg
 
 
 def _announce(arguments: Arguments, config: Config, selection: Selection, tally: Tally, lost: int) -> None:
-    """Log which KOLs, or how many lost accounts, this run works on, and count the rows of the source table that name none."""
+    """Log what this run works on, KOLs or lost accounts, and count the rows of the source table that name no KOL."""
     if arguments.why:
         logger.info("%s to ask for", counted(lost, "lost account"))
         return
