@@ -24,6 +24,9 @@ __all__ = ["LostAccounts"]
 
 logger = logging.getLogger(__name__)
 
+_FEW = 5
+"""Accounts that may all be gone; an answer without a profile of more says nothing of them."""
+
 
 class LostAccounts:
     """Asks for the accounts that alerts wait for, or for all that `-a why` names; the ledger notes what they tell."""
@@ -62,8 +65,8 @@ class LostAccounts:
         answer = await self._profiles.of(asked)
         if isinstance(answer, ApiError):
             return answer.message
-        if not answer and len(asked) > len(ids):
-            return "the API has none of many profiles"
+        if not answer and len(asked) > _FEW:
+            return f"the API has none of {len(asked)} profiles"
         return answer
 
     def _give_up(self, why: str, left: int) -> None:
