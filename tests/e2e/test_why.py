@@ -223,10 +223,3 @@ def test_lost_says_the_price_and_a_run_buys_no_more_than_that(make_project: Make
     assert project.look("follows", "lost", "--why").expect(0).err == ""
     project.crawl(*words).expect(0)
     assert len(project.api.calls) == 1, "what is known is not asked for again"
-
-
-@pytest.mark.parametrize("other", ["limit=3", "refresh=1d", "replay=all", "dry_run=1", "watch=1d"])
-def test_why_reads_no_list(make_project: MakeProject, box: Mailbox, other: str) -> None:
-    project = make_project(KOLS, follows=True)
-    assert "does not go with" in project.crawl("-a", "why=7d", "-a", other).expect(2).err
-    assert project.api.calls == []
