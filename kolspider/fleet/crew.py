@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kolspider.items import State
 from kolspider.live.crew import Crew, Round
 from kolspider.options.arguments import Replay
 
@@ -21,6 +22,8 @@ __all__ = ["SharedCrew"]
 
 _LOOK_EVERY = 0.5
 """Seconds between two looks at what is to be done."""
+_ALL = 10**9
+"""More KOLs than a job has."""
 
 
 class SharedCrew(Crew):
@@ -32,7 +35,15 @@ class SharedCrew(Crew):
     loads_from_store = True
 
     def __init__(
-        self, job: SharedJob, talk: SharedStore, store: SharedStore, ledger: Ledger, stop: Stop, arguments: Arguments
+        self,
+        job: SharedJob,
+        talk: SharedStore,
+        store: SharedStore,
+        ledger: Ledger,
+        stop: Stop,
+        arguments: Arguments,
+        *,
+        evict: bool,
     ) -> None:
         """`talk` is the connection for the agreement with others: no batch holds it up."""
         self._job = job
@@ -41,6 +52,7 @@ class SharedCrew(Crew):
         self._ledger = ledger
         self._stop = stop
         self._loads = not arguments.dry_run
+        self._evict = evict
         self._replays_all = arguments.replay is Replay.ALL
         self.leads = False
         """Whether this worker is the one that loads."""
@@ -59,6 +71,8 @@ class SharedCrew(Crew):
                 elif work.everything:
                     await self._talk.ask(self._job.replayed)
             if is_all_read and not (work and work.is_more_likely) and (work or not self._loads):
+                if self._loads:
+                    await self._store.ask(self._settle_rest)
                 await self._talk.ask(self._job.finish)
             else:
                 await self._stop.sleep(_LOOK_EVERY)
@@ -73,6 +87,12 @@ class SharedCrew(Crew):
             return is_all_read, None
         everything = self._replays_all and not self._job.is_replayed()
         return is_all_read, Round(self._loads, everything, looks=looks)
+
+    def _settle_rest(self) -> None:
+        """Settle the lists of which a worker died between the last write and that."""
+        self.show()
+        for kol in self._ledger.kols.selected_in((State.FETCHED, State.PARTIAL), _ALL):
+            self._ledger.kols.settle(kol.handle, evict=self._evict)
 
     async def due(self) -> AsyncIterator[Due | None]:
         """Yield KOLs as they are claimed: the next ones, and those of workers that died."""

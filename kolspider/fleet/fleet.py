@@ -62,11 +62,12 @@ class Fleet:
         )
         stack.callback(self._leave, talk)
         self._check = partial(worker.check, fence)
-        heart = Heartbeat(worker, alive, self._die)
-        heart.start()
-        stack.callback(heart.stop)
+        self.heart = Heartbeat(worker, alive, self._die)
+        self.heart.start()
+        stack.callback(self.heart.stop)
         self.job = SharedJob(talk, worker, self._ledger, self._config.provider)
-        self.crew = SharedCrew(self.job, self.talk, self.store, self._ledger, self._stop, self._arguments)
+        parts = (self.job, self.talk, self.store, self._ledger, self._stop, self._arguments)
+        self.crew = SharedCrew(*parts, evict=self._config.cache_evict)
 
     def _connect(self) -> PostgresConnection:
         return cast("PostgresConnection", connect_to_read(self._config.shared_url))  # there are tables: it is open

@@ -135,8 +135,15 @@ class SharedJob:
         with self._ledger.connection.transaction():
             self._store_selection()
             self._ledger.connection.execute("UPDATE job SET facts = ? WHERE id = ?", (json.dumps(facts), self.id))
-            old = "SELECT id FROM job WHERE over_at < clock_timestamp() - interval '1 day'"
-            self._ledger.connection.execute(f"DELETE FROM job_kol WHERE job IN ({old})")
+            self._forget_old_ones()
+
+    def _forget_old_ones(self) -> None:
+        """Delete what only tells of jobs that were over a day ago. Inside a transaction."""
+        day = "clock_timestamp() - interval '1 day'"
+        for table in ("job_kol", "open_call"):
+            old = f"SELECT id FROM job WHERE over_at < {day}"
+            self._ledger.connection.execute(f"DELETE FROM {table} WHERE job IN ({old})")
+        self._ledger.connection.execute(f"DELETE FROM worker WHERE dead AND seen_at < {day}")
 
     def _store_selection(self) -> None:
         self._ledger.connection.execute("DELETE FROM job_kol WHERE job = ?", (self.id,))

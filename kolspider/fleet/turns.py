@@ -107,6 +107,8 @@ class SharedTurns(Turns):
         self._clock = _Clock()
         self._lead, self._early = 0.0, _EARLY
         """How long it lately took to reserve a turn, and to have it granted."""
+        self._latest = SHARED_SLACK if self.pace.rate < inf else 1.0
+        """Seconds by which a turn may be used late."""
         self._places = asyncio.Semaphore(_AHEAD)
         self._is_capped = arguments.max_calls is not None or arguments.max_usd is not None
         most = arguments.max_credits(config.credit_usd)
@@ -144,7 +146,7 @@ class SharedTurns(Turns):
                     self._open[dearest].append(number)
                 await asyncio.sleep(max(self._clock.until(turn.at), 0))
                 # A later call could be one too many in a second; and a process that was frozen may be taken for dead.
-                if self._stop.is_set() or self._clock.until(turn.at) < -SHARED_SLACK:
+                if self._stop.is_set() or self._clock.until(turn.at) < -self._latest:
                     if self._is_capped:
                         self._settle(0, 0, dearest)
                     self._refuse("")
@@ -162,12 +164,8 @@ class SharedTurns(Turns):
         return await self._talk.ask(lambda: self._change(do))
 
     def _reserve(self) -> _Turn:
-        def reserve(pace: Pace, now: float) -> float:
-            at = max(pace.next_at, now + self._lead + self._early)
-            pace.sent(at)
-            return at
-
-        return _Turn(self._change(reserve), self._shared.holds)
+        lead = self._lead + self._early
+        return _Turn(self._change(lambda pace, now: pace.reserve(now + lead)), self._shared.holds)
 
     def _change(self, do: Callable[[Pace, float], _Answer]) -> _Answer:
         """Change the pace of all workers."""

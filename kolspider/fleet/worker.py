@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["Heartbeat", "Worker", "bury"]
 
 
+LATE = (
+    "SELECT id FROM worker WHERE NOT dead AND seen_at < clock_timestamp() - make_interval(secs => ?) "
+    "AND pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => ?)"
+)
+"""SQL: the workers whose lease is over, once the server has been up for longer than that."""
+
+
 class Worker:
     """A process that takes part. Its number is fresh each time: what an earlier one of its name held is not its own."""
 
@@ -76,7 +83,7 @@ class Heartbeat(threading.Thread):
                 self._in_touch_since = time.monotonic()
 
     def stop(self) -> None:
-        """End the thread."""
+        """Give no further sign of life."""
         self._end.set()
         self.join()
         self._connection.close()
@@ -99,15 +106,11 @@ def bury(connection: PostgresConnection) -> None:
 
     A write of such a worker that is on its way holds its row (`Worker.check`): it ends before the row can be locked.
     """
-    late = (
-        "SELECT id FROM worker WHERE NOT dead AND seen_at < clock_timestamp() - make_interval(secs => ?) "
-        "AND pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => ?)"
-    )
     lease = (LEASE_SECS, LEASE_SECS)
-    if not connection.execute(late, lease).fetchone():
+    if not connection.execute(LATE, lease).fetchone():
         return
     with connection.transaction(fenced=False):
-        dead = connection.execute(f"{late} ORDER BY id FOR UPDATE", lease).fetchall()
+        dead = connection.execute(f"{LATE} ORDER BY id FOR UPDATE", lease).fetchall()
         connection.executemany("UPDATE worker SET dead = TRUE WHERE id = ?", dead)
         _free(connection)
 

@@ -137,6 +137,13 @@ class Pace:
         """Record that a request is sent now."""
         self.next_at = max(self.next_at, now - self._slack) + self._interval
 
+    def reserve(self, earliest: float) -> float:
+        """Take the next turn, or one at this moment, and return when it comes; it may be used late by the slack."""
+        at = max(self.next_at, earliest)
+        self.sent(at)
+        self.next_at = max(self.next_at, at + self._interval)
+        return at
+
     def answered(self, handle: str, sent_at: float, *, well: bool) -> None:
         """Record an answer that is no refusal to a request sent at `sent_at`; `well` if it may be a page."""
         self._refusals = 0

@@ -284,11 +284,15 @@ def _refuse_to_buy_all_again(config: Config, database: Database, ledger: Ledger)
         if not total.calls or not is_new_beside_rows(config, database, ledger):
             return
     lists, credits_ = sum(ledger.selection.count_by_why().values()), round(total.credits)
+    never = f"no list was ever bought into the cache directory {config.cache_dir}"
+    instead = "set KOL_CACHE_DIR to the directory of the runs that filled the table"
+    if config.shared_url:
+        never = "no list was ever bought into the ledger at KOL_SHARED_URL"
+        instead = "take the directory of the runs that filled the table there with `scrapy cache move`"
     raise WrongUsage(
-        f"no list was ever bought into the cache directory {config.cache_dir}, but {config.target_table} has rows: "
+        f"{never}, but {config.target_table} has rows: "
         f"this run would buy {counted(lists, 'list')} (about {round(total.calls):,} calls, {credits_:,} credits, "
-        f"${credits_ * config.credit_usd:,.2f}); set KOL_CACHE_DIR to the directory of the runs that filled the table, "
-        "or buy them with -a fresh=1"
+        f"${credits_ * config.credit_usd:,.2f}); {instead}, or buy them with -a fresh=1"
     )
 
 

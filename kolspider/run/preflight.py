@@ -16,6 +16,7 @@ from kolspider.items import FollowedUser, Row
 from kolspider.load.fitting import Fitter
 from kolspider.load.mapping import Mapper
 from kolspider.options.proxy import proxy_of
+from kolspider.options.secrets import without_password
 from kolspider.providers import provider
 from kolspider.providers.base import ApiError
 from kolspider.run.opening import is_new_beside_rows, read_ledger
@@ -88,6 +89,10 @@ class _Checks:
             yield f"note: {config.key_in_clear}"
 
     def cache(self) -> Iterator[str]:
+        if self._config.shared_url:
+            with read_ledger(self._config, self._database):
+                yield f"{without_password(self._config.shared_url)} (KOL_SHARED_URL)"
+            return
         directory = self._config.cache_dir
         there = next(path for path in (directory, *directory.parents) if path.exists())
         if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):

@@ -7,7 +7,7 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from scrapy import Request, Spider, signals
 
@@ -29,7 +29,7 @@ from kolspider.store.readings import Kind
 from kolspider.store.selection import Due, Why
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from scrapy.crawler import Crawler
     from scrapy.http import Response
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["FollowingsSpider"]
 
 logger = logging.getLogger(__name__)
+
+_Generation = TypeVar("_Generation", int, "int | None")
 
 _ITEM_DONE = (signals.item_scraped, signals.item_error, signals.item_dropped)
 """Scrapy sends one of these for each item that has left the pipelines."""
@@ -205,7 +207,9 @@ class FollowingsSpider(Spider):
         async for due, account in Lookup(self.crawler, self.run).accounts(self._lists_to_read()):
             await self._places.acquire()
             await self.run.pace.unused(self._stop)
-            expected, generation, kind = await self._store.ask(partial(self._begun, due))
+            expected, generation, kind = await self._store.ask(
+                partial(self._begun, due, self._once(due.kol, partial(self._begin, due)))
+            )
             if isinstance(account, ApiError):
                 await self._after_error(account, self._list(due.kol, Account(due.kol.user_name), generation))
                 self._places.release()
@@ -215,12 +219,22 @@ class FollowingsSpider(Spider):
             self.run.work.begin(due.kol, followings.paging, expected)
             yield self._request(followings, "")
 
-    def _begun(self, due: Due) -> tuple[Expected, int, Kind | None]:
+    def _begun(self, due: Due, once: Callable[[], int]) -> tuple[Expected, int, Kind | None]:
         """Begin or continue a list. Returns what was expected of it, the generation of its pages, and its kind."""
         handle = due.kol.handle
-        expected, generation = self._ledger.forecast.of(handle), self._begin(due)
+        expected, generation = self._ledger.forecast.of(handle), once()
         self.run.crew.begun(handle)
         return expected, generation, self._ledger.readings.kind(handle)
+
+    def _once(self, kol: Kol, begin: Callable[[], _Generation]) -> Callable[[], int | _Generation]:
+        """Return what begins a generation of a list once, also if the answer is lost and the ledger is asked again."""
+        kols, before = self._ledger.kols, list[int]()
+
+        def work() -> int | _Generation:
+            before.append(kols.generation(kol.handle))
+            return begin() if before[-1] == before[0] else before[-1]
+
+        return work
 
     async def _lists_to_read(self) -> AsyncIterator[Due | None]:
         async for due in self.run.crew.due():
@@ -408,7 +422,7 @@ class FollowingsSpider(Spider):
     async def _begin_again(self, followings: _List, why: str) -> _More:
         """Begin an incremental reading in small pages again, in full ones."""
         kol = followings.kol
-        generation = await self._store.ask(lambda: self._ledger.kols.begin_increment_again(kol.handle))
+        generation = await self._store.ask(self._once(kol, lambda: self._ledger.kols.begin_increment_again(kol.handle)))
         size = self._provider.page_size
         logger.info("KOL %s: %s: again from page 1, %d a page", kol.user_name, why, size)
         return self._again(followings, self._list(kol, followings.account, generation, followings.known))
@@ -423,7 +437,7 @@ class FollowingsSpider(Spider):
         if error.kind is ApiErrorKind.BAD_CURSOR and followings.page_size < self._provider.page_size:
             return await self._begin_again(followings, "its cursor was refused")
         if error.kind is ApiErrorKind.BAD_CURSOR:
-            generation = await self._store.ask(lambda: self._ledger.kols.restart(kol.handle))
+            generation = await self._store.ask(self._once(kol, lambda: self._ledger.kols.restart(kol.handle)))
             if generation is not None:
                 logger.warning(
                     "KOL %s: the API no longer accepts its cursor (%s); buying the list again from page 1, once",

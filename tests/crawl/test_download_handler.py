@@ -26,6 +26,7 @@ from kolspider.live.disk import Disk
 from kolspider.live.pace import Pace
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
+from kolspider.live.turns import Turns
 from kolspider.live.work import Work
 from kolspider.options.arguments import Arguments
 from kolspider.options.config import Config
@@ -65,13 +66,15 @@ class Edge:
         self.hold.set()
         self.pool = SimpleNamespace(retryAutomatically=True, cachedConnectionTimeout=240)
         ledger = SimpleNamespace(kols=SimpleNamespace(add_calls=self._add_calls), note_found_rate=self.found.append)
+        pace = Pace.of(self.config, None)
         run = SimpleNamespace(
             config=self.config,
             stop=self.stop,
             tally=self.tally,
             bill=self.bill,
             work=Work(),
-            pace=Pace.of(self.config, None),
+            pace=pace,
+            turns=Turns(pace, self.bill, self.stop),
             store=Disk(folder, self.stop),
             ledger=ledger,
         )

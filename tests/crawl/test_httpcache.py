@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from scrapy import Request
 from scrapy.http import TextResponse
+from scrapy.settings import Settings
+from scrapy.statscollectors import StatsCollector
+from scrapy.utils.test import get_crawler
 
-from kolspider.crawl.httpcache import PageStorage, WholePagePolicy
+from kolspider.crawl.httpcache import PageCache, PageStorage, WholePagePolicy
 from kolspider.crawl.page_request import PageRequest
 from kolspider.items import Kol
 from kolspider.live.disk import Disk
@@ -20,10 +23,10 @@ from kolspider.live.tally import Tally
 from kolspider.providers import provider
 from kolspider.providers.base import ApiError, ApiErrorKind, Page
 from kolspider.store.ledger import Ledger
-from tests.live.unguarded import alone
+from tests.live.unguarded import Unguarded, alone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from scrapy import Spider
@@ -111,6 +114,33 @@ def test_a_page_of_another_reading_or_cursor_is_not_found(
 ) -> None:
     put(storage, request()[0])
     assert get(storage, other[0]) is None
+
+
+def test_a_page_belongs_to_its_own_request_when_another_look_up_overtakes_it(ledger: Ledger) -> None:
+    """A store over the network answers while other requests go on."""
+    ledger.pages.put(Kol("btc", "BTC"), 0, "", 1, 0, BODY, fetched_at=1.0)
+    (kept, _), (other, _) = request(), request(cursor="2")
+
+    class Remote(Unguarded):
+        async def ask(self, work: Callable[[], Any]) -> Any:
+            answer = work()
+            for _ in range(1 if answer else 3):
+                await asyncio.sleep(0)
+            return answer
+
+    async def story() -> Any:
+        settings = Settings(
+            {"HTTPCACHE_ENABLED": True, "HTTPCACHE_STORAGE": PageStorage, "HTTPCACHE_POLICY": WholePagePolicy}
+        )
+        cache = PageCache(settings, StatsCollector(get_crawler()))
+        cache.crawler = get_crawler()
+        cache.storage._pages, cache.storage._store, cache.storage._crew = ledger.pages, Remote(), alone()
+        cache.storage._tally, cache.storage._dry_run = Tally(), True
+        return await asyncio.gather(cache.process_request(other), cache.process_request(kept))
+
+    missing, found = asyncio.run(story())
+    assert missing is None
+    assert found.body == BODY
 
 
 def test_a_page_that_cannot_be_stored_stops_the_run(storage: PageStorage, ledger: Ledger, stop: Stop) -> None:
