@@ -7,12 +7,13 @@ import os
 import sys
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["prepare", "send_nowhere"]
+__all__ = ["commands_module", "prepare", "send_nowhere"]
 
 _handle_error = logging.StreamHandler.handleError
 
@@ -26,6 +27,12 @@ def prepare() -> None:
         sys.stderr = os.fdopen(2, "w", closefd=False)
     sys.excepthook = _say_interrupted
     logging.StreamHandler.handleError = _lose_log  # type: ignore[method-assign,assignment]  # replaced
+
+
+def commands_module() -> str:
+    """Return the module of the command that is typed, so that Scrapy imports no other; of any other command, all."""
+    folder, typed = Path(__file__).parents[1] / "commands", sys.argv[1] if len(sys.argv) > 1 else ""
+    return ".".join(["kolspider.commands", *([typed] if typed in {file.stem for file in folder.glob("*.py")} else [])])
 
 
 def send_nowhere(descriptor: int) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from scrapy.core.downloader.handlers import http11
-from scrapy.downloadermiddlewares import httpcompression
 from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
 from scrapy.exceptions import IgnoreRequest
 from scrapy.http import Response
@@ -37,8 +35,8 @@ class UnpackMiddleware(HttpCompressionMiddleware):
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> UnpackMiddleware:
         """Silence Scrapy's own lines about answers that are too large or cut off: AnswerMiddleware has one for each."""
-        for module in (httpcompression, http11):
-            module.logger.setLevel(logging.ERROR)
+        for name in ("scrapy.downloadermiddlewares.httpcompression", "scrapy.core.downloader.handlers.http11"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         return super().from_crawler(crawler)
 
     def process_response(  # type: ignore[override]  # Scrapy's old `spider` argument is gone in 2.19
