@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import resource
 import signal
@@ -64,6 +65,8 @@ _SETTINGS_HELP = """\
   -s DOWNLOAD_DELAY=2         seconds between API requests; by default the provider's
   -s KOL_SUMMARY_FILE=s.json  the closing table as JSON"""
 
+_OBJECTS = 10_000
+"""New objects after which Python looks for circles among them; a page has some 300."""
 _FILES = 128
 """Files open at once, at most: connections, the database, modules that are imported late."""
 
@@ -205,6 +208,10 @@ class Command(CrawlCommand):
         crawler.signals.connect(_heed_hangup, signal=signals.engine_started)
         crawler.stop_with(run.stop)
         process.crawl(crawler, run=run)
+        # Nothing of what the start made is garbage, and what a page makes is hardly ever a circle: to look for it less
+        # often saves a twentieth of the work.
+        gc.freeze()
+        gc.set_threshold(_OBJECTS)
         process.start()
         if process.bootstrap_failed:
             return 1
