@@ -356,14 +356,14 @@ class Database(ABC):
         marks = ", ".join("?" * len(names))
         sql = f"SELECT LOWER(`user_name`), `id` FROM {self.quoted(table)} WHERE LOWER(`user_name`) IN ({marks})"
         rows = self.query(sql, [name.lower() for name in names]) if names else []
-        return {as_text(name) or "": str(as_text(id_)) for name, id_ in rows}
+        return {str(as_text(name)): str(as_text(id_)) for name, id_ in rows}
 
     def lengths_by_name(self, table: str, names: Sequence[str]) -> dict[str, int]:
         """Return how many accounts those of the target table follow that had these handles, in lower case, there."""
         marks = ", ".join("?" * len(names))
         sql = f"SELECT LOWER(`user_name`), `following` FROM {self.quoted(table)} WHERE LOWER(`user_name`) IN ({marks})"
         rows = self.query(sql, [name.lower() for name in names]) if names else []
-        return {as_text(name) or "": int(following) for name, following in rows if following is not None}
+        return {str(as_text(name)): int(following) for name, following in rows if following is not None}
 
     def some_ids(self, table: str, start: int, number: int) -> list[str]:
         """Return ids of accounts of the target table, from `start` on, and behind the last one from the first on."""

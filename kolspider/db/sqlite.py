@@ -250,10 +250,7 @@ class SqliteDatabase(Database):
             check(lambda question, keys: connection.execute(question, keys).fetchall())
             connection.execute("COMMIT")
         except BaseException:
-            try:
-                connection.rollback()
-            except sqlite3.Error:
-                self.close()
+            self.close()  # which rolls back, on a full disk too
             raise
 
     def _open(self, mode: str) -> sqlite3.Connection:

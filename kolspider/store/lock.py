@@ -37,7 +37,6 @@ class DirectoryLock:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._file.seek(0)
             pid = self._file.read(20).strip()
             self._file.close()
             who = f" (process {pid})" if pid.isdigit() else ""
@@ -50,7 +49,6 @@ class DirectoryLock:
             raise StopRun(_LINK.format(path=path))
         with suppress(OSError):  # a full disk: the number only tells the next process which one holds the lock
             self._file.truncate(0)
-            self._file.seek(0)
             self._file.write(f"{os.getpid()}\n")
             self._file.flush()
 

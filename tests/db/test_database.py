@@ -164,3 +164,16 @@ def test_only_the_named_handles_are_deleted(subject: Subject) -> None:
     subject.db.insert_handles("s", ["a", "b", "c"])
     subject.db.delete_handles("s", ["a", "c", "d"])
     assert list(subject.db.handles("s")) == ["b"]
+
+
+def test_accounts_are_found_by_the_handles_that_they_had_and_by_their_place_among_the_ids(subject: Subject) -> None:
+    subject.db.create_tables("twitter_kol", T)
+    rows = [row("1", user_name="Hal", following=7), row("2", user_name="ada", following=None), row("3", user_name=None)]
+    subject.db.upsert(T, rows)
+
+    assert subject.db.ids_by_name(T, ["HAL", "ada", "eve"]) == {"hal": "1", "ada": "2"}
+    assert subject.db.lengths_by_name(T, ["hal", "ada"]) == {"hal": 7}
+    assert subject.db.known_ids(T, ["1", "9"]) == {1}
+    assert subject.db.some_ids(T, 1, 2) == ["2", "3"]
+    assert subject.db.some_ids(T, 2, 2) == ["3", "1"], "behind the last one, from the first on"
+    assert subject.db.some_ids(T, 3, 9) == ["1", "2", "3"]

@@ -36,6 +36,13 @@ def test_a_file_without_tables_is_filled_when_asked_and_one_with_pages_is_left_a
             ledger.pages.put(BTC, 0, str(pages), 1, 200, b"page", fetched_at=1.0)
 
 
+def test_a_file_whose_making_was_broken_off_is_made_again(tmp_path: Path) -> None:
+    connect(tmp_path).close()
+    (tmp_path / FILE_NAME).rename(tmp_path / f"{FILE_NAME}.new")
+    with closing(connect(tmp_path)) as store:
+        assert store.execute("SELECT count(*) FROM page").fetchone() == (0,)
+
+
 @pytest.mark.parametrize("work", [connect, connect_to_read])
 @pytest.mark.parametrize(
     ("version", "told"),
