@@ -65,8 +65,6 @@ _SETTINGS_HELP = """\
   -s DOWNLOAD_DELAY=2         seconds between API requests; by default the provider's
   -s KOL_SUMMARY_FILE=s.json  the closing table as JSON"""
 
-_OBJECTS = 10_000
-"""New objects after which Python looks for circles among them; a page has some 300."""
 _FILES = 128
 """Files open at once, at most: connections, the database, modules that are imported late."""
 
@@ -208,10 +206,7 @@ class Command(CrawlCommand):
         crawler.signals.connect(_heed_hangup, signal=signals.engine_started)
         crawler.stop_with(run.stop)
         process.crawl(crawler, run=run)
-        # Nothing of what the start made is garbage, and what a page makes is hardly ever a circle: to look for it less
-        # often saves a twentieth of the work.
-        gc.freeze()
-        gc.set_threshold(_OBJECTS)
+        gc.freeze()  # nothing of what the start made is garbage, so nobody has to look for it there again and again
         process.start()
         if process.bootstrap_failed:
             return 1
@@ -259,7 +254,8 @@ def _allow_files() -> None:
 
 
 def _quiet_scrapy() -> None:
-    """Silence the lists of middlewares and settings that Scrapy logs first."""
+    """Silence what nobody sees, and the lists of middlewares and settings that Scrapy logs first."""
+    logging.disable(logging.DEBUG)  # its lines for each page would be made, and then be thrown away
     for name in ("scrapy.addons", "scrapy.middleware"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("scrapy.crawler").addFilter(lambda record: not str(record.msg).startswith("Overridden settings"))
