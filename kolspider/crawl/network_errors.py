@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kolspider.options.config import Config
     from kolspider.options.proxy import Proxy
 
-__all__ = ["Fault", "NetworkFailure", "network_failure", "never_left"]
+__all__ = ["Fault", "NetworkFailure", "is_refused", "network_failure", "never_left"]
 
 _REFUSED = (DownloadConnectionRefusedError,)
 _NOT_FOUND = (CannotResolveHostError, DNSLookupError)
@@ -72,6 +72,11 @@ def never_left(exception: BaseException) -> bool:
         isinstance(cause, _NO_CONNECTION) or _is_of_tunnel(cause) or _is_of_handshake(cause)
         for cause in _causes(exception)
     )
+
+
+def is_refused(exception: BaseException) -> bool:
+    """Tell whether nobody listens at the address."""
+    return any(isinstance(cause, _REFUSED) for cause in _causes(exception))
 
 
 def network_failure(exception: BaseException, config: Config) -> NetworkFailure:
