@@ -30,8 +30,10 @@ from kolspider.options.feeds import check_feeds, check_writable, passwords
 from kolspider.options.proxy import proxy_of
 from kolspider.options.secrets import redact_logs, redacted, without_password
 from kolspider.run.balance import ask_after
+from kolspider.run.estimate import estimate
 from kolspider.run.job import Job
 from kolspider.run.opening import open_run, target_label
+from kolspider.run.preflight import preflight
 from kolspider.watch.summary import Summary
 
 if TYPE_CHECKING:
@@ -165,13 +167,9 @@ class Command(CrawlCommand):
             _quiet_scrapy()
         try:
             if self._arguments.test:
-                from kolspider.run.preflight import preflight  # noqa: PLC0415 - most runs need neither
-
                 with standard_output():
                     self.exitcode = preflight(self._arguments, self._config, self._database)
             elif self._arguments.estimate:
-                from kolspider.run.estimate import estimate  # noqa: PLC0415 - as above
-
                 with standard_output():
                     estimate(self._arguments, self._config, self._database, self._typed)
             else:
@@ -254,8 +252,7 @@ def _allow_files() -> None:
 
 
 def _quiet_scrapy() -> None:
-    """Silence what nobody sees, and the lists of middlewares and settings that Scrapy logs first."""
-    logging.disable(logging.DEBUG)  # its lines for each page would be made, and then be thrown away
+    """Silence the lists of middlewares and settings that Scrapy logs first."""
     for name in ("scrapy.addons", "scrapy.middleware"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("scrapy.crawler").addFilter(lambda record: not str(record.msg).startswith("Overridden settings"))
