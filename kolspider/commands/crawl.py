@@ -112,7 +112,8 @@ class Command(CrawlCommand):
             if self._arguments.replay:
                 settings.set("HTTPCACHE_IGNORE_MISSING", True, priority="cmdline")
                 # No call is made, and to import what makes them takes a seventh of the time in which a run starts.
-                settings.set("DOWNLOAD_HANDLERS", dict.fromkeys(settings["DOWNLOAD_HANDLERS"]), priority="cmdline")
+                none = dict.fromkeys(settings.getdict("DOWNLOAD_HANDLERS"))
+                settings.set("DOWNLOAD_HANDLERS", none, priority="cmdline")
             config = Config.from_settings(settings)
             self._config = replace(config, api_key=self._arguments.api_key or config.api_key)
             self._database = open_database(

@@ -36,8 +36,9 @@ def prepare() -> None:
 
 def commands_module() -> str:
     """Return the module of the command that is typed, so that Scrapy imports no other; of any other command, all."""
-    folder, typed = Path(__file__).parents[1] / "commands", sys.argv[1] if len(sys.argv) > 1 else ""
-    return ".".join(["kolspider.commands", *([typed] if typed in {file.stem for file in folder.glob("*.py")} else [])])
+    package, typed = "kolspider.commands", "".join(sys.argv[1:2])
+    commands = {file.stem for file in (Path(__file__).parents[1] / "commands").glob("*.py")}
+    return f"{package}.{typed}" if typed in commands else package
 
 
 def send_nowhere(descriptor: int) -> None:
