@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: demo test check chaos doris bench lock clean
+.PHONY: demo test check chaos chaos-fleet doris bench lock clean
 
 demo: $(VENV)/.runs
 	$(BIN)/scrapy crawl followings -a sandbox=1 -s DOWNLOAD_DELAY=0.1
@@ -27,10 +27,15 @@ check: $(VENV)/.tests
 chaos: $(VENV)/.tests
 	$(BIN)/python -m tests.chaos
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m long
+	$(BIN)/python -m tests.chaos.fleet --kills 10
 	$(BIN)/python -m tests.mutation --sample 20
 	KOL_TEST_SEEDS=5 KOL_TEST_EXAMPLES=10000 $(BIN)/python -m pytest -n 3 \
 	  tests/e2e/test_soak.py tests/e2e/test_damage.py tests/e2e/test_incremental.py \
-	  tests/load tests/providers tests/db/test_wild_rows.py
+	  tests/load tests/options tests/providers tests/db/test_wild_rows.py
+
+# Three workers on one ledger: 100 kills, freezes, and kills of PostgreSQL; then three workers against one.
+chaos-fleet: $(VENV)/.tests
+	$(BIN)/python -m tests.chaos.fleet
 
 # The end-to-end tests on Doris, by INSERT and by Stream Load: its double, or a real one (see docs/doris.md).
 doris: $(VENV)/.tests
@@ -40,10 +45,10 @@ doris: $(VENV)/.tests
 bench: $(VENV)/.benches
 	$(BIN)/python -m benchmarks $(if $(BASE),--base $(BASE))
 
-# Lock the trees of requirements.in and requirements-dev.in; what still fits stays. make lock UPGRADE=1: the newest.
+# Lock the trees of the three requirements*.in; what still fits stays. make lock UPGRADE=1: the newest.
 lock: $(VENV)/.runs
 	$(BIN)/pip install --quiet --disable-pip-version-check pip-tools==7.6.2
-	for name in requirements requirements-dev; do \
+	for name in requirements requirements-fleet requirements-dev; do \
 	  CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet $(if $(UPGRADE),--upgrade) $$name.in || exit 1; \
 	done
 

@@ -22,7 +22,7 @@ from benchmarks.measure import measure
 from kolspider.db.url import open_database
 from kolspider.items import Kol, State
 from kolspider.providers import provider
-from kolspider.store.database import FILE_NAME, connect, transaction
+from kolspider.store.database import FILE_NAME, SqliteConnection, connect
 from kolspider.store.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def cache_per_user(cache: Path) -> float:
 class _Unsynced:
     """A connection that never waits for the disk, although the store turns fsync on again after some transactions."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: SqliteConnection) -> None:
         self._connection = connection
         connection.execute("PRAGMA synchronous = OFF")
 
@@ -150,7 +150,7 @@ def _measure(ledger: Ledger, body: bytes, names: list[str]) -> dict[str, float]:
     return {name: median(times) for name, times in took.items()}
 
 
-def _fill(connection: sqlite3.Connection, ledger: Ledger, names: list[str], body: bytes) -> None:
+def _fill(connection: SqliteConnection, ledger: Ledger, names: list[str], body: bytes) -> None:
     """KOLs that are done: one page each, and all of it in the target."""
     pages, kols = ledger.pages, ledger.kols
     model = Kol("model", "model")
@@ -159,7 +159,7 @@ def _fill(connection: sqlite3.Connection, ledger: Ledger, names: list[str], body
     ledger.note_loaded([seq], None)
     kols.end("model", State.FETCHED, "", 1, 20, bought=True, page_size=PAGE_SIZE)
     kols.settle("model", evict=False)
-    with transaction(connection):
+    with connection.transaction():
         connection.execute("CREATE TEMP TABLE name (seq INTEGER PRIMARY KEY, handle TEXT)")
         connection.executemany("INSERT INTO name VALUES (?, ?)", enumerate(names, seq + 1))
         _copy(connection, "kol", {"handle": "n.handle", "user_name": "n.handle"}, "WHERE t.handle = 'model'")
@@ -170,7 +170,7 @@ def _fill(connection: sqlite3.Connection, ledger: Ledger, names: list[str], body
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _copy(connection: sqlite3.Connection, table: str, changed: dict[str, str], which: str) -> None:
+def _copy(connection: SqliteConnection, table: str, changed: dict[str, str], which: str) -> None:
     """Copy a row of a table for each name, whatever columns the table has."""
     columns = [column[1] for column in connection.execute(f"PRAGMA main.table_info({table})")]
     values = ", ".join(changed.get(column, f"t.{column}") for column in columns)
@@ -179,10 +179,10 @@ def _copy(connection: sqlite3.Connection, table: str, changed: dict[str, str], w
     )
 
 
-def _multiply(connection: sqlite3.Connection, users: int) -> None:
+def _multiply(connection: SqliteConnection, users: int) -> None:
     """Copy the lists under other handles until there are this many users."""
     (have, last) = connection.execute("SELECT sum(users), max(seq) FROM page").fetchone()
-    with transaction(connection):
+    with connection.transaction():
         for copy in range(1, -(-users // have)):
             handle = f"handle || '_{copy}'"
             _again(connection, "kol", {"handle": handle, "user_name": handle}, "length(handle) = 8")
@@ -190,7 +190,7 @@ def _multiply(connection: sqlite3.Connection, users: int) -> None:
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _again(connection: sqlite3.Connection, table: str, changed: dict[str, str], which: str) -> None:
+def _again(connection: SqliteConnection, table: str, changed: dict[str, str], which: str) -> None:
     columns = [column[1] for column in connection.execute(f"PRAGMA main.table_info({table})")]
     values = ", ".join(changed.get(column, column) for column in columns)
     connection.execute(f"INSERT INTO main.{table} ({', '.join(columns)}) SELECT {values} FROM {table} WHERE {which}")

@@ -2,7 +2,7 @@
 
 from scrapy.exceptions import IgnoreRequest
 
-__all__ = ["CapReached", "Faults", "NotAsked", "StopRun", "UserError", "WrongUsage", "out_of_memory"]
+__all__ = ["CapReached", "Faults", "Fenced", "NotAsked", "StopRun", "UserError", "WrongUsage", "out_of_memory"]
 
 
 _LONGEST = 2000
@@ -26,6 +26,10 @@ class StopRun(UserError):  # noqa: N818 - says what happens; an Error suffix wou
 
 class CapReached(StopRun):
     """A cap of the run leaves no room for another call, and work is left: nothing needs to be fixed."""
+
+
+class Fenced(StopRun):
+    """This process was taken for dead, or nobody can say whether it was: it may write no more."""
 
 
 class WrongUsage(UserError):  # noqa: N818

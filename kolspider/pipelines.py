@@ -122,12 +122,12 @@ class UpsertPipeline:
         run = run_of(crawler)
         return cls(run.writer, run.sender, run.commits.remarks)
 
-    def open_spider(self) -> None:
+    async def open_spider(self) -> None:
         """Start both, in the crawl's event loop."""
         if self._writer is not None:
             self._writer.start()
         if self._sender is not None:
-            self._sender.start()
+            await self._sender.start()
 
     async def process_item(self, item: Any) -> Any:
         """Pass the page to the writer at once, then hold up its KOL while the database is behind."""

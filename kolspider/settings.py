@@ -63,7 +63,7 @@ DOWNLOADER_MIDDLEWARES_BASE = {
     "scrapy.downloadermiddlewares.defaultheaders.DefaultHeadersMiddleware": 400,
     "scrapy.downloadermiddlewares.useragent.UserAgentMiddleware": 500,
     # These two are nearer the spider than UnpackMiddleware: they see and store unpacked bodies.
-    "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware": 560,
+    "kolspider.crawl.httpcache.PageCache": 560,
     "kolspider.crawl.answers.AnswerMiddleware": 570,
     "kolspider.crawl.unpacking.UnpackMiddleware": 590,
     "scrapy.downloadermiddlewares.httpproxy.HttpProxyMiddleware": 750,

@@ -21,7 +21,7 @@ def requirements(file: str) -> list[Requirement]:
     return [Requirement(line) for line in lines if line and not line.startswith("-")]
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+@pytest.mark.parametrize("name", ["requirements", "requirements-fleet", "requirements-dev"])
 def test_each_requirement_is_locked_at_a_version_that_fits_it(name: str) -> None:
     locked = {canonicalize_name(found.name): found for found in requirements(f"{name}.txt")}
     for asked in requirements(f"{name}.in"):

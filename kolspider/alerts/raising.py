@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kolspider.items import MappedPage
     from kolspider.store.ledger import Ledger
 
-__all__ = ["Raising", "lost_alert", "new_alert", "shared_alert"]
+__all__ = ["Raising", "Sought", "lost_alert", "new_alert", "shared_alert"]
 
 
 class _Page(NamedTuple):
@@ -42,6 +42,14 @@ class _Whole(NamedTuple):
     """When the full reading before it began."""
 
 
+class Sought(NamedTuple):
+    """What the pages of a batch may tell."""
+
+    news: Mapping[tuple[str, str], _Page]
+    """By KOL and moment of the page."""
+    wholes: Collection[_Whole]
+
+
 class Raising:
     """Finds what the rules of a run tell."""
 
@@ -53,28 +61,26 @@ class Raising:
         self._ledger = ledger
         self._began = time.time()
 
-    async def of_pages(
+    def sought(
         self,
-        database: DatabaseThread,
         pages: Iterable[MappedPage],
         before: Mapping[tuple[str, int], Mapping[What, Collection[str]]],
-    ) -> list[Alert]:
-        """Return what pages tell whose rows are committed, and which are not marked as loaded yet.
+        loaded_before: Collection[int | None],
+    ) -> Sought:
+        """Return what `found` looks for in the table, once the rows of these pages are committed.
 
         A page tells something the first time it is loaded, into whatever target: a replay tells nothing, nor does a
         load into another table. `before` are the rows that were refused when a page was loaded before, by KOL and page:
-        what is in the table only now is told now. Raises StopRun.
+        what is in the table only now is told now. `loaded_before` are the pages that were ever loaded.
         """
-        if not self._of_follows:
-            return []
         news: dict[tuple[str, str], _Page] = {}
         wholes: list[_Whole] = []
-        for mapped in pages:
+        for mapped in pages if self._of_follows else ():
             page = mapped.page
             if page.seq is None:
                 continue
             refused = before.get((page.kol.handle, page.seq), {}).get(What.FOLLOW, ())
-            is_news = not self._ledger.pages.rejects_written(page.seq)  # the first load into any target writes them
+            is_news = page.seq not in loaded_before
             stands_on = OnPage(page.kol.handle, page.number, moment(page.fetched_at))
             if mapped.follows and (is_news or refused):
                 news[page.kol.handle, mapped.follows[0].first_seen] = _Page(stands_on, None if is_news else refused)
@@ -82,9 +88,13 @@ class Raising:
                 readings = self._ledger.readings.of_kol(page.kol.handle, before=page.seq)
                 if earlier := list(whole_readings(readings)):
                     wholes.append(_Whole(stands_on, mapped.whole.last_whole, moment(earlier[-1])))
-        if not news and not wholes:
+        return Sought(news, wholes)
+
+    async def found(self, database: DatabaseThread, sought: Sought) -> list[Alert]:
+        """Return what the pages tell whose rows are committed now. Raises StopRun."""
+        if not sought.news and not sought.wholes:
             return []
-        return await database.ask(lambda asked: list(self._find(asked, news, wholes)))
+        return await database.ask(lambda asked: list(self._find(asked, sought.news, sought.wholes)))
 
     def of_kols(self, now: float) -> list[Alert]:
         """Return what happened to KOLs themselves since the last run that came to its end, or since this one began."""

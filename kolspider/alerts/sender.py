@@ -1,7 +1,7 @@
 """Sends what is in the outbox, during the run and after its crawl, without ever holding the crawl up.
 
-Each receiver has a task of its own. The ledger is read and written in the event loop's thread, and only the delivery
-runs in another one: a receiver that hangs holds up neither the others nor the end of the process.
+Each receiver has a task of its own, and a delivery runs in a thread of its own: a receiver that hangs holds up neither
+the others nor the end of the process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kolspider.alerts.receivers import Receiver
-    from kolspider.live.disk import Disk
+    from kolspider.live.crew import Crew
+    from kolspider.live.store import Store
     from kolspider.live.tally import Tally
     from kolspider.store.ledger import Ledger
     from kolspider.store.outbox import Parcel
@@ -40,20 +41,21 @@ _LAST_SECS = 10.0
 class Sender:
     """Delivers to each receiver what it has not got, oldest first."""
 
-    def __init__(self, receivers: Sequence[Receiver], ledger: Ledger, disk: Disk, tally: Tally) -> None:
+    def __init__(self, receivers: Sequence[Receiver], ledger: Ledger, store: Store, crew: Crew, tally: Tally) -> None:
         self._receivers = receivers
         self._keys = [receiver.key for receiver in receivers]
         self._outbox = ledger.outbox
-        self._disk = disk
+        self._store = store
+        self._crew = crew
         self._tally = tally
         self._over = asyncio.Event()
         """Is set when the crawl is over: no more alerts will come."""
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin to send, in the crawl's event loop."""
-        with suppress(NotAsked), self._disk.guard():
-            self._outbox.close_for(self._keys)  # what only a receiver lacks that is no longer named
+        with suppress(NotAsked):  # close what only a receiver lacks that is no longer named
+            await self._store.ask(lambda: self._outbox.close_for(self._keys))
         self._tasks = [asyncio.ensure_future(self._serve(receiver)) for receiver in self._receivers]
 
     async def close(self) -> None:
@@ -63,8 +65,8 @@ class Sender:
             _, late = await asyncio.wait(self._tasks, timeout=_LAST_SECS)
             for task in late:
                 task.cancel()
-        with suppress(NotAsked), self._disk.guard():
-            self._tally.alerts_pending = self._outbox.count_pending(self._keys)
+        with suppress(NotAsked):
+            self._tally.alerts_pending = await self._store.ask(lambda: self._outbox.count_pending(self._keys))
 
     async def _serve(self, receiver: Receiver) -> None:
         try:
@@ -77,8 +79,7 @@ class Sender:
         wait, tries, problem = _FIRST_WAIT, 0, ""
         while True:
             is_over = self._over.is_set()
-            with self._disk.guard():
-                parcel = self._next(receiver, is_over=is_over)
+            parcel = await self._store.ask(lambda: self._next(receiver, is_over=is_over))  # noqa: B023 - it is called at once
             if parcel is None:
                 if is_over:
                     return
@@ -87,8 +88,7 @@ class Sender:
             found = await _in_thread(receiver, parcel)
             if not found:
                 wait, tries, problem = _FIRST_WAIT, 0, ""
-                with self._disk.guard():
-                    self._outbox.note_sent(parcel, receiver.key, self._keys)
+                await self._store.ask(lambda: self._outbox.note_sent(parcel, receiver.key, self._keys))  # noqa: B023 - as above
                 self._tally.alerts_sent += parcel.count
                 continue
             if found != problem:
@@ -103,6 +103,8 @@ class Sender:
             wait = min(wait * 2, _LONGEST_WAIT)
 
     def _next(self, receiver: Receiver, *, is_over: bool) -> Parcel | None:
+        if not self._crew.leads:
+            return None  # whoever loads, sends
         if receiver.is_webhook:
             return self._outbox.next_single(receiver.key)
         return self._outbox.next_group(receiver.key, over=is_over)

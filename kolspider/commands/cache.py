@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,17 @@ from kolspider.command import OLD_FILES, ProjectCommand
 from kolspider.console.columns import plain
 from kolspider.console.wording import counted, moment, size
 from kolspider.errors import StopRun, WrongUsage
+from kolspider.fleet.overview import workers
 from kolspider.items import State
 from kolspider.options.arguments import handle_of
+from kolspider.options.secrets import without_password
 from kolspider.run.old_cache import OF_PROVIDER, import_old_cache
 from kolspider.run.opening import read_ledger, target_label
 from kolspider.store.backup import back_up
 from kolspider.store.database import FILE_NAME
 from kolspider.store.ledger import Ledger
 from kolspider.store.lock import DirectoryLock
+from kolspider.store.move import move_into_directory, move_to_server
 
 if TYPE_CHECKING:
     import argparse
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Command(ProjectCommand):
-    """status, show and backup are safe during a run; prune, clear and import need its lock."""
+    """status, show and backup are safe during a run; prune, clear, import and move need its lock."""
 
     examples = """
   scrapy cache status                  directory, pages, size, KOLs loaded, pages not in the table yet
@@ -39,11 +42,17 @@ class Command(ProjectCommand):
   scrapy cache prune                   delete the pages of KOLs that are loaded; asks first
   scrapy cache clear                   delete all pages and the progress; asks first
   scrapy cache clear --keep-progress   delete only pages: finished KOLs stay finished
+  scrapy cache move --to postgresql://kol:pass@host/db
+                                       move all of it into PostgreSQL, for several machines; or back, from
+                                       KOL_SHARED_URL into a directory
   scrapy cache import old/.kol_cache   take over the lists and the progress of the script before kolspider
 """
 
     def syntax(self) -> str:
-        return "status | show KOL | backup FILE [--yes] | prune [--yes] | clear [--keep-progress] [--yes] | import DIR"
+        return (
+            "status | show KOL | backup FILE [--yes] | prune [--yes] | clear [--keep-progress] [--yes] | "
+            "move --to URL|DIR | import DIR"
+        )
 
     def short_desc(self) -> str:
         return "Show the response cache, copy it, or delete from it"
@@ -52,12 +61,10 @@ class Command(ProjectCommand):
         super().add_options(parser)
         parser.add_argument("--keep-progress", action="store_true", help="clear: delete only pages")
         parser.add_argument("--yes", action="store_true", help="prune, clear: do not ask; backup: replace the file")
+        parser.add_argument("--to", metavar="URL|DIR", help="move: where to, PostgreSQL or a directory")
 
     def work(self, config: Config, database: Database, args: list[str], opts: argparse.Namespace) -> None:
-        if opts.keep_progress and args != ["clear"]:
-            raise WrongUsage("--keep-progress only goes with `scrapy cache clear`")
-        if opts.yes and args[:1] not in (["backup"], ["prune"], ["clear"]):
-            raise WrongUsage("--yes only goes with `scrapy cache backup`, `prune` and `clear`")
+        _check_options(args, opts)
         match args:
             case ["status"]:
                 _status(config, database)
@@ -67,6 +74,8 @@ class Command(ProjectCommand):
                 _back_up(config, Path(file), replace=opts.yes)
             case ["prune"]:
                 _prune(config, database, yes=opts.yes)
+            case ["move"]:
+                _move(config, opts.to)
             case ["import", directory]:
                 _import(config, database, Path(directory))
             case ["clear"]:
@@ -75,14 +84,25 @@ class Command(ProjectCommand):
                 raise WrongUsage(f"the command is scrapy cache {self.syntax()}")
 
 
+def _check_options(args: list[str], opts: argparse.Namespace) -> None:
+    if opts.keep_progress and args != ["clear"]:
+        raise WrongUsage("--keep-progress only goes with `scrapy cache clear`")
+    if opts.yes and args[:1] not in (["backup"], ["prune"], ["clear"]):
+        raise WrongUsage("--yes only goes with `scrapy cache backup`, `prune` and `clear`")
+    if bool(opts.to) != (args == ["move"]):
+        raise WrongUsage("--to goes with `scrapy cache move`, which needs it")
+
+
 def _status(config: Config, database: Database) -> None:
     directory = config.cache_dir
     with read_ledger(config, database) as ledger:
         count, states, (rows, kols) = ledger.pages.count(), ledger.kols.states(), ledger.refusals.count()
+        at_work = list(_workers(ledger)) if ledger.shared else []
     loaded = states.pop(State.COMPLETE, 0)
-    print(f"directory     {directory}")
+    print(f"ledger        {without_password(config.shared_url)}" if config.shared_url else f"directory     {directory}")
     print(f"pages         {count.pages:,} of {counted(count.kols, 'KOL')}, {count.users:,} users")
-    print(f"size          {size(_bytes_on_disk(directory))} on disk, of which {size(count.size)} are pages")
+    on_disk = "" if config.shared_url else f"{size(_bytes_on_disk(directory))} on disk, of which "
+    print(f"size          {on_disk}{size(count.size)} {'are' if on_disk else 'of'} pages")
     print(f"KOLs loaded   {loaded:,} into {target_label(config, database)}")
     if states:
         print(f"other KOLs    {', '.join(f'{states[state]:,} {state}' for state in State if state in states)}")
@@ -96,8 +116,18 @@ def _status(config: Config, database: Database) -> None:
     if rows:
         print(f"refused       {counted(rows, 'row')} of {counted(kols, 'KOL')} by the database")
         print("next          scrapy crawl followings -a replay=pending   (after the table is changed; no API call)")
+    for line in at_work:
+        print(line)
     if (directory / "progress.json").exists():
         print(f"note          {OLD_FILES.format(directory=directory)}")
+
+
+def _workers(ledger: Ledger) -> Iterator[str]:
+    """Yield a line for each worker on the shared ledger."""
+    for one in workers(ledger.connection):
+        loads = ", loads" if one.loads else ""
+        seen = f"{one.seen:.0f} s ago" + ("; silent: others take over" if one.is_silent else "")
+        yield f"worker        {one.name}: {counted(one.lists, 'list')} in work{loads}, seen {seen}"
 
 
 def _show(config: Config, database: Database, name: str) -> None:
@@ -127,17 +157,36 @@ def _in_table(page: PageRecord) -> str:
 @contextmanager
 def _ledger(config: Config, database: Database) -> Iterator[Ledger]:
     """Open the ledger for changes; no run can begin in the meantime."""
-    label = target_label(config, database)
+    label, url = target_label(config, database), config.shared_url
     with (
-        DirectoryLock(config.cache_dir),
-        closing(Ledger.open(config.cache_dir, config.provider, label)) as ledger,
+        nullcontext() if url else DirectoryLock(config.cache_dir),
+        closing(Ledger.open(config.cache_dir, config.provider, label, shared_url=url)) as ledger,
     ):
+        busy = [one.name for one in workers(ledger.connection) if not one.is_silent] if ledger.shared else []
+        if busy:
+            raise WrongUsage(f"a run is going on on the shared ledger ({', '.join(busy)}); wait for it")
         yield ledger
 
 
 def _back_up(config: Config, file: Path, *, replace: bool) -> None:
+    if config.shared_url:
+        raise WrongUsage("the ledger is in PostgreSQL (KOL_SHARED_URL): copy it with pg_dump, also during a run")
     back_up(config.cache_dir, file, replace=replace)
     print(f"{file.absolute()}: {size(file.stat().st_size)}, the whole store as it was when the copy began")
+
+
+def _move(config: Config, to: str) -> None:
+    if to.startswith(("postgresql://", "postgres://")):
+        moved = move_to_server(config.cache_dir, to)
+        after = "set KOL_SHARED_URL to it on every machine; rejects.jsonl stays here, new ones go into its table reject"
+    elif config.shared_url:
+        moved = move_into_directory(config.shared_url, Path(to).absolute())
+        after = f"take KOL_SHARED_URL out of the settings, and set KOL_CACHE_DIR={to}"
+    else:
+        raise WrongUsage("--to a directory moves the ledger from KOL_SHARED_URL, which is not set")
+    print(f"{counted(moved.kols, 'KOL')} and {counted(moved.pages, 'page')} moved, with all that is known of them")
+    print(f"aside the old ledger is now {moved.aside}; delete it when the new one works")
+    print(f"next  {after}")
 
 
 def _prune(config: Config, database: Database, *, yes: bool) -> None:

@@ -24,14 +24,14 @@ from kolspider.db.check import check_names
 from kolspider.db.url import open_database
 from kolspider.errors import NotAsked, StopRun, UserError, WrongUsage
 from kolspider.files import make_directory, write_atomically
-from kolspider.options.arguments import HELP, Arguments
+from kolspider.options.arguments import HELP, Arguments, Replay
 from kolspider.options.config import PROJECT_DIR, SECRETS, Config, boolean, point_at_sandbox
 from kolspider.options.feeds import check_feeds, check_writable, passwords
 from kolspider.options.proxy import proxy_of
-from kolspider.options.secrets import redact_logs, redacted, without_password
+from kolspider.options.secrets import passwords_of, redact_logs, redacted, without_password
 from kolspider.run.balance import ask_after
 from kolspider.run.estimate import estimate
-from kolspider.run.job import Job
+from kolspider.run.job import Job, JobFile
 from kolspider.run.opening import open_run, target_label
 from kolspider.run.preflight import preflight
 from kolspider.watch.summary import Summary
@@ -123,8 +123,7 @@ class Command(CrawlCommand):
             if config.summary_file:
                 check_writable(config.summary_file, "KOL_SUMMARY_FILE", makes_folder=True)
             self._check_api()
-            if self._config.jobdir:
-                Job.load(self._config.jobdir, self._arguments.of_job())
+            self._check_job()
             # Scrapy's own JOBDIR files survive only a clean stop (scrapy/scrapy#7978), so Scrapy must not see JOBDIR.
             settings.set("JOBDIR", None, priority="cmdline")
             # Without it, every run would buy every page again.
@@ -135,8 +134,19 @@ class Command(CrawlCommand):
             _refuse(of_a_file(error))
         config = self._config
         self._secrets = (config.api_key, *self._database.secrets, *config.notify, *passwords(settings))
+        self._secrets += passwords_of(config.shared_url)
         self._typed = ["scrapy", "crawl", _SPIDER, *_typed(opts, self._secrets)]
         opts.spargs = {}
+
+    def _check_job(self) -> None:
+        if not self._config.shared_url:
+            if self._config.jobdir:
+                Job.load(JobFile(self._config.jobdir), self._arguments.of_job())
+        elif self._settings.getdict("FEEDS") and self._arguments.replay is not Replay.ALL:
+            raise WrongUsage(
+                "with KOL_SHARED_URL the pages of a run are loaded by several workers, so no feed (-o) has all of "
+                "them; -a replay=all -o FILE by one worker writes it afterwards, without a call"
+            )
 
     def _check_api(self) -> None:
         if self._arguments.needs_no_key:
@@ -210,7 +220,7 @@ class Command(CrawlCommand):
         if process.bootstrap_failed:
             return 1
         run.bill.close()
-        with suppress(NotAsked), run.disk.guard():
+        with suppress(NotAsked), run.store.guard():
             run.ledger.note_found_rate(run.pace.found)
         target, stats = target_label(run.config, self._database), crawler.stats.get_stats()
         if run.tally.calls and stats.get("finish_reason"):  # not after a second Ctrl-C, which is in a hurry
@@ -266,7 +276,7 @@ def _typed(opts: argparse.Namespace, secrets: tuple[str, ...]) -> Iterator[str]:
             yield from ("-a", f"{name}={value}")
     for setting in opts.set:
         name = setting.partition("=")[0]
-        if name == "KOL_DB_URL" or name not in SECRETS:
+        if name in {"KOL_DB_URL", "KOL_SHARED_URL"} or name not in SECRETS:
             yield from ("-s", redacted(without_password(setting), secrets))
 
 

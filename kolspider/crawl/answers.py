@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from scrapy.http import Response
 
     from kolspider.live.bill import Bill
-    from kolspider.live.disk import Disk
     from kolspider.live.stop import Stop
+    from kolspider.live.store import Store
     from kolspider.live.tally import Tally
     from kolspider.live.work import Work
     from kolspider.options.config import Config
@@ -63,12 +63,12 @@ class AnswerMiddleware:
     """Reads each response once, into the `answer` of its ApiCall, which the later stages use."""
 
     def __init__(
-        self, config: Config, pages: Pages, disk: Disk, stop: Stop, tally: Tally, bill: Bill, work: Work
+        self, config: Config, pages: Pages, store: Store, stop: Stop, tally: Tally, bill: Bill, work: Work
     ) -> None:
         self._config = config
         self._provider = config.provider
         self._pages = pages
-        self._disk = disk
+        self._store = store
         self._stop = stop
         self._tally = tally
         self._bill = bill
@@ -80,7 +80,7 @@ class AnswerMiddleware:
     def from_crawler(cls, crawler: Crawler) -> AnswerMiddleware:
         """Take the parts of the run that it needs."""
         run = run_of(crawler)
-        return cls(run.config, run.ledger.pages, run.disk, run.stop, run.tally, run.bill, run.work)
+        return cls(run.config, run.ledger.pages, run.store, run.stop, run.tally, run.bill, run.work)
 
     async def process_response(self, request: Request, response: Response) -> Response | Request:
         """Pass on what was asked for, or the final answer about a KOL; otherwise retry the request, or stop the run."""
@@ -92,7 +92,7 @@ class AnswerMiddleware:
             response = response.replace(body=body)
         answer = asked.answer = self._read(asked, response, body)
         if "cached" in response.flags and isinstance(asked, PageRequest):
-            return self._buy_again(request, asked) if isinstance(answer, ApiError) else response
+            return await self._buy_again(request, asked) if isinstance(answer, ApiError) else response
         self._has_answered = True
         dearest = asked.dearest(self._provider)
         if not isinstance(answer, ApiError):
@@ -144,13 +144,12 @@ class AnswerMiddleware:
             self._stop.fail(out_of_memory())
             raise NotAsked("the run is stopping") from None
 
-    def _buy_again(self, request: Request, asked: PageRequest) -> Request:
+    async def _buy_again(self, request: Request, asked: PageRequest) -> Request:
         """Drop a cached page that the provider no longer reads as a page."""
         logger.warning("KOL %s: page %d in the cache can't be read; buying it again", asked.kol.user_name, asked.number)
         seq, asked.seq = asked.seq, None
         if seq is not None:
-            with self._disk.guard():
-                self._pages.drop(seq)
+            await self._store.ask(lambda: self._pages.drop(seq))
         return request.copy()
 
     async def _again(

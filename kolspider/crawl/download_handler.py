@@ -6,7 +6,6 @@ be exact.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from kolspider.crawl.network_errors import never_left
 from kolspider.crawl.page_request import PageRequest
 from kolspider.crawl.retry_after import retry_after
 from kolspider.crawl.unpacking import UnpackMiddleware, header_texts
-from kolspider.errors import CapReached, NotAsked, StopRun
+from kolspider.errors import NotAsked, StopRun
 from kolspider.providers.base import ApiError, ApiErrorKind
 from kolspider.run.run import run_of
 
@@ -57,11 +56,10 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
         self._pool.cachedConnectionTimeout = _IDLE_SECS
         run = run_of(crawler)
         self._config, self._stop, self._tally, self._work = run.config, run.stop, run.tally, run.work
-        self._disk, self._kols, self._note_found_rate = run.disk, run.ledger.kols, run.ledger.note_found_rate
+        self._store, self._kols, self._note_found_rate = run.store, run.ledger.kols, run.ledger.note_found_rate
         self._bill = run.bill
         self._unpacking = UnpackMiddleware(crawler=crawler)
-        self._pace = run.pace
-        self._turn = asyncio.Lock()
+        self._pace, self._turns = run.pace, run.turns
 
     async def download_request(self, request: Request) -> Response:
         """Send the request when its turn comes. Raises NotAsked if the run stops first.
@@ -75,11 +73,12 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
             async with self._pace.turn(asked.who if asked else "", again=again):
                 if again:  # others go first
                     await self._stop.sleep(self._pace.next_at - time.monotonic())
-                sent_at = await self._take_turn(dearest)
+                page = PageRequest.of(request)
+                sent_at = await self._turns.take(page.kol.handle if page else "", dearest)
             if asked is None:
                 self._bill.charge(dearest, dearest)  # a request of a team's own code: nobody will say what it cost
             response = await self._send(request, keyed, dearest)
-            if asked is None or not self._pauses(asked, request, response, sent_at):
+            if asked is None or not await self._pauses(asked, request, response, sent_at):
                 return response
             asked.asked_again += 1
             self._tally.errors["rate_limit"] += 1
@@ -98,29 +97,10 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
                 self._note_call(request, -1)
             raise
 
-    async def _take_turn(self, dearest: int) -> float:
-        async with self._turn:
-            while (wait := self._pace.next_at - time.monotonic()) > 0:
-                await self._stop.sleep(wait)
-            while self._bill.reached_cap(dearest) and self._bill.is_open and not self._stop.is_set():
-                await self._bill.settled()
-            self._check_allowed(dearest)
-            self._bill.send(dearest)
-            now = time.monotonic()
-            self._pace.sent(now)
-            return now
-
     def _note_call(self, request: Request, calls: int) -> None:
         """Count the call in the ledger before it is made: if that fails, its page could not be stored either."""
         if asked := PageRequest.of(request):
-            with self._disk.guard():
-                self._kols.add_calls(asked.kol.handle, calls)
-
-    def _check_allowed(self, dearest: int) -> None:
-        if not self._stop.is_set() and (reason := self._bill.reached_cap(dearest)):
-            self._stop.fail(CapReached(reason))
-        if self._stop.is_set():
-            raise NotAsked("the run is stopping")
+            self._store.soon(lambda: self._kols.add_calls(asked.kol.handle, calls))
 
     def _with_key(self, request: Request) -> Request:
         """Return a copy with the key: the request that is logged, cached and retried never has it."""
@@ -131,25 +111,24 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
             keyed.headers[name] = template.replace("{key}", self._config.api_key)
         return keyed
 
-    def _pauses(self, asked: ApiCall, request: Request, response: Response, sent_at: float) -> bool:
+    async def _pauses(self, asked: ApiCall, request: Request, response: Response, sent_at: float) -> bool:
         """Take in what an answer says about the pace. Tell whether its request is sent again after the pause."""
         status, wait = response.status, retry_after(response)
         if status not in _PAUSES or (status == 503 and not wait):
-            self._pace.answered(asked.who, sent_at, well=status == 200)
+            await self._turns.change(lambda pace, _: pace.answered(asked.who, sent_at, well=status == 200))
             return False
-        now = time.monotonic()
-        if self._pace.is_own(asked.who, now) or (status == 429 and not self._is_too_fast(asked, request, response)):
+        is_own = await self._turns.change(lambda pace, now: pace.is_own(asked.who, now))
+        if is_own or (status == 429 and not self._is_too_fast(asked, request, response)):
             return False
         try:
             if status == 503:
-                pause = self._pace.unavailable(now, wait or 0.0)
+                pause = await self._turns.change(lambda pace, now: pace.unavailable(now, wait or 0.0))
             else:
-                pause = self._pace.refused(sent_at, now, wait)
+                pause = await self._turns.change(lambda pace, now: pace.refused(sent_at, now, wait))
         except StopRun as error:
             self._stop.fail(error)
             return False
-        with self._disk.guard():
-            self._note_found_rate(self._pace.found)
+        await self._store.ask(lambda: self._note_found_rate(self._pace.found))
         what, line = _PAUSES[status]
         logger.warning(line, pause)
         self._work.wait("the API", f"{what}: next request", pause)

@@ -160,6 +160,8 @@ class Database(ABC):
         """Name of the database, without credentials. The store keeps it, so it never changes."""
         self.answer_secs = ANSWER_SECS
         """Seconds that the server has for an answer, from the next connection on."""
+        self.fence: Callable[[], object] = lambda: None
+        """Called before rows are committed: it raises Fenced if this process may write no more."""
         self.secrets = secrets
         """Texts that are never printed."""
         self._numeric_ids: dict[str, bool] = {}

@@ -328,6 +328,7 @@ class MysqlDatabase(Database):
                     return cursor.fetchall()
 
                 check(ask)
+            self.fence()
             connection.commit()
         except BaseException:
             try:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kolspider.db.base import DbErrorKind, NotWritten
-from kolspider.errors import StopRun
+from kolspider.errors import Fenced, StopRun
 from kolspider.items import COLUMNS
 
 if TYPE_CHECKING:
@@ -173,6 +173,8 @@ class Upserter:
             try:
                 self._database.connect()
                 work()
+            except Fenced:
+                raise
             except Exception as error:
                 kind = DbErrorKind.REFUSED if isinstance(error, NotWritten) else self._database.error_kind(error)
                 if kind is DbErrorKind.REFUSED:

@@ -248,6 +248,7 @@ class SqliteDatabase(Database):
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(sql, values)
             check(lambda question, keys: connection.execute(question, keys).fetchall())
+            self.fence()
             connection.execute("COMMIT")
         except BaseException:
             self.close()  # which rolls back, on a full disk too

@@ -17,11 +17,11 @@ _LONGEST_WAIT = 10.0
 class KeepHistory(Periodic):
     """Lets the history show what a killed run did up to a few seconds before its end."""
 
-    def spider_opened(self) -> None:
+    async def spider_opened(self) -> None:
         """Begin; the crawl command writes the last note."""
         self.task = asyncio.ensure_future(after_each(chain(_WAITS, repeat(_LONGEST_WAIT)), self._note))
 
-    def _note(self) -> None:
+    async def _note(self) -> None:
         self.run.tally.write_to(self.crawler.stats)
-        with self.run.disk.guard():
-            self.run.history.note()
+        history, done = self.run.history, self.run.history.counters()
+        await self.run.store.ask(lambda: history.note(done))

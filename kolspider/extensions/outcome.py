@@ -36,15 +36,18 @@ class Outcome:
         crawler.signals.connect(extension.spider_error, signal=signals.spider_error)
         return extension
 
-    def spider_closed(self) -> None:
+    async def spider_closed(self) -> None:
         """Write the stats: all pipelines are closed, so no batch is left to commit."""
         stats = self._crawler.stats
         self._run.tally.write_to(stats)
-        with suppress(NotAsked), self._run.disk.guard():
-            ledger = self._run.ledger
-            states = ledger.kols.states_of_selected()
-            stats.set_value("kol/selected", ledger.selection.count())
-            stats.set_value("kol/not_reached", ledger.selection.count_not_reached())
+        kols, selection = self._run.ledger.kols, self._run.ledger.selection
+        with suppress(NotAsked):
+            await self._run.store.ask(self._run.crew.show)
+            states, selected, not_reached = await self._run.store.ask(
+                lambda: (kols.states_of_selected(), selection.count(), selection.count_not_reached())
+            )
+            stats.set_value("kol/selected", selected)
+            stats.set_value("kol/not_reached", not_reached)
             for state in {State.COMPLETE, State.PARTIAL, State.NOT_FOUND, State.FAILED, *states}:
                 stats.set_value(f"kol/{state}", states.get(state, 0))
 

@@ -13,7 +13,7 @@ from kolspider.errors import NotAsked
 from kolspider.run.run import run_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
     from typing import Self
 
     from scrapy.crawler import Crawler
@@ -41,7 +41,7 @@ class Periodic:
         return extension
 
     @abstractmethod
-    def spider_opened(self) -> None:
+    async def spider_opened(self) -> None:
         """Begin the task, in the crawl's event loop."""
 
     def spider_closed(self) -> None:
@@ -50,9 +50,9 @@ class Periodic:
             self.task.cancel()
 
 
-async def after_each(waits: Iterable[float], do: Callable[[], object]) -> None:
-    """Call `do` after each of these waits, in seconds, until it raises NotAsked."""
+async def after_each(waits: Iterable[float], do: Callable[[], Awaitable[None]]) -> None:
+    """Await `do` after each of these waits, in seconds, until it raises NotAsked."""
     with suppress(NotAsked):
         for seconds in waits:
             await asyncio.sleep(seconds)
-            do()
+            await do()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sys
+from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from kolspider.watch.terminal import LiveBlock, is_live
 from kolspider.watch.words import block, log_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kolspider.watch.words import Snapshot
 
 __all__ = ["Progress"]
@@ -31,7 +34,7 @@ class Progress(Periodic):
 
     _live: LiveBlock | None = None
 
-    def spider_opened(self) -> None:
+    async def spider_opened(self) -> None:
         """Begin, in the crawl's event loop."""
         from twisted.internet import reactor  # noqa: PLC0415 - importing it earlier would install the wrong one
 
@@ -40,21 +43,23 @@ class Progress(Periodic):
             return
         waiting = (lambda: writer.rows_waiting) if writer else None
         try:
-            with run.disk.guard():
-                now = RunProgress(run.arguments, run.config, run.ledger, run.tally, run.work, run.stop, waiting).now
+            parts = (run.arguments, run.config, run.ledger, run.tally, run.work, run.stop, waiting)
+            now = (await run.store.ask(lambda: RunProgress(*parts))).now
         except NotAsked:  # the run stops
             return
         if not is_live(sys.stderr) or self._feeds_the_terminal():
-            self.task = asyncio.ensure_future(after_each(repeat(_LOG_EVERY), lambda: _log(now())))
+            self.task = asyncio.ensure_future(after_each(repeat(_LOG_EVERY), partial(_log, now)))
             return
         self._live = live = LiveBlock(sys.stderr)
         live.open()
         # A second Ctrl-C ends the crawl without a spider_closed.
         reactor.addSystemEventTrigger("during", "shutdown", live.close)  # type: ignore[arg-type]
         colour = not os.environ.get("NO_COLOR")
-        self.task = asyncio.ensure_future(
-            after_each(repeat(_DRAW_EVERY), lambda: live.show(block(now(), *live.size, colour=colour)))
-        )
+
+        async def draw() -> None:
+            live.show(block(now(), *live.size, colour=colour))
+
+        self.task = asyncio.ensure_future(after_each(repeat(_DRAW_EVERY), draw))
 
     def spider_closed(self) -> None:
         """End; the closing table follows."""
@@ -67,6 +72,6 @@ class Progress(Periodic):
         return sys.stdout.isatty() and any(str(uri).startswith(("stdout:", "-")) for uri in feeds)
 
 
-def _log(now: Snapshot) -> None:
-    for line in log_lines(now):
+async def _log(now: Callable[[], Snapshot]) -> None:
+    for line in log_lines(now()):
         logger.info(line)

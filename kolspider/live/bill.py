@@ -72,12 +72,16 @@ class Bill:
 
     def reached_cap(self, dearest: int) -> str:
         """Say which cap leaves no room for a call that can cost this much; empty if none does."""
+        return self.reached(self._tally.calls, self._tally.credits, self._reserved, dearest)
+
+    def reached(self, calls: int, credits_: int, reserved: int, dearest: int) -> str:
+        """Say so of a run with so many calls and credits, and credits that are reserved for open calls."""
         if self._max_calls == 0:
             return "no API call is allowed (-a max_calls=0), and work is left"
-        if self._max_calls is not None and self._tally.calls >= self._max_calls:
+        if self._max_calls is not None and calls >= self._max_calls:
             return f"the cap of {counted(self._max_calls, 'API call')} is reached and work is left (-a max_calls)"
-        if self._tally.credits + self._reserved + dearest > self._max_credits:
-            spent = self._tally.credits * self._credit_usd
+        if credits_ + reserved + dearest > self._max_credits:
+            spent = credits_ * self._credit_usd
             return (
                 f"the next call could cost more than is left of the cap of ${self._max_usd:g}, of which ${spent:.4f} "
                 "is spent, and work is left (-a max_usd)"

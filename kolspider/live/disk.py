@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kolspider.errors import NotAsked, StopRun, out_of_memory
+from kolspider.live.store import Store
 from kolspider.store.damage import is_damage, is_low_memory, mark_damaged
 from kolspider.store.database import FILE_NAME, locked_by_another
 from kolspider.store.lock import LOCK_NAME
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Disk", "unusable"]
 
 
-class Disk:
+class Disk(Store):
     """Guards all work with the cache directory of a run that holds its lock and has opened its store."""
 
     def __init__(self, directory: Path, stop: Stop) -> None:

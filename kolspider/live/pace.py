@@ -6,17 +6,17 @@ import asyncio
 import time
 from collections import deque
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kolspider.errors import StopRun
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from kolspider.live.stop import Stop
     from kolspider.options.config import Config
 
-__all__ = ["LONGEST_ASKED", "AutoPace", "Pace"]
+__all__ = ["LONGEST_ASKED", "SHARED_SLACK", "AutoPace", "Pace"]
 
 _LONGEST_WAIT = 300.0
 LONGEST_ASKED = 3600.0
@@ -28,6 +28,9 @@ _LONGEST_ANSWER = 30.0
 _SLACK = 0.02
 """Seconds by which a turn may be late, at most an interval, without making the next ones late."""
 
+SHARED_SLACK = 0.03
+"""The same where several processes share the pace, and have to agree before each turn."""
+
 
 class Pace:
     """Decides when the next request may be sent. Times are seconds on the monotonic clock.
@@ -37,6 +40,8 @@ class Pace:
     own, and holds up nobody else.
     """
 
+    _SHARED: ClassVar[tuple[str, ...]] = ("next_at", "holds", "_interval", "_refusals", "_paused_at")
+
     def __init__(self, interval: float, first_wait: float, slack: float = 0.0) -> None:
         """Begin; with `slack`, a late turn does not delay the others, and the interval makes up for that."""
         self._slack = min(slack, interval)
@@ -45,6 +50,8 @@ class Pace:
         self._first_wait = first_wait
         self._refusals = 0
         self._paused_at = float("-inf")
+        self.holds = 0
+        """How many pauses there were."""
         self._refused_at: dict[str, float] = {}
         """When each KOL was refused last, unless it got a page since."""
         self._good_sent_at = float("-inf")
@@ -62,7 +69,20 @@ class Pace:
         """Return the pace that the settings ask for; `found` is the rate that an earlier run found, a second."""
         if config.rate == "auto":
             return AutoPace(found or 1.0, config.retry_secs)
-        return cls(config.interval, config.retry_secs, _SLACK if config.rate else 0.0)
+        slack = SHARED_SLACK if config.shared_url else _SLACK if config.rate else 0.0
+        return cls(config.interval, config.retry_secs, slack)
+
+    def state(self) -> dict[str, Any]:
+        """Return what several processes with one key have in common, for `restore`: their turns, and who holds them up.
+
+        Where a KOL was refused is not part of it: only the process that reads its list sends requests of it.
+        """
+        return {name: getattr(self, name) for name in self._SHARED}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what another process has left."""
+        for name in self._SHARED:
+            setattr(self, name, state[name])
 
     @property
     def rate(self) -> float:
@@ -162,6 +182,7 @@ class Pace:
 
     def _hold(self, now: float, wait: float) -> float:
         self.next_at = max(self.next_at, now + wait)
+        self.holds += 1
         return self.next_at - now
 
     def _refuse_hours(self, status: int, retry_after: float | None) -> None:
@@ -179,11 +200,15 @@ class AutoPace(Pace):
     request is what it allows, so from there on the rate grows slowly: a refusal costs a pause.
     """
 
+    _SHARED = (*Pace._SHARED, "_ceiling", "_step", "_stepped_at", "_on_time")  # noqa: SLF001 - its own base
     _STEP = 0.4
     """How much faster each step is, while nothing was refused; beyond what was refused, steps begin small."""
     _FIRST_STEP = 0.02
     _WINDOW = 1.0
     """Seconds in which an API counts calls."""
+    _USUAL_ANSWER = 1.0
+    """Seconds in which answers usually come; what was sent before a slower one is forgotten, if several processes
+    share the pace."""
     _MARGIN = 0.95
     _PROBING = 0.05 / 400
     """How much faster each good answer makes it, near the rate that was refused: a refusal in some 400 calls."""
@@ -201,6 +226,16 @@ class AutoPace(Pace):
         self._stepped_at = float("-inf")
         self._on_time = False
         """Whether the last turn was used as soon as it came; otherwise the rate is not what holds the run up."""
+
+    def state(self) -> dict[str, Any]:
+        """Return also when the requests of the last moments were sent."""
+        recent = [round(at, 3) for at in self._sent if at > self._sent[-1] - self._WINDOW - self._USUAL_ANSWER]
+        return super().state() | {"sent": recent}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what another process has left."""
+        super().restore(state)
+        self._sent = deque(state["sent"])
 
     @property
     def found(self) -> float | None:

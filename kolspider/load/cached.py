@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
-from kolspider.errors import NotAsked
 from kolspider.items import FollowingsPage, Kol, usable_id
 from kolspider.providers.base import Page
 from kolspider.store.refusals import What
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator
 
-    from kolspider.live.disk import Disk
+    from kolspider.live.crew import Crew
+    from kolspider.live.store import Store
     from kolspider.live.tally import Tally
     from kolspider.providers.base import Provider
     from kolspider.store.ledger import Ledger
@@ -29,10 +29,11 @@ logger = logging.getLogger(__name__)
 class CachedPages:
     """Reads pages back from the store, and keeps track of damaged ones."""
 
-    def __init__(self, ledger: Ledger, provider: Provider, disk: Disk, tally: Tally) -> None:
+    def __init__(self, ledger: Ledger, provider: Provider, store: Store, crew: Crew, tally: Tally) -> None:
         self._ledger = ledger
         self._provider = provider
-        self._disk = disk
+        self._store = store
+        self._crew = crew
         self._tally = tally
         self._now = time.time()
         """A page that a wrong clock fetched later than this counts as fetched now."""
@@ -41,21 +42,29 @@ class CachedPages:
         self._with_gaps: set[tuple[str, int]] = set()
         """Handle and generation of each list with a damaged page: such a list does not show who is lost."""
 
-    def read(self, *, everything: bool) -> Iterator[FollowingsPage]:
+    async def read(self, *, everything: bool, refused: bool = True) -> AsyncIterator[FollowingsPage]:
         """Yield the pages to load, in the order of fetching, so that no older profile overwrites a newer one.
 
         These are all pages of the selected KOLs if `everything` is set, else those that wait, the loaded ones that were
-        fetched after them, and of other pages the users whose rows the database refused. Raises sqlite3.Error.
+        fetched after them, and if `refused` is set, of other pages the users whose rows the database refused. Raises
+        NotAsked.
         """
-        pages = self._ledger.pages
-        for cached in pages.of_selected() if everything else pages.waiting():
-            if page := self._page(cached):
+        pages, seq = self._ledger.pages, 0
+        await self._store.ask(pages.choose_all if everything else lambda: pages.choose_waiting(refused=refused))
+        while found := await self._store.ask(partial(self._next, seq)):
+            seq, page = found
+            if page is not None:
+                self._tally.cache_hits += 1
                 yield page
+
+    def _next(self, seq: int) -> tuple[int, FollowingsPage | None] | None:
+        """Return the number of the next page behind this one, and the page; None for the page if it is damaged."""
+        cached = self._ledger.pages.next_to_load(seq)
+        return None if cached is None else (cached.seq, self._page(cached))
 
     def _page(self, cached: CachedPage) -> FollowingsPage | None:
         answer = None if cached.body is None else self._provider.parse(200, cached.body, cached.cursor)
         if isinstance(answer, Page):
-            self._tally.cache_hits += 1
             users, only_rows = answer.users, None
             if cached.only_refused:
                 refused = self._ledger.refusals.of_page(cached.handle, cached.seq)
@@ -78,6 +87,7 @@ class CachedPages:
         logger.warning("KOL %s: page %d in the cache is damaged", cached.user_name, cached.number)
         if self._ledger.kols.will_buy_again(cached.handle, cached.generation):
             self.damaged.add(cached.handle)
+            self._crew.damaged(cached.handle)
         else:
             self._ledger.pages.drop(cached.seq)
         return None
@@ -89,9 +99,7 @@ class CachedPages:
         """
         if (handle, generation) in self._with_gaps:
             return None
-        with suppress(NotAsked), self._disk.guard():
-            readings = self._ledger.readings
-            if readings.is_doubtful(handle, generation) or readings.is_short(handle, generation):
-                return None
-            return self._ledger.pages.full_reading_began(handle, generation)
-        return None
+        readings = self._ledger.readings
+        if readings.is_doubtful(handle, generation) or readings.is_short(handle, generation):
+            return None
+        return self._ledger.pages.full_reading_began(handle, generation)

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kolspider.alerts.alert import Alert
-    from kolspider.alerts.raising import Raising
-    from kolspider.items import FollowingsPage, Kol, Reject
-    from kolspider.live.disk import Disk
+    from kolspider.alerts.raising import Raising, Sought
+    from kolspider.items import FollowingsPage, Kol, MappedPage, Reject
+    from kolspider.live.crew import Crew
+    from kolspider.live.store import Store
     from kolspider.live.tally import Tally
     from kolspider.live.work import Work
+    from kolspider.store.kols import KolRecord
     from kolspider.store.ledger import Ledger
-    from kolspider.store.refusals import Refusal
+    from kolspider.store.refusals import Refusal, What
 
 __all__ = ["Commits"]
 
@@ -41,13 +43,25 @@ class Commits:
     """Connects the spider, which knows where a list ends, with the writer, which knows what is committed."""
 
     def __init__(
-        self, ledger: Ledger, disk: Disk, tally: Tally, work: Work, raising: Raising, *, dry_run: bool, evict: bool
+        self,
+        ledger: Ledger,
+        store: Store,
+        crew: Crew,
+        tally: Tally,
+        work: Work,
+        raising: Raising,
+        *,
+        dry_run: bool,
+        evict: bool,
     ) -> None:
         self._ledger = ledger
-        self._disk = disk
+        self._crew = crew
+        self._store = store
         self._tally = tally
         self._work = work
         self._dry_run = dry_run
+        self._waits_for_table = not dry_run and not crew.loads_from_store
+        """Whether a list that was read to its end is done only when this process has loaded its pages."""
         self._evict = evict
         self.raising = raising
         self.remarks = Remarks()
@@ -65,7 +79,25 @@ class Commits:
         if page.is_list:
             self._waiting[page.kol.handle] = self._waiting.get(page.kol.handle, 0) + 1
 
-    def committed(
+    async def known(
+        self, pages: Sequence[MappedPage]
+    ) -> tuple[dict[tuple[str, int], dict[What, set[str]]], set[int | None], Sought]:
+        """Return what the ledger knows of the pages of a batch, before its rows are written. Raises NotAsked.
+
+        The rows that were refused when a page was loaded before, by KOL and page; the pages that were ever loaded, into
+        whatever target; and what the pages may tell.
+        """
+        stored = [(page.page.kol.handle, page.page.seq) for page in pages if page.page.seq is not None]
+        of_page, written = self._ledger.refusals.of_page, self._ledger.pages.rejects_written
+
+        def ask() -> tuple[dict[tuple[str, int], dict[What, set[str]]], set[int | None], Sought]:
+            before = {(handle, seq): of_page(handle, seq) for handle, seq in stored}
+            loaded: set[int | None] = {seq for _, seq in stored if written(seq)}
+            return before, loaded, self.raising.sought(pages, before, loaded)
+
+        return await self._store.ask(ask)
+
+    async def committed(
         self,
         pages: Sequence[FollowingsPage],
         rejects: list[tuple[FollowingsPage, Reject]],
@@ -79,11 +111,15 @@ class Commits:
         what the pages tell.
         """
         self._refused.update(refusal.handle for refusal in refused)
-        with suppress(NotAsked), self._disk.guard():
+        seqs = [page.seq for page in pages if page.seq is not None]
+        drafts = [alert.draft() for alert in alerts]
+
+        def note() -> int:
             size = self._ledger.rejects.append(rejects) if rejects else None
-            seqs = [page.seq for page in pages if page.seq is not None]
-            drafts = [alert.draft() for alert in alerts]
-            self._tally.alerts_raised += self._ledger.note_loaded(seqs, size, refused, written, drafts)
+            return self._ledger.note_loaded(seqs, size, refused, written, drafts)
+
+        with suppress(NotAsked):
+            self._tally.alerts_raised += await self._store.ask(note)
             self._tally.rows_rejected.update(reject.reason for _, reject in rejects)
             for page in pages:
                 if not page.is_list:
@@ -92,9 +128,9 @@ class Commits:
                 self._waiting[handle] -= 1
                 if not self._waiting[handle]:
                     del self._waiting[handle]
-                    self._settle(handle)
+                    await self._settle(handle)
 
-    def list_ended(
+    async def list_ended(
         self,
         kol: Kol,
         state: State,
@@ -114,7 +150,7 @@ class Commits:
         size = f"{counted(users, 'user')} in {counted(pages, 'page')} ({bought} bought)"
         if new is not None:
             size = f"{new:,} new of {counted(users, 'user')}, {counted(pages, 'page')} ({bought} bought)"
-        if state is State.FETCHED and not self._dry_run:
+        if state is State.FETCHED and self._waits_for_table:
             but = f", but {reason}" if reason else ""
             self._fetched[kol.handle] = f"KOL {kol.user_name}: complete{but}, {size}"
         else:
@@ -123,7 +159,8 @@ class Commits:
                 logger.info("KOL %s: fetched, %s", kol.user_name, size)
             else:
                 logger.warning("KOL %s: %s, %s", kol.user_name, state, reason)
-        with suppress(NotAsked), self._disk.guard():
+
+        def note() -> None:
             self._ledger.kols.end(
                 kol.handle, state, reason, pages, users, bought=bought > 0, new=new, doubtful=doubtful
             )
@@ -131,7 +168,11 @@ class Commits:
                 self._ledger.accounts.was_read(kol.handle)
             if new is not None:
                 self._note_savings(kol)
-            self._settle(kol.handle)
+            self._crew.ended(kol.handle)
+
+        with suppress(NotAsked):
+            await self._store.ask(note)
+            await self._settle(kol.handle)
 
     def _note_savings(self, kol: Kol) -> None:
         """Count how much more a full reading of the list would have cost."""
@@ -142,47 +183,56 @@ class Commits:
         self._tally.calls_saved += max(pages - len(bought), 0)
         self._tally.credits_saved += max(saved, 0)
 
-    def list_had_ended(self, kol: Kol) -> None:
+    async def list_had_ended(self, kol: Kol) -> None:
         """Record that only cached pages of the list had to be loaded: it is done once they are committed."""
-        with suppress(NotAsked), self._disk.guard():
-            found = self._ledger.kols.find(kol.handle)
+        with suppress(NotAsked):
+            found = await self._store.ask(lambda: self._found_ended(kol.handle))
             if found is None or found.state not in _ENDED:
                 return  # a replay loads unfinished lists, too
             size = f"{counted(found.users, 'user')} in {counted(found.pages, 'page')} (0 bought)"
-            if found.state in {State.FETCHED, State.COMPLETE} and not self._dry_run:
+            if found.state in {State.FETCHED, State.COMPLETE} and self._waits_for_table:
                 self._fetched[kol.handle] = f"KOL {kol.user_name}: complete, {size}"
             else:
                 self._work.done[found.state] += 1
                 logger.info("KOL %s: %s, %s", kol.user_name, found.state, size)
-            self._settle(kol.handle)
+            await self._settle(kol.handle)
 
-    def close(self) -> None:
+    def _found_ended(self, handle: str) -> KolRecord | None:
+        self._crew.ended(handle)
+        return self._ledger.kols.find(handle)
+
+    async def close(self) -> None:
         """Name the KOLs with refused rows whose lists did not end in this run, and raise alerts about KOLs."""
-        with suppress(NotAsked), self._disk.guard():
+        with suppress(NotAsked):
             for handle in sorted(self._refused):
-                self._warn_of_refusals(handle)
+                await self._warn_of_refusals(handle)
             now = time.time()
-            drafts = [alert.draft() for alert in self.raising.of_kols(now)]
-            self._tally.alerts_raised += self._ledger.outbox.put_of_kols(drafts, now)
+            put = self._ledger.outbox.put_of_kols
+            self._tally.alerts_raised += await self._store.ask(
+                lambda: put([alert.draft() for alert in self.raising.of_kols(now)], now)
+            )
 
-    def _settle(self, handle: str) -> None:
+    async def _settle(self, handle: str) -> None:
         """Finish the KOL if its list has ended and none of its pages waits in the writer."""
         if self._dry_run or handle in self._waiting:
             return
-        state = self._ledger.kols.settle(handle, evict=self._evict)
-        if state is None or handle not in self._fetched:
+        state = await self._store.ask(lambda: self._ledger.kols.settle(handle, evict=self._evict))
+        if state is None:
+            return
+        if (line := self._fetched.pop(handle, None)) is None:
+            if state is State.COMPLETE and self._crew.loads_from_store:
+                logger.info("KOL %s: complete", handle)
             return
         self._work.done[state] += 1
-        line = self._fetched.pop(handle)
         if handle in self._refused:
-            self._warn_of_refusals(handle)
+            await self._warn_of_refusals(handle)
         elif state is State.COMPLETE:
             logger.info(line)
 
-    def _warn_of_refusals(self, handle: str) -> None:
+    async def _warn_of_refusals(self, handle: str) -> None:
         """Log how many rows of the KOL's list are refused, and once a run why: the closing table has all of it."""
         self._refused.discard(handle)
-        kol = self._ledger.kols.find(handle)
+        kol = await self._store.ask(lambda: self._ledger.kols.find(handle))
         if kol is None or not kol.refused:
             return  # a newer row of the account came in after all
         if not self._has_explained:

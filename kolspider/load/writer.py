@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.console.wording import counted
 from kolspider.db.follow_tables import spans
-from kolspider.errors import StopRun, out_of_memory
+from kolspider.errors import NotAsked, StopRun, out_of_memory
 from kolspider.items import Reject
 from kolspider.load.batch import Batch, size_of, weight_of
 from kolspider.store.refusals import Refusal, What
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from kolspider.load.commits import Commits
     from kolspider.load.repeats import Repeats
     from kolspider.options.config import Config
-    from kolspider.store.ledger import Ledger
 
 __all__ = ["Writer"]
 
@@ -82,7 +81,6 @@ class Writer:
         database: DatabaseThread,
         commits: Commits,
         repeats: Repeats,
-        ledger: Ledger,
         stop: Stop,
         tally: Tally,
         work: Work,
@@ -91,7 +89,6 @@ class Writer:
         self._database = database
         self._commits = commits
         self._repeats = repeats
-        self._ledger = ledger
         self._stop = stop
         self._tally = tally
         self._work = work
@@ -102,6 +99,8 @@ class Writer:
         self._weight = 0
         self._bytes = 0
         self._closing = False
+        self._flushing = False
+        self._is_writing = False
         self._news = asyncio.Event()
         """Is set when a batch may be due."""
         self._has_room = asyncio.Event()
@@ -133,13 +132,22 @@ class Writer:
             self._has_room.clear()
             await self._has_room.wait()
 
+    async def flush(self) -> None:
+        """Write what has arrived, however little, and wait for it, or until the run stops."""
+        self._flushing = True
+        self._news.set()
+        while (self._waiting or self._is_writing) and not self._has_ended and not self._stop.is_set():
+            self._has_room.clear()
+            await self._has_room.wait()
+        self._flushing = False
+
     async def close(self) -> None:
         """Write what is left, however little, and wait for it."""
         self._closing = True
         self._news.set()
         if self._task is not None:
             await self._task
-        self._commits.close()
+        await self._commits.close()
 
     @property
     def _has_ended(self) -> bool:
@@ -148,10 +156,14 @@ class Writer:
     async def _write(self) -> None:
         try:
             while await self._next_batch_is_due():
+                self._is_writing = True
                 await self._write_batch(self._take_batch())
+                self._is_writing = False
                 self._has_room.set()
         except StopRun as error:
             self._stop.fail(error)
+        except NotAsked:
+            pass  # the store can't be used, so the run stops
         except MemoryError:
             self._stop.fail(out_of_memory())
         except Exception:
@@ -167,7 +179,7 @@ class Writer:
             wait = None
             if self._waiting:
                 wait = self._waiting[0][2] + self._config.flush_secs - time.monotonic()
-                if wait <= 0:
+                if wait <= 0 or self._flushing:
                     break
             self._news.clear()
             with suppress(TimeoutError):
@@ -193,29 +205,23 @@ class Writer:
         return batch
 
     async def _write_batch(self, batch: Batch) -> None:
-        before = {
-            (page.page.kol.handle, page.page.seq): self._ledger.refusals.of_page(page.page.kol.handle, page.page.seq)
-            for page in batch.pages
-            if page.page.seq is not None
-        }
-        outcome = _Outcome(before, self._unmapped(batch))
+        before, loaded_before, sought = await self._commits.known(batch.pages)
+        outcome = _Outcome(before, self._unmapped(batch, loaded_before))
         await self._write_rows(batch, outcome)
         if self._config.follows_table:
             await self._write_follows(batch, outcome)
-        alerts = await self._commits.raising.of_pages(self._database, batch.pages, before)
+        alerts = await self._commits.raising.found(self._database, sought)
         pages = [page.page for page in batch.pages]
-        self._commits.committed(pages, outcome.rejects, outcome.refused, outcome.written, alerts)
+        await self._commits.committed(pages, outcome.rejects, outcome.refused, outcome.written, alerts)
         for mapped in batch.pages:
             if mapped.page.last:
                 self._commits.remarks.list_is_through(mapped.page.kol)
 
-    def _unmapped(self, batch: Batch) -> list[tuple[FollowingsPage, Reject]]:
+    @staticmethod
+    def _unmapped(batch: Batch, loaded_before: AbstractSet[int | None]) -> list[tuple[FollowingsPage, Reject]]:
         """Return the users without a row, unless an earlier load of their page put them into rejects.jsonl."""
         return [
-            (page.page, reject)
-            for page in batch.pages
-            if page.rejects and not (page.page.seq is not None and self._ledger.pages.rejects_written(page.page.seq))
-            for reject in page.rejects
+            (page.page, reject) for page in batch.pages if page.page.seq not in loaded_before for reject in page.rejects
         ]
 
     async def _write_rows(self, batch: Batch, outcome: _Outcome) -> None:

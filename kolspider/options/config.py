@@ -56,6 +56,8 @@ class Config:
     doris_http: Address | None = _setting("KOL_DORIS_HTTP", read.doris_http, "")
     doris_headers: Mapping[str, str] = _setting("KOL_DORIS_HEADERS", read.doris_headers, "", secret=True)
     """Further headers of each Stream Load, such as `redirect-policy: public`."""
+    shared_url: str = _setting("KOL_SHARED_URL", read.optional(read.text, ""), "", secret=True)
+    """The PostgreSQL database that several machines have in place of the store in the cache directory."""
     source_table: str = _setting("KOL_SOURCE_TABLE", read.table, "twitter_kol")
     source_column: str = _setting("KOL_SOURCE_COLUMN", read.text, HANDLES)
     """The column of the source table that has the handles."""
@@ -185,6 +187,7 @@ def point_at_sandbox(settings: BaseSettings) -> None:
         "KOL_TARGET_TABLE": "twitter_kol_all",
         "KOL_FOLLOWS_TABLE": "twitter_kol_follows",
         "KOL_NOTIFY": "",
+        "KOL_SHARED_URL": "",
         "KOL_API_PROVIDER": "twitterapi_io",
         "KOL_API_URL": "",
         "KOL_API_KEY": "sandbox-key",

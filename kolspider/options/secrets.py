@@ -15,18 +15,23 @@ import traceback
 from base64 import b64encode, urlsafe_b64encode
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["fits_a_header", "redact_logs", "redacted", "redacted_body", "without_password"]
+__all__ = ["fits_a_header", "passwords_of", "redact_logs", "redacted", "redacted_body", "without_password"]
 
 _LONG = 12
 _HIDDEN = "***"
 _SHORT_BODY = 5_000
 """Bytes of an answer in which everything is looked at: most that repeat a key are errors."""
-_JSON_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
-"""Matches a text in JSON; one that is cut off has no end."""
+_TEXT = rb'("[^"\\]*+(?:\\.[^"\\]*+)*+"?)?'
+_JSON_TEXT = re.compile(rb'([^"]*+)' + _TEXT, re.DOTALL)
+"""Matches a text in JSON and what is before it; one that is cut off has no end."""
+_ESCAPED_TEXT = re.compile(rb'((?:[^"]*+"[^"\\]*+")*+[^"]*+)' + _TEXT, re.DOTALL)
+"""The same, but texts without a backslash are before it."""
+_ESCAPE = rb"\u00"
 _PASSWORD = re.compile(r"(://[^:/?#\s]*:).*@")
 _ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
 
@@ -59,11 +64,18 @@ def redacted_body(body: bytes, secret: str) -> bytes:
 def _without(secret: str, body: bytes) -> bytes:
     """Return an answer in UTF-8 without the secret."""
     found, is_short = _Spellings.of(secret), len(body) < _SHORT_BODY
-    if not is_short and not found.may_be_in(body):
+    signs = found.signs_in(body)
+    if not is_short and not signs:
         return body
     if body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in {b"{", b"[", b'"'}:
         return found.replaced_in(body)
-    body = _JSON_TEXT.sub(lambda text: found.out_of(text[0]) if is_short or found.may_be_in(text[0]) else text[0], body)
+    sign = re.compile(b"" if is_short else b"|".join(map(re.escape, signs)))
+
+    def clean(match: re.Match[bytes]) -> bytes:
+        before, text = match.groups(b"")
+        return before + (found.out_of(text) if sign.search(text) else text)
+
+    body = (_ESCAPED_TEXT if signs == [_ESCAPE] and not is_short else _JSON_TEXT).sub(clean, body)
     try:
         json.loads(body)
     except (ValueError, RecursionError):
@@ -74,6 +86,12 @@ def _without(secret: str, body: bytes) -> bytes:
 def without_password(url: str) -> str:
     """Return a URL without the password in it, whatever that is."""
     return _PASSWORD.sub(rf"\1{_HIDDEN}@", url)
+
+
+def passwords_of(url: str) -> tuple[str, ...]:
+    """Return the password of a URL, as it is spelled there and as it is."""
+    spelled = urlsplit(url).password
+    return (spelled, unquote(spelled)) if spelled else ()
 
 
 def fits_a_header(key: str) -> bool:
@@ -118,11 +136,10 @@ class _Spellings:
     def of(secret: str) -> _Spellings:
         return _Spellings(secret)
 
-    def may_be_in(self, body: bytes) -> bool:
-        """Tell quickly whether a look is worth it: nearly no page has the key, and each has 150 KB."""
-        if any(sign in body for sign in self._signs):
-            return True
-        return b"\\u00" in body and self._escape.search(body) is not None
+    def signs_in(self, body: bytes) -> list[bytes]:
+        """Return what calls for a look at a text: nearly no page has any of it, and each has 150 KB."""
+        signs = [sign for sign in self._signs if sign in body]
+        return [*signs, _ESCAPE] if _ESCAPE in body and self._escape.search(body) else signs
 
     def out_of(self, typed: bytes) -> bytes:
         """Return a text of JSON without the secret; the same one if it is not there."""

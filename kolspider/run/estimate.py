@@ -14,7 +14,7 @@ from kolspider.errors import StopRun, UserError
 from kolspider.options.arguments import without
 from kolspider.run.balance import ask_balance
 from kolspider.run.job import Job
-from kolspider.run.opening import read_ledger, select_due
+from kolspider.run.opening import job_place, read_ledger, select_due
 from kolspider.run.source import source_handles
 from kolspider.run.switch import switch
 
@@ -31,9 +31,10 @@ __all__ = ["estimate"]
 
 def estimate(arguments: Arguments, config: Config, database: Database, command: Sequence[str]) -> None:
     """Print what the command would cost without estimate=1. Safe during a run, because it only reads."""
-    job = Job.load(config.jobdir, arguments.of_job()) if config.jobdir else None
     try:
         with read_ledger(config, database) as ledger:
+            place = job_place(config, ledger)
+            job = Job.load(place, arguments.of_job()) if place else None
             ledger.forecast.known_stop = config.known_stop
             now = job.began_at if job else time.time()
             select_due(ledger.selection, arguments, config, job, lambda: _source(arguments, config, database), now=now)

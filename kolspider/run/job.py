@@ -1,10 +1,13 @@
-"""A named job (`-s JOBDIR=...`): one file with its arguments and the KOLs it chose, written before the first call."""
+"""A named job (`-s JOBDIR=...`): its arguments and the KOLs it chose, written before the first call.
+
+They are in a file of the directory, or with KOL_SHARED_URL in the ledger, under the directory's name.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kolspider.clock import latest
 from kolspider.console.wording import moment
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Job"]
+__all__ = ["Job", "JobFile", "JobPlace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +30,20 @@ class Job:
     kols: tuple[str, ...]
 
     @classmethod
-    def load(cls, directory: Path, arguments: dict[str, Any]) -> Job | None:
-        """Return the job of this directory; None if it has not begun.
+    def load(cls, place: JobPlace, arguments: dict[str, Any]) -> Job | None:
+        """Return the job of this place; None if it has not begun.
 
-        Raises WrongUsage if it was begun with other arguments or its file is damaged, StopRun if it can't be read.
+        Raises WrongUsage if it was begun with other arguments or is damaged, StopRun if it can't be read.
         """
-        path = _file(directory)
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            job = cls(dict(raw["arguments"]), float(raw["began_at"]), tuple(map(str, raw["kols"])))
-        except FileNotFoundError:
+        directory, text = place.directory, place.read()
+        if text is None:
             return None
-        except NotADirectoryError:
-            raise WrongUsage(f"JOBDIR {directory} is a file; name a folder") from None
-        except OSError as error:
-            raise StopRun(f"{path} can't be read: {error.strerror}; fix that, or choose another JOBDIR") from None
+        try:
+            raw = json.loads(text)
+            job = cls(dict(raw["arguments"]), float(raw["began_at"]), tuple(map(str, raw["kols"])))
         except (ValueError, KeyError, TypeError):
             raise WrongUsage(
-                f"{path} is damaged; choose another JOBDIR (no page is lost, all are in the cache)"
+                f"{place.path} is damaged; choose another JOBDIR (no page is lost, all are in the cache)"
             ) from None
         if job.arguments != arguments:
             other = sorted(name for name in arguments if job.arguments.get(name) != arguments[name])
@@ -60,17 +59,53 @@ class Job:
         return job
 
     @classmethod
-    def begin(cls, directory: Path, arguments: dict[str, Any], began_at: float, kols: Iterable[str]) -> Job:
-        """Write the job's file, which is on disk when this returns. Raises StopRun."""
+    def begin(cls, place: JobPlace, arguments: dict[str, Any], began_at: float, kols: Iterable[str]) -> Job:
+        """Write the job, which is on disk when this returns. Raises StopRun."""
         job = cls(arguments, began_at, tuple(kols))
         content = {"arguments": job.arguments, "began_at": job.began_at, "kols": job.kols}
-        path = _file(directory)
-        try:
-            write_atomically(path, json.dumps(content, ensure_ascii=False))
-        except OSError as error:
-            raise StopRun(f"{path} can't be written: {error.strerror}; fix that, or choose another JOBDIR") from None
+        place.write(json.dumps(content, ensure_ascii=False))
         return job
 
 
-def _file(directory: Path) -> Path:
-    return directory / "job.json"
+class JobPlace(Protocol):
+    """Where a named job is kept."""
+
+    directory: Path
+    """As it was named."""
+
+    @property
+    def path(self) -> object:
+        """The file, as its errors name it."""
+
+    def read(self) -> str | None:
+        """Return what was written; None if nothing was. Raises StopRun, WrongUsage."""
+
+    def write(self, text: str) -> None:
+        """Write it durably. Raises StopRun."""
+
+
+class JobFile:
+    """The file of a JOBDIR."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / "job.json"
+
+    def read(self) -> str | None:
+        try:
+            return self.path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except NotADirectoryError:
+            raise WrongUsage(f"JOBDIR {self.directory} is a file; name a folder") from None
+        except UnicodeDecodeError:
+            return ""
+        except OSError as error:
+            raise StopRun(f"{self.path} can't be read: {error.strerror}; fix that, or choose another JOBDIR") from None
+
+    def write(self, text: str) -> None:
+        try:
+            write_atomically(self.path, text)
+        except OSError as error:
+            reason = f"{error.strerror}; fix that, or choose another JOBDIR"
+            raise StopRun(f"{self.path} can't be written: {reason}") from None

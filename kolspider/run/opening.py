@@ -19,18 +19,20 @@ from kolspider.db.thread import DatabaseThread
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.live.bill import Bill
+from kolspider.live.crew import Alone
 from kolspider.live.disk import Disk, unusable
 from kolspider.live.pace import Pace
 from kolspider.live.statement import Statement
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
+from kolspider.live.turns import Turns
 from kolspider.live.work import Work
 from kolspider.load.commits import Commits
 from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
 from kolspider.options.arguments import Cutoff, Replay
 from kolspider.run.balance import ask_before
-from kolspider.run.job import Job
+from kolspider.run.job import Job, JobFile
 from kolspider.run.run import Run
 from kolspider.run.source import read_source, skipped_rows, source_handles
 from kolspider.run.switch import switch
@@ -47,11 +49,15 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from kolspider.db.base import Database, Table
+    from kolspider.fleet.fleet import Fleet
+    from kolspider.live.crew import Crew
+    from kolspider.live.store import Store
     from kolspider.options.arguments import Arguments
     from kolspider.options.config import Config
+    from kolspider.run.job import JobPlace
     from kolspider.store.selection import Selection
 
-__all__ = ["is_new_beside_rows", "open_run", "read_ledger", "select_due", "target_label"]
+__all__ = ["is_new_beside_rows", "job_place", "open_run", "read_ledger", "select_due", "target_label"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +93,17 @@ def target_label(config: Config, database: Database) -> str:
 
 def read_ledger(config: Config, database: Database) -> AbstractContextManager[Ledger]:
     """Open the ledger beside a run; it is empty before the first run. Raises StopRun, WrongUsage."""
-    return Ledger.read(config.cache_dir, config.provider, target_label(config, database))
+    label = target_label(config, database)
+    return Ledger.read(config.cache_dir, config.provider, label, shared_url=config.shared_url)
+
+
+def job_place(config: Config, ledger: Ledger) -> JobPlace | None:
+    """Return where the named job of the settings is kept; None if they name none."""
+    if config.jobdir is None or not config.shared_url:
+        return JobFile(config.jobdir) if config.jobdir else None
+    from kolspider.fleet.job import NamedJob  # noqa: PLC0415 - as above
+
+    return NamedJob(ledger.connection, config.jobdir)
 
 
 def _open_salvaged(
@@ -100,25 +116,27 @@ def _open_salvaged(
 
 
 def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Database, command: Sequence[str]) -> Run:
-    lock = stack.enter_context(DirectoryLock(config.cache_dir))
-    is_salvaged = _warn_of_losses(config, lock)
+    is_salvaged = False
+    if not config.shared_url:
+        is_salvaged = _warn_of_losses(config, stack.enter_context(DirectoryLock(config.cache_dir)))
     rules = rules_of(config)
-    label = target_label(config, database)
-    ledger = stack.enter_context(closing(Ledger.open(config.cache_dir, config.provider, label, fresh=arguments.fresh)))
-    disk = Disk(config.cache_dir, stop := Stop())
+    label, stop = target_label(config, database), Stop()
+    opened = Ledger.open(config.cache_dir, config.provider, label, fresh=arguments.fresh, shared_url=config.shared_url)
+    ledger = stack.enter_context(closing(opened))
+    fleet = stack.enter_context(_fleet(arguments, config, ledger, stop)) if config.shared_url else None
+    store = fleet.store if fleet else Disk(config.cache_dir, stop)
     ledger.drop_unnoted_rejects()
     stack.callback(database.close)
     table = _check_tables(arguments, config, database, ledger)
-    job = Job.load(config.jobdir, arguments.of_job()) if config.jobdir else None
+    ledger.selection.is_of_job = config.jobdir is not None
     ledger.forecast.known_stop = config.known_stop
-    now = job.began_at if job else time.time()
-    _select(arguments, config, database, ledger, job, now)
-    if not (arguments.replay or arguments.sandbox):
-        if not (arguments.fresh or is_salvaged):
-            _refuse_to_buy_all_again(config, database, ledger)
-        _refuse_to_switch(arguments, config, ledger)
-    if config.jobdir and not job:
-        Job.begin(config.jobdir, arguments.of_job(), now, ledger.selection.handles())
+    if fleet and not fleet.open_job(label):
+        fleet.job.join()
+    else:
+        now = _choose(arguments, config, database, ledger, is_salvaged=is_salvaged)
+        if fleet:
+            fleet.job.publish(now)
+    ledger.kols.ends_from = ledger.selection.refresh_before or 0.0
     tally, work, repeats = Tally(), Work(), Repeats()
     _announce(arguments, config, ledger.selection, tally)
 
@@ -126,33 +144,78 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
         tally.db_retries += 1
         work.wait("the database", f"the database is away, waiting up to {config.db_retry_secs:g} s")
 
+    if fleet:
+        database.fence = fleet.check
     thread = stack.enter_context(
         closing(DatabaseThread(database, table, retry_secs=config.db_retry_secs, on_retry=retrying))
     )
     stop.on_stop(thread.give_up)  # a run that stops does not wait until the database is back
     renamed = ledger.accounts.renamed()
     raising = Raising([rule.of_keys(renamed) for rule in rules], config.follows_table, config.target_table, ledger)
-    commits = Commits(ledger, disk, tally, work, raising, dry_run=arguments.dry_run, evict=config.cache_evict)
+    crew = fleet.crew if fleet else _alone(arguments, config, ledger, store)
+    commits = Commits(ledger, store, crew, tally, work, raising, dry_run=arguments.dry_run, evict=config.cache_evict)
     writer = sender = None
     if not arguments.dry_run:
-        writer = Writer(config, thread, commits, repeats, ledger, stop, tally, work)
-        sender = Sender(receivers_of(config.notify), ledger, disk, tally)
+        writer = Writer(config, thread, commits, repeats, stop, tally, work)
+        sender = Sender(receivers_of(config.notify), ledger, store, crew, tally)
         for warning in alert_warnings(rules, config):
             logger.warning(warning)
     history = History(ledger, tally, config.credit_usd, arguments.mode, command)
-    bill, pace = Bill(arguments, config, stop, tally), Pace.of(config, ledger.found_rate())
-    stop.on_stop(pace.wake)
+    bill, turns = fleet.turns(tally) if fleet else _turns(arguments, config, ledger, stop, tally)
+    stop.on_stop(turns.pace.wake)
     statement = Statement(config.credit_usd)
-    if not arguments.replay:
-        total = ledger.forecast.total()
-        share = total.share(arguments.max_calls, arguments.max_credits(config.credit_usd))
-        if share and (total.calls or ledger.selection.watch):  # looks are calls, too
-            ask_before(statement, config, total.credits * share)
-    pace.next_at = statement.next_call_at
+    if not fleet:
+        _ask_balance(statement, arguments, config, ledger)
+    turns.pace.next_at = statement.next_call_at
     return Run(
-        *(arguments, config, table, ledger, thread, stop, disk, tally, bill, pace, work, repeats, commits),
-        *(writer, sender, history, statement),
+        *(arguments, config, table, ledger, thread, stop, store, crew, tally, bill, turns.pace, turns, work, repeats),
+        *(commits, writer, sender, history, statement),
     )
+
+
+def _choose(arguments: Arguments, config: Config, database: Database, ledger: Ledger, *, is_salvaged: bool) -> float:
+    """Select the KOLs of the run, or of its named job, and refuse what would buy all of them again.
+
+    Returns when the run, or its job, began.
+    """
+    place = job_place(config, ledger)
+    job = Job.load(place, arguments.of_job()) if place else None
+    now = job.began_at if job else time.time()
+    _select(arguments, config, database, ledger, job, now)
+    if not (arguments.replay or arguments.sandbox):
+        if not (arguments.fresh or is_salvaged):
+            _refuse_to_buy_all_again(config, database, ledger)
+        _refuse_to_switch(arguments, config, ledger)
+    if place and not job:
+        Job.begin(place, arguments.of_job(), now, ledger.selection.handles())
+    return now
+
+
+def _turns(arguments: Arguments, config: Config, ledger: Ledger, stop: Stop, tally: Tally) -> tuple[Bill, Turns]:
+    bill = Bill(arguments, config, stop, tally)
+    return bill, Turns(Pace.of(config, ledger.found_rate()), bill, stop)
+
+
+def _ask_balance(statement: Statement, arguments: Arguments, config: Config, ledger: Ledger) -> None:
+    """Ask what the account holds, if the run may make calls."""
+    if arguments.replay:
+        return
+    total = ledger.forecast.total()
+    share = total.share(arguments.max_calls, arguments.max_credits(config.credit_usd))
+    if share and (total.calls or ledger.selection.watch):  # looks are calls, too
+        ask_before(statement, config, total.credits * share)
+
+
+def _fleet(arguments: Arguments, config: Config, ledger: Ledger, stop: Stop) -> Fleet:
+    from kolspider.fleet.fleet import Fleet  # noqa: PLC0415 - psycopg is imported only where it is needed
+
+    return Fleet(arguments, config, ledger, stop)
+
+
+def _alone(arguments: Arguments, config: Config, ledger: Ledger, store: Store) -> Crew:
+    looks = bool(ledger.selection.watch and config.provider.profiles_by_id)
+    everything = arguments.replay is Replay.ALL
+    return Alone(ledger.selection, store, loads=not arguments.dry_run, everything=everything, looks=looks)
 
 
 def _warn_of_losses(config: Config, lock: DirectoryLock) -> bool:
@@ -237,7 +300,6 @@ def _select(
     arguments: Arguments, config: Config, database: Database, ledger: Ledger, job: Job | None, now: float
 ) -> None:
     selection = ledger.selection
-    selection.is_of_job = config.jobdir is not None
     if arguments.replay:
         selection.read_cached(waiting_only=arguments.replay is Replay.PENDING)
         if job or arguments.kols:
@@ -257,7 +319,6 @@ def _select(
                 selection.measure(database.lengths_by_name(config.target_table, names))
         if arguments.watch and not selection.watch:
             logger.warning("%s tells no profiles by id: this is an incremental refresh", config.provider.name)
-        ledger.kols.ends_from = selection.refresh_before or 0.0
         if arguments.max_calls is None and arguments.max_usd is None:  # else the order is that of need
             selection.begin_long_lists_early(config.lists_at_once(ledger.found_rate()))
 

@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from kolspider.db.base import Table
     from kolspider.db.thread import DatabaseThread
     from kolspider.live.bill import Bill
-    from kolspider.live.disk import Disk
+    from kolspider.live.crew import Crew
     from kolspider.live.pace import Pace
     from kolspider.live.statement import Statement
     from kolspider.live.stop import Stop
+    from kolspider.live.store import Store
     from kolspider.live.tally import Tally
+    from kolspider.live.turns import Turns
     from kolspider.live.work import Work
     from kolspider.load.commits import Commits
     from kolspider.load.repeats import Repeats
@@ -40,10 +42,12 @@ class Run:
     ledger: Ledger
     database: DatabaseThread
     stop: Stop
-    disk: Disk
+    store: Store
+    crew: Crew
     tally: Tally
     bill: Bill
     pace: Pace
+    turns: Turns
     work: Work
     repeats: Repeats
     commits: Commits

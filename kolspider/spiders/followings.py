@@ -6,6 +6,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from scrapy import Request, Spider, signals
@@ -18,7 +19,6 @@ from kolspider.follows.queries import known_ids
 from kolspider.items import FollowingsPage, Kol, State, usable_id
 from kolspider.live.failures import Failures
 from kolspider.load.cached import CachedPages
-from kolspider.options.arguments import Replay
 from kolspider.providers.base import Account, ApiError, ApiErrorKind, Page
 from kolspider.providers.increment import IncrementPages
 from kolspider.providers.paging import NOBODY, End, Known, Next, Paging
@@ -28,13 +28,15 @@ from kolspider.store.readings import Kind
 from kolspider.store.selection import Due, Why
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from scrapy.crawler import Crawler
     from scrapy.http import Response
     from twisted.python.failure import Failure
 
+    from kolspider.live.crew import Round
     from kolspider.run.run import Run
+    from kolspider.store.forecast import Expected
 
 __all__ = ["FollowingsSpider"]
 
@@ -63,6 +65,24 @@ class _List:
     """Whom the KOL was known to follow, if the reading is incremental."""
 
 
+_More = tuple[_List, str]
+"""A list, and the cursor of the page of it that is asked for next."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What the ledger says of a list that came to its end."""
+
+    doubt: str = ""
+    """Why it is not believed; empty if it is."""
+    short: bool = False
+    """Whether it came much shorter than its KOL's profile says."""
+    began: float | None = None
+    """When the reading began, in unix seconds; None for one that is not whole, doubted or short."""
+    remark: str = ""
+    """What is odd about it."""
+
+
 class FollowingsSpider(Spider):
     """Loads the cached pages of the selected KOLs, then buys the rest of their lists."""
 
@@ -82,39 +102,33 @@ class FollowingsSpider(Spider):
     def use(self, run: Run) -> None:
         """Take the parts of the run that it needs."""
         self.run = run
-        self._config, self._ledger, self._stop = run.config, run.ledger, run.stop
+        self._config, self._ledger, self._store, self._stop = run.config, run.ledger, run.store, run.stop
         self._provider = run.config.provider
         self._increments = IncrementPages(self._provider.price, self._provider.page_sizes)
         self._places = asyncio.Semaphore(min(run.config.concurrency, _AT_ONCE_AT_FIRST))
         self._failures = Failures(run.stop, run.config.stop_after, run.config.api_url)
-        self._cached = CachedPages(run.ledger, run.config.provider, run.disk, run.tally)
+        self._cached = CachedPages(run.ledger, run.config.provider, run.store, run.crew, run.tally)
         self._pages_on_their_way = 0
         """Cached pages that the pipelines have not finished."""
         self._none_on_their_way = asyncio.Event()
         self._none_on_their_way.set()
-        self._cache_is_read = asyncio.Event()
+        self._is_prepared = asyncio.Event()
         self._sweep: Sweep | None = None
-        self._is_looked = asyncio.Event()
 
     async def start(self) -> AsyncIterator[Request]:
         """Yield a request for the cached pages first, then the first request of each list.
 
         CONCURRENT_REQUESTS bounds the lists that are open at once.
         """
-        if not self.run.arguments.dry_run:
-            # The pages are not items of start(): Scrapy 2.19 never closes a spider while one of those is in a pipeline
-            # (Scraper checks whether it can close when a response is done, not when such an item is).
-            yield Request("data:,", callback=self.load_cached_pages)
-            await self._cache_is_read.wait()
+        # The pages are not items of start(): Scrapy 2.19 never closes a spider while one of those is in a pipeline
+        # (Scraper checks whether it can close when a response is done, not when such an item is).
+        yield Request("data:,", callback=self.prepare)
+        if not self.run.crew.loads_from_store:
+            await self._is_prepared.wait()
         if self.run.arguments.replay:
             await self._say_what_was_loaded()
             return
-        by_id = self._provider.profiles_by_id
-        if self._ledger.selection.watch and by_id:
-            self._sweep = Sweep(self.crawler, self.run, by_id)
-            yield Request("data:,profiles", callback=self.look_at_profiles)
-            await self._is_looked.wait()
-        with suppress(NotAsked), self.run.disk.guard():
+        with suppress(NotAsked):
             async for request in self._first_requests():
                 yield request
 
@@ -122,13 +136,14 @@ class FollowingsSpider(Spider):
         """Let each KOL of a replay have its line in the log."""
         if self._stop.is_set():
             return
-        with suppress(NotAsked), self.run.disk.guard():
-            for due in self._ledger.selection.due():
-                self.run.commits.list_had_ended(due.kol)
-                await asyncio.sleep(0)  # the writer is at work
+        with suppress(NotAsked):
+            async for due in self.run.crew.due():
+                if due:
+                    await self.run.commits.list_had_ended(due.kol)
+                    await asyncio.sleep(0)  # the writer is at work
 
-    async def load_cached_pages(self, response: Response) -> AsyncIterator[FollowingsPage]:
-        """Yield the cached pages, and end when all of them have left the pipelines.
+    async def prepare(self, response: Response) -> AsyncIterator[FollowingsPage]:
+        """Yield the cached pages, then the profiles of the KOLs that are watched.
 
         Scrapy reads ahead of the pipelines here, and no page bought in this run may overtake a cached one.
         """
@@ -136,29 +151,39 @@ class FollowingsSpider(Spider):
         for signal in _ITEM_DONE:
             self.crawler.signals.connect(self._page_is_through, signal=signal)
         try:
-            with suppress(NotAsked), self.run.disk.guard():
-                for page in self._cached.read(everything=self.run.arguments.replay is Replay.ALL):
-                    if self._stop.is_set():
-                        return
-                    self._pages_on_their_way += 1
-                    self._none_on_their_way.clear()
-                    yield page
-            if not self._stop.is_set():
-                await self._none_on_their_way.wait()
+            with suppress(NotAsked):
+                async for work in self.run.crew.rounds():
+                    async for page in self._work(work):
+                        if self._stop.is_set():
+                            return
+                        self._pages_on_their_way += 1
+                        self._none_on_their_way.clear()
+                        yield page
+                    await self._are_through()
+                    if self.run.writer and self.run.crew.loads_from_store:
+                        await self.run.writer.flush()
         finally:
             for signal in _ITEM_DONE:
                 self.crawler.signals.disconnect(self._page_is_through, signal=signal)
-            self._cache_is_read.set()  # after a bug, too; otherwise start() would wait for ever
+            self._is_prepared.set()  # after a bug, too; otherwise start() would wait for ever
 
-    async def look_at_profiles(self, response: Response) -> AsyncIterator[FollowingsPage]:
-        """Yield the profiles of the KOLs that are watched, as pages of users that nobody is said to follow."""
-        try:
-            if self._sweep:
-                with suppress(NotAsked), self.run.disk.guard():
-                    async for page in self._sweep.profiles():
-                        yield page
-        finally:
-            self._is_looked.set()  # after a bug, too
+    async def _work(self, work: Round) -> AsyncIterator[FollowingsPage]:
+        """Yield the pages of a round; those of profiles have users that nobody is said to follow."""
+        if work.loads:
+            async for page in self._cached.read(everything=work.everything, refused=work.refused):
+                work.loaded += 1
+                yield page
+        by_id = self._provider.profiles_by_id
+        if work.looks and by_id:
+            await self._are_through()
+            self._sweep = Sweep(self.crawler, self.run, by_id)
+            async for page in self._sweep.profiles():
+                yield page
+
+    async def _are_through(self) -> None:
+        """Wait until the pages have left the pipelines, or the run stops."""
+        if not self._stop.is_set():
+            await self._none_on_their_way.wait()
 
     def _page_is_through(self) -> None:
         self._pages_on_their_way -= 1
@@ -166,27 +191,32 @@ class FollowingsSpider(Spider):
             self._none_on_their_way.set()
 
     async def _first_requests(self) -> AsyncIterator[Request]:
-        self._longest = self._ledger.readings.longest()
+        self._longest = await self._store.ask(self._ledger.readings.longest)
         async for due, account in Lookup(self.crawler, self.run).accounts(self._lists_to_read()):
             await self._places.acquire()
             await self.run.pace.unused(self._stop)
-            expected = self._ledger.forecast.of(due.kol.handle)
-            generation = self._begin(due)
-            self._ledger.selection.mark_reached(due.kol.handle)
+            expected, generation, kind = await self._store.ask(partial(self._begun, due))
             if isinstance(account, ApiError):
-                self._after_error(account, self._list(due.kol, Account(due.kol.user_name), generation))
+                await self._after_error(account, self._list(due.kol, Account(due.kol.user_name), generation))
                 self._places.release()
                 continue
-            is_incremental = self._ledger.readings.kind(due.kol.handle) is Kind.INCREMENTAL
-            known = await self._known(due.kol) if is_incremental else None
+            known = await self._known(due.kol) if kind is Kind.INCREMENTAL else None
             followings = self._list(due.kol, account, generation, known, expected.page_size)
             self.run.work.begin(due.kol, followings.paging, expected)
             yield self._request(followings, "")
 
-    def _lists_to_read(self) -> Iterator[Due]:
-        for due in self._ledger.selection.due():
-            if self._needs_nothing(due):
-                self.run.commits.list_had_ended(due.kol)
+    def _begun(self, due: Due) -> tuple[Expected, int, Kind | None]:
+        """Begin or continue a list. Returns what was expected of it, the generation of its pages, and its kind."""
+        handle = due.kol.handle
+        expected, generation = self._ledger.forecast.of(handle), self._begin(due)
+        self.run.crew.begun(handle)
+        return expected, generation, self._ledger.readings.kind(handle)
+
+    async def _lists_to_read(self) -> AsyncIterator[Due | None]:
+        async for due in self.run.crew.due():
+            needs_nothing = due is not None and await self._store.ask(partial(self._needs_nothing, due))
+            if due and needs_nothing:
+                await self.run.commits.list_had_ended(due.kol)
             else:
                 yield due
 
@@ -212,13 +242,19 @@ class FollowingsSpider(Spider):
         is lost.
         """
         readings, account_id, table = self._ledger.readings, self._provider.account_id, self._config.follows_table
-        if (pages := readings.known_pages(kol.handle)) is not None:
+
+        def kept() -> tuple[list[tuple[str, bytes]] | None, float]:
+            pages = readings.known_pages(kol.handle)
+            return None if pages is None else list(pages), readings.known_until(kol.handle)
+
+        pages, until = await self._store.ask(kept)
+        if pages is not None:
             answers = (self._provider.parse(200, body, cursor) for cursor, body in pages)
             users = (user for page in answers if isinstance(page, Page) for user in page.users)
             return Known.newest_first(int(id_) for user in users if (id_ := usable_id(account_id(user))))
         if not table:
             return NOBODY
-        before = moment(readings.known_until(kol.handle))
+        before = moment(until)
         try:
             known = await self.run.database.ask(lambda database: known_ids(database, table, kol.handle, before))
         except StopRun as error:
@@ -258,122 +294,126 @@ class FollowingsSpider(Spider):
             meta=asked.meta(api_url),
         )
 
-    def parse_page(self, response: Response, followings: _List, asked: PageRequest) -> Iterator[Any]:
-        """Yield the page, then the request for the next one, or record how the list ended."""
-        more = None
-        try:
+    async def parse_page(self, response: Response, followings: _List, asked: PageRequest) -> Iterator[Any]:
+        """Return the page, and behind it the request for the next one, or record how the list ended."""
+        page, more = None, None
+        with suppress(NotAsked):  # the store can't be used, so the run stops
             if isinstance(asked.answer, Page):
-                more = yield from self._after_page(asked, asked.answer, followings, kept="cached" in response.flags)
+                outcome, verdict = await self._take(asked, asked.answer, followings, kept="cached" in response.flags)
+                if "cached" not in response.flags:
+                    page = self._bought(asked, asked.answer, followings, verdict)
+                if self.run.crew.loads_from_store:
+                    page = None
+                more = await self._after_page(asked, followings, outcome, verdict)
             elif asked.answer is not None:
-                more = self._after_error(asked.answer, followings)
-        except NotAsked:
-            return  # the cache directory can't be used, so the run stops
+                more = await self._after_error(asked.answer, followings)
+        return self._passed_on(page, more, followings)
+
+    def _passed_on(
+        self, page: FollowingsPage | None, more: _More | None, followings: _List
+    ) -> Iterator[FollowingsPage | Request]:
+        """Yield the page, then a request: Scrapy asks for it once the pipelines are through with the page."""
+        try:
+            if page is not None:
+                yield page
         finally:
             if more is None:
                 self._give_back(followings)
         if more is not None:
-            yield more
+            yield self._request(*more)
 
-    def _after_page(
+    async def _take(
         self, asked: PageRequest, page: Page, followings: _List, *, kept: bool
-    ) -> Generator[FollowingsPage, None, Request | None]:
+    ) -> tuple[Next | End, _Verdict]:
+        """Take in a page, and ask the ledger what is to be thought of the list if it ends there."""
         ids = [id_ for raw in map(self._provider.account_id, page.users) if (id_ := usable_id(raw))]
         outcome = followings.paging.take(asked.cursor, page, ids, kept=kept)
-        doubt = self._doubt(followings, outcome)
-        short = not doubt and self._is_short(followings, outcome)
-        if not kept:
-            followings.bought += 1
-            if not self._failures.page_came:
-                for _ in range(_AT_ONCE_AT_FIRST, self._config.concurrency):
-                    self._places.release()
-            self._failures.note_page()
-            yield FollowingsPage(
-                followings.kol,
-                followings.paging.pages,
-                asked.cursor,
-                page.users,
-                not page.more,
-                asked.seq,
-                asked.fetched_at,
-                None if page.more or doubt or short else self._began(followings),
-            )
+        if isinstance(outcome, Next):
+            return outcome, _Verdict()
+        return outcome, await self._store.ask(lambda: self._verdict(followings, outcome))
+
+    def _bought(self, asked: PageRequest, page: Page, followings: _List, verdict: _Verdict) -> FollowingsPage:
+        followings.bought += 1
+        if not self._failures.page_came:
+            for _ in range(_AT_ONCE_AT_FIRST, self._config.concurrency):
+                self._places.release()
+        self._failures.note_page()
+        return FollowingsPage(
+            followings.kol,
+            followings.paging.pages,
+            asked.cursor,
+            page.users,
+            not page.more,
+            asked.seq,
+            asked.fetched_at,
+            None if page.more else verdict.began,
+        )
+
+    async def _after_page(
+        self, asked: PageRequest, followings: _List, outcome: Next | End, verdict: _Verdict
+    ) -> _More | None:
         if isinstance(outcome, Next):
             if 0 < self._increments.most(followings.page_size) <= followings.paging.pages:
-                return self._begin_again(followings, f"{followings.paging.users} users, and still new ones")
-            return self._request(followings, outcome.cursor)
+                return await self._begin_again(followings, f"{followings.paging.users} users, and still new ones")
+            return followings, outcome.cursor
         if asked.seq is None:
             return None  # the page could not be stored, so the run stops, and the list is not whole
-        if doubt:
-            self._fail(followings, _DOUBTFUL, doubt)
+        if verdict.doubt:
+            await self._fail(followings, _DOUBTFUL, verdict.doubt)
             return None
         if followings.bought:
             self._failures.note_good(followings.paging.users if outcome.state is State.COMPLETE else 0)
+        self.run.tally.short_lists += verdict.short
         state = State.FETCHED if outcome.state is State.COMPLETE else outcome.state
-        self._end(followings, state, outcome.reason or self._remark(followings, short=short), known=not outcome.full)
+        await self._end(followings, state, outcome.reason or verdict.remark, known=not outcome.full)
         return None
 
-    def _began(self, followings: _List) -> float | None:
-        """Return when a reading that is whole and not doubted began."""
-        with suppress(NotAsked), self.run.disk.guard():
-            return self._ledger.pages.full_reading_began(followings.kol.handle, followings.generation)
-        return None
+    def _verdict(self, followings: _List, outcome: End) -> _Verdict:
+        """Judge a list that came to its end, by the ledger."""
+        handle, users, ledger = followings.kol.handle, followings.paging.users, self._ledger
+        is_whole = outcome.state is State.COMPLETE and outcome.full
+        if is_whole and (doubt := self._doubt(followings)):
+            return _Verdict(doubt)
+        is_protected = ledger.accounts.is_protected(handle)
+        if is_whole and not is_protected:
+            following = ledger.selection.following(handle)
+            if ledger.readings.note_length(handle, followings.generation, users, following):
+                return _Verdict(short=True, remark=f"{users:,} of {following:,} by its profile")
+        began = ledger.pages.full_reading_began(handle, followings.generation)
+        return _Verdict(began=began, remark="protected" if not users and is_protected else "")
 
-    def _doubt(self, followings: _List, outcome: Next | End) -> str:
+    def _doubt(self, followings: _List) -> str:
         """Say why a full list is not believed: it was much longer before. Empty if it is.
 
         A second reading confirms it, in a later run in which the API gives other lists as they should be.
         """
         handle, generation, readings = followings.kol.handle, followings.generation, self._ledger.readings
-        if isinstance(outcome, Next) or outcome.state is not State.COMPLETE or not outcome.full:
+        if not readings.is_doubtful(handle, generation):
             return ""
-        with self.run.disk.guard():
-            if not readings.is_doubtful(handle, generation):
-                return ""
-            if self._failures.some_list_is_good and readings.doubted(handle, generation - 1):
-                return ""
-            came, known = followings.paging.users, readings.known_before(handle, generation)
+        if self._failures.some_list_is_good and readings.doubted(handle, generation - 1):
+            return ""
+        came, known = followings.paging.users, readings.known_before(handle, generation)
         return f"only {came:,} of {known:,} users came; the list before is kept until a second reading says the same"
 
-    def _begin_again(self, followings: _List, why: str) -> Request:
+    async def _begin_again(self, followings: _List, why: str) -> _More:
         """Begin an incremental reading in small pages again, in full ones."""
         kol = followings.kol
-        with self.run.disk.guard():
-            generation = self._ledger.kols.begin_increment_again(kol.handle)
+        generation = await self._store.ask(lambda: self._ledger.kols.begin_increment_again(kol.handle))
         size = self._provider.page_size
         logger.info("KOL %s: %s: again from page 1, %d a page", kol.user_name, why, size)
         return self._again(followings, self._list(kol, followings.account, generation, followings.known))
 
-    def _again(self, followings: _List, again: _List) -> Request:
+    def _again(self, followings: _List, again: _List) -> _More:
         again.bought = followings.bought
         self.run.work.begin_again(again.kol, again.paging)
-        return self._request(again, "")
+        return again, ""
 
-    def _is_short(self, followings: _List, outcome: Next | End) -> bool:
-        """Tell whether a full list came much shorter than its KOL's profile says."""
-        if isinstance(outcome, Next) or outcome.state is not State.COMPLETE or not outcome.full:
-            return False
-        handle, ledger = followings.kol.handle, self._ledger
-        if ledger.accounts.is_protected(handle):
-            return False
-        with self.run.disk.guard():
-            following, users = ledger.selection.following(handle), followings.paging.users
-            return ledger.readings.note_length(handle, followings.generation, users, following)
-
-    def _remark(self, followings: _List, *, short: bool) -> str:
-        """Say what is odd about a list that came to its end."""
-        handle, users = followings.kol.handle, followings.paging.users
-        if short:
-            self.run.tally.short_lists += 1
-            return f"{users:,} of {self._ledger.selection.following(handle):,} by its profile"
-        return "protected" if not users and self._ledger.accounts.is_protected(handle) else ""
-
-    def _after_error(self, error: ApiError, followings: _List) -> Request | None:
+    async def _after_error(self, error: ApiError, followings: _List) -> _More | None:
         kol = followings.kol
         if error.kind is ApiErrorKind.BAD_CURSOR and followings.page_size < self._provider.page_size:
-            return self._begin_again(followings, "its cursor was refused")
+            return await self._begin_again(followings, "its cursor was refused")
         if error.kind is ApiErrorKind.BAD_CURSOR:
-            with self.run.disk.guard():
-                generation = self._ledger.kols.restart(kol.handle)
+            generation = await self._store.ask(lambda: self._ledger.kols.restart(kol.handle))
             if generation is not None:
                 logger.warning(
                     "KOL %s: the API no longer accepts its cursor (%s); buying the list again from page 1, once",
@@ -382,23 +422,23 @@ class FollowingsSpider(Spider):
                 )
                 return self._again(followings, self._list(kol, followings.account, generation))
             reason = f"cursor refused again ({error.message}); -a retry=failed starts over from page 1"
-            self._fail(followings, error.kind, reason)
+            await self._fail(followings, error.kind, reason)
         elif error.kind is ApiErrorKind.NOT_FOUND:
             self._failures.note_good(0)
-            self._end(followings, State.NOT_FOUND, f'the API says "{error.message}"')
+            await self._end(followings, State.NOT_FOUND, f'the API says "{error.message}"')
         elif error.kind is ApiErrorKind.WRONG_PATH and self._failures.page_came:
             # The path is right, so there is nothing at this KOL's name.
-            self._fail(followings, error.kind, f'the API says "{error.message}"', State.NOT_FOUND)
+            await self._fail(followings, error.kind, f'the API says "{error.message}"', State.NOT_FOUND)
         else:
-            self._fail(followings, error.kind, error.message)
+            await self._fail(followings, error.kind, error.message)
         return None
 
-    def no_answer(self, failure: Failure) -> None:
+    async def no_answer(self, failure: Failure) -> None:
         """End the list after a network failure that outlasted the retries; ignore a request that was never sent."""
         followings: _List = failure.request.cb_kwargs["followings"]  # type: ignore[attr-defined]
         self._give_back(followings)
         if failure.value is not None and not isinstance(failure.value, NotAsked):
-            self._fail(followings, "network", network_failure(failure.value, self._config).text)
+            await self._fail(followings, "network", network_failure(failure.value, self._config).text)
 
     def nobody_is_left(self) -> None:
         """Take stock when no request is left."""
@@ -410,15 +450,15 @@ class FollowingsSpider(Spider):
             why = f"the API gave no profiles of some KOLs ({error.message}), which were not looked at"
             self._stop.fail(StopRun(f"{why}: {then}"))
 
-    def _fail(self, followings: _List, kind: str, why: str, state: State = State.FAILED) -> None:
+    async def _fail(self, followings: _List, kind: str, why: str, state: State = State.FAILED) -> None:
         """Record that a list failed, and stop the run if that is not the KOL's own failure."""
         if kind == self._failures.stopped_by:
             return
         at = "" if kind == _DOUBTFUL or state is not State.FAILED else f"page {followings.paging.pages + 1}: "
-        self._end(followings, state, at + why, doubtful=kind == _DOUBTFUL)
+        await self._end(followings, state, at + why, doubtful=kind == _DOUBTFUL)
         if self._failures.note_failed(followings.kol.handle, kind, why):
-            with suppress(NotAsked), self.run.disk.guard():
-                self._ledger.kols.are_not_missing(self._failures.in_a_row)
+            with suppress(NotAsked):
+                await self._store.ask(lambda: self._ledger.kols.are_not_missing(self._failures.in_a_row))
 
     def _give_back(self, followings: _List) -> None:
         """Let another list begin, because no more pages of this one are requested."""
@@ -426,11 +466,11 @@ class FollowingsSpider(Spider):
         self.run.work.end(followings.kol)
         self._places.release()
 
-    def _end(
+    async def _end(
         self, followings: _List, state: State, reason: str, *, known: bool = False, doubtful: bool = False
     ) -> None:
         """Record the end of a list; `known` means that it ended at a page of known accounts."""
-        self.run.commits.list_ended(
+        await self.run.commits.list_ended(
             followings.kol,
             state,
             reason,

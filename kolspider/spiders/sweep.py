@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from kolspider.console.wording import counted
@@ -15,13 +16,14 @@ from kolspider.providers.base import ApiError, ApiErrorKind, Profile
 from kolspider.store.accounts import Change
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from scrapy.crawler import Crawler
 
     from kolspider.db.base import Database
     from kolspider.providers.base import ProfileCall
     from kolspider.run.run import Run
+    from kolspider.store.accounts import AccountChange
 
 __all__ = ["Sweep"]
 
@@ -45,20 +47,21 @@ class Sweep:
     def __init__(self, crawler: Crawler, run: Run, by_id: ProfileCall) -> None:
         self._crawler, self._run, self._by_id = crawler, run, by_id
         self._by_name = run.config.provider.profile_by_name
-        self._accounts, self._selection = run.ledger.accounts, run.ledger.selection
+        self._store, self._accounts, self._selection = run.store, run.ledger.accounts, run.ledger.selection
         self.error: ApiError | None = None
         """Why the API gave no profiles: the KOLs that are left are not looked at in this run."""
 
     async def profiles(self) -> AsyncIterator[FollowingsPage]:
         """Yield the profiles that came and whose accounts are in the target table, for their rows.
 
-        Raises NotAsked if the run stops, and sqlite3.Error.
+        Raises NotAsked if the run stops.
         """
-        tally = self._run.tally
+        tally, place = self._run.tally, 0
         try:
-            for kols in self._selection.to_look_at(_AT_ONCE):
-                if self.error:
-                    break
+            while not self.error and (
+                some := await self._store.ask(partial(self._selection.next_to_look_at, place, _AT_ONCE))
+            ):
+                place, kols = some[-1][0], [due.kol for _, due in some]
                 ids = await self._ids(kols)
                 known = [kol for kol, id_ in ids.items() if id_]
                 unclear = [kol for kol, id_ in ids.items() if not id_]
@@ -68,12 +71,12 @@ class Sweep:
                 async for page in self._in_parallel(unclear, self._look_up):
                     yield page
         finally:  # what was seen before a stop has no news either
-            tally.unchanged = self._selection.keep_promising()
+            tally.unchanged = await self._store.ask(self._selection.keep_promising)
         logger.info("%s looked at: %s without news", counted(tally.looks, "KOL"), counted(tally.unchanged, "list"))
 
     async def _ids(self, kols: Sequence[Kol]) -> dict[Kol, str]:
         """Return the ids of KOLs from the ledger, else from the target table; empty where neither has it."""
-        ids = {kol: self._accounts.id_of(kol.handle) for kol in kols}
+        ids = await self._store.ask(lambda: {kol: self._accounts.id_of(kol.handle) for kol in kols})
         if others := [kol for kol, id_ in ids.items() if not id_]:
             table, names = self._run.config.target_table, [kol.user_name for kol in others]
             found = await self._ask(lambda database: database.ids_by_name(table, names))
@@ -111,15 +114,16 @@ class Sweep:
             self._fail(answer)
             return []
         profiles = {profile.id: profile for profile in answer}
+        known = await self._store.ask(lambda: {kol for kol in kols if self._accounts.id_of(kol.handle)})
         looks = []
         for kol in kols:
             profile = profiles.get(ids[kol])
-            is_sure = self._accounts.id_of(kol.handle) or (profile and _is_of(profile, kol))
+            is_sure = kol in known or (profile and _is_of(profile, kol))
             if profile and is_sure:
                 looks.append((kol, profile))
             else:
                 unclear.append(kol)
-        self._note(looks)
+        await self._note(looks)
         return [profile.user for profile in answer if not profile.gone]
 
     async def _fillers(self, asked: Sequence[str]) -> list[str]:
@@ -136,9 +140,9 @@ class Sweep:
     async def _look_up(self, kol: Kol) -> list[object]:
         """Look at the profile of a KOL by its handle. Returns it."""
         if self._by_name is None:
-            self._selection.looked_at([kol])  # its list is read instead
+            await self._store.ask(lambda: self._selection.looked_at([kol]))  # its list is read instead
             return []
-        name, id_ = self._accounts.of(kol)
+        name, id_ = await self._store.ask(lambda: self._accounts.of(kol))
         answer = await ask_for_profiles(self._crawler, self._run.config, self._by_name, [name])
         if isinstance(answer, ApiError) and answer.kind is ApiErrorKind.NOT_FOUND:
             answer = [Profile("", None, None, None, "not found", None)]
@@ -149,20 +153,24 @@ class Sweep:
             return []
         profile = answer[0]
         if id_ and profile.id and profile.id != id_:
-            with self._run.disk.guard():
-                other = self._accounts.replace(kol, profile)
-                self._selection.replace(kol, other)
-                self._selection.looked_at([other])
+            await self._store.ask(lambda: self._replace(kol, profile))
             return [profile.user]
-        self._note([(kol, profile)])
+        await self._note([(kol, profile)])
         return [] if profile.gone else [profile.user]
 
-    def _note(self, looks: Iterable[tuple[Kol, Profile]]) -> None:
-        with self._run.disk.guard():
-            looks = list(looks)
+    def _replace(self, kol: Kol, profile: Profile) -> None:
+        other = self._accounts.replace(kol, profile)
+        self._selection.replace(kol, other)
+        self._selection.looked_at([other])
+
+    async def _note(self, looks: Sequence[tuple[Kol, Profile]]) -> None:
+        def note() -> list[AccountChange]:
             changes = self._accounts.note(looks)
             self._selection.looked_at(kol for kol, _ in looks)
-            self._run.tally.looks += len(looks)
+            return changes
+
+        changes = await self._store.ask(note)
+        self._run.tally.looks += len(looks)
         for change in changes:
             if change.what is Change.RENAMED:
                 table = self._run.config.source_table

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from kolspider.items import Kol
 from kolspider.providers.base import Account
-from kolspider.store.database import transaction
 from kolspider.store.part import Part
 from kolspider.store.promise import Pastime, new_follows
 
@@ -27,8 +26,8 @@ __all__ = ["KEY_OF_SOURCE", "AccountChange", "Accounts", "Change"]
 _DAY = 86_400
 _UNKNOWN = 1.0
 """New follows that are expected where no number tells: that a list is read once too often loses nothing."""
-_NEXT_KEY = "{0} || '@' || (SELECT 2 + count(*) FROM account WHERE handle GLOB {0} || '@*')"
-"""SQL: a key for another account of the same handle."""
+_NEXT_KEY = "{0} || '@' || (SELECT 2 + count(*) FROM account WHERE handle > {0} || '@' AND handle < {0} || 'A')"
+"""SQL: a key for another account of the same handle. In ASCII, A comes after the at-sign."""
 _OWNER = "(SELECT handle FROM account WHERE lower(user_name) = {0} ORDER BY read_at DESC LIMIT 1)"
 """SQL: the key of the KOL whose account has this handle now."""
 KEY_OF_SOURCE = f"""
@@ -118,7 +117,7 @@ class Accounts(Part):
     def note(self, looks: Iterable[tuple[Kol, Profile]]) -> list[AccountChange]:
         """Record what profiles say of KOLs' accounts. Returns what changed. An id that is not told stays as it was."""
         now, changes = time.time(), list[AccountChange]()
-        with transaction(self._db):
+        with self._db.transaction(in_turn=True):
             for kol, profile in looks:
                 before = self._last_look(kol.handle)
                 changes += self._changed(kol, profile, before, now)
@@ -128,8 +127,9 @@ class Accounts(Part):
                 self._db.execute(
                     "INSERT INTO account (handle, id, user_name, following, protected, gone, read_at, promise) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (handle) DO UPDATE SET "
-                    "id = CASE excluded.id WHEN '' THEN id ELSE excluded.id END, user_name = excluded.user_name, "
-                    "following = excluded.following, protected = excluded.protected, gone = excluded.gone, "
+                    "id = CASE excluded.id WHEN '' THEN account.id ELSE excluded.id END, "
+                    "user_name = excluded.user_name, following = excluded.following, "
+                    "protected = excluded.protected, gone = excluded.gone, "
                     "read_at = excluded.read_at, promise = excluded.promise",
                     (
                         *(kol.handle, profile.id, profile.user_name or (before or kol).user_name, following),
@@ -141,7 +141,7 @@ class Accounts(Part):
 
     def replace(self, kol: Kol, profile: Profile) -> Kol:
         """Record that the KOL's handle is another account's, whose list has another key. Returns it with that key."""
-        with transaction(self._db):
+        with self._db.transaction(in_turn=True):
             key = self._value(f"SELECT {_NEXT_KEY.format('?1')}", kol.handle)
             self._keep([AccountChange(kol, Change.REPLACED, profile.id, time.time())])
             why = "its handle is another account's"
@@ -152,18 +152,20 @@ class Accounts(Part):
 
     def claim(self) -> None:
         """Keep the keys that handles of the source table got because they are other accounts' now."""
-        self._db.execute(
-            "INSERT OR IGNORE INTO account (handle, id, user_name, gone, read_at) "
-            "SELECT handle, '', user_name, '', 0 FROM temp.source WHERE handle GLOB '*@*'"
-        )
+        with self._db.transaction():
+            self._db.execute(
+                "INSERT INTO account (handle, id, user_name, gone, read_at) "
+                "SELECT handle, '', user_name, '', 0 FROM temp.source WHERE handle LIKE '%@%' ON CONFLICT DO NOTHING"
+            )
 
     def was_read(self, handle: str) -> None:
         """Record that the KOL's list was read: what was promised before the reading began is found."""
-        self._db.execute(
-            "UPDATE account SET promise = 0 WHERE handle = ?1 AND promise > 0 AND read_at <= "
-            "(SELECT started_at FROM crawl WHERE provider = ?2 AND handle = ?1 ORDER BY generation DESC LIMIT 1)",
-            (handle, self._provider),
-        )
+        with self._db.transaction():
+            self._db.execute(
+                "UPDATE account SET promise = 0 WHERE handle = ?1 AND promise > 0 AND read_at <= "
+                "(SELECT started_at FROM crawl WHERE provider = ?2 AND handle = ?1 ORDER BY generation DESC LIMIT 1)",
+                (handle, self._provider),
+            )
 
     def changes(self, since: float) -> list[AccountChange]:
         """Return what looks found changed from this moment on, in unix seconds, the first change first."""
@@ -179,7 +181,7 @@ class Accounts(Part):
 
     def _last_look(self, handle: str) -> _Look | None:
         row = self._db.execute(
-            "SELECT user_name, following, coalesce(protected, 0), gone, read_at, promise FROM account "
+            "SELECT user_name, following, coalesce(protected, FALSE), gone, read_at, promise FROM account "
             "WHERE handle = ? AND read_at > 0",
             (handle,),
         ).fetchone()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.files import sync_directory
@@ -12,12 +12,15 @@ from kolspider.store.damage import looks_damaged, mark_damaged
 from kolspider.store.schema import ADDED, FIRST_VERSION, SCHEMA, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from kolspider.store.connection import Connection
 
 __all__ = [
     "FILE_NAME",
     "REPAIR",
+    "SqliteConnection",
     "check_not_newer",
     "closed_on_error",
     "connect",
@@ -25,10 +28,10 @@ __all__ = [
     "create",
     "empty_in_memory",
     "locked_by_another",
-    "shrink",
-    "transaction",
+    "open_file",
 ]
 
+C = TypeVar("C", bound="Connection")
 FILE_NAME = "kolspider.sqlite3"
 NO_TEMPORARY_FILES = "PRAGMA temp_store = MEMORY"
 """A container may have nowhere to write but the cache directory."""
@@ -36,6 +39,81 @@ _LATEST_VERSION = 999
 """The greatest format that is taken for one of a later version: a greater number is damage."""
 REPAIR = "`scrapy crawl followings` keeps what can be read of it and buys the rest again"
 """Advice for a user whose file a command could not read."""
+
+
+class SqliteConnection(sqlite3.Connection):
+    """A `store.connection.Connection`. What is said there of several processes is nothing to it: the directory's lock
+    keeps all but one out.
+    """
+
+    def executemany(self, sql: str, values: Iterable[Any], /) -> sqlite3.Cursor:
+        """Run a statement for each of these values: within a transaction, a hundred times as fast as one by one."""
+        if self.in_transaction:
+            return super().executemany(sql, values)
+        self.execute("SAVEPOINT many")  # a reader can't begin a transaction, and fills temporary tables
+        try:
+            return super().executemany(sql, values)
+        except BaseException:
+            self.execute("ROLLBACK TO many")
+            raise
+        finally:
+            self.execute("RELEASE many")
+
+    def insert(self, sql: str, values: Sequence[Any], key: str) -> int:
+        """Insert one row, and return the number that it got."""
+        return int(self.execute(sql, values).lastrowid or 0)
+
+    @contextmanager
+    def transaction(
+        self,
+        *,
+        synced: bool = True,
+        in_turn: bool = False,
+        fenced: bool = True,
+    ) -> Iterator[None]:
+        """Commit all changes of the block or none. The journal is written in order, so what is not synced is on disk
+        with what is.
+        """
+        if self.in_transaction:
+            yield
+            return
+        if not synced:
+            self.execute("PRAGMA synchronous = NORMAL")
+        try:
+            self.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.execute("COMMIT")
+            except BaseException:
+                if self.in_transaction:  # a full disk rolls back by itself
+                    self.execute("ROLLBACK")
+                raise
+        finally:
+            if not synced:
+                self.execute("PRAGMA synchronous = FULL")
+
+    def freeze(self) -> None:
+        """From now on show the file as it is at this moment, whatever a run beside it writes."""
+        self.execute("BEGIN")
+
+    def analyze(self, table: str) -> None:
+        """Do nothing: plans are as good without."""
+
+    def number_on(self, table: str, key: str) -> None:
+        """Do nothing: SQLite numbers on after the greatest number."""
+
+    def shrink(self) -> None:
+        """Give freed space back to the disk. This needs space itself: on a full disk the file stays as it is."""
+        path = self.execute("PRAGMA database_list").fetchone()[2]
+        # With NO_TEMPORARY_FILES, the copy that VACUUM makes would be in memory: another connection writes it to disk.
+        with suppress(sqlite3.OperationalError), closing(open_file(path)) as other:
+            other.execute("VACUUM")
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def open_file(path: str | Path, *, uri: bool = False) -> SqliteConnection:
+    """Open a file of SQLite as it is."""
+    return sqlite3.connect(path, uri=uri, isolation_level=None, factory=SqliteConnection)
 
 
 def locked_by_another(path: Path, error: BaseException) -> str:
@@ -49,7 +127,7 @@ def locked_by_another(path: Path, error: BaseException) -> str:
     )
 
 
-def connect(directory: Path, *, fresh: bool = False) -> sqlite3.Connection:
+def connect(directory: Path, *, fresh: bool = False) -> SqliteConnection:
     """Open the file for changes, and create it if it is missing. The caller holds the directory's lock.
 
     `fresh` also fills a file that has no tables. Raises StopRun if the file can't be used, WrongUsage if it has no
@@ -59,7 +137,7 @@ def connect(directory: Path, *, fresh: bool = False) -> sqlite3.Connection:
     try:
         if fresh or not path.exists():
             _create_file(path)
-        with closed_on_error(sqlite3.connect(path, isolation_level=None)) as connection:
+        with closed_on_error(open_file(path)) as connection:
             connection.execute(NO_TEMPORARY_FILES)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # a commit is on disk before it is reported
@@ -83,7 +161,7 @@ def _create_file(path: Path) -> None:
             if _version(connection):
                 return
     unfinished.unlink(missing_ok=True)
-    with closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
+    with closing(open_file(unfinished)) as connection:
         connection.execute("PRAGMA synchronous = FULL")
         create(connection)
     unfinished.replace(path)
@@ -95,7 +173,7 @@ def create(connection: sqlite3.Connection) -> None:
     connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
 
 
-def connect_to_read(directory: Path) -> sqlite3.Connection | None:
+def connect_to_read(directory: Path) -> SqliteConnection | None:
     """Open the file read-only, beside a run; None if there is no file yet.
 
     Raises StopRun if the file can't be read, WrongUsage if another version of kolspider wrote it.
@@ -112,8 +190,8 @@ def connect_to_read(directory: Path) -> sqlite3.Connection | None:
         raise StopRun(f"{path} can't be read: {error}") from None
 
 
-def _connect_to_read(path: Path, how: str) -> sqlite3.Connection:
-    with closed_on_error(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True, isolation_level=None)) as connection:
+def _connect_to_read(path: Path, how: str) -> SqliteConnection:
+    with closed_on_error(open_file(f"{path.as_uri()}?{how}", uri=True)) as connection:
         connection.execute(NO_TEMPORARY_FILES)
         _check_version(connection, path)
         connection.execute("SELECT count(*) FROM target").fetchone()
@@ -123,7 +201,7 @@ def _connect_to_read(path: Path, how: str) -> sqlite3.Connection:
 
 
 @contextmanager
-def closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+def closed_on_error(connection: C) -> Iterator[C]:
     """Close the connection if the block raises."""
     try:
         yield connection
@@ -174,44 +252,8 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
         raise WrongUsage(f"{path} was written by another version of kolspider (format {version}, not {VERSION})")
 
 
-def empty_in_memory() -> sqlite3.Connection:
+def empty_in_memory() -> SqliteConnection:
     """Open an empty store in memory, for commands that read before the first run."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection = open_file(":memory:")
     connection.executescript(SCHEMA)
     return connection
-
-
-def shrink(connection: sqlite3.Connection) -> None:
-    """Give freed space back to the disk. This needs space itself: on a full disk the file stays as it is."""
-    path = connection.execute("PRAGMA database_list").fetchone()[2]
-    # With NO_TEMPORARY_FILES, the copy that VACUUM makes would be in memory: another connection writes it to a disk.
-    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("VACUUM")
-        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection, *, synced: bool = True) -> Iterator[None]:
-    """Commit all changes of the block or none; they are on disk when the block ends.
-
-    A block within another one is part of it. Without `synced` the changes are on disk with the next synced
-    transaction, because the journal is written in order: enough for what a power cut may take back, such as a count
-    of calls. A sync takes some milliseconds.
-    """
-    if connection.in_transaction:
-        yield
-        return
-    if not synced:
-        connection.execute("PRAGMA synchronous = NORMAL")
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:  # a full disk rolls back by itself
-                connection.execute("ROLLBACK")
-            raise
-    finally:
-        if not synced:
-            connection.execute("PRAGMA synchronous = FULL")

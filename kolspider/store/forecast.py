@@ -63,7 +63,9 @@ SELECT handle,
   CASE WHEN incremental THEN round((met_at - base_at) / {_DAY}, 2) END AS days,     -- in which `new` were found
   CASE WHEN incremental THEN round((:now - met_at) / {_DAY}, 2) END AS since,
   CASE WHEN incremental AND why <> 'refresh' THEN first_page END AS first_page,
-  in_order, in_order AND met = generation - (why <> 'refresh') AS may_be_small, round(promise, 1) AS promise,
+  in_order,
+  in_order AND met = CASE why WHEN 'refresh' THEN generation ELSE generation - 1 END AS may_be_small,
+  round(promise, 1) AS promise,
   CASE WHEN to_look_at AND why = 'refresh' THEN round((:now - looked_at) / {_DAY}, 1) END AS unseen    -- days
 FROM (
   SELECT s.handle, s.why, s.to_look_at,
@@ -76,7 +78,7 @@ FROM (
       (SELECT count(*) FROM page p WHERE p.provider = k.provider AND p.handle = k.handle
        AND p.generation = k.generation)
     END AS kept,
-    (SELECT max(users) FROM kol e WHERE e.provider IN (SELECT DISTINCT provider FROM kol WHERE provider <> :provider)
+    (SELECT max(users) FROM kol e WHERE e.provider IN ({{others}})
      AND e.handle = s.handle AND e.state = 'fetched') AS elsewhere,     -- bought from another provider
     b.started_at AS base_at, m.started_at AS met_at, m.generation AS met,       -- met: the last that ended properly
     s.incremental AND {BASE_IS_CACHED} AS in_order,             -- so it is known in which order the users stand
@@ -222,7 +224,7 @@ class Forecast(Part):
     def _count_without_id(self) -> int:
         """Count the selected KOLs whose list is bought by an id that is not known yet, and that no look will find."""
         ((kols,),) = self._db.execute(
-            f"SELECT count(*) FROM ({_LISTS}) WHERE NOT whole "
+            f"SELECT count(*) FROM ({self._lists}) l WHERE NOT whole "
             "AND handle NOT IN (SELECT handle FROM account WHERE id <> '') "
             "AND handle NOT IN (SELECT handle FROM temp.selected WHERE to_look_at)",
             self._values,
@@ -243,6 +245,14 @@ class Forecast(Part):
         named = others if by_name else 0
         return full + bool(rest) + named, credits_ + (named * by_name.price(1) if by_name else 0)
 
+    @cached_property
+    def _lists(self) -> str:
+        """SQL: the selected lists. It names the other providers of the ledger, who are few, so that they are not looked
+        for with each list.
+        """
+        others = self._db.execute("SELECT DISTINCT provider FROM kol WHERE provider <> ?", (self._provider,))
+        return _LISTS.format(others=", ".join(f"'{name}'" for (name,) in others) or "''")
+
     @property
     def _values(self) -> dict[str, object]:
         return {"provider": self._provider, "now": time.time(), "size": self._api.page_size}
@@ -250,7 +260,7 @@ class Forecast(Part):
     def _groups(self, which: str = "", **values: object) -> Iterator[_Group]:
         columns = "whole, pages, coalesce(users, 0), new, cached, incremental, days, since, first_page"
         rows = self._db.execute(
-            f"SELECT {columns}, in_order, may_be_small, promise, unseen, count(*) FROM ({_LISTS}) {which} "
+            f"SELECT {columns}, in_order, may_be_small, promise, unseen, count(*) FROM ({self._lists}) l {which} "
             "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13",
             self._values | values,
         )
@@ -306,7 +316,7 @@ class Forecast(Part):
             "max(p.started_at) FROM crawl p WHERE p.provider = c.provider AND p.handle = c.handle "
             "AND p.generation < c.generation AND p.state = 'fetched') AS seconds "
             "FROM increment i JOIN crawl c USING (provider, handle, generation) "
-            "WHERE i.provider = ? AND c.kind = 'incremental' AND c.state = 'fetched' LIMIT ?)",
+            "WHERE i.provider = ? AND c.kind = 'incremental' AND c.state = 'fetched' LIMIT ?) l",
             (float(_DAY), self._provider, _SAMPLE),
         ).fetchone()
         return follows_a_day(new, days, _USUAL_FOLLOWS, weight=_WEIGHT)

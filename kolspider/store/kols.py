@@ -7,17 +7,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kolspider.items import State
-from kolspider.store.database import transaction
 from kolspider.store.part import Part
 from kolspider.store.readings import Kind, state_of
 from kolspider.store.selection import NOT_REACHED
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator, Sequence
 
     from kolspider.items import Kol
     from kolspider.providers.base import Provider
+    from kolspider.store.connection import Connection
     from kolspider.store.pages import Pages
     from kolspider.store.readings import Readings
     from kolspider.store.refusals import Refusals
@@ -71,7 +70,7 @@ class Kols(Part):
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         provider: Provider,
         target: int,
         pages: Pages,
@@ -197,7 +196,7 @@ class Kols(Part):
         """Return the names of the KOLs in this state for this reason, the latest first."""
         rows = self._db.execute(
             "SELECT user_name FROM kol WHERE provider = ? AND state = ? AND reason = ? "
-            "ORDER BY finished_at DESC LIMIT ?",
+            "ORDER BY coalesce(finished_at, 0) DESC LIMIT ?",
             (self._provider, state, reason, limit),
         )
         return [user_name for (user_name,) in rows]
@@ -231,12 +230,12 @@ class Kols(Part):
         """Begin or continue the KOL's list. Returns its generation."""
         first_known = kol.handle.partition("@")[0]
         is_renamed = kol.user_name.lower() != first_known
-        with transaction(self._db, synced=False):
+        with self._db.transaction(synced=False):
             now = time.time()
             self._db.execute(
                 "INSERT INTO kol (provider, handle, user_name, state, started_at) VALUES (?, ?, ?, 'fetching', ?) "
                 "ON CONFLICT (provider, handle) DO UPDATE SET state = 'fetching', reason = '', "
-                "started_at = excluded.started_at, finished_at = NULL WHERE state <> 'fetching'",
+                "started_at = excluded.started_at, finished_at = NULL WHERE kol.state <> 'fetching'",
                 (self._provider, kol.handle, first_known if is_renamed else kol.user_name, now),
             )
             self._readings.begin(kol.handle, Kind.FULL, now)
@@ -248,7 +247,7 @@ class Kols(Part):
         An `incremental` reading ends where every account is known. `keep_good_pages` continues a partial list: it
         stays what it was, full or incremental, and keeps all pages but the one that broke it.
         """
-        with transaction(self._db):
+        with self._db.transaction():
             kind = Kind.INCREMENTAL if incremental else Kind.FULL
             if keep_good_pages:
                 kind = self._readings.kind(handle)
@@ -258,7 +257,7 @@ class Kols(Part):
 
     def restart(self, handle: str) -> int | None:
         """Begin the list again from page 1 after a refused cursor. None if that was done before."""
-        with transaction(self._db):
+        with self._db.transaction():
             if self._get(handle, "restarts"):
                 self._update(handle, "restarts = 2")
                 return None
@@ -268,7 +267,7 @@ class Kols(Part):
 
     def begin_increment_again(self, handle: str) -> int:
         """Begin an incremental reading again from page 1, and return its generation."""
-        with transaction(self._db):
+        with self._db.transaction():
             self._readings.give_up(handle, time.time())
             self._raise_generation(handle, 0, Kind.INCREMENTAL)
         return self.generation(handle)
@@ -286,7 +285,7 @@ class Kols(Part):
 
     def add_calls(self, handle: str, calls: int) -> None:
         """Count API calls that were made for the KOL."""
-        with transaction(self._db, synced=False):
+        with self._db.transaction(synced=False):
             self._update(handle, "calls = calls + ?", calls)
             self._readings.add_calls(handle, calls)
 
@@ -308,7 +307,7 @@ class Kols(Part):
         a reading is not that of the list, which grows by the new users. After a `doubtful` reading, which is partial
         itself, the list is as long as it was.
         """
-        with transaction(self._db):
+        with self._db.transaction():
             now = max(time.time(), self.ends_from)
             of_reading = State.PARTIAL if doubtful else state
             self._readings.end(handle, of_reading, pages, users, now, bought=bought, new=new)
@@ -323,7 +322,7 @@ class Kols(Part):
 
     def are_not_missing(self, handles: Sequence[str]) -> None:
         """Turn KOLs that were taken for missing into failed ones, which are asked for again."""
-        with transaction(self._db):
+        with self._db.transaction():
             for handle in handles:
                 if self._get(handle, "state = 'not_found'"):
                     self._readings.give_up(handle, time.time())
@@ -337,7 +336,7 @@ class Kols(Part):
         handle, users = kol.handle, sum(count for _, count, _ in pages)
         reason = "" if pages else "loaded before kolspider; its list was not kept"
         self._db.execute(
-            "INSERT OR IGNORE INTO kol (provider, handle, user_name, state) VALUES (?, ?, ?, 'fetched')",
+            "INSERT INTO kol (provider, handle, user_name, state) VALUES (?, ?, ?, 'fetched') ON CONFLICT DO NOTHING",
             (self._provider, handle, kol.user_name),
         )
         self._readings.begin(handle, Kind.FULL, read_at)
@@ -371,11 +370,12 @@ class Kols(Part):
         if state not in {State.FETCHED, State.PARTIAL} or base is None or base_is_missing:
             return state  # if the base is missing, the next run reads the list in full
         is_refused = self._refusals.are_in(handle, oldest)
-        with transaction(self._db):
+        with self._db.transaction(in_turn=evict):
             if not is_refused:
                 self._db.execute(
-                    "INSERT OR REPLACE INTO kol_load (target, provider, handle, generation, loaded_at) "
-                    "VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO kol_load (target, provider, handle, generation, loaded_at) VALUES (?, ?, ?, ?, ?) "
+                    "ON CONFLICT (target, provider, handle) "
+                    "DO UPDATE SET generation = excluded.generation, loaded_at = excluded.loaded_at",
                     (self._target, self._provider, handle, generation, time.time()),
                 )
             if state is State.FETCHED:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from kolspider.store.database import transaction
-from kolspider.store.part import Part
+from kolspider.store.part import NOTE, Part
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -73,11 +73,12 @@ class Outbox(Part):
         An alert about a KOL's own account stays: its id keeps it from being raised again.
         """
         self.run = run
-        with transaction(self._db):
-            self._db.execute(
-                "DELETE FROM alert WHERE done AND raised_at < ? AND json_extract(content, '$.account') IS NOT NULL",
-                (time.time() - _KEPT_SECS,),
-            )
+        with self._db.transaction():
+            old = self._db.execute(
+                "SELECT seq, content FROM alert WHERE done AND raised_at < ?", (time.time() - _KEPT_SECS,)
+            ).fetchall()
+            forgotten = [(seq,) for seq, content in old if json.loads(content).get("account") is not None]
+            self._db.executemany("DELETE FROM alert WHERE seq = ?", forgotten)
 
     def put(self, drafts: Iterable[Draft]) -> int:
         """Raise alerts; one that was raised before stays as it is. Returns how many are new. Inside a transaction."""
@@ -94,8 +95,8 @@ class Outbox(Part):
 
     def put_of_kols(self, drafts: Iterable[Draft], until: float) -> int:
         """Raise the alerts about KOLs that are due up to a moment, in unix seconds. Returns how many are new."""
-        with transaction(self._db):
-            self._db.execute("INSERT OR REPLACE INTO note (key, value) VALUES (?, ?)", (_TOLD_UNTIL, int(until)))
+        with self._db.transaction(in_turn=True):
+            self._db.execute(NOTE, (_TOLD_UNTIL, int(until)))
             return self.put(drafts)
 
     def next_single(self, receiver: str) -> Parcel | None:
@@ -129,10 +130,10 @@ class Outbox(Part):
 
     def note_sent(self, parcel: Parcel, receiver: str, receivers: Collection[str]) -> None:
         """Record that a receiver has got a parcel; `receivers` are all that there are."""
-        with transaction(self._db):
+        with self._db.transaction(in_turn=True):
             self._db.execute(
-                f"INSERT OR IGNORE INTO alert_sent SELECT seq, ?1 FROM alert a WHERE {_OPEN.replace('?', '?1')} "
-                "AND seq <= ?2 AND (?3 = '' OR (run = ?4 AND rule = ?3))",
+                f"INSERT INTO alert_sent SELECT seq, ?1 FROM alert a WHERE {_OPEN.replace('?', '?1')} "
+                "AND seq <= ?2 AND (?3 = '' OR (run = ?4 AND rule = ?3)) ON CONFLICT DO NOTHING",
                 (receiver, parcel.last, parcel.rule, parcel.run),
             )
             self.close_for(receivers)
@@ -142,9 +143,9 @@ class Outbox(Part):
         if not receivers:
             return
         marks = ", ".join("?" * len(receivers))
-        with transaction(self._db):
+        with self._db.transaction(in_turn=True):
             self._db.execute(
-                "UPDATE alert SET done = 1 WHERE NOT done AND "
+                "UPDATE alert SET done = TRUE WHERE NOT done AND "
                 f"(SELECT count(*) FROM alert_sent s WHERE s.alert = alert.seq AND s.receiver IN ({marks})) = ?",
                 (*receivers, len(receivers)),
             )
@@ -159,12 +160,13 @@ class Outbox(Part):
     def pending(self, receivers: Sequence[str]) -> list[Kept]:
         """Return the alerts that one of these receivers has not got, by run and rule; without receivers, all open."""
         lacking = " + ".join(
-            "(NOT EXISTS (SELECT 1 FROM alert_sent s WHERE s.alert = a.seq AND s.receiver = ?))" for _ in receivers
+            "CASE WHEN EXISTS (SELECT 1 FROM alert_sent s WHERE s.alert = a.seq AND s.receiver = ?) THEN 0 ELSE 1 END"
+            for _ in receivers
         )
         rows = self._db.execute(
             "SELECT rule, run, count(*), min(raised_at), max(missing) FROM "
-            f"(SELECT rule, run, seq, raised_at, {lacking or '1'} AS missing FROM alert a WHERE NOT done) "
-            "WHERE missing GROUP BY run, rule ORDER BY min(seq)",
+            f"(SELECT rule, run, seq, raised_at, {lacking or '1'} AS missing FROM alert a WHERE NOT done) kept "
+            "WHERE missing > 0 GROUP BY run, rule ORDER BY min(seq)",
             tuple(receivers),
         )
         return [Kept(*row) for row in rows]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kolspider.clock import latest
-from kolspider.store.database import transaction
 from kolspider.store.part import Part
 
 if sys.version_info >= (3, 14):
@@ -91,7 +90,7 @@ class Pages(Part):
     """Tables page and page_load."""
 
     to_load = 0
-    """Number of pages that this run loads from the cache; 0 until `waiting` or `of_selected` was asked."""
+    """Number of pages that this run loads from the cache; 0 until they were chosen."""
 
     def __len__(self) -> int:
         return self._count("SELECT count(*) FROM page")
@@ -112,52 +111,73 @@ class Pages(Part):
     def put(
         self, kol: Kol, generation: int, cursor: str, number: int, users: int, body: bytes, *, fetched_at: float
     ) -> int:
-        """Store a page durably, in place of a damaged one. Returns its place in the order of fetching."""
+        """Store a page durably, in place of a damaged one. Returns its place in the order of fetching.
+
+        The same page put twice is one, so this may be repeated when the ledger was away.
+        """
         packed = zstd.compress(body, options=_OPTIONS)
         key = (self._provider, kol.handle, generation, cursor)
-        with transaction(self._db):
-            self._forget("provider = ? AND handle = ? AND generation = ? AND cursor = ?", key)
-            done = self._db.execute(
+        which = "provider = ? AND handle = ? AND generation = ? AND cursor = ?"
+        with self._db.transaction(in_turn=True, fenced=False):
+            same = self._value(f"SELECT seq FROM page WHERE {which} AND body = ?", *key, packed)
+            if same is not None:
+                return int(same)
+            self._forget(which, key)
+            return self._db.insert(
                 "INSERT INTO page (provider, handle, generation, cursor, number, users, fetched_at, body) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (*key, number, users, fetched_at, packed),
+                "seq",
             )
-        return int(done.lastrowid or 0)
+
+    def choose_waiting(self, *, refused: bool = True) -> None:
+        """Choose the pages of the selected KOLs that are not in the target for `next_to_load`; with `refused`, those
+        that are not there with all rows, too.
+        """
+        which = "SELECT min(seq) FROM temp.waiting_page WHERE handle IN (SELECT handle FROM temp.selected)"
+        self._choose_from(which, refused=refused)
+
+    def choose_all(self) -> None:
+        """Choose every page of the selected KOLs for `next_to_load`."""
+        which = "SELECT min(seq) FROM page WHERE provider = ? AND handle IN (SELECT handle FROM temp.selected)"
+        self._choose_from(which, self._provider, refused=True)
 
     def waiting(self) -> Iterator[CachedPage]:
-        """Yield the pages of the selected KOLs that are not in the target, or not with all rows, in the order of
-        fetching.
-        """
-        return self._load_from(
-            "SELECT min(seq) FROM temp.waiting_page WHERE handle IN (SELECT handle FROM temp.selected)"
-        )
+        """Yield the pages of `choose_waiting`."""
+        self.choose_waiting()
+        yield from self._chosen()
 
     def of_selected(self) -> Iterator[CachedPage]:
-        """Yield every page of the selected KOLs, in the order of fetching."""
-        return self._load_from(
-            "SELECT min(seq) FROM page WHERE provider = ? AND handle IN (SELECT handle FROM temp.selected)",
-            self._provider,
-        )
+        """Yield the pages of `choose_all`."""
+        self.choose_all()
+        yield from self._chosen()
+
+    def _chosen(self) -> Iterator[CachedPage]:
+        seq = 0
+        while page := self.next_to_load(seq):
+            seq = page.seq
+            yield page
 
     def will_load(self, seq: int) -> bool:
         """Tell whether the page is one of those that this run loads from the cache."""
         return bool(self._value("SELECT 1 FROM temp.to_load WHERE seq = ?", seq))
 
-    def _load_from(self, first_sql: str, *values: str) -> Iterator[CachedPage]:
-        """Yield the pages to load, from the first one on, and with them all loaded pages that were fetched after it.
+    def _choose_from(self, first_sql: str, *values: str, refused: bool) -> None:
+        """Choose pages, from the first one on, and with them all loaded pages that were fetched after it.
 
         An older page that is written late must not leave its older profile of an account on top of a newer one, even
         if the process dies half-way: so the pages to be written again are marked first.
         """
-        with transaction(self._db):
+        with self._db.transaction():
             first = self._value(first_sql, *values)
             self._db.execute(
                 "CREATE TEMP TABLE IF NOT EXISTS to_load "
-                "(seq INTEGER PRIMARY KEY, only_refused INTEGER NOT NULL DEFAULT 0)"
+                "(seq INTEGER PRIMARY KEY, only_refused BOOLEAN NOT NULL DEFAULT FALSE)"
             )
+            self._db.execute("DELETE FROM temp.to_load")
             if first is not None:
                 self._db.execute(
-                    "INSERT INTO temp.to_load (seq) SELECT seq FROM page p WHERE seq >= ? AND +provider = ? "
+                    "INSERT INTO temp.to_load (seq) SELECT seq FROM page p WHERE seq >= ? AND provider || '' = ? "
                     "AND (handle IN (SELECT handle FROM temp.selected) OR EXISTS "
                     "     (SELECT 1 FROM page_load l WHERE l.seq = p.seq AND l.target = ?))",
                     (first, self._provider, self._target),
@@ -168,28 +188,32 @@ class Pages(Part):
                 ).fetchone():
                     raise sqlite3.DatabaseError("the index of pages leads to a page that is not there")
                 self._db.execute(
-                    "UPDATE page_load SET again = 1 WHERE target = ? AND seq IN (SELECT seq FROM temp.to_load)",
+                    "UPDATE page_load SET again = TRUE WHERE target = ? AND seq IN (SELECT seq FROM temp.to_load)",
                     (self._target,),
                 )
             # No page has to follow these: a newer row of the same account in the target would have ended the refusal.
             self._db.execute(
-                "INSERT OR IGNORE INTO temp.to_load (seq, only_refused) SELECT DISTINCT seq, 1 FROM refused "
-                "WHERE target = ? AND provider = ? AND handle IN (SELECT handle FROM temp.selected)",
-                (self._target, self._provider),
+                "INSERT INTO temp.to_load (seq, only_refused) SELECT DISTINCT seq, TRUE FROM refused WHERE target = ? "
+                "AND provider = ? AND handle IN (SELECT handle FROM temp.selected) AND ? ON CONFLICT DO NOTHING",
+                (self._target, self._provider, refused),
             )
+        self._db.analyze("temp.to_load")
         self.to_load = self._count("SELECT count(*) FROM temp.to_load")
-        seq = 0
-        # One page a query: the run writes to the same file between two of them.
-        while row := self._db.execute(
+
+    def next_to_load(self, seq: int) -> CachedPage | None:
+        """Return the first page to load behind this one, in the order of fetching."""
+        row = self._db.execute(
             "SELECT p.seq, p.handle, coalesce(k.user_name, p.handle), p.generation, p.number, p.cursor, p.body, "
             "p.fetched_at, t.only_refused FROM temp.to_load t JOIN page p ON p.seq = t.seq "
             "LEFT JOIN kol k ON k.provider = p.provider AND k.handle = p.handle "
             "WHERE t.seq > ? ORDER BY t.seq LIMIT 1",
             (seq,),
-        ).fetchone():
-            seq, handle, user_name, generation, number, cursor, packed, fetched_at, only_refused = row
-            body = unpack(packed)
-            yield CachedPage(seq, handle, user_name, generation, number, cursor, body, fetched_at, bool(only_refused))
+        ).fetchone()
+        if row is None:
+            return None
+        seq, handle, user_name, generation, number, cursor, packed, fetched_at, only_refused = row
+        body = unpack(packed)
+        return CachedPage(seq, handle, user_name, generation, number, cursor, body, fetched_at, bool(only_refused))
 
     def full_reading_began(self, handle: str, generation: int) -> float | None:
         """Return the unix second in which the first page of a list was fetched, once its last page is stored.
@@ -205,14 +229,17 @@ class Pages(Part):
 
     def drop(self, seq: int) -> None:
         """Delete a page that can't be used."""
-        with transaction(self._db):
+        with self._db.transaction():
             self._forget("seq = ?", (seq,))
 
     def mark_loaded(self, seqs: Iterable[int]) -> None:
         """Record that these pages are committed in the target, their rejects on disk. Inside a transaction."""
         loaded = [(self._target, seq) for seq in seqs]
-        self._db.executemany("INSERT OR REPLACE INTO page_load (target, seq) VALUES (?, ?)", loaded)
-        self._db.executemany("UPDATE page SET rejects_written = 1 WHERE seq = ?", [(seq,) for _, seq in loaded])
+        self._db.executemany(
+            "INSERT INTO page_load (target, seq) VALUES (?, ?) ON CONFLICT (seq, target) DO UPDATE SET again = FALSE",
+            loaded,
+        )
+        self._db.executemany("UPDATE page SET rejects_written = TRUE WHERE seq = ?", [(seq,) for _, seq in loaded])
 
     def rejects_written(self, seq: int) -> bool:
         """Tell whether the users of this page that can't be mapped are in rejects.jsonl already."""
@@ -298,7 +325,7 @@ class Pages(Part):
         self._db.executemany("DELETE FROM page WHERE seq = ?", seqs)
         self._db.executemany("DELETE FROM page_load WHERE seq = ?", seqs)
         if seqs:
-            self._db.execute("DELETE FROM refused WHERE seq NOT IN (SELECT seq FROM page)")
+            self._db.execute("DELETE FROM refused WHERE NOT EXISTS (SELECT 1 FROM page WHERE seq = refused.seq)")
         return len(seqs)
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from kolspider.providers.base import Provider
+    from kolspider.store.connection import Connection
 
-__all__ = ["Part"]
+__all__ = ["NOTE", "Part"]
+
+NOTE = "INSERT INTO note (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+"""SQL: keeps a number under a name."""
 
 
 class Part:
     """Some tables of the store with all of their SQL, as one provider and one target see them."""
 
-    def __init__(self, connection: sqlite3.Connection, provider: Provider, target: int) -> None:
+    def __init__(self, connection: Connection, provider: Provider, target: int) -> None:
         self._db = connection
         self._api = provider
         self._provider = provider.family

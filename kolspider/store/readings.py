@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from kolspider.items import State
-from kolspider.store.database import transaction
 from kolspider.store.pages import unpack
 from kolspider.store.part import Part
 from kolspider.store.schema import Kind
@@ -87,7 +86,7 @@ class Readings(Part):
             "INSERT INTO crawl (provider, handle, generation, kind, started_at) "
             "SELECT provider, handle, generation, ?, ? FROM kol WHERE provider = ? AND handle = ? "
             "ON CONFLICT (provider, handle, generation) DO UPDATE SET state = 'fetching', ended_at = NULL "
-            "WHERE state <> 'fetching'",
+            "WHERE crawl.state <> 'fetching'",
             (kind, now, self._provider, handle),
         )
 
@@ -107,8 +106,9 @@ class Readings(Part):
         )
         if new is not None:
             self._db.execute(
-                "INSERT OR REPLACE INTO increment (provider, handle, generation, new) "
-                "SELECT provider, handle, generation, ? FROM kol WHERE provider = ? AND handle = ?",
+                "INSERT INTO increment (provider, handle, generation, new) "
+                "SELECT provider, handle, generation, ? FROM kol WHERE provider = ? AND handle = ? "
+                "ON CONFLICT (provider, handle, generation) DO UPDATE SET new = excluded.new",
                 (new, self._provider, handle),
             )
 
@@ -153,7 +153,8 @@ class Readings(Part):
             "JOIN (SELECT provider, handle, max(generation) AS generation, max(ended_at) AS ended_at FROM crawl "
             " WHERE state = 'fetched' GROUP BY provider, handle) r USING (provider, handle) "
             "LEFT JOIN crawl c ON c.provider = k.provider AND c.handle = k.handle AND c.generation > r.generation "
-            "AND c.state = 'not_found' WHERE k.provider = ? AND k.state = 'not_found' GROUP BY k.handle",
+            "AND c.state = 'not_found' WHERE k.provider = ? AND k.state = 'not_found' "
+            "GROUP BY k.handle, k.finished_at, r.ended_at, k.reason",
             (self._provider,),
         )
         return [Gone(*row) for row in rows]
@@ -220,9 +221,13 @@ class Readings(Part):
     def note_length(self, handle: str, generation: int, users: int, following: int | None) -> bool:
         """Record whether a full reading with so many users came much shorter than the profile says, and tell it."""
         key, short = (self._provider, handle, generation), is_much_shorter(users, following)
-        with transaction(self._db):
+        with self._db.transaction():
             if short:
-                self._db.execute("INSERT OR REPLACE INTO short_reading VALUES (?, ?, ?, ?)", (*key, following))
+                self._db.execute(
+                    "INSERT INTO short_reading VALUES (?, ?, ?, ?) "
+                    "ON CONFLICT (provider, handle, generation) DO UPDATE SET following = excluded.following",
+                    (*key, following),
+                )
             else:
                 self._db.execute("DELETE FROM short_reading WHERE provider = ? AND handle = ?", key[:2])
         return short

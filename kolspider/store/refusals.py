@@ -6,7 +6,6 @@ again late never leaves an old profile on top of a newer one, and no other page 
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,19 +58,16 @@ class Refusals(Part):
         rows of theirs are not tried again.
         """
         if self._value("SELECT 1 FROM refused LIMIT 1"):
-            self._db.execute(
-                "DELETE FROM refused WHERE target = ? AND seq IN (SELECT value FROM json_each(?))",
-                (self._target, json.dumps(list(seqs))),
-            )
-            self._db.execute(
-                "DELETE FROM refused WHERE (target, what, id, seq) IN (SELECT target, what, r.id, seq "
-                "FROM json_each(?) w CROSS JOIN refused r ON target = ? AND what = ? AND r.id = w.key "
-                "AND r.seq <= w.value)",
-                (json.dumps(written), self._target, What.ACCOUNT),
+            numbers = tuple(seqs)
+            marks = ", ".join("?" * len(numbers)) or "-1"
+            self._db.execute(f"DELETE FROM refused WHERE target = ? AND seq IN ({marks})", (self._target, *numbers))
+            self._db.executemany(
+                "DELETE FROM refused WHERE target = ? AND what = ? AND id = ? AND seq <= ?",
+                [(self._target, What.ACCOUNT, id_, seq) for id_, seq in written.items()],
             )
         self._db.executemany(
-            "INSERT OR REPLACE INTO refused (target, provider, handle, seq, what, id, reason) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO refused (target, provider, handle, seq, what, id, reason) VALUES (?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (target, provider, handle, seq, what, id) DO UPDATE SET reason = excluded.reason",
             ((self._target, self._provider, *refusal) for refusal in refused),
         )
 

@@ -1,9 +1,13 @@
-"""The file `rejects.jsonl`: users set aside, one JSON line each, written before their page counts as loaded."""
+"""The file `rejects.jsonl`: users set aside, one JSON line each, written before their page counts as loaded.
+
+In a ledger that several machines share, the same lines are in a table.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from kolspider.files import open_own, sync_directory
@@ -13,8 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kolspider.items import FollowingsPage, Reject
+    from kolspider.store.connection import Connection
 
-__all__ = ["RejectsFile"]
+__all__ = ["RejectsFile", "RejectsTable"]
 
 
 class RejectsFile:
@@ -25,10 +30,13 @@ class RejectsFile:
 
     def append(self, rejects: Iterable[tuple[FollowingsPage, Reject]]) -> int:
         """Write and sync these rejects. Returns the size of the file in bytes, to be noted with the pages' commit."""
-        lines = "".join(_line(page, reject) for page, reject in rejects)
+        return self.append_lines(_line(page, reject) for page, reject in rejects)
+
+    def append_lines(self, lines: Iterable[str]) -> int:
+        """Write and sync these lines. Returns the size of the file in bytes."""
         is_new = not self.path.exists()
         with os.fdopen(open_own(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as file:
-            file.write(lines.encode())
+            file.writelines(f"{line}\n".encode() for line in lines)
             file.flush()
             os.fsync(file.fileno())
             size = file.tell()
@@ -47,6 +55,23 @@ class RejectsFile:
                 file.truncate(size)
 
 
+class RejectsTable:
+    """The table `reject` of a ledger that several machines share: whichever loads, the users set aside are there."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def append(self, rejects: Iterable[tuple[FollowingsPage, Reject]]) -> None:
+        """Write these rejects durably. A page's are numbered, so they are there once, however often it is loaded."""
+        numbers = Counter[int | None]()
+        rows = []
+        for page, reject in rejects:
+            numbers[page.seq] += 1
+            rows.append((page.seq, numbers[page.seq], _line(page, reject)))
+        with self._db.transaction():
+            self._db.executemany("INSERT INTO reject (seq, number, line) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows)
+
+
 def _line(page: FollowingsPage, reject: Reject) -> str:
     line = {
         "kol": page.kol.user_name,
@@ -60,7 +85,7 @@ def _line(page: FollowingsPage, reject: Reject) -> str:
         text = json.dumps(line, allow_nan=False)  # ASCII, so that a lone surrogate in a user can be written
     except (ValueError, RecursionError):  # an infinity (1e999 in the answer), or nested too deeply
         text = json.dumps(line | {"user": _in_words(reject.user)})
-    return text + "\n"
+    return text
 
 
 def _in_words(user: object) -> str:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from kolspider.items import State
-from kolspider.store.database import transaction
 from kolspider.store.part import Part
 
 if TYPE_CHECKING:
@@ -94,18 +94,18 @@ class Runs(Part):
     def begin(self, mode: str, asked: str) -> int:
         """Record that a run begins now. Returns its number."""
         now = time.time()
-        with transaction(self._db):
-            done = self._db.execute(
+        with self._db.transaction():
+            run = self._db.insert(
                 "INSERT INTO run (provider, target, mode, asked, started_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
                 (self._provider, self._target, mode, asked, now, now),
+                "id",
             )
-            run = int(done.lastrowid or 0)
             self._db.execute("DELETE FROM sample WHERE run <= ?", (run - _RUNS_SAMPLED,))
         return run
 
     def note(self, run: int, done: Counters) -> None:
         """Record that the run is alive and what it has done so far."""
-        with transaction(self._db):
+        with self._db.transaction():
             self._db.execute(
                 f"UPDATE run SET updated_at = ?, errors = ?, {', '.join(f'{name} = ?' for name in _COUNTERS)} "
                 "WHERE id = ?",
@@ -114,7 +114,7 @@ class Runs(Part):
 
     def note_states(self, run: int, states: Mapping[State, int], unbegun: int | None, selected: int) -> None:
         """Record the states of the run's KOLs, without those that it has not reached, and how many KOLs they are."""
-        with transaction(self._db):
+        with self._db.transaction():
             self._db.execute(
                 "UPDATE run SET selected = ?, states = ?, unbegun = ? WHERE id = ?",
                 (selected, json.dumps(states), unbegun, run),
@@ -122,17 +122,18 @@ class Runs(Part):
 
     def sample(self, run: int, done: Counters) -> bool:
         """Keep the counters of this moment. Returns whether half of the run's samples were deleted to make room."""
-        with transaction(self._db):
+        with self._db.transaction():
             self._db.execute(
-                "INSERT OR REPLACE INTO sample (run, at, calls, pages, users, rows, credits) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO sample (run, at, calls, pages, users, rows, credits) VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (run, at) DO UPDATE SET calls = excluded.calls, pages = excluded.pages, "
+                "users = excluded.users, rows = excluded.rows, credits = excluded.credits",
                 (run, time.time(), done.calls, done.pages, done.users, done.rows, done.credits),
             )
             if self._count("SELECT count(*) FROM sample WHERE run = ?", run) <= _SAMPLES:
                 return False
             self._db.execute(
                 "DELETE FROM sample WHERE run = ? AND at IN (SELECT at FROM "
-                "(SELECT at, row_number() OVER (ORDER BY at) AS n FROM sample WHERE run = ?) WHERE n % 2)",
+                "(SELECT at, row_number() OVER (ORDER BY at) AS n FROM sample WHERE run = ?) s WHERE n % 2 = 1)",
                 (run, run),
             )
             return True
@@ -148,7 +149,7 @@ class Runs(Part):
         stopped: str,
     ) -> None:
         """Record that the run is over."""
-        with transaction(self._db):
+        with self._db.transaction():
             self.note(run, done)
             self.note_states(run, states, unbegun, selected)
             self.sample(run, done)
@@ -159,7 +160,12 @@ class Runs(Part):
 
     def note_bill(self, run: int, credits_: float, usd: float) -> None:
         """Record what the customer's account said that a run cost."""
-        self._db.execute("INSERT INTO bill (run, credits, usd) VALUES (?, ?, ?)", (run, credits_, usd))
+        with self._db.transaction():
+            self._db.execute(
+                "INSERT INTO bill (run, credits, usd) VALUES (?, ?, ?) "
+                "ON CONFLICT (run) DO UPDATE SET credits = excluded.credits, usd = excluded.usd",
+                (run, credits_, usd),
+            )
 
     def latest(self, limit: int) -> list[RunRecord]:
         """Return the latest runs, the last one first."""
@@ -176,10 +182,10 @@ class Runs(Part):
     def total(self) -> Counters:
         """Return what all runs together have done."""
         sums = self._db.execute(f"SELECT {', '.join(f'coalesce(sum({name}), 0)' for name in _COUNTERS)} FROM run")
-        errors = self._db.execute(
-            "SELECT e.key, sum(e.value) AS times FROM run, json_each(errors) e GROUP BY e.key ORDER BY times DESC"
-        )
-        return Counters(*(*sums.fetchone(), dict(errors.fetchall())))
+        errors = Counter[str]()
+        for (counted,) in self._db.execute("SELECT errors FROM run WHERE errors <> '{}'"):
+            errors.update(json.loads(counted))
+        return Counters(*(*sums.fetchone(), dict(errors.most_common())))
 
     def has_bought(self) -> bool:
         """Tell whether a run has bought a page."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kolspider.files import sync_directory
 from kolspider.store.damage import UNREADABLE, WRONG, looks_damaged, mark
-from kolspider.store.database import FILE_NAME, check_not_newer, create, transaction
+from kolspider.store.database import FILE_NAME, check_not_newer, create, open_file
 from kolspider.store.pages import unpack
 
 if TYPE_CHECKING:
@@ -34,7 +34,13 @@ _COUNTED_BY = {
     "alert_sent": "alert",
 }
 """Tables whose first key is a number that SQLite assigned, each with the table that it numbers the rows of."""
-_TYPES: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,), "BLOB": (bytes,)}
+_TYPES: dict[str, tuple[type, ...]] = {
+    "INTEGER": (int,),
+    "BOOLEAN": (int,),
+    "REAL": (float, int),
+    "TEXT": (str,),
+    "BLOB": (bytes,),
+}
 _SMALL = 256_000_000
 """Size in bytes up to which a whole store is checked when a run begins, which takes a second at most."""
 _MOST_NUMBERS = 20_000_000
@@ -81,9 +87,9 @@ def salvage_if_damaged(directory: Path) -> Salvaged | None:
 
 
 def _copy_all(path: Path, to: Path) -> int | None:
-    with closing(sqlite3.connect(to, isolation_level=None)) as new:
+    with closing(open_file(to)) as new:
         create(new)
-        with closing(sqlite3.connect(path, isolation_level=None)) as old, transaction(new):
+        with closing(sqlite3.connect(path, isolation_level=None)) as old, new.transaction():
             old.text_factory = _text_or_nothing
             tables = new.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
             torn = {table for (table,) in tables.fetchall() if not _copy(old, new, table)}

@@ -1,4 +1,4 @@
-"""The tables of the store's SQLite file."""
+"""The tables of the store, as SQLite reads them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CREATE TABLE account (              -- what the last profile of a KOL's account 
   handle TEXT NOT NULL PRIMARY KEY,         -- the KOL's in the other tables: that under which it was first known
   id TEXT NOT NULL,                         -- '' where no answer has told it
   user_name TEXT NOT NULL,                  -- its name now; '' if another account has it
-  following INTEGER, protected INTEGER,     -- NULL where the profile does not say
+  following INTEGER, protected BOOLEAN,     -- NULL where the profile does not say
   gone TEXT NOT NULL,                       -- why the account can't be seen; '' if it can
   read_at REAL NOT NULL,                    -- unix seconds
   promise REAL NOT NULL DEFAULT 0           -- new follows that looks expect since the last reading; 0: not worth one
@@ -49,7 +49,7 @@ CREATE TABLE alert (                -- the outbox: what is to be sent
   rule TEXT NOT NULL, run INTEGER NOT NULL, -- a rule's alerts of one run are one message
   raised_at REAL NOT NULL,                  -- unix seconds
   content TEXT NOT NULL,                    -- JSON, as a webhook gets it
-  done INTEGER NOT NULL DEFAULT 0           -- every receiver there was has got it
+  done BOOLEAN NOT NULL DEFAULT FALSE       -- every receiver there was has got it
 );
 CREATE INDEX alert_open ON alert (run, rule, seq) WHERE NOT done;
 CREATE TABLE alert_sent (           -- which receiver has got which open alert
@@ -78,14 +78,14 @@ CREATE TABLE page (                 -- the response cache: whole good pages only
   seq INTEGER PRIMARY KEY AUTOINCREMENT,    -- the order of fetching
   provider TEXT NOT NULL, handle TEXT NOT NULL, generation INTEGER NOT NULL, cursor TEXT NOT NULL,
   number INTEGER NOT NULL, users INTEGER NOT NULL, fetched_at REAL NOT NULL,
-  rejects_written INTEGER NOT NULL DEFAULT 0,
+  rejects_written BOOLEAN NOT NULL DEFAULT FALSE,
   body BLOB NOT NULL,                       -- zstd, with a checksum
   UNIQUE (provider, handle, generation, cursor)
 );
 CREATE TABLE target (id INTEGER PRIMARY KEY, label TEXT NOT NULL UNIQUE);
 CREATE TABLE page_load (            -- pages whose rows are committed in a target
   seq INTEGER NOT NULL, target INTEGER NOT NULL,
-  again INTEGER NOT NULL DEFAULT 0,         -- to be written again, after an older page that came late
+  again BOOLEAN NOT NULL DEFAULT FALSE,     -- to be written again, after an older page that came late
   PRIMARY KEY (seq, target)
 ) WITHOUT ROWID;
 CREATE TABLE kol_load (             -- lists that are completely in a target

@@ -6,7 +6,6 @@ are never in memory, and SQL sorts out blanks, repeats and done ones.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,16 +21,18 @@ from kolspider.store.readings import state_of
 from kolspider.store.views import BASE_IS_CACHED, BASE_IS_MISSING, JOIN_BASE, JOIN_CURRENT
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Iterator, Mapping
 
     from kolspider.items import State
     from kolspider.providers.base import Provider
+    from kolspider.store.connection import Connection
 
-__all__ = ["NOT_REACHED", "Due", "Selection", "Watch", "Why"]
+__all__ = ["HAS_WORK", "NOT_REACHED", "Due", "Selection", "Watch", "Why"]
 
 _AT_ONCE = 500
 """KOLs read from the selection in one query."""
+_ALL = 2**62
+"""A limit that is none."""
 
 
 class Why(StrEnum):
@@ -77,14 +78,14 @@ _SHORT_ONCE = """
 """
 """SQL: whether a list came much shorter than its profile says, and was not read again since."""
 _TO_LOOK_AT = """
-(:look_before IS NOT NULL AND NOT coalesce(a.read_at BETWEEN :look_before AND :latest, 0)
-  AND NOT (coalesce(k.state, '') = 'not_found' AND coalesce(a.read_at BETWEEN :read_before AND :latest, 0)))
+(:look_before IS NOT NULL AND NOT coalesce(a.read_at BETWEEN :look_before AND :latest, FALSE)
+  AND NOT (coalesce(k.state, '') = 'not_found' AND coalesce(a.read_at BETWEEN :read_before AND :latest, FALSE)))
 """
 """SQL: whether a KOL's profile is to be seen first. Accounts that are gone are looked at as rarely as lists."""
 _PROMISES = f"""
-(a.gone <> '' AND k.state <> 'not_found' OR a.gone = '' AND NOT coalesce(a.protected, 0) AND (
+(a.gone <> '' AND k.state <> 'not_found' OR a.gone = '' AND NOT coalesce(a.protected, FALSE) AND (
   a.promise > 0 OR {_ENDED_BEFORE.format(":read_before")}
-  OR {_SHORT_ONCE} OR (:full_before IS NOT NULL AND NOT coalesce(b.ended_at BETWEEN :full_before AND :latest, 0))))
+  OR {_SHORT_ONCE} OR (:full_before IS NOT NULL AND NOT coalesce(b.ended_at BETWEEN :full_before AND :latest, FALSE))))
 """
 """SQL: whether a KOL that was looked at has news: new follows, or none for so long that its list is read again, or that
 it is gone."""
@@ -92,22 +93,25 @@ _WATCHED = f"(:look_before IS NOT NULL AND ({_TO_LOOK_AT} OR {_PROMISES}))"
 _WHY = f"""
 CASE
   WHEN k.handle IS NULL OR k.state = 'new' THEN 'new'
-  WHEN k.state = 'failed' AND 'failed' IN (SELECT value FROM json_each(:retry)) AND {_ENDED_BEFORE.format(":now")}
+  WHEN k.state = 'failed' AND 'failed' IN ({{retry}}) AND {_ENDED_BEFORE.format(":now")}
     THEN 'retry'
   WHEN k.state = 'failed' THEN 'failed'
   WHEN k.state = 'fetching' THEN 'begun'
-  WHEN k.state IN (SELECT value FROM json_each(:retry)) AND {_ENDED_BEFORE.format(":now")} THEN 'retry'
+  WHEN k.state IN ({{retry}}) AND {_ENDED_BEFORE.format(":now")} THEN 'retry'
   WHEN :refresh_before IS NOT NULL AND ({_ENDED_BEFORE.format(":refresh_before")} OR {_SHORT_ONCE}) THEN 'refresh'
   WHEN EXISTS (SELECT 1 FROM temp.waiting_page w WHERE w.handle = k.handle) THEN 'begun'
   WHEN EXISTS (SELECT 1 FROM refused r WHERE r.target = :target AND r.provider = k.provider AND r.handle = k.handle)
        THEN 'refused'
-  WHEN k.state IN ('fetched', 'partial') AND l.generation IS NOT k.generation AND EXISTS
+  WHEN k.state IN ('fetched', 'partial') AND coalesce(l.generation, -1) <> k.generation AND EXISTS
        (SELECT 1 FROM page p WHERE p.provider = k.provider AND p.handle = k.handle) THEN 'begun'
   WHEN {_WATCHED} THEN 'refresh'
 END
 """
-NOT_REACHED = "(NOT reached AND coalesce(why IN ('retry', 'refresh', 'failed'), 0))"
+"""SQL: why a KOL is due; NULL if it is not. It has a place for the states of which lists are tried again."""
+NOT_REACHED = "(NOT reached AND coalesce(why IN ('retry', 'refresh', 'failed'), FALSE))"
 """SQL: whether a selected KOL still is as an earlier run left it, though its list is to be read."""
+HAS_WORK = "(why IS NOT NULL AND NOT (to_look_at AND why = 'refresh'))"
+"""SQL: whether a selected KOL has work; one without a look that was due is not read."""
 _MAY_BE_INCREMENTAL = f"""
 (:incremental AND NOT {_SHORT_ONCE} AND ((:follows AND l.generation >= b.generation) OR {BASE_IS_CACHED})
   AND (:full_before IS NULL OR b.ended_at BETWEEN :full_before AND :latest))
@@ -118,7 +122,7 @@ _MAY_BE_INCREMENTAL = f"""
 class Selection(Part):
     """The KOLs of a run, in the temporary table `selected` of the ledger's connection."""
 
-    def __init__(self, connection: sqlite3.Connection, provider: Provider, target: int) -> None:
+    def __init__(self, connection: Connection, provider: Provider, target: int) -> None:
         super().__init__(connection, provider, target)
         self.skipped: Counter[str] = Counter()
         """How many rows of the source table name no KOL, or one named before: `blank`, `repeated`, `invalid`."""
@@ -127,7 +131,8 @@ class Selection(Part):
         """Lists that were finished before this moment, in unix seconds, are due; None without a refresh."""
         self.watch: Watch | None = None
         """What the run watches; None if it looks at no profile. It is set before `choose_due`."""
-        self._full_before: float | None = None
+        self.full_before: float | None = None
+        """Lists whose last full reading ended before this moment, in unix seconds, are read in full."""
         self.left = 0
         """Number of KOLs that are due but beyond the limit: the next run takes them."""
         self.is_of_job = False
@@ -137,13 +142,23 @@ class Selection(Part):
         connection.execute("CREATE TEMP TABLE source (handle TEXT PRIMARY KEY, user_name TEXT, position INTEGER)")
         connection.execute(
             "CREATE TEMP TABLE selected (place INTEGER PRIMARY KEY, handle TEXT UNIQUE, user_name TEXT, "
-            "why TEXT, state TEXT, incremental INTEGER NOT NULL DEFAULT 0, base_is_missing INTEGER NOT NULL DEFAULT 0, "
-            "to_look_at INTEGER NOT NULL DEFAULT 0, following INTEGER, reached INTEGER NOT NULL DEFAULT 0)"
+            "why TEXT, state TEXT, incremental BOOLEAN NOT NULL DEFAULT FALSE, "
+            "base_is_missing BOOLEAN NOT NULL DEFAULT FALSE, "
+            "to_look_at BOOLEAN NOT NULL DEFAULT FALSE, following INTEGER, reached BOOLEAN NOT NULL DEFAULT FALSE)"
         )
 
     def read(self, user_names: Iterable[str | None]) -> None:
         """Take in the handles of the source table."""
-        self._db.execute("SAVEPOINT source")  # a hundred times as fast as row by row, and works within a transaction
+        rows = self._rows_of(user_names)
+        while some := list(islice(rows, _AT_ONCE)):
+            added = self._db.executemany("INSERT INTO temp.source VALUES (?, ?, ?) ON CONFLICT DO NOTHING", some)
+            if repeated := len(some) - added.rowcount:
+                self.skipped["repeated"] += repeated
+        self._recognise()
+        self._db.analyze("temp.source")
+
+    def _rows_of(self, user_names: Iterable[str | None]) -> Iterator[tuple[str, str, int]]:
+        """Yield the KOLs that the source names, with their place in it; what names none is counted."""
         for position, raw in enumerate(user_names):
             try:
                 kol = normalise(raw)
@@ -153,14 +168,8 @@ class Selection(Part):
                 continue
             if kol is None:
                 self.skipped["blank"] += 1
-                continue
-            added = self._db.execute(
-                "INSERT OR IGNORE INTO temp.source VALUES (?, ?, ?)", (kol.handle, kol.user_name, position)
-            )
-            if not added.rowcount:
-                self.skipped["repeated"] += 1
-        self._db.execute("RELEASE source")
-        self._recognise()
+            else:
+                yield kol.handle, kol.user_name, position
 
     def _recognise(self) -> None:
         """Give each handle the key of the KOL whose account has it now: accounts are renamed."""
@@ -170,7 +179,9 @@ class Selection(Part):
             f"CREATE TEMP TABLE keyed AS SELECT {KEY_OF_SOURCE} AS handle, user_name, position FROM temp.source s"
         )
         self._db.execute("DELETE FROM temp.source")
-        self._db.execute("INSERT OR IGNORE INTO temp.source SELECT * FROM temp.keyed ORDER BY position")
+        self._db.execute(
+            "INSERT INTO temp.source SELECT * FROM temp.keyed WHERE TRUE ORDER BY position ON CONFLICT DO NOTHING"
+        )
         self._db.execute("DROP TABLE temp.keyed")
 
     def read_cached(self, *, waiting_only: bool) -> None:
@@ -178,7 +189,7 @@ class Selection(Part):
         not with all rows.
         """
         self._db.execute(
-            "INSERT INTO temp.source SELECT p.handle, coalesce(k.user_name, p.handle), min(p.seq) FROM page p "
+            "INSERT INTO temp.source SELECT p.handle, coalesce(min(k.user_name), p.handle), min(p.seq) FROM page p "
             "LEFT JOIN kol k ON k.provider = p.provider AND k.handle = p.handle "
             "WHERE p.provider = ? AND (NOT ? OR p.seq IN (SELECT seq FROM temp.waiting_page) "
             "OR p.seq IN (SELECT seq FROM refused WHERE target = ?)) GROUP BY p.handle",
@@ -187,15 +198,19 @@ class Selection(Part):
 
     def keep_only(self, handles: Iterable[str]) -> None:
         """Drop all KOLs that were taken in, except these."""
-        wanted = json.dumps(list(handles))
-        self._db.execute("DELETE FROM temp.source WHERE handle NOT IN (SELECT value FROM json_each(?))", (wanted,))
+        self._db.execute("CREATE TEMP TABLE wanted (handle TEXT PRIMARY KEY)")
+        self._db.executemany(
+            "INSERT INTO temp.wanted VALUES (?) ON CONFLICT DO NOTHING", [(handle,) for handle in handles]
+        )
+        self._db.execute("DELETE FROM temp.source WHERE handle NOT IN (SELECT handle FROM temp.wanted)")
+        self._db.execute("DROP TABLE temp.wanted")
 
     def choose_all(self, limit: int | None) -> None:
         """Select every KOL that was taken in, in order: for a replay."""
         self._db.execute(
             "INSERT INTO temp.selected (handle, user_name, why, state) "
             "SELECT handle, user_name, 'begun', 'fetching' FROM temp.source ORDER BY position LIMIT ?",
-            (-1 if limit is None else limit,),
+            (_ALL if limit is None else limit,),
         )
 
     def choose_due(
@@ -219,14 +234,15 @@ class Selection(Part):
         users. If `watch` is set, KOLs are selected to be looked at, and those whose lists are due without a look.
         """
         self.refresh_before = refresh_before
-        self._full_before = None if full_every is None else now - full_every
+        self.full_before = None if full_every is None else now - full_every
+        tried_again = ", ".join(f"'{state}'" for state in retry) or "''"
         order = ", ".join(f"('{why}', {rank})" for rank, why in enumerate(Why))
         self._db.execute(
             f"""
             WITH rank(why, rank) AS (VALUES {order}), judged AS (
               SELECT s.handle, s.user_name, s.position, k.state, k.started_at, k.finished_at, k.restarts, c.kind,
-                {_WHY} AS why, {_MAY_BE_INCREMENTAL} AS may_be_incremental, {BASE_IS_MISSING} AS base_is_missing,
-                {_TO_LOOK_AT} AS to_look_at, coalesce(a.read_at, 0) AS looked_at
+                {_WHY.format(retry=tried_again)} AS why, {_MAY_BE_INCREMENTAL} AS may_be_incremental,
+                {BASE_IS_MISSING} AS base_is_missing, {_TO_LOOK_AT} AS to_look_at, coalesce(a.read_at, 0) AS looked_at
               FROM temp.source s
               LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle {JOIN_CURRENT} {JOIN_BASE}
               LEFT JOIN kol_load l ON l.target = :target AND l.provider = k.provider AND l.handle = k.handle
@@ -236,18 +252,17 @@ class Selection(Part):
             SELECT handle, user_name, why, coalesce(state, 'new'), coalesce(
                 CASE WHEN why = 'refresh' THEN may_be_incremental
                 ELSE kind = 'incremental' AND NOT base_is_missing
-                  AND NOT (why = 'retry' AND state = 'failed' AND restarts = 2) END, 0), base_is_missing, to_look_at
+                  AND NOT (why = 'retry' AND state = 'failed' AND restarts = 2) END, FALSE), base_is_missing, to_look_at
             FROM judged LEFT JOIN rank USING (why)
             WHERE why IS NOT NULL OR :keep_done
-            ORDER BY state IS 'failed', coalesce(rank, 99),
-              CASE why WHEN 'begun' THEN started_at WHEN 'new' THEN position
-                ELSE CASE WHEN :look_before IS NULL THEN finished_at ELSE looked_at END END, position
+            ORDER BY coalesce(state, '') = 'failed', coalesce(rank, 99),
+              coalesce(CASE why WHEN 'begun' THEN started_at WHEN 'new' THEN position
+                ELSE CASE WHEN :look_before IS NULL THEN finished_at ELSE looked_at END END, 0), position
             """,
             {
                 **self._watch_values(),
                 "target": self._target,
                 "now": now,
-                "retry": json.dumps(list(retry)),
                 "refresh_before": refresh_before,
                 "keep_done": keep_done,
                 "incremental": incremental,
@@ -257,12 +272,11 @@ class Selection(Part):
         if limit is not None:
             cut = self._db.execute("DELETE FROM temp.selected WHERE place > ?", (limit,))
             self.left = cut.rowcount
+        self._db.analyze("temp.selected")
 
-    def to_look_at(self, number: int) -> Iterator[list[Kol]]:
-        """Yield the selected KOLs whose profiles are to be seen, so many at a time."""
-        kols = (due.kol for due in self._read("to_look_at"))
-        while some := list(islice(kols, number)):
-            yield some
+    def next_to_look_at(self, place: int, number: int) -> list[tuple[int, Due]]:
+        """Return the first selected KOLs behind this place whose profiles are to be seen, with their places."""
+        return self._behind(place, "to_look_at", number)
 
     def to_measure(self, number: int) -> list[str]:
         """Return the handles of the first selected KOLs whose list is read in full and whose profile nobody saw."""
@@ -293,14 +307,14 @@ class Selection(Part):
     def looked_at(self, kols: Iterable[Kol]) -> None:
         """Record that the profiles of selected KOLs were seen, or that nobody can see them."""
         self._db.executemany(
-            "UPDATE temp.selected SET to_look_at = 0 WHERE handle = ?", [(kol.handle,) for kol in kols]
+            "UPDATE temp.selected SET to_look_at = FALSE WHERE handle = ?", [(kol.handle,) for kol in kols]
         )
 
     def replace(self, kol: Kol, other: Kol) -> None:
         """Select another account's list, which is new, in place of a KOL's that has lost its handle to it."""
         self._db.execute(
-            "UPDATE temp.selected SET handle = ?, why = 'new', state = 'new', incremental = 0, base_is_missing = 0 "
-            "WHERE handle = ?",
+            "UPDATE temp.selected SET handle = ?, why = 'new', state = 'new', incremental = FALSE, "
+            "base_is_missing = FALSE WHERE handle = ?",
             (other.handle, kol.handle),
         )
 
@@ -332,7 +346,7 @@ class Selection(Part):
             "latest": latest(),
             "look_before": self.watch.look_before if self.watch else None,
             "read_before": self.watch.read_before if self.watch else None,
-            "full_before": self._full_before,
+            "full_before": self.full_before,
         }
 
     def begin_long_lists_early(self, at_once: float) -> None:
@@ -399,7 +413,7 @@ class Selection(Part):
         """Count the KOLs taken in whose list was read for another target only, and has no page in the cache."""
         return self._count(
             "SELECT count(*) FROM temp.source s WHERE EXISTS (SELECT 1 FROM temp.kol_here k "
-            "WHERE k.handle = s.handle AND state IN ('fetched', 'partial') AND loaded IS NOT generation) "
+            "WHERE k.handle = s.handle AND state IN ('fetched', 'partial') AND coalesce(loaded, -1) <> generation) "
             "AND NOT EXISTS (SELECT 1 FROM page p WHERE p.provider = ? AND p.handle = s.handle)",
             self._provider,
         )
@@ -427,7 +441,7 @@ class Selection(Part):
 
     def mark_reached(self, handle: str) -> None:
         """Record that the run begins to read the list of a selected KOL."""
-        self._db.execute("UPDATE temp.selected SET reached = 1 WHERE handle = ?", (handle,))
+        self._db.execute("UPDATE temp.selected SET reached = TRUE WHERE handle = ?", (handle,))
 
     def count(self) -> int:
         """Count the selected KOLs."""
@@ -445,19 +459,30 @@ class Selection(Part):
 
     def handles(self) -> Iterator[str]:
         """Yield the handles of all selected KOLs as the source spells them, in order."""
-        for due in self._read("1"):
+        for due in self._read("TRUE"):
             yield due.kol.user_name
 
     def due(self) -> Iterator[Due]:
         """Yield the selected KOLs that have work, in order; they are read a few hundred at a time."""
-        yield from self._read("why IS NOT NULL AND NOT (to_look_at AND why = 'refresh')")
+        yield from self._read(HAS_WORK)
+
+    def next_due(self, place: int) -> list[tuple[int, Due]]:
+        """Return the first selected KOLs behind this place that have work, with their places."""
+        return self._behind(place, HAS_WORK, _AT_ONCE)
 
     def _read(self, which: str) -> Iterator[Due]:
         place = 0
-        while rows := self._db.execute(
+        while some := self._behind(place, which, _AT_ONCE):
+            for place, due in some:  # noqa: B007 - the next query starts after the last
+                yield due
+
+    def _behind(self, place: int, which: str, number: int) -> list[tuple[int, Due]]:
+        rows = self._db.execute(
             f"SELECT place, handle, user_name, why, state, incremental FROM temp.selected WHERE place > ? AND {which} "
             "ORDER BY place LIMIT ?",
-            (place, _AT_ONCE),
-        ).fetchall():
-            for place, handle, user_name, why, state, incremental in rows:  # noqa: B007 - the next query starts after the last
-                yield Due(Kol(handle, user_name), Why(why or Why.BEGUN), state_of(state), bool(incremental))
+            (place, number),
+        )
+        return [
+            (place, Due(Kol(handle, user_name), Why(why or Why.BEGUN), state_of(state), bool(incremental)))
+            for place, handle, user_name, why, state, incremental in rows
+        ]

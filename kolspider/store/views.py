@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from kolspider.providers.base import Provider
+    from kolspider.store.connection import Connection
 
 __all__ = ["BASE_IS_CACHED", "BASE_IS_MISSING", "JOIN_BASE", "JOIN_CURRENT", "NEW_SINCE_BASE", "create_views"]
 
@@ -29,7 +28,9 @@ BASE_IS_CACHED = """
 """
 """SQL: whether all pages of the base are in the cache."""
 
-BASE_IS_MISSING = f"(c.kind IS 'incremental' AND NOT coalesce(l.generation >= b.generation OR {BASE_IS_CACHED}, 0))"
+BASE_IS_MISSING = (
+    f"(coalesce(c.kind, '') = 'incremental' AND NOT coalesce(l.generation >= b.generation OR {BASE_IS_CACHED}, FALSE))"
+)
 """SQL: whether the current reading adds to a base that is neither in the target nor in the cache: the list is then
 read in full."""
 
@@ -41,7 +42,7 @@ NEW_SINCE_BASE = """
 """SQL: how many accounts the incremental readings that ended properly have found since the base."""
 
 
-_HAS_EARLIER = f"(k.state IN ('fetching', 'failed') AND coalesce(l.generation >= {_BASE}, 0))"
+_HAS_EARLIER = f"(k.state IN ('fetching', 'failed') AND coalesce(l.generation >= {_BASE}, FALSE))"
 """SQL: whether a list that is being read again is in the target as its last full reading left it. It does not join the
 base, which takes its time with 100,000 KOLs."""
 
@@ -53,7 +54,7 @@ CASE WHEN k.reason <> '' THEN k.reason WHEN a.gone <> '' THEN a.gone WHEN a.prot
 """SQL: why a list is not as it should be, or what has become of its account."""
 
 
-def create_views(connection: sqlite3.Connection, provider: Provider, target: int) -> None:
+def create_views(connection: Connection, provider: Provider, target: int) -> None:
     """Create the views `waiting_page`, `kol_here` and `reading_here` in this connection."""
     loaded = f"LEFT JOIN kol_load l ON l.target = {int(target)} AND l.provider = k.provider AND l.handle = k.handle"
     refused = f"FROM refused WHERE target = {int(target)} AND provider = k.provider AND handle = k.handle"
@@ -79,7 +80,7 @@ def create_views(connection: sqlite3.Connection, provider: Provider, target: int
         f"""
         reading_here AS         -- each KOL's current reading and its base; that of a full reading is itself
         SELECT k.handle, k.generation, k.state, c.kind,
-          CASE WHEN c.kind IS 'incremental' THEN b.generation ELSE k.generation END AS base,
+          CASE WHEN c.kind = 'incremental' THEN b.generation ELSE k.generation END AS base,
           b.pages AS base_pages, b.users AS base_users, {NEW_SINCE_BASE} AS new_since_base,
           {BASE_IS_CACHED} AS base_is_cached, {BASE_IS_MISSING} AS base_is_missing
         FROM kol k {JOIN_CURRENT} {JOIN_BASE} {loaded} WHERE k.provider = '{provider.family}'
@@ -96,7 +97,7 @@ def _so_far(cached: str, ended: str, earlier: str) -> str:
     return (
         f"CASE WHEN {_HAS_EARLIER} THEN (SELECT {earlier} FROM crawl b WHERE b.provider = k.provider "
         f"AND b.handle = k.handle AND b.generation = {_BASE}) "
-        f"WHEN k.state = 'fetching' AND c.kind IS NOT 'incremental' THEN (SELECT {cached} FROM page "
+        f"WHEN k.state = 'fetching' AND coalesce(c.kind, '') <> 'incremental' THEN (SELECT {cached} FROM page "
         f"WHERE provider = k.provider AND handle = k.handle AND generation = k.generation) ELSE k.{ended} END"
     )
 

@@ -40,9 +40,9 @@ class History:
         ledger.outbox.begin(self._id)
         self._note_states()
 
-    def note(self) -> None:
+    def note(self, done: Counters) -> None:
         """Write what the run has done so far."""
-        runs, done = self._ledger.runs, self._counters()
+        runs = self._ledger.runs
         runs.note(self._id, done)
         self._notes += 1
         if self._notes % self._sample_every == 0 and runs.sample(self._id, done):
@@ -55,7 +55,7 @@ class History:
         try:
             self._ledger.runs.end(
                 self._id,
-                self._counters(),
+                self.counters(),
                 summary.states,
                 self._ledger.selection.count_unbegun(),
                 self._ledger.selection.count(),
@@ -74,7 +74,8 @@ class History:
         ledger.runs.note_states(self._id, states, selection.count_unbegun(), selection.count())
         self._states_at = time.monotonic()
 
-    def _counters(self) -> Counters:
+    def counters(self) -> Counters:
+        """Return what the run has done so far."""
         tally = self._tally
         return Counters(
             calls=tally.calls,

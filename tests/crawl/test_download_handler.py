@@ -72,7 +72,7 @@ class Edge:
             bill=self.bill,
             work=Work(),
             pace=Pace.of(self.config, None),
-            disk=Disk(folder, self.stop),
+            store=Disk(folder, self.stop),
             ledger=ledger,
         )
 

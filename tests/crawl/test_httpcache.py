@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -19,12 +20,14 @@ from kolspider.live.tally import Tally
 from kolspider.providers import provider
 from kolspider.providers.base import ApiError, ApiErrorKind, Page
 from kolspider.store.ledger import Ledger
+from tests.live.unguarded import alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from scrapy import Spider
+    from scrapy.http import Response
     from scrapy.settings import BaseSettings
 
 SETTINGS = cast("BaseSettings", None)
@@ -41,14 +44,30 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def storage(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PageStorage:
+def stop() -> Stop:
+    return Stop()
+
+
+@pytest.fixture
+def storage(ledger: Ledger, tmp_path: Path, stop: Stop, monkeypatch: pytest.MonkeyPatch) -> PageStorage:
     parts = SimpleNamespace(
-        ledger=ledger, disk=Disk(tmp_path, Stop()), tally=Tally(), arguments=SimpleNamespace(dry_run=True)
+        ledger=ledger, store=Disk(tmp_path, stop), crew=alone(), tally=Tally(), arguments=SimpleNamespace(dry_run=True)
     )
     monkeypatch.setattr("kolspider.crawl.httpcache.run_of", lambda _: parts)
     storage = PageStorage(SETTINGS)
     storage.open_spider(cast("Spider", SimpleNamespace(crawler=None)))
     return storage
+
+
+def put(storage: PageStorage, sent: Request) -> None:
+    """Store the page that came, as PageCache does."""
+    storage.store_response(SPIDER, sent, TextResponse(URL, body=BODY))
+    asyncio.run(storage.store())
+
+
+def get(storage: PageStorage, sent: Request) -> Response | None:
+    storage.found = asyncio.run(storage.find(sent))
+    return storage.retrieve_response(SPIDER, sent)
 
 
 def request(generation: int = 0, cursor: str = "") -> tuple[Request, PageRequest]:
@@ -58,12 +77,12 @@ def request(generation: int = 0, cursor: str = "") -> tuple[Request, PageRequest
 
 def test_a_stored_page_is_found_again_with_its_place(storage: PageStorage) -> None:
     sent, asked = request()
-    storage.store_response(SPIDER, sent, TextResponse(URL, body=BODY))
+    put(storage, sent)
     assert asked.seq is not None
     assert asked.fetched_at > 0
 
     later, found = request()
-    response = storage.retrieve_response(SPIDER, later)
+    response = get(storage, later)
     assert response is not None
     assert (response.body, found.seq) == (BODY, asked.seq)
     assert storage._tally.cache_hits == 1
@@ -72,7 +91,7 @@ def test_a_stored_page_is_found_again_with_its_place(storage: PageStorage) -> No
 def test_a_page_that_is_loaded_from_the_cache_anyway_counts_there(storage: PageStorage, ledger: Ledger) -> None:
     first, second = request(), request(cursor="2")
     for sent, _ in (first, second):
-        storage.store_response(SPIDER, sent, TextResponse(URL, body=BODY))
+        put(storage, sent)
     storage._dry_run = False
     assert first[1].seq
     ledger.note_loaded([first[1].seq], None)
@@ -81,7 +100,7 @@ def test_a_page_that_is_loaded_from_the_cache_anyway_counts_there(storage: PageS
     list(ledger.pages.waiting())
     hits = []
     for sent, _ in (first, second):
-        assert storage.retrieve_response(SPIDER, sent)
+        assert get(storage, sent)
         hits.append(storage._tally.cache_hits)
     assert hits == [1, 1], "the second one waits"
 
@@ -90,16 +109,16 @@ def test_a_page_that_is_loaded_from_the_cache_anyway_counts_there(storage: PageS
 def test_a_page_of_another_reading_or_cursor_is_not_found(
     storage: PageStorage, other: tuple[Request, PageRequest]
 ) -> None:
-    storage.store_response(SPIDER, request()[0], TextResponse(URL, body=BODY))
-    assert storage.retrieve_response(SPIDER, other[0]) is None
+    put(storage, request()[0])
+    assert get(storage, other[0]) is None
 
 
-def test_a_page_that_cannot_be_stored_stops_the_run(storage: PageStorage, ledger: Ledger) -> None:
+def test_a_page_that_cannot_be_stored_stops_the_run(storage: PageStorage, ledger: Ledger, stop: Stop) -> None:
     sent, asked = request()
     ledger.close()
-    storage.store_response(SPIDER, sent, TextResponse(URL, body=BODY))
+    put(storage, sent)
     assert asked.seq is None
-    assert storage._disk._stop.is_set()
+    assert stop.is_set()
 
 
 def test_only_pages_are_stored() -> None:

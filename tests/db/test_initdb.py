@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kolspider.sandbox import SAMPLE_KOLS
+from tests.e2e.forks import start
+from tests.e2e.processes import Result, finish
 
 if TYPE_CHECKING:
     from tests.db.conftest import Subject
@@ -24,45 +24,40 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def initdb(directory: Path, url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "scrapy", "initdb", "-s", f"KOL_DB_URL={url}", *arguments],
-        cwd=PROJECT,
-        env={
-            **os.environ,
-            "KOL_SOURCE_TABLE": "twitter_kol",
-            "KOL_TARGET_TABLE": "twitter_kol_all",
-            "KOL_CACHE_DIR": str(directory / "cache"),
-            "PYTHONIOENCODING": "utf-8",
-        },
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-        timeout=60,
-    )
+def initdb(directory: Path, url: str, *arguments: str) -> Result:
+    environment = {
+        **os.environ,
+        "KOL_SOURCE_TABLE": "twitter_kol",
+        "KOL_TARGET_TABLE": "twitter_kol_all",
+        "KOL_CACHE_DIR": str(directory / "cache"),
+    }
+    return finish(start(["initdb", "-s", f"KOL_DB_URL={url}", *arguments], PROJECT, environment))
 
 
-def one_line(run: subprocess.CompletedProcess[str], code: int) -> str:
+def one_line(run: Result, code: int) -> str:
     """What it says on stderr: one line, no traceback, no password."""
-    assert run.returncode == code, run
-    assert run.stderr.count("\n") == 1, run.stderr
-    assert "Traceback" not in run.stderr
-    assert "s3cr3t" not in run.stderr + run.stdout
-    return run.stderr
+    run.expect(code)
+    assert run.err.count("\n") == 1, run.err
+    assert "Traceback" not in run.err
+    assert "s3cr3t" not in run.text
+    return run.err
 
 
 def test_it_creates_both_tables_once_and_tells_the_ddl_for_one_that_will_not_do(
-    directory: Path, subject: Subject
+    directory: Path, subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = initdb(directory, subject.url, "--sample")
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONWARNINGS", "error")
+        patch.setattr("tests.e2e.forks.can_fork", lambda _: False)  # what is imported and what ends warns, too
+        first = initdb(directory, subject.url, "--sample")
     again = initdb(directory, subject.url, "--sample")
 
     created = f"{subject.db.label}\n  twitter_kol: created\n  twitter_kol_all: created\n"
-    assert (first.returncode, first.stderr) == (0, "")
-    assert first.stdout.startswith(created)
-    assert f"{len(SAMPLE_KOLS)} sample KOLs added" in first.stdout
-    assert (again.returncode, again.stderr) == (0, "")
-    assert again.stdout == (
+    assert (first.code, first.err) == (0, "")
+    assert first.out.startswith(created)
+    assert f"{len(SAMPLE_KOLS)} sample KOLs added" in first.out
+    assert (again.code, again.err) == (0, "")
+    assert again.out == (
         created.replace("created", "already there")
         + f"  twitter_kol: 0 sample KOLs added, {len(SAMPLE_KOLS)} already there\n"
     )
@@ -73,12 +68,12 @@ def test_it_creates_both_tables_once_and_tells_the_ddl_for_one_that_will_not_do(
     run = initdb(directory, subject.url)
 
     assert "lacks following; add with: ALTER TABLE" in one_line(run, 1)
-    assert "twitter_kol_all: already there" in run.stdout
-    assert "sample" not in run.stdout
+    assert "twitter_kol_all: already there" in run.out
+    assert "sample" not in run.out
 
 
 def test_a_missing_sqlite_file_is_created(directory: Path) -> None:
-    assert initdb(directory, f"sqlite:///{directory}/new.db").returncode == 0
+    assert initdb(directory, f"sqlite:///{directory}/new.db").code == 0
     assert (directory / "new.db").exists()
 
 
@@ -92,8 +87,8 @@ def test_a_wrong_url_is_wrong_usage(directory: Path) -> None:
 
 def test_an_argument_is_wrong_usage(directory: Path) -> None:
     run = initdb(directory, f"sqlite:///{directory}/a.db", "--sampel")
-    assert run.returncode == 2
-    assert "unknown option --sampel" in run.stderr
+    assert run.code == 2
+    assert "unknown option --sampel" in run.err
     assert not (directory / "a.db").exists()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from contextlib import closing, redirect_stderr, redirect_stdout
@@ -18,12 +17,14 @@ from urllib.parse import urlsplit
 from scrapy.cmdline import execute
 from scrapy.settings import Settings
 
-from tests.e2e.forks import Fork, can_fork
+from tests.e2e.fork_server import KEY
+from tests.e2e.forks import start
 from tests.e2e.processes import PATIENCE, Result, finish, kill
 from tests.e2e.store_probe import StoreProbe
 from tests.e2e.tables import Tables
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Mapping
 
     from kolspider.sandbox import Call, Sandbox
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["CRAWL", "FAST", "KEY", "ROOT", "SMALL_BATCHES", "Home", "Project", "settings"]
 
 ROOT = Path(__file__).resolve().parents[2]
-KEY = "secret-key-0123456789"
 CRAWL = (sys.executable, "-m", "scrapy", "crawl", "followings")
 
 
@@ -59,6 +59,10 @@ class Project(Tables, StoreProbe):
     def cache(self) -> Path:
         return self.folder / "cache"
 
+    @property
+    def shared_url(self) -> str:
+        return self.env.get("KOL_SHARED_URL", "")
+
     # --- commands ---------------------------------------------------------------------------------------------
 
     def environment(self) -> dict[str, str]:
@@ -83,17 +87,7 @@ class Project(Tables, StoreProbe):
 
     def start(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start `scrapy <words>`; the caller ends it."""
-        environment = self.environment() | dict(env or {})
-        forked = self.root == ROOT and can_fork(environment)
-        return (Fork if forked else subprocess.Popen)(
-            [*words] if forked else [sys.executable, "-m", "scrapy", *words],
-            cwd=self.root,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return start(words, self.root, self.environment() | dict(env or {}))
 
     def scrapy(self, *words: str, env: Mapping[str, str] | None = None, timeout: float = PATIENCE) -> Result:
         """Run `scrapy <words>` to its end."""

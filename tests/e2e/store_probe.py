@@ -32,6 +32,11 @@ class StoreProbe(ABC):
     """KOL_API_PROVIDER."""
 
     @property
+    def shared_url(self) -> str:
+        """KOL_SHARED_URL."""
+        return ""
+
+    @property
     @abstractmethod
     def cache(self) -> Path: ...
 
@@ -56,7 +61,7 @@ class StoreProbe(ABC):
     def records(self) -> dict[str, KolRecord]:
         """What `scrapy kols` lists, by handle."""
         target = self.database().target_label(self.target, self.follows)
-        with Ledger.read(self.cache, provider(self.provider), target) as ledger:
+        with Ledger.read(self.cache, provider(self.provider), target, shared_url=self.shared_url) as ledger:
             return {kol.handle: kol for kol in ledger.kols}
 
     def ended(self) -> dict[str, str]:

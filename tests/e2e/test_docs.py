@@ -46,7 +46,6 @@ TWINS = {page: page.replace(".zh-CN", "") for page in PAGES if ".zh-CN" in page}
 STORIES = [["README.md", "docs/reference.md", "docs/operations.md"], ["docs/follows.md"]]
 """Each is told in one fresh project: the pages of a story go on where the one before ended."""
 REFERENCE = PAGES["docs/reference.md"]
-PACKAGE = [ast.parse(path.read_text()) for path in (ROOT / "kolspider").rglob("*.py")]
 
 
 def code_blocks(text: str, kind: str = r"\w*") -> list[str]:
@@ -199,7 +198,7 @@ def test_the_reference_has_each_stat_and_no_other() -> None:
 def test_each_message_of_the_troubleshooting_is_one_that_the_code_has() -> None:
     strings = [
         "".join(literals(node))
-        for tree in PACKAGE
+        for tree in (ast.parse(path.read_text()) for path in (ROOT / "kolspider").rglob("*.py"))
         for node in ast.walk(tree)
         if isinstance(node, ast.JoinedStr | ast.Constant)
     ]

@@ -52,8 +52,9 @@ CHANGED = {f"kol{number}": 300 for number in range(9)}
     ("kols", "words"),
     [
         (FULL, ("-a", "refresh=0s", "-a", "max_calls=3")),
-        (FULL, ("-a", "refresh=0s", "-a", "max_usd=0.0085")),
-        (CHANGED, ("-a", "refresh=0s", "-a", "incremental=1", "-a", "max_calls=3")),
+        # The first and the last have each cap and each kind of reading once.
+        pytest.param(FULL, ("-a", "refresh=0s", "-a", "max_usd=0.0085"), marks=pytest.mark.long),
+        pytest.param(CHANGED, ("-a", "refresh=0s", "-a", "incremental=1", "-a", "max_calls=3"), marks=pytest.mark.long),
         (CHANGED, ("-a", "refresh=0s", "-a", "incremental=1", "-a", "full_every=9d", "-a", "max_usd=0.0018")),
     ],
 )

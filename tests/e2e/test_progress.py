@@ -12,15 +12,15 @@ import re
 import select
 import signal
 import struct
-import subprocess
 import termios
 from typing import TYPE_CHECKING
 
 import pyte
 
 from kolspider.sandbox import Fault
+from tests.e2e.forks import start
 from tests.e2e.processes import PATIENCE, finish, kill, stats, wait_for_text, wait_until
-from tests.e2e.project import CRAWL, FAST, settings
+from tests.e2e.project import FAST, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,14 +43,7 @@ class Seen:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         environment = project.environment() | {"TERM": "xterm-256color"} | env
         environment.pop("NO_COLOR", None)
-        self.process = subprocess.Popen(
-            [*CRAWL, *FAST, *words],
-            cwd=project.root,
-            env=environment | env,
-            stdin=subprocess.DEVNULL,
-            stdout=slave,
-            stderr=slave,
-        )
+        self.process = start(["crawl", "followings", *FAST, *words], project.root, environment | env, slave)
         os.close(slave)
         self._master = master
         self.raw = ""

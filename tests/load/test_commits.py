@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import run
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,11 +17,13 @@ from kolspider.load.commits import Commits
 from kolspider.providers import provider
 from kolspider.store.ledger import Ledger
 from kolspider.store.refusals import Refusal, What
+from tests.live.unguarded import alone
 from tests.store.conftest import store
 
 if TYPE_CHECKING:
-    import sqlite3
     from pathlib import Path
+
+    from kolspider.store.connection import Connection
 
 __all__ = ["store"]
 
@@ -29,7 +32,13 @@ API = provider("twitterapi_io")
 
 
 @pytest.fixture
-def ledger(store: sqlite3.Connection, tmp_path: Path) -> Ledger:
+def kind() -> str:
+    """Where the ledger is."""
+    return "sqlite"
+
+
+@pytest.fixture
+def ledger(store: Connection, tmp_path: Path) -> Ledger:
     """A ledger in which BTC's list was begun."""
     ledger = Ledger(store, tmp_path, API, 1)
     ledger.kols.begin(BTC)
@@ -43,7 +52,14 @@ def commits(ledger: Ledger, tmp_path: Path) -> Commits:
 
 def of(ledger: Ledger, folder: Path, *, dry_run: bool = False) -> Commits:
     return Commits(
-        ledger, Disk(folder, Stop()), Tally(), Work(), Raising([], "", "", ledger), dry_run=dry_run, evict=False
+        ledger,
+        Disk(folder, Stop()),
+        alone(),
+        Tally(),
+        Work(),
+        Raising([], "", "", ledger),
+        dry_run=dry_run,
+        evict=False,
     )
 
 
@@ -55,7 +71,7 @@ def page(ledger: Ledger, number: int, *, users: int = 200) -> FollowingsPage:
 
 
 def end(commits: Commits, *, pages: int = 1, users: int = 200, new: int | None = None, bought: int = 1) -> None:
-    commits.list_ended(BTC, State.FETCHED, "", pages=pages, users=users, bought=bought, new=new)
+    run(commits.list_ended(BTC, State.FETCHED, "", pages=pages, users=users, bought=bought, new=new))
 
 
 def state(ledger: Ledger) -> State:
@@ -69,10 +85,10 @@ def test_a_list_that_ended_is_complete_with_the_last_of_its_pages(ledger: Ledger
     commits.handed_over(first)
     commits.handed_over(second)
     end(commits, pages=2, users=400)
-    commits.committed([first], [])
+    run(commits.committed([first], []))
     assert state(ledger) is State.FETCHED
     assert commits._work.done == {}
-    commits.committed([second], [])
+    run(commits.committed([second], []))
     assert state(ledger) is State.COMPLETE
     assert commits._work.done == {State.COMPLETE: 1}
 
@@ -80,7 +96,7 @@ def test_a_list_that_ended_is_complete_with_the_last_of_its_pages(ledger: Ledger
 def test_a_list_without_an_end_is_not_complete_though_its_pages_are(ledger: Ledger, commits: Commits) -> None:
     first = page(ledger, 1)
     commits.handed_over(first)
-    commits.committed([first], [])
+    run(commits.committed([first], []))
     assert state(ledger) is State.FETCHING
     end(commits)
     assert state(ledger) is State.COMPLETE
@@ -95,11 +111,11 @@ def test_a_dry_run_ends_lists_and_completes_none(
     end(commits)
     assert commits._work.done == {State.FETCHED: 1}
     assert state(ledger) is State.FETCHED
-    commits.list_had_ended(BTC)
+    run(commits.list_had_ended(BTC))
     assert commits._work.done == {State.FETCHED: 2}
     assert state(ledger) is State.FETCHED
     assert [record for record in caplog.records if record.levelname != "INFO"] == [], "nothing to warn of"
-    commits.list_ended(BTC, State.PARTIAL, "why", pages=1, users=200, bought=1)
+    run(commits.list_ended(BTC, State.PARTIAL, "why", pages=1, users=200, bought=1))
     assert caplog.messages == ["KOL BTC: partial, why"]
 
 
@@ -108,7 +124,7 @@ def test_a_list_that_had_ended_is_done_without_a_call(ledger: Ledger, commits: C
     """Also where the run that loaded it died before it noted that."""
     ledger.note_loaded([page(ledger, 1).seq or 0], None)
     ledger.kols.end("btc", ended, "why", 1, 200, bought=True)
-    commits.list_had_ended(BTC)
+    run(commits.list_had_ended(BTC))
     done = State.COMPLETE if ended is State.FETCHED else ended
     assert state(ledger) is done
     assert commits._work.done == {done: 1}
@@ -118,8 +134,8 @@ def test_a_list_that_had_ended_is_done_without_a_call(ledger: Ledger, commits: C
 
 
 def test_a_list_that_goes_on_and_one_that_is_unknown_have_not_ended(ledger: Ledger, commits: Commits) -> None:
-    commits.list_had_ended(BTC)
-    commits.list_had_ended(Kol("eth", "ETH"))
+    run(commits.list_had_ended(BTC))
+    run(commits.list_had_ended(Kol("eth", "ETH")))
     assert commits._work.done == {}
 
 
@@ -150,7 +166,7 @@ def test_an_incremental_reading_saves_what_a_full_one_would_have_cost_more(ledge
 
 
 def test_only_a_reading_that_bought_a_page_changes_when_a_list_was_finished(
-    ledger: Ledger, commits: Commits, store: sqlite3.Connection
+    ledger: Ledger, commits: Commits, store: Connection
 ) -> None:
     end(commits)
     store.execute("UPDATE kol SET finished_at = 7")
@@ -165,17 +181,17 @@ def test_refused_rows_are_told_once_when_their_list_is_through_or_else_at_the_en
 ) -> None:
     first, second = page(ledger, 1), page(ledger, 2)
     commits.handed_over(first)
-    commits.committed([first], [], [Refusal("btc", first.seq or 0, What.ACCOUNT, "7", "too long")])
+    run(commits.committed([first], [], [Refusal("btc", first.seq or 0, What.ACCOUNT, "7", "too long")]))
     assert not caplog.messages, "more rows of the list may be refused"
     commits.handed_over(second)
     end(commits, pages=2, users=400)
     told = ["the database refuses rows: too long", "KOL BTC: 1 row refused, see rejects.jsonl"]
-    commits.committed([second], [], [])
+    run(commits.committed([second], [], []))
     assert caplog.messages == told
-    commits.close()
+    run(commits.close())
     assert caplog.messages == told
     third = page(ledger, 3)
     commits.handed_over(third)
-    commits.committed([third], [], [Refusal("btc", third.seq or 0, What.ACCOUNT, "8", "too wide")])
-    commits.close()
+    run(commits.committed([third], [], [Refusal("btc", third.seq or 0, What.ACCOUNT, "8", "too wide")]))
+    run(commits.close())
     assert caplog.messages == [*told, "KOL BTC: 2 rows refused, see rejects.jsonl"]

@@ -29,6 +29,7 @@ from kolspider.load.writer import Writer
 from kolspider.options.config import Config
 from kolspider.store.ledger import Ledger
 from kolspider.store.refusals import What
+from tests.live.unguarded import alone
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -58,10 +59,8 @@ class Parts:
         disk = Disk(self.folder, self.stop)
         self.repeats = Repeats()
         raising = Raising([], "", "", self.ledger)
-        self.commits = Commits(self.ledger, disk, self.tally, self.work, raising, dry_run=False, evict=True)
-        self.writer = Writer(
-            self.config, self.thread, self.commits, self.repeats, self.ledger, self.stop, self.tally, self.work
-        )
+        self.commits = Commits(self.ledger, disk, alone(), self.tally, self.work, raising, dry_run=False, evict=True)
+        self.writer = Writer(self.config, self.thread, self.commits, self.repeats, self.stop, self.tally, self.work)
 
     def run(self, story: Callable[[], Awaitable[None]]) -> None:
         """Write while the story goes on, and close."""
@@ -87,7 +86,7 @@ class Parts:
         async def story() -> None:
             for page in pages:
                 self.writer.add(page)
-            self.commits.list_ended(BTC, State.FETCHED, "", pages=len(pages), users=9, bought=1)
+            await self.commits.list_ended(BTC, State.FETCHED, "", pages=len(pages), users=9, bought=1)
 
         self.run(story)
 
@@ -102,7 +101,7 @@ class Parts:
 
     def rejects(self) -> list[tuple[str, str, str]]:
         """Reason, KOL and account of each line of rejects.jsonl."""
-        path = self.ledger.rejects.path
+        path = self.folder / "rejects.jsonl"
         lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         return [(line["reason"], line["kol"], line["user"].get("id") or line["user"].get("user_id")) for line in lines]
 
@@ -162,7 +161,7 @@ def test_a_kol_is_complete_when_its_list_has_ended_and_its_pages_are_committed(p
 
     async def story() -> None:
         parts.writer.add(page)
-        parts.commits.list_ended(BTC, State.FETCHED, "", pages=1, users=2, bought=1)
+        await parts.commits.list_ended(BTC, State.FETCHED, "", pages=1, users=2, bought=1)
         assert parts.state() is State.FETCHED, "its page is not committed yet"
 
     parts.run(story)
@@ -187,7 +186,7 @@ def test_users_set_aside_are_on_disk_before_their_page_counts_as_loaded(parts: P
         parts.writer.add(page)
 
     parts.run(story)
-    lines = parts.ledger.rejects.path.read_text().splitlines()
+    lines = (parts.folder / "rejects.jsonl").read_text().splitlines()
     assert [json.loads(line)["reason"] for line in lines] == ["no_id", "no_id"]
     assert parts.tally.rows_rejected == {"no_id": 2}
 
@@ -203,7 +202,7 @@ def test_a_page_that_is_loaded_again_sets_nobody_aside_twice(parts: Parts) -> No
         parts.writer.add(page)
 
     parts.run(story)
-    assert len(parts.ledger.rejects.path.read_text().splitlines()) == 1
+    assert len((parts.folder / "rejects.jsonl").read_text().splitlines()) == 1
 
 
 def test_pages_are_held_back_while_the_buffer_is_full_and_let_go_when_the_run_stops(parts: Parts) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scrapy import Request
 from scrapy.settings import Settings
@@ -15,7 +15,7 @@ from kolspider.errors import WrongUsage
 from kolspider.options.config import DEFAULTS, PROJECT_DIR, Config
 from kolspider.providers import provider
 from kolspider.providers.base import Account
-from tests.wild import wildly
+from tests.wild import EXAMPLES, wildly
 
 GOOD = DEFAULTS | {
     "KOL_API_KEY": "secret-key-0123456789",
@@ -453,7 +453,7 @@ def test_the_home_directory_of_nobody_is_refused_by_the_name_of_the_setting(name
 
 @pytest.mark.parametrize("name", GOOD)
 @given(text=any_text)
-@wildly
+@settings(wildly, max_examples=EXAMPLES // 5)
 def test_any_text_in_any_setting_is_understood_or_refused_in_one_line(name: str, text: str) -> None:
     try:
         config(**{name: text})

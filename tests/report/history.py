@@ -8,11 +8,10 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from kolspider.providers import provider
-from kolspider.store.database import connect, transaction
+from kolspider.store.database import SqliteConnection, connect
 from kolspider.store.ledger import Ledger
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -34,7 +33,7 @@ _REASONS = (
 
 
 @contextmanager
-def store_of(directory: Path) -> Iterator[sqlite3.Connection]:
+def store_of(directory: Path) -> Iterator[SqliteConnection]:
     """A store that knows the target, to be filled."""
     directory.mkdir(parents=True, exist_ok=True)
     Ledger.open(directory, provider("twitterapi_io"), TARGET).close()
@@ -42,7 +41,7 @@ def store_of(directory: Path) -> Iterator[sqlite3.Connection]:
         yield store
 
 
-def add_run(store: sqlite3.Connection, *, at: float = NOW - 3600, seconds: float = 60.0, **columns: object) -> int:
+def add_run(store: SqliteConnection, *, at: float = NOW - 3600, seconds: float = 60.0, **columns: object) -> int:
     """A run, done unless said otherwise. Returns its number."""
     row = {
         "provider": "twitterapi_io",
@@ -60,7 +59,7 @@ def add_run(store: sqlite3.Connection, *, at: float = NOW - 3600, seconds: float
     return int(done.lastrowid or 0)
 
 
-def add_page(store: sqlite3.Connection, name: str, *, at: float, users: int) -> None:
+def add_page(store: SqliteConnection, name: str, *, at: float, users: int) -> None:
     """A cached page, the first one of a KOL."""
     store.execute(
         "INSERT INTO page (provider, handle, generation, cursor, number, users, fetched_at, body) "
@@ -70,7 +69,7 @@ def add_page(store: sqlite3.Connection, name: str, *, at: float, users: int) -> 
 
 
 def add_kol(
-    store: sqlite3.Connection,
+    store: SqliteConnection,
     name: str,
     state: str,
     *,
@@ -99,14 +98,14 @@ def rich_store(directory: Path, *, kols: int = 10_000, runs: int = 40, last_is_r
     dice = random.Random(7)
     with store_of(directory) as store:
         store.execute("INSERT INTO target (label) VALUES (?)", ("sqlite:////home/data/trial.db twitter_kol_all",))
-        with transaction(store):
+        with store.transaction():
             _add_kols(store, kols, dice)
             _add_pages(store, kols, dice)
             _add_runs(store, runs, kols, dice, last_is_running=last_is_running)
     _add_rejects(directory, dice)
 
 
-def _add_kols(store: sqlite3.Connection, kols: int, dice: random.Random) -> None:
+def _add_kols(store: SqliteConnection, kols: int, dice: random.Random) -> None:
     troubled = [(state, reason) for state, reason, times in _REASONS for _ in range(times * kols // 10_000 or 1)]
     for n in range(kols):
         users = int(min(dice.lognormvariate(6.9, 1.1), 95_000))
@@ -130,7 +129,7 @@ def _add_kols(store: sqlite3.Connection, kols: int, dice: random.Random) -> None
             add_kol(store, name, "complete", users=users, at=at)
 
 
-def _add_pages(store: sqlite3.Connection, kols: int, dice: random.Random) -> None:
+def _add_pages(store: SqliteConnection, kols: int, dice: random.Random) -> None:
     rows = (
         (f"kol_{n % kols:05}", str(n // kols), 1 + n // kols, NOW - dice.random() * 50 * _DAY, b"x" * 60)
         for n in range(kols * 2)
@@ -154,7 +153,7 @@ _ENDS = (
 _ASKED = ("", " -a limit=250", " -a limit=250 -s DOWNLOAD_DELAY=0.5", " -a retry=partial,not_found")
 
 
-def _add_runs(store: sqlite3.Connection, runs: int, kols: int, dice: random.Random, *, last_is_running: bool) -> None:
+def _add_runs(store: SqliteConnection, runs: int, kols: int, dice: random.Random, *, last_is_running: bool) -> None:
     for n in range(1, runs + 1):
         seconds = dice.uniform(0.4, 9.5) * 3600
         at = NOW - 50 * _DAY + (n - 1) * 50 * _DAY / runs + dice.random() * 3600
@@ -199,7 +198,7 @@ def _add_runs(store: sqlite3.Connection, runs: int, kols: int, dice: random.Rand
 
 
 def _add_samples(
-    store: sqlite3.Connection, run: int, when: tuple[float, float], totals: tuple[int, ...], dice: random.Random
+    store: SqliteConnection, run: int, when: tuple[float, float], totals: tuple[int, ...], dice: random.Random
 ) -> None:
     """Of an uneven pace, with an outage in every second run."""
     at, seconds = when

@@ -8,7 +8,6 @@ import pytest
 
 from kolspider.follows.queries import Shared
 from kolspider.report.follows import FollowFacts
-from kolspider.store.database import transaction
 from tests.report.conftest import report
 from tests.report.history import NOW, add_kol, rich_store, store_of
 
@@ -52,7 +51,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def hostile_store(directory: Path) -> None:
     """Whatever comes from outside is an attack, or has no place to break a line."""
-    with store_of(directory) as store, transaction(store):
+    with store_of(directory) as store, store.transaction():
         for n, text in enumerate((ATTACK, LONG, "名前" * 60)):
             add_kol(store, f"{n}{text}", "complete", users=500)
             add_kol(store, f"failed{n}{text}", "failed", reason=text)

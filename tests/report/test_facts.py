@@ -13,7 +13,6 @@ from kolspider.items import State
 from kolspider.report import set_aside
 from kolspider.report.follows import FollowFacts
 from kolspider.report.spending import Spent, by_period
-from kolspider.store.database import transaction
 from tests.report.conftest import report
 from tests.report.history import NOW, TARGET, add_kol, add_page, add_run, store_of
 
@@ -31,7 +30,7 @@ def test_an_empty_ledger_says_what_to_run(tmp_path: Path) -> None:
 
 
 def test_done_are_complete_and_not_found_of_all_that_are_known(tmp_path: Path) -> None:
-    with store_of(tmp_path) as store, transaction(store):
+    with store_of(tmp_path) as store, store.transaction():
         for n, state in enumerate(("complete", "complete", "not_found", "fetched", "failed", "fetching")):
             add_kol(store, f"kol{n}", state, users=100)
         add_run(store, unbegun=4)
@@ -43,7 +42,7 @@ def test_done_are_complete_and_not_found_of_all_that_are_known(tmp_path: Path) -
 
 
 def test_failures_are_grouped_whatever_page_they_were_on(tmp_path: Path) -> None:
-    with store_of(tmp_path) as store, transaction(store):
+    with store_of(tmp_path) as store, store.transaction():
         for n in range(9):
             add_kol(store, f"kol{n}", "failed", reason=f"page {n}: HTTP 502", at=NOW + n)
         add_kol(store, "short", "partial", reason="the cursor was met before")
@@ -65,7 +64,7 @@ def test_failures_are_grouped_whatever_page_they_were_on(tmp_path: Path) -> None
 
 
 def test_spend_is_the_runs_and_what_was_bought_before_the_first_of_them(tmp_path: Path) -> None:
-    with store_of(tmp_path) as store, transaction(store):
+    with store_of(tmp_path) as store, store.transaction():
         add_page(store, "a", at=NOW - 3 * DAY, users=200)
         add_page(store, "b", at=NOW, users=200)  # in run 1, and so in its sum
         add_run(store, at=NOW - DAY, dollars=1.5, credits=150_000, pages=800)
@@ -76,7 +75,7 @@ def test_spend_is_the_runs_and_what_was_bought_before_the_first_of_them(tmp_path
 
 
 def test_what_is_left_costs_what_an_estimate_says(tmp_path: Path) -> None:
-    with store_of(tmp_path) as store, transaction(store):
+    with store_of(tmp_path) as store, store.transaction():
         for n in range(20):
             add_kol(store, f"kol{n}", "complete", users=1000)
         add_kol(store, "bad", "failed", reason="HTTP 502")
@@ -90,7 +89,7 @@ def test_what_is_left_costs_what_an_estimate_says(tmp_path: Path) -> None:
 
 def test_a_run_over_midnight_is_spread_over_its_days_by_its_samples(tmp_path: Path) -> None:
     midnight = NOW - NOW % DAY
-    with store_of(tmp_path) as store, transaction(store):
+    with store_of(tmp_path) as store, store.transaction():
         run = add_run(store, at=midnight - 600, seconds=1200, dollars=3.0, credits=300, pages=30)
         for n in range(1, 4):
             store.execute(
@@ -107,7 +106,7 @@ def test_a_run_over_midnight_is_spread_over_its_days_by_its_samples(tmp_path: Pa
     ("days", "what", "most"), [(0, "run", 31), (50, "day", 51), (300, "week", 62), (3000, "month", 62)]
 )
 def test_bars_stay_readable(tmp_path: Path, days: int, what: str, most: int) -> None:
-    with store_of(tmp_path) as store, transaction(store):
+    with store_of(tmp_path) as store, store.transaction():
         for n in range(40):
             add_run(store, at=NOW - 3600 - days * DAY * n / 40, dollars=1.0, credits=100, pages=5, calls=5)
     facts, _ = report(tmp_path)
@@ -118,7 +117,7 @@ def test_bars_stay_readable(tmp_path: Path, days: int, what: str, most: int) -> 
 
 def test_how_runs_ended(tmp_path: Path) -> None:
     ends = ((0, ""), (3, ""), (1, "no credit"), (130, "interrupted"), (None, ""), (None, ""))
-    with store_of(tmp_path) as store, transaction(store):
+    with store_of(tmp_path) as store, store.transaction():
         for code, why in ends:
             add_run(store, at=NOW - 20, seconds=15, exit_code=code, stopped=why, target=1)
     _, html = report(tmp_path)
@@ -139,7 +138,7 @@ def test_how_runs_ended(tmp_path: Path) -> None:
 
 
 def test_what_is_too_long_for_the_page_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with store_of(tmp_path) as store, transaction(store):
+    with store_of(tmp_path) as store, store.transaction():
         for n in range(101):
             add_run(store, at=NOW - 1000 + n)
         for n in range(15):
@@ -170,7 +169,7 @@ def test_rejects_are_counted_while_the_last_line_is_being_written(
 
 def test_names_and_messages_can_neither_be_markup_nor_turn_text_around(tmp_path: Path) -> None:
     hostile = "<b>&\x00\u202e\"'"
-    with store_of(tmp_path) as store, transaction(store):
+    with store_of(tmp_path) as store, store.transaction():
         add_kol(store, hostile, "complete", users=1)
         add_kol(store, f"failed{hostile}", "failed", reason=hostile)
         add_run(store, mode=hostile, asked=hostile, stopped=hostile, exit_code=1)

@@ -117,8 +117,8 @@ def test_damage_met_after_the_run_was_stopped_is_marked_and_the_first_reason_tol
 def test_a_run_drops_the_rejects_of_a_batch_that_was_never_marked_and_looking_does_not(
     config: Config, database: Database
 ) -> None:
-    with open_run(Arguments(), config, database, COMMAND) as run:
-        path = run.ledger.rejects.path
+    with open_run(Arguments(), config, database, COMMAND):
+        path = config.cache_dir / "rejects.jsonl"
     path.write_text("half a batch")
     with (
         read_ledger(config, database),

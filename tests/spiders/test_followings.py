@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import asyncio
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from unittest.mock import MagicMock
 
 import pytest
@@ -12,13 +12,12 @@ from scrapy.http import TextResponse
 
 from kolspider.crawl.page_request import PageRequest
 from kolspider.items import FollowingsPage, Kol, State
+from kolspider.live.tally import Tally
 from kolspider.providers import provider
 from kolspider.providers.base import Account, Page
 from kolspider.providers.paging import Paging
 from kolspider.spiders.followings import FollowingsSpider, _List
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+from tests.live.unguarded import Unguarded
 
 BTC = Kol("btc", "BTC")
 
@@ -29,11 +28,8 @@ class Recorder:
     def __init__(self) -> None:
         self.ended: list[State] = []
 
-    def list_ended(self, _: Kol, state: State, *__: object, **___: object) -> None:
+    async def list_ended(self, _: Kol, state: State, *__: object, **___: object) -> None:
         self.ended.append(state)
-
-    def guard(self) -> AbstractContextManager[None]:
-        return nullcontext()
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **__: None
@@ -43,13 +39,13 @@ class Recorder:
 def test_a_list_whose_last_page_could_not_be_stored_has_not_ended(seq: int | None, ended: list[State]) -> None:
     recorder = Recorder()
     config = SimpleNamespace(provider=provider("twitterapi_io"), concurrency=8, stop_after=20, api_url="http://api")
-    ledger = MagicMock(**{"readings.is_doubtful.return_value": False})
+    ledger = MagicMock(**{"readings.is_doubtful.return_value": False, "readings.note_length.return_value": False})
     run = SimpleNamespace(
         config=config,
         ledger=ledger,
         stop=recorder,
-        disk=recorder,
-        tally=recorder,
+        store=Unguarded(),
+        tally=Tally(),
         work=recorder,
         commits=recorder,
         pace=recorder,
@@ -58,6 +54,7 @@ def test_a_list_whose_last_page_could_not_be_stored_has_not_ended(seq: int | Non
     spider.use(cast("Any", run))
     spider._cached = cast("Any", recorder)
     asked = PageRequest(BTC, 0, "", 1, 200, answer=Page([{"id": "1"}], more=False, next_cursor=None), seq=seq)
-    yielded = list(spider.parse_page(TextResponse("http://api"), _List(BTC, Account("BTC"), 0, Paging(), 200), asked))
+    followings = _List(BTC, Account("BTC"), 0, Paging(), 200)
+    yielded = list(asyncio.run(spider.parse_page(TextResponse("http://api"), followings, asked)))
     assert [type(item) for item in yielded] == [FollowingsPage], "its users go into the table all the same"
     assert recorder.ended == ended

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import closing, nullcontext
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -22,9 +22,10 @@ from kolspider.spiders.lookup import Lookup
 from kolspider.store.database import empty_in_memory
 from kolspider.store.ledger import Ledger
 from kolspider.store.selection import Due, Why
+from tests.live.unguarded import Unguarded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from scrapy import Request
 
@@ -41,7 +42,7 @@ class Api:
         self.requests: list[Request] = []
         self.says: object = None
         config = SimpleNamespace(provider=ledger.accounts._api, api_url="http://127.0.0.1", timeout=30, api_key="")
-        run = SimpleNamespace(config=config, ledger=ledger, disk=SimpleNamespace(guard=nullcontext))
+        run = SimpleNamespace(config=config, ledger=ledger, store=Unguarded())
         crawler = SimpleNamespace(engine=SimpleNamespace(download_async=self._download))
         self.lookup = Lookup(cast("Any", crawler), cast("Any", run))
 
@@ -61,8 +62,12 @@ class Api:
 
         async def look_up() -> dict[str, object]:
             kols = [Kol(keys.get(name, name.lower()), name) for name in names]
-            due = (Due(kol, Why.NEW, State.NEW, incremental=False) for kol in kols)
-            found = [(one.kol.handle, account) async for one, account in self.lookup.accounts(due)]
+
+            async def due() -> AsyncIterator[Due]:
+                for kol in kols:
+                    yield Due(kol, Why.NEW, State.NEW, incremental=False)
+
+            found = [(one.kol.handle, account) async for one, account in self.lookup.accounts(due())]
             return {handle: of.kind if isinstance(of, ApiError) else of.id for handle, of in found}
 
         return asyncio.run(look_up())

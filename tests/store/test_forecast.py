@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from kolspider.items import Kol, State
-from kolspider.providers import provider
 from kolspider.providers.base import Profile
-from kolspider.store.database import empty_in_memory
 from kolspider.store.forecast import Expected, Forecast, rest_of_list
-from kolspider.store.ledger import Ledger
 from kolspider.store.selection import Watch
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from kolspider.providers.base import Provider
+    from kolspider.store.connection import Connection
+    from kolspider.store.ledger import Ledger
 
 API = "twitterapi_io"
 DAY = 86_400
@@ -30,7 +26,7 @@ DAY = 86_400
 class History:
     """What earlier runs have left in the store."""
 
-    def __init__(self, store: sqlite3.Connection, ledger: Ledger) -> None:
+    def __init__(self, store: Connection, ledger: Ledger) -> None:
         self.store = store
         self.ledger = ledger
 
@@ -61,13 +57,14 @@ class History:
     def add_pages(self, handle: str, *users: int, generation: int = 0, loaded: bool = True) -> None:
         """Add pages to the cache."""
         for number, count in enumerate(users, 1):
-            done = self.store.execute(
+            seq = self.store.insert(
                 "INSERT INTO page (provider, handle, generation, cursor, number, users, fetched_at, body) "
-                "VALUES (?, ?, ?, ?, ?, ?, 1, x'')",
-                (API, handle, generation, str(number), number, count),
+                "VALUES (?, ?, ?, ?, ?, ?, 1, ?)",
+                (API, handle, generation, str(number), number, count, b""),
+                "seq",
             )
             if loaded:
-                self.store.execute("INSERT INTO page_load (seq, target) VALUES (?, 1)", (done.lastrowid,))
+                self.store.execute("INSERT INTO page_load (seq, target) VALUES (?, 1)", (seq,))
 
     def forecast(self, *names: str, refresh: int | None = None, retry: str = "", incremental: bool = False) -> Forecast:
         """Select these KOLs, and return what they are expected to take."""
@@ -93,7 +90,7 @@ def size(forecast: Forecast, handle: str) -> tuple[float, int | None]:
 
 
 @pytest.fixture
-def history(store: sqlite3.Connection, ledger: Ledger) -> History:
+def history(store: Connection, ledger: Ledger) -> History:
     return History(store, ledger)
 
 
@@ -416,7 +413,7 @@ def test_a_long_list_is_likely_to_be_longer_still(read: int, rest: int) -> None:
     ],
 )
 def test_a_list_costs_its_full_pages_one_with_the_rest_and_empty_ones(
-    store: sqlite3.Connection, pages: int, users: int, sizes: list[int]
+    store: Connection, pages: int, users: int, sizes: list[int]
 ) -> None:
     def price(size: int) -> int:
         return 7 + size**2
@@ -430,23 +427,21 @@ def test_a_list_costs_its_full_pages_one_with_the_rest_and_empty_ones(
 
 
 @pytest.fixture
-def elsewhere(store: sqlite3.Connection) -> Iterator[Callable[..., Ledger]]:
+def elsewhere(beside: Callable[..., Ledger]) -> Callable[..., Ledger]:
     """The same store as a provider sees it that sells pages of 50 users and asks by id, with these KOLs selected."""
-    with closing(empty_in_memory()) as copy:
 
-        def selected(*names: str, watch: Watch | None = None) -> Ledger:
-            store.backup(copy)
-            ledger = Ledger(copy, Path(), provider("socialdata"), 1)
-            ledger.selection.read(names)
-            ledger.selection.watch = watch
-            ledger.selection.choose_due(now=100, refresh_before=None, retry=(), limit=None, keep_done=False)
-            return ledger
+    def selected(*names: str, watch: Watch | None = None) -> Ledger:
+        ledger = beside("socialdata")
+        ledger.selection.read(names)
+        ledger.selection.watch = watch
+        ledger.selection.choose_due(now=100, refresh_before=None, retry=(), limit=None, keep_done=False)
+        return ledger
 
-        yield selected
+    return selected
 
 
 def test_a_list_that_another_provider_sold_is_as_long_here(
-    store: sqlite3.Connection, ledger: Ledger, elsewhere: Callable[..., Ledger]
+    store: Connection, ledger: Ledger, elsewhere: Callable[..., Ledger]
 ) -> None:
     history = History(store, ledger)
     history.add_kol("a", "fetched", pages=3, users=450)
@@ -457,7 +452,7 @@ def test_a_list_that_another_provider_sold_is_as_long_here(
     assert (forecast.total().calls_known, forecast.total().credits_known) == (10, 450)
 
 
-def test_look_ups_are_calls_too(store: sqlite3.Connection, ledger: Ledger, elsewhere: Callable[..., Ledger]) -> None:
+def test_look_ups_are_calls_too(store: Connection, ledger: Ledger, elsewhere: Callable[..., Ledger]) -> None:
     History(store, ledger).add_kol("a", "fetched", pages=1, users=50)
     other = elsewhere("a")
     total, more = other.forecast.total(), other.forecast.total(more=250)

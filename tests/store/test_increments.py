@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kolspider.items import Kol, State
-from kolspider.store.database import transaction
 
 if TYPE_CHECKING:
-    import sqlite3
-
+    from kolspider.store.connection import Connection
     from kolspider.store.kols import Kols
     from kolspider.store.ledger import Ledger
 
@@ -98,7 +96,7 @@ def test_the_first_users_of_an_empty_list_are_on_its_page(kols: Kols) -> None:
 
 
 def test_a_list_that_is_read_again_counts_as_it_is_in_the_table_until_it_is_whole(
-    ledger: Ledger, store: sqlite3.Connection
+    ledger: Ledger, store: Connection
 ) -> None:
     kols = ledger.kols
 
@@ -134,7 +132,7 @@ def test_a_list_that_is_read_again_counts_as_it_is_in_the_table_until_it_is_whol
 @pytest.mark.parametrize("users", [0, 1, 199, 200, 201, 250])
 @pytest.mark.parametrize("new", [0, 1, 150, 151, 200, 201])
 def test_a_list_that_is_read_again_has_the_size_that_it_had(
-    ledger: Ledger, store: sqlite3.Connection, users: int, new: int
+    ledger: Ledger, store: Connection, users: int, new: int
 ) -> None:
     """SQL and Python count the pages that new users take."""
     kols = ledger.kols
@@ -155,9 +153,9 @@ def store_page(ledger: Ledger, generation: int) -> None:
     ledger.pages.put(BTC, generation, "", 1, 200, b"{}", fetched_at=0.0)
 
 
-def load(ledger: Ledger, store: sqlite3.Connection) -> None:
+def load(ledger: Ledger, store: Connection) -> None:
     """Mark all pages as loaded, and settle the list."""
-    with transaction(store):
+    with store.transaction():
         ledger.pages.mark_loaded([seq for (seq,) in store.execute("SELECT seq FROM page").fetchall()])
     assert ledger.kols.settle("btc", evict=False) is State.COMPLETE
 

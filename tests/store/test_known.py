@@ -10,8 +10,7 @@ from kolspider.items import Kol, State
 from kolspider.store.selection import Why
 
 if TYPE_CHECKING:
-    import sqlite3
-
+    from kolspider.store.connection import Connection
     from kolspider.store.ledger import Ledger
 
 BTC = Kol("btc", "BTC")
@@ -26,7 +25,7 @@ def read(ledger: Ledger, body: bytes, *, users: int = 200, new: int | None = Non
 
 
 @pytest.fixture
-def read_often(ledger: Ledger, store: sqlite3.Connection) -> Ledger:
+def read_often(ledger: Ledger, store: Connection) -> Ledger:
     """BTC's list was read in full, then incrementally, then in part; and now it is read again."""
     ledger.kols.begin(BTC)
     read(ledger, b"base")
@@ -50,7 +49,7 @@ def test_the_pages_of_readings_that_broke_off_or_go_on_tell_of_nobody_known(read
 
 
 def test_the_known_accounts_stand_in_the_order_of_the_newest_reading_and_its_pages(
-    read_often: Ledger, store: sqlite3.Connection
+    read_often: Ledger, store: Connection
 ) -> None:
     """Whenever a page was fetched: a damaged one is bought again."""
     for generation, number in ((1, 3), (0, 2), (1, 2)):
@@ -59,12 +58,12 @@ def test_the_known_accounts_stand_in_the_order_of_the_newest_reading_and_its_pag
     assert known(read_often) == [b"increment", b"1.2", b"1.3", b"base", b"0.2"]
 
 
-def test_a_damaged_page_hides_no_other(read_often: Ledger, store: sqlite3.Connection) -> None:
-    store.execute("UPDATE page SET body = x'00' WHERE generation = 1")
+def test_a_damaged_page_hides_no_other(read_often: Ledger, store: Connection) -> None:
+    store.execute("UPDATE page SET body = ? WHERE generation = 1", (b"\0",))
     assert known(read_often) == [b"base"]
 
 
-def test_without_the_pages_of_the_base_the_cache_does_not_know(read_often: Ledger, store: sqlite3.Connection) -> None:
+def test_without_the_pages_of_the_base_the_cache_does_not_know(read_often: Ledger, store: Connection) -> None:
     store.execute("DELETE FROM page WHERE generation = 0")
     assert known(read_often) is None
 
@@ -113,7 +112,7 @@ def incremental(ledger: Ledger, *, follows: bool, full_every: int | None = None)
     ],
 )
 def test_a_list_is_read_incrementally_where_its_users_are_known(
-    ledger: Ledger, store: sqlite3.Connection, *, loaded: bool, cached: bool, follows: bool, may_be: bool
+    ledger: Ledger, store: Connection, *, loaded: bool, cached: bool, follows: bool, may_be: bool
 ) -> None:
     ledger.kols.begin(BTC)
     seq = read(ledger, b"base")
@@ -125,7 +124,7 @@ def test_a_list_is_read_incrementally_where_its_users_are_known(
     assert incremental(ledger, follows=follows) is may_be
 
 
-def test_a_follows_table_that_has_an_increment_has_its_base_too(ledger: Ledger, store: sqlite3.Connection) -> None:
+def test_a_follows_table_that_has_an_increment_has_its_base_too(ledger: Ledger, store: Connection) -> None:
     ledger.kols.begin(BTC)
     for new in (None, 3):
         ledger.note_loaded([read(ledger, b"page", new=new)], None)
@@ -138,7 +137,7 @@ def test_a_follows_table_that_has_an_increment_has_its_base_too(ledger: Ledger, 
 
 @pytest.mark.parametrize(("ended_at", "may_be"), [(899.0, False), (900.0, True), (950.0, True), (9e12, False)])
 def test_a_list_is_read_in_full_as_often_as_asked(
-    ledger: Ledger, store: sqlite3.Connection, ended_at: float, *, may_be: bool
+    ledger: Ledger, store: Connection, ended_at: float, *, may_be: bool
 ) -> None:
     """A full reading in the future is none: a clock was wrong."""
     ledger.kols.begin(BTC)

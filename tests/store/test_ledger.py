@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 from kolspider.items import Kol, State
 
 if TYPE_CHECKING:
-    import sqlite3
-
+    from kolspider.store.connection import Connection
     from kolspider.store.ledger import Ledger
 
 
 def test_clearing_the_pages_keeps_the_progress_of_lists_that_are_in_a_target_and_of_no_other(
-    ledger: Ledger, store: sqlite3.Connection
+    ledger: Ledger, store: Connection
 ) -> None:
     """A list that is in no target has lost the pages it consisted of: it must not count as read."""
     for handle, state, is_loaded in (

@@ -9,8 +9,7 @@ import pytest
 from kolspider.items import Kol, State
 
 if TYPE_CHECKING:
-    import sqlite3
-
+    from kolspider.store.connection import Connection
     from kolspider.store.ledger import Ledger
 
 BTC, ETH, SOL = Kol("btc", "BTC"), Kol("eth", "ETH"), Kol("sol", "SOL")
@@ -69,7 +68,7 @@ def test_a_replay_loads_every_page_of_the_selected_kols(ledger: Ledger) -> None:
 
 
 @pytest.mark.usefixtures("alone")
-def test_pages_of_another_target_stay_loaded_there(ledger: Ledger, store: sqlite3.Connection) -> None:
+def test_pages_of_another_target_stay_loaded_there(ledger: Ledger, store: Connection) -> None:
     first, second = put(ledger, BTC, BTC)
     ledger.note_loaded([second], None)
     store.execute("INSERT INTO page_load (target, seq) VALUES (2, ?)", (second,))

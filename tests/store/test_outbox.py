@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from kolspider.items import Kol, State
@@ -21,6 +22,8 @@ from tests.store.conftest import ledger, store
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from kolspider.store.connection import Connection
 
 __all__ = ["ledger", "store"]
 
@@ -49,13 +52,11 @@ def test_an_alert_is_raised_once(ledger: Ledger) -> None:
     assert [(kept.run, kept.alerts) for kept in ledger.outbox.pending([])] == [(1, 2), (2, 1)]
 
 
-def test_alerts_are_raised_with_the_mark_of_their_pages_or_not_at_all(
-    ledger: Ledger, store: sqlite3.Connection
-) -> None:
+def test_alerts_are_raised_with_the_mark_of_their_pages_or_not_at_all(ledger: Ledger, store: Connection) -> None:
     ledger.kols.begin(BTC)
     page = ledger.pages.put(BTC, 0, "", 1, 200, b"{}", fetched_at=1.0)
     broken = [*drafts("one"), Draft("two", "r", None)]  # type: ignore[arg-type]
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
         ledger.note_loaded([page], None, alerts=broken)
     assert not ledger.pages.rejects_written(page)
     assert store.execute("SELECT count(*) FROM alert").fetchone() == (0,)
@@ -99,7 +100,7 @@ def test_what_arrives_while_a_parcel_is_on_its_way_is_not_taken_for_sent(ledger:
     assert ledger.outbox.count_pending([A]) == 1
 
 
-def test_an_alert_is_done_when_every_receiver_that_is_left_has_it(ledger: Ledger, store: sqlite3.Connection) -> None:
+def test_an_alert_is_done_when_every_receiver_that_is_left_has_it(ledger: Ledger, store: Connection) -> None:
     put(ledger, "one")
     parcel = ledger.outbox.next_single(A)
     assert parcel
@@ -114,9 +115,7 @@ def test_an_alert_is_done_when_every_receiver_that_is_left_has_it(ledger: Ledger
     assert store.execute("SELECT count(*) FROM alert_sent").fetchone() == (0,)
 
 
-def test_old_alerts_that_were_sent_are_forgotten_but_those_about_kols(
-    ledger: Ledger, store: sqlite3.Connection
-) -> None:
+def test_old_alerts_that_were_sent_are_forgotten_but_those_about_kols(ledger: Ledger, store: Connection) -> None:
     put(ledger, "one", "open")
     assert ledger.outbox.put_of_kols(drafts("gone", content=OF_KOL), time.time()) == 1
     store.execute("UPDATE alert SET done = id <> 'open', raised_at = raised_at - 91 * 86400")
@@ -126,7 +125,7 @@ def test_old_alerts_that_were_sent_are_forgotten_but_those_about_kols(
     assert ledger.outbox.told_until() == 5
 
 
-def test_a_kol_is_gone_when_its_list_was_read_before(ledger: Ledger, store: sqlite3.Connection) -> None:
+def test_a_kol_is_gone_when_its_list_was_read_before(ledger: Ledger, store: Connection) -> None:
     def end(state: State, ended_at: float) -> None:
         ledger.kols.end("btc", state, "why", 1, 1, bought=True)
         store.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -18,11 +19,13 @@ from kolspider.store import pages
 from kolspider.store.pages import PageCount, unpack
 from kolspider.store.readings import Kind
 from kolspider.store.refusals import Refusal, What
+from tests.live.unguarded import alone
 
 if TYPE_CHECKING:
-    import sqlite3
     from pathlib import Path
 
+    from kolspider.items import FollowingsPage
+    from kolspider.store.connection import Connection
     from kolspider.store.ledger import Ledger
 
 if sys.version_info >= (3, 14):
@@ -36,7 +39,7 @@ PACKED = zstd.compress(BODY, options={zstd.CompressionParameter.checksum_flag: 1
 
 
 @pytest.mark.usefixtures("alone")
-def test_no_bit_of_a_stored_body_can_be_changed_unnoticed(ledger: Ledger, store: sqlite3.Connection) -> None:
+def test_no_bit_of_a_stored_body_can_be_changed_unnoticed(ledger: Ledger, store: Connection) -> None:
     ledger.pages.put(BTC, 0, "", 1, 0, BODY, fetched_at=1.0)
     (packed,) = store.execute("SELECT body FROM page").fetchone()
     assert unpack(packed) == BODY
@@ -52,7 +55,7 @@ def test_no_bit_of_a_stored_body_can_be_changed_unnoticed(ledger: Ledger, store:
 
 @pytest.mark.parametrize("generation", [0, 1])
 def test_a_damaged_page_is_bought_again_only_if_its_list_is_read(
-    ledger: Ledger, store: sqlite3.Connection, tmp_path: Path, generation: int
+    ledger: Ledger, store: Connection, tmp_path: Path, generation: int
 ) -> None:
     """A page of an earlier reading can't be bought again: the list has changed since."""
     ledger.kols.begin(BTC)
@@ -60,13 +63,13 @@ def test_a_damaged_page_is_bought_again_only_if_its_list_is_read(
     ledger.kols.end("btc", State.FETCHED, "", 1, 200, bought=True)
     if generation:
         ledger.kols.begin_generation("btc")
-    store.execute("UPDATE page SET body = x'00'")
+    store.execute("UPDATE page SET body = ?", (b"\0",))
     ledger.selection.read(["BTC"])
     ledger.selection.choose_all(None)
     tally = Tally()
-    cached = CachedPages(ledger, provider("twitterapi_io"), Disk(tmp_path, Stop()), tally)
+    cached = CachedPages(ledger, provider("twitterapi_io"), Disk(tmp_path, Stop()), alone(), tally)
 
-    assert list(cached.read(everything=True)) == []
+    assert asyncio.run(all_of(cached)) == []
 
     assert tally.cache_damaged == 1
     assert cached.damaged == (set() if generation else {"btc"})
@@ -74,8 +77,12 @@ def test_a_damaged_page_is_bought_again_only_if_its_list_is_read(
     assert kept == (set() if generation else {1}), "what nobody buys again is not reported for ever"
 
 
+async def all_of(cached: CachedPages) -> list[FollowingsPage]:
+    return [page async for page in cached.read(everything=True)]
+
+
 def test_a_page_fetched_in_the_future_counts_as_fetched_now_and_ends_no_full_reading(
-    ledger: Ledger, store: sqlite3.Connection, tmp_path: Path
+    ledger: Ledger, store: Connection, tmp_path: Path
 ) -> None:
     """A clock was wrong: the follows of such a page are no newer than today, and say nothing of who is lost.
 
@@ -88,19 +95,19 @@ def test_a_page_fetched_in_the_future_counts_as_fetched_now_and_ends_no_full_rea
         ledger.kols.begin(kol)
         ledger.pages.put(kol, 0, "", 1, 1, users % (b"true", b"c"), fetched_at=now)
         ledger.pages.put(kol, 0, "c", 2, 1, users % (b"false", b""), fetched_at=last)
-    store.execute("UPDATE page SET body = x'00' WHERE handle = 'torn' AND number = 1")
+    store.execute("UPDATE page SET body = ? WHERE handle = 'torn' AND number = 1", (b"\0",))
     ledger.selection.read(["btc", "eth", "torn"])
     ledger.selection.choose_all(None)
 
-    cached = CachedPages(ledger, provider("twitterapi_io"), Disk(tmp_path, Stop()), Tally())
-    pages = list(cached.read(everything=True))
+    cached = CachedPages(ledger, provider("twitterapi_io"), Disk(tmp_path, Stop()), alone(), Tally())
+    pages = asyncio.run(all_of(cached))
 
     assert [page.kol.user_name for page in pages] == ["BTC", "BTC", "ETH", "ETH", "TORN"]
     assert all(now <= page.fetched_at <= time.time() for page in pages)
     assert [page.full_reading_began for page in pages] == [None, now, None, None, None]
 
 
-def test_only_a_list_without_a_hole_and_with_users_shows_who_is_lost(ledger: Ledger, store: sqlite3.Connection) -> None:
+def test_only_a_list_without_a_hole_and_with_users_shows_who_is_lost(ledger: Ledger, store: Connection) -> None:
     """Otherwise all that was on the missing page would look unfollowed."""
     for generation, users in ((0, 200), (1, 0)):
         for number in (1, 2, 3):
@@ -191,7 +198,7 @@ def test_the_pages_of_a_kol_and_of_the_cache_are_counted(ledger: Ledger) -> None
 
 
 @pytest.mark.usefixtures("alone")
-def test_nothing_is_left_of_a_deleted_page(ledger: Ledger, store: sqlite3.Connection) -> None:
+def test_nothing_is_left_of_a_deleted_page(ledger: Ledger, store: Connection) -> None:
     first, second = (ledger.pages.put(BTC, 0, str(n), n, 1, BODY, fetched_at=1.0) for n in (1, 2))
     rows = [Refusal("btc", seq, What.ACCOUNT, "7", "no") for seq in (first, second)]
     ledger.note_loaded([first, second], None, rows, {})
@@ -209,7 +216,7 @@ def test_the_older_reading_goes_and_no_other(ledger: Ledger) -> None:
     assert [page.generation for page in ledger.pages.of_kol("eth")] == [0, 1, 2]
 
 
-def test_users_of_a_page_are_set_aside_once_whatever_the_target(ledger: Ledger, store: sqlite3.Connection) -> None:
+def test_users_of_a_page_are_set_aside_once_whatever_the_target(ledger: Ledger, store: Connection) -> None:
     first, second = (ledger.pages.put(BTC, 0, str(n), n, 1, BODY, fetched_at=1.0) for n in (1, 2))
     ledger.note_loaded([first], 7)
     assert ledger.pages.rejects_written(first)

@@ -9,15 +9,14 @@ import pytest
 from kolspider.items import Kol, State
 
 if TYPE_CHECKING:
-    import sqlite3
-
+    from kolspider.store.connection import Connection
     from kolspider.store.ledger import Ledger
 
 BTC, ETH = Kol("btc", "BTC"), Kol("eth", "ETH")
 
 
 @pytest.mark.usefixtures("alone")
-def test_a_reading_of_one_kol_says_nothing_of_another(ledger: Ledger, store: sqlite3.Connection) -> None:
+def test_a_reading_of_one_kol_says_nothing_of_another(ledger: Ledger, store: Connection) -> None:
     # Given two lists that were read in full, one of 1,000 users and one of 300
     for kol, users in ((BTC, 1000), (ETH, 300)):
         ledger.kols.begin(kol)

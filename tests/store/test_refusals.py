@@ -19,7 +19,9 @@ from kolspider.store.schema import ADDED, VERSION
 from kolspider.store.selection import Why
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
 
 BTC, ETH = Kol("btc", "BTC"), Kol("eth", "ETH")
 
@@ -83,15 +85,13 @@ def test_a_newer_row_of_the_account_ends_its_refusals_and_an_older_one_does_not(
     assert ledger.refusals.count() == (2, 1)
 
 
-def test_what_one_target_refuses_is_nothing_to_another(ledger: Ledger, store: sqlite3.Connection) -> None:
+def test_what_one_target_refuses_is_nothing_to_another(ledger: Ledger, beside: Callable[..., Ledger]) -> None:
     (page,) = put(ledger, BTC, 1)
     ledger.note_loaded([page], None, [refusal(BTC, page)], {})
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
-        store.backup(copy)
-        other = Ledger(copy, ledger.rejects.path.parent, provider("twitterapi_io"), 2)
-        other.note_loaded([page], None)
-        assert other.kols.settle("btc", evict=False) is State.COMPLETE
-        assert other.refusals.count() == (0, 0)
+    other = beside(target=2)
+    other.note_loaded([page], None)
+    assert other.kols.settle("btc", evict=False) is State.COMPLETE
+    assert other.refusals.count() == (0, 0)
     assert ledger.refusals.count() == (1, 1)
 
 

@@ -11,14 +11,13 @@ from kolspider.store import selection
 from kolspider.store.selection import Why
 
 if TYPE_CHECKING:
-    import sqlite3
-
+    from kolspider.store.connection import Connection
     from kolspider.store.ledger import Ledger
 
 NOW = 1000.0
 
 
-def add(ledger: Ledger, store: sqlite3.Connection, handle: str, state: State, at: float = 100.0) -> None:
+def add(ledger: Ledger, store: Connection, handle: str, state: State, at: float = 100.0) -> None:
     """A KOL whose list of one page was begun and ended at this moment; a fetched one is in the target."""
     kol = Kol(handle, handle.upper())
     ledger.kols.begin(kol)
@@ -39,7 +38,7 @@ def due(ledger: Ledger, **options: Any) -> list[tuple[str, Why]]:
 
 
 @pytest.fixture
-def kols(ledger: Ledger, store: sqlite3.Connection) -> Ledger:
+def kols(ledger: Ledger, store: Connection) -> Ledger:
     """A KOL in each state, and two that were never begun."""
     add(ledger, store, "failed", State.FAILED)
     add(ledger, store, "partial", State.PARTIAL)
@@ -67,7 +66,7 @@ def test_lists_that_were_begun_go_on_first_and_failed_ones_come_last(kols: Ledge
     assert list(kols.selection.handles()) == ["BEGUN", "LATER", "NEW2", "NEW1", "FAILED"]
 
 
-def test_a_refresh_takes_the_oldest_first_and_nothing_younger(kols: Ledger, store: sqlite3.Connection) -> None:
+def test_a_refresh_takes_the_oldest_first_and_nothing_younger(kols: Ledger, store: Connection) -> None:
     store.execute("UPDATE kol SET finished_at = 120 WHERE handle IN ('partial', 'gone')")
     assert [handle for handle, why in due(kols, refresh_before=200.0) if why is Why.REFRESH] == [
         "old",
@@ -142,7 +141,7 @@ def test_a_long_text_that_is_no_kol_is_shown_by_its_beginning(ledger: Ledger) ->
     assert ledger.selection.invalid_example == "x y" * 20
 
 
-def test_lists_that_ended_in_the_future_are_named_and_read_again(kols: Ledger, store: sqlite3.Connection) -> None:
+def test_lists_that_ended_in_the_future_are_named_and_read_again(kols: Ledger, store: Connection) -> None:
     assert kols.selection.finished_in_the_future() == (0, "", 0.0)
     store.execute("UPDATE kol SET finished_at = 9e12 WHERE handle IN ('done', 'old')")
     assert kols.selection.finished_in_the_future() == (2, "DONE", 9e12)
@@ -151,7 +150,7 @@ def test_lists_that_ended_in_the_future_are_named_and_read_again(kols: Ledger, s
 
 @pytest.mark.parametrize(("at", "is_due"), [(99.0, True), (100.0, False), (500.0, False), (501.0, True)])
 def test_a_list_is_as_old_as_its_end_up_to_the_latest_moment_that_can_be_believed(
-    kols: Ledger, store: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, at: float, is_due: bool
+    kols: Ledger, store: Connection, monkeypatch: pytest.MonkeyPatch, at: float, is_due: bool
 ) -> None:
     monkeypatch.setattr(selection, "latest", lambda: 500.0)
     store.execute("UPDATE kol SET finished_at = ? WHERE handle = 'old'", (at,))
@@ -159,7 +158,7 @@ def test_a_list_is_as_old_as_its_end_up_to_the_latest_moment_that_can_be_believe
     assert (("old", Why.REFRESH) in due(kols, refresh_before=100.0)) is is_due
 
 
-def test_lists_that_are_neither_here_nor_cached_are_counted(kols: Ledger, store: sqlite3.Connection) -> None:
+def test_lists_that_are_neither_here_nor_cached_are_counted(kols: Ledger, store: Connection) -> None:
     assert kols.selection.count_gone() == 0
     store.execute("DELETE FROM page WHERE handle IN ('done', 'partial', 'gone', 'failed')")
     assert kols.selection.count_gone() == 0
@@ -167,7 +166,7 @@ def test_lists_that_are_neither_here_nor_cached_are_counted(kols: Ledger, store:
     assert kols.selection.count_gone() == 2, "the pages of `old` are cached"
 
 
-def test_cached_kols_are_taken_in_in_the_order_of_their_pages(kols: Ledger, store: sqlite3.Connection) -> None:
+def test_cached_kols_are_taken_in_in_the_order_of_their_pages(kols: Ledger, store: Connection) -> None:
     store.execute("DELETE FROM temp.source")
     kols.selection.read_cached(waiting_only=False)
     kols.selection.choose_all(None)
@@ -184,7 +183,7 @@ def test_cached_kols_are_taken_in_in_the_order_of_their_pages(kols: Ledger, stor
 
 @pytest.mark.parametrize(("restarts", "incremental"), [(0, True), (1, True), (2, False)])
 def test_a_list_whose_cursor_was_refused_twice_is_read_in_full(
-    ledger: Ledger, store: sqlite3.Connection, restarts: int, *, incremental: bool
+    ledger: Ledger, store: Connection, restarts: int, *, incremental: bool
 ) -> None:
     add(ledger, store, "btc", State.FETCHED)
     ledger.kols.begin_generation("btc", incremental=True)
@@ -211,7 +210,7 @@ def with_long_lists_early(ledger: Ledger, at_once: float) -> list[str]:
     ],
 )
 def test_a_list_that_would_be_left_alone_at_the_end_begins_early_enough(
-    ledger: Ledger, store: sqlite3.Connection, at_once: float, expected: list[str]
+    ledger: Ledger, store: Connection, at_once: float, expected: list[str]
 ) -> None:
     """Its pages come one after the other, so with `at_once` lists side by side it must begin before the last pages."""
     for number, handle in enumerate(["a", "b", "long", "c", "d", "broken", "done"]):

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from kolspider.items import Kol, State
-from kolspider.providers import provider
-from kolspider.store.ledger import Ledger
 from kolspider.store.selection import Why
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
+
+    from kolspider.store.connection import Connection
+    from kolspider.store.ledger import Ledger
 
 BTC = Kol("btc", "BTC")
-
-
-@pytest.fixture
-def elsewhere(store: sqlite3.Connection) -> Iterator[Ledger]:
-    """The ledger of the same store, as it is when this is asked for, for another target."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
-        store.backup(copy)
-        yield Ledger(copy, Path(), provider("twitterapi_io"), 2)
 
 
 def read(ledger: Ledger, *numbers: int, new: int | None = None) -> list[int]:
@@ -104,7 +94,7 @@ def test_a_list_is_not_complete_while_a_page_of_its_increments_waits(ledger: Led
     assert len(ledger.pages) == 4, "its base and what was new since"
 
 
-def test_an_increment_whose_base_is_gone_is_not_complete(ledger: Ledger, store: sqlite3.Connection) -> None:
+def test_an_increment_whose_base_is_gone_is_not_complete(ledger: Ledger, store: Connection) -> None:
     ledger.kols.begin(BTC)
     base = read(ledger, 1, 2)
     ledger.kols.begin_generation("btc", incremental=True)
@@ -116,7 +106,7 @@ def test_an_increment_whose_base_is_gone_is_not_complete(ledger: Ledger, store: 
     assert states(ledger) == {State.FETCHED: 1}
 
 
-def test_a_base_of_an_older_full_reading_in_the_target_is_no_base(ledger: Ledger, store: sqlite3.Connection) -> None:
+def test_a_base_of_an_older_full_reading_in_the_target_is_no_base(ledger: Ledger, store: Connection) -> None:
     ledger.kols.begin(BTC)
     ledger.note_loaded(read(ledger, 1), None)
     assert ledger.kols.settle("btc", evict=False) is State.COMPLETE
@@ -130,13 +120,13 @@ def test_a_base_of_an_older_full_reading_in_the_target_is_no_base(ledger: Ledger
 
 
 def test_what_is_loaded_into_another_target_counts_for_nothing_here(
-    ledger: Ledger, request: pytest.FixtureRequest
+    ledger: Ledger, beside: Callable[..., Ledger]
 ) -> None:
     ledger.kols.begin(BTC)
     pages = read(ledger, 1, 2)
     ledger.note_loaded(pages, None)
     assert ledger.kols.settle("btc", evict=False) is State.COMPLETE
-    elsewhere: Ledger = request.getfixturevalue("elsewhere")
+    elsewhere = beside(target=2)
     assert states(elsewhere) == {State.FETCHED: 1}
     assert why(elsewhere) == [Why.BEGUN]
     assert elsewhere.kols.settle("btc", evict=False) is None

@@ -153,7 +153,7 @@ def test_the_pace_is_that_of_the_last_minutes() -> None:
 def test_what_is_done_every_few_seconds_ends_with_the_run() -> None:
     calls = list[int]()
 
-    def do() -> None:
+    async def do() -> None:
         calls.append(1)
         if len(calls) == 3:
             raise NotAsked("the run is stopping")

@@ -290,6 +290,7 @@ class DorisDatabase(MysqlDatabase):
 
     def _finished(self, load: Load) -> str:
         """Finish the last load if its outcome is unknown, then do this one; returns its receipt."""
+        self.fence()
         if self._unfinished == load:
             load = self._unfinished
         elif self._unfinished:

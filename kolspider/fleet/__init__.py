@@ -1,0 +1,1 @@
+"""Several processes, on as many machines as one likes, that do one job together by a ledger in PostgreSQL."""
