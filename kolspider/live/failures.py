@@ -31,8 +31,8 @@ class Failures:
     """Follows the lists as they end, and stops the run when what fails is not the KOL.
 
     An error of `_OF_THE_RUN` is the KOL's own once the API has given a page in this run; before that, a second KOL is
-    tried. The balance can run out during a run, so there only a page that was asked for after the error counts. Besides, KOL_STOP_AFTER
-    KOLs that failed one after the other in the same way are no accident.
+    tried. The balance can run out during a run, so there only a page counts that was asked for after the error.
+    Besides, KOL_STOP_AFTER KOLs that failed one after the other in the same way are no accident.
     """
 
     def __init__(self, stop: Stop, stop_after: int, api_url: str) -> None:
