@@ -43,7 +43,7 @@ doris: $(VENV)/.tests
 	KOL_TEST_DB=doris-stream $(BIN)/python -m pytest $(if $(KOL_TEST_DORIS_URL),,-n 3 --dist worksteal) tests/e2e
 
 bench: $(VENV)/.benches
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(BASE),--base $(BASE))
 
 # Lock the trees of the three requirements*.in; what still fits stays. make lock UPGRADE=1: the newest.
 lock: $(VENV)/.runs

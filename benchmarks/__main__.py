@@ -1,11 +1,13 @@
 """Measures kolspider and its peers in turn, on the same input, and checks the rows of each.
 
     make bench                                            everything, about 45 minutes; writes RESULTS.md
+    make bench BASE=OLD                                   the same beside an older checkout
     .venv/bin/python -m benchmarks --quick                a small run to try it; prints only
     .venv/bin/python -m benchmarks --only ours,plain      contestants with one of these words in their name; prints only
     .venv/bin/python -m benchmarks --only flat            the measures of flat.py alone
     .venv/bin/python -m benchmarks --only follows         `scrapy follows` on 10 million follows; needs 8 GB of disk
     .venv/bin/python -m benchmarks --only pace            live runs at several rates; 8 minutes
+    .venv/bin/python -m benchmarks --only base --base OLD CPU beside that of an older checkout, such as one of 2ca033e
     .venv/bin/python -m benchmarks --profile out.prof     our replay into SQLite under cProfile; or --profile-live
     .venv/bin/python -m benchmarks.side_by_side OLD       two checkouts of this repository against each other
 
@@ -24,14 +26,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.api import serve
-from benchmarks.contestants import Contestant, Stage, contestants
+from benchmarks.contestants import ROOT, Contestant, Stage, contestants
 from benchmarks.databases import MariaDB, doris_double
 from benchmarks.flat import cache_per_user, many_kols, operations, reload_many
 from benchmarks.follows import POOL, follows
 from benchmarks.inputs import build
 from benchmarks.measure import machine
 from benchmarks.pace import pace
-from benchmarks.report import flat_table, follows_table, heading, pace_table, race_table, reach_table
+from benchmarks.report import base_table, flat_table, follows_table, heading, pace_table, race_table, reach_table
+from benchmarks.side_by_side import DISTINCT, LIVE, START, checkout, compare, side_table
 
 if TYPE_CHECKING:
     from benchmarks.inputs import Input
@@ -94,6 +97,11 @@ def measure_all(stage: Stage, arguments: argparse.Namespace) -> str:
     if not only or "pace" in only:
         (folder := stage.folder / "pace").mkdir()
         parts += ["## Pace\n", pace_table(pace(folder, quick=arguments.quick))]
+    if arguments.base:
+        distinct = build(stage.folder / "distinct", arguments.kols, arguments.users, repeats=False)
+        pairs = compare(stage.folder / "base", stage.input, distinct, (arguments.base, ROOT), arguments.rounds)
+        goals = base_table(pairs[LIVE], pairs[DISTINCT], pairs[START])
+        parts += ["## Beside an older checkout\n", goals, side_table(pairs)]
     return "\n".join(parts)
 
 
@@ -121,6 +129,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=1000, help="average followings of a KOL")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", metavar="WORD,...", help="contestants with one of these in their name")
+    parser.add_argument("--base", type=checkout, metavar="CHECKOUT", help="an older checkout of this repository")
     parser.add_argument("--quick", action="store_true", help="10 KOLs, one round, a hundredth of the flat measures")
     parser.add_argument("--profile", type=Path, metavar="FILE")
     parser.add_argument("--profile-live", type=Path, metavar="FILE")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "serve"]
 
+_ACCOUNT = b'{"recharge_credits": 1000000000, "total_bonus_credits": 0}'
 _NOT_FOUND = b'{"status": "error", "msg": "user not found"}'
 
 
@@ -54,8 +55,9 @@ class Pages:
 
     def find(self, target: str) -> bytes:
         query = parse_qs(urlsplit(target).query)
-        key = (query["userName"][0].lower(), query.get("cursor", [""])[0])
-        file = self._files.get(key)
+        if "userName" not in query:
+            return _ACCOUNT
+        file = self._files.get((query["userName"][0].lower(), query.get("cursor", [""])[0]))
         return self._otherwise if file is None else file.read_bytes()
 
 

@@ -50,17 +50,22 @@ class Input:
     rows: dict[str, Row]
 
 
-def build(folder: Path, kols: int, users: int) -> Input:
-    """Write the pages of `kols` lists of about `users` users each; the same numbers give the same pages."""
+def build(folder: Path, kols: int, users: int, *, repeats: bool = True) -> Input:
+    """Write the pages of `kols` lists of about `users` users each; the same numbers give the same pages.
+
+    repeats: whether an account may be on several lists.
+    """
     folder.mkdir(parents=True)
     chance = random.Random(20250111)
-    pool = list(islice(_plain_indices(), max(int(_POOL * kols * users), 2 * users)))
+    indices = _plain_indices()
+    pool = list(islice(indices, max(int(_POOL * kols * users), 2 * users) if repeats else 0))
     names = [f"kol_{number:04}" for number in range(kols)]
     index: list[tuple[str, str, str]] = []
     rows: dict[str, Row] = {}
     size = total = 0
     for name in names:
-        followed = chance.sample(pool, chance.randint(2, 2 * users - 2))
+        length = chance.randint(2, 2 * users - 2)
+        followed = chance.sample(pool, length) if repeats else list(islice(indices, length))
         total += len(followed)
         for cursor, page in _pages(name, followed):
             body = json_answer(200, _API.listing(_API.page(page))).body

@@ -38,7 +38,8 @@ class Cost:
 
 def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Cost:
     """Run a command to its end in `folder`, which keeps its output in run.log."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("KOL_", "SCRAPY_"))}
+    left_out = ("KOL_", "SCRAPY_", "PYTHONDONTWRITEBYTECODE")  # users start compiled modules
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
     cost = folder / "cost.json"
     with (folder / "run.log").open("wb") as log:
         code = subprocess.run(

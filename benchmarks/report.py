@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from benchmarks.measure import Cost
     from benchmarks.pace import Use
 
-__all__ = ["flat_table", "follows_table", "heading", "race_table", "reach_table", "table"]
+__all__ = ["base_table", "flat_table", "follows_table", "heading", "race_table", "reach_table", "table"]
 
 Costs = dict[str, list["Cost"]]
+Pairs = list[tuple["Cost", "Cost"]]
 OURS = "ours replay MariaDB"
 PLAIN, PLAIN_LIVE = "plain Scrapy replay", "plain Scrapy live"
+LOAD_DATA = "no framework LOAD DATA"
 
 
 def heading(machine: Iterable[str], given: Input, rounds: int) -> str:
@@ -61,13 +63,30 @@ def reach_table(costs: Costs, given: Input, cache_bytes: float | None) -> str:
         _ratio(costs, "no framework executemany", OURS, 1),
         _ratio(costs, PLAIN_LIVE, "ours live MariaDB", 3),
         _ratio(costs, "script live", "ours live MariaDB", 1),
+        _ratio(costs, LOAD_DATA, OURS, 1.5),
     ]
+    if {LOAD_DATA, OURS} <= costs.keys():
+        cpu = _median(costs[OURS], "cpu") / _median(costs[LOAD_DATA], "cpu")
+        rows.append(_share(f"CPU of {OURS} / of {LOAD_DATA}", cpu, 1))
     if live := costs.get("ours live MariaDB"):
         page = 1000 * median(cost.cpu for cost in live) / given.pages
         rows.append(_at_most("CPU of a live page, start-up shared out", page, 10, "ms"))
     if cache_bytes is not None:
         rows.append(_at_most("cache bytes a user", cache_bytes, given.size / given.users / 8, ""))
     return table(("", "measured", "target", ""), [row for row in rows if row])
+
+
+def base_table(live: Pairs, replay: Pairs, start: Pairs) -> str:
+    """CPU in comparison with that of an older checkout, as medians of the ratios of each round."""
+    rows = [
+        _share(f"CPU of {what} / that of the older checkout", median(new.cpu / old.cpu for old, new in pairs), most)
+        for what, pairs, most in (
+            ("a live page, start-up shared out", live, 0.6),
+            ("a replay into SQLite without repeats", replay, 1 / 3.5),
+            ("the start-up", start, 0.6),
+        )
+    ]
+    return table(("", "measured", "target", ""), rows)
 
 
 def flat_table(many: Many, reload: Reload, operations: Operations) -> str:
@@ -98,7 +117,11 @@ def flat_table(many: Many, reload: Reload, operations: Operations) -> str:
 
 
 def _wall(costs: Mapping[str, Sequence[Cost]], name: str) -> float | None:
-    return median(cost.wall for cost in costs[name]) if name in costs else None
+    return _median(costs[name], "wall") if name in costs else None
+
+
+def _median(costs: Iterable[Cost], unit: str) -> float:
+    return median(getattr(cost, unit) for cost in costs)
 
 
 def follows_table(found: FollowsFound, pool: str, rounds: int) -> str:
@@ -134,6 +157,10 @@ def _ratio(costs: Costs, slower: str, faster: str, target: float) -> tuple[str, 
 def _at_most(what: str, value: float, target: float, unit: str) -> tuple[str, ...]:
     shown = f"{value:.1f} {unit}".strip()
     return what, shown, f"at most {target:.0f} {unit}".strip(), _verdict(reached=value <= target)
+
+
+def _share(what: str, share: float, target: float) -> tuple[str, ...]:
+    return what, f"{share:.2f}", f"at most {target:.2g}", _verdict(reached=share <= target)
 
 
 def _verdict(*, reached: bool) -> str:

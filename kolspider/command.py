@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sqlite3
 import sys
 from abc import abstractmethod
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from scrapy.commands import ScrapyCommand, ScrapyHelpFormatter
@@ -34,7 +36,11 @@ OLD_FILES = (
 
 
 class KeepLines(ScrapyHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of examples under -h."""
+    """Keeps the lines of examples under -h, and breaks a long line of usage between its parts."""
+
+    def _format_usage(self, *args: Any) -> str:
+        parts = re.sub(r"\[[^]]*\]", lambda part: part[0].replace(" ", "\0"), super()._format_usage(*args).strip())
+        return fill(parts, 80, subsequent_indent="  ", break_on_hyphens=False).replace("\0", " ") + "\n\n"
 
 
 class ProjectCommand(ScrapyCommand):

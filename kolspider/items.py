@@ -101,7 +101,7 @@ class Row(NamedTuple):
     @property
     def is_bare(self) -> bool:
         """Whether only the id is known: somebody follows the account, and the API says nothing else of it."""
-        return self.count(None) == len(self) - 1
+        return self.user_name is None and self.count(None) == len(self) - 1
 
 
 COLUMNS: tuple[str, ...] = Row._fields
@@ -195,6 +195,8 @@ def as_item(item_class: type[_Item], item: Any) -> _Item:
 def usable_id(value: object) -> str | None:
     """Return an account's id as a text of 1 to 20 digits, as it came; None if `value` can't be one."""
     if isinstance(value, str):
+        if value.isdigit() and value[0] != "0" and len(value) <= 20 and value.isascii():  # as nearly all of them
+            return value
         text = value.strip()
         is_id = len(text) <= 20 and text.isascii() and text.isdigit() and text.strip("0") != ""
         return text if is_id else None

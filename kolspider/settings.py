@@ -17,7 +17,7 @@ _environment.export({"https_proxy", "http_proxy", "no_proxy", "ssl_cert_file", "
 
 BOT_NAME = "kolspider"
 SPIDER_MODULES = ["kolspider.spiders"]
-COMMANDS_MODULE = "kolspider.commands"
+COMMANDS_MODULE = start.commands_module()
 
 # --- what users set; each can stand in the environment or in `.env`, too ------------------------------
 # All KOL_ settings; options/config.py declares each with its default and its meaning.

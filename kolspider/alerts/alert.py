@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 
 from kolspider.store.outbox import Draft
 
-__all__ = ["Account", "Alert", "Event", "OnPage", "alert_id"]
+__all__ = ["NOT_KNOWN", "Account", "Alert", "Event", "OnPage", "alert_id"]
+
+NOT_KNOWN = "not known"
+"""Why a follow is gone that was asked for and not told."""
 
 
 class Event(StrEnum):
@@ -72,7 +75,9 @@ class Alert:
     kols: tuple[str, ...]
     """Handles in lower case, in the order in which they were seen."""
     detail: str = ""
-    """What else there is to say of a KOL."""
+    """What else there is to say of a KOL, or of a lost account."""
+    why: str = ""
+    """Why a follow is gone: a Reason, or NOT_KNOWN; empty if the rule does not ask."""
     page: OnPage | None = None
     """None in a backtest, and for an alert about a KOL itself."""
 
@@ -81,9 +86,10 @@ class Alert:
         account = self.account and self.account._asdict()
         return {**asdict(self), "kols": list(self.kols), "account": account}
 
-    def draft(self) -> Draft:
-        """Return it as the outbox keeps it."""
-        return Draft(self.id, self.rule, json.dumps(self.as_dict(), ensure_ascii=False))
+    def draft(self, lost_since: str = "") -> Draft:
+        """Return it as the outbox keeps it; lost_since: it waits until its account, lost since then, was asked for."""
+        account = self.account.id if self.account and lost_since else ""
+        return Draft(self.id, self.rule, json.dumps(self.as_dict(), ensure_ascii=False), account, lost_since)
 
 
 def alert_id(rule: str, event: Event, *key: str) -> str:

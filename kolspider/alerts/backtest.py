@@ -33,7 +33,7 @@ def told(rule: Rule, news: News, ledger: Ledger, since: float, now: float) -> It
             if rule.wants(one.account, one.first_seen):
                 yield new_alert(rule, one)
     elif rule.event is Event.SHARED_FOLLOW:
-        crossed = crossings(news.by_account(rule.kols), rule.min, rule.within)
+        crossed = crossings(news.by_account(rule.kols, rule.min), rule.min, rule.within)
         found = [(at, account.id, kols) for at, kols, account in crossed if at >= moment(since)]
         profiles = news.profiles({id_ for _, id_, _ in found})
         for at, id_, kols in sorted(found):
@@ -56,4 +56,6 @@ def _lost(rule: Rule, news: News, ledger: Ledger, since: str) -> Iterator[Alert]
         later = [at for at in began(one.kol) if at > one.last_seen]
         is_told = len(later) < len(began(one.kol)) and later and later[0] >= since
         if is_told and rule.wants(one.account, one.last_seen):
-            yield lost_alert(rule, one)
+            alert = lost_alert(rule, one, ledger.lost.of(one.account.id, later[0]) if rule.why else None)
+            if not rule.why or rule.wants_reason(alert.why):
+                yield alert

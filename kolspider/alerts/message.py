@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from kolspider.alerts.alert import Event
+from kolspider.alerts.alert import NOT_KNOWN, Event
 from kolspider.console.columns import plain
 from kolspider.console.wording import counted
 
@@ -45,7 +45,10 @@ def _line(alert: dict[str, Any]) -> str:
     seen = "last seen" if alert["event"] == Event.LOST_FOLLOW else "seen"
     on_page = f", page {page['number']} of {page['kol']}" if page else ""
     event = what.get(alert["event"], "newly followed by")
-    return f"- {who}{about}: {event} {kols}, {seen} {alert['seen']} UTC{on_page}"
+    if why := alert.get("why", ""):
+        reason = "reason not known" if why == NOT_KNOWN else why
+        why = f" ({', '.join(filter(None, (reason, alert['detail'])))})"
+    return f"- {who}{about}: {event} {kols}{why}, {seen} {alert['seen']} UTC{on_page}"
 
 
 def _followers(number: int | None) -> str:

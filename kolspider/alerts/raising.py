@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from kolspider.alerts.alert import Alert, Event, OnPage, alert_id
+from kolspider.alerts.alert import NOT_KNOWN, Alert, Event, OnPage, alert_id
 from kolspider.alerts.kol_events import kol_alerts
 from kolspider.alerts.news import News, Sighting, crossings
 from kolspider.console.wording import moment
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from kolspider.db.thread import DatabaseThread
     from kolspider.items import MappedPage
     from kolspider.store.ledger import Ledger
+    from kolspider.store.lost import Explanation
+    from kolspider.store.outbox import Draft
 
-__all__ = ["Raising", "Sought", "lost_alert", "new_alert", "shared_alert"]
+__all__ = ["Raising", "Sought", "explained", "lost_alert", "new_alert", "shared_alert"]
 
 
 class _Page(NamedTuple):
@@ -53,12 +56,18 @@ class Sought(NamedTuple):
 class Raising:
     """Finds what the rules of a run tell."""
 
-    def __init__(self, rules: Collection[Rule], follows: str, target: str, ledger: Ledger) -> None:
-        """Take the rules of a run that begins now, and its tables; without a follows table nobody tells of follows."""
+    def __init__(self, rules: Collection[Rule], follows: str, target: str, ledger: Ledger, *, asks: bool) -> None:
+        """Take the rules of a run that begins now, and its tables; without a follows table nobody tells of follows.
+
+        `asks`: the API can be asked why follows are gone.
+        """
         self._rules = rules
         self._of_follows = [rule for rule in rules if rule.event.is_of_follows and follows]
         self._tables = (follows, target)
         self._ledger = ledger
+        self._can_ask = asks
+        self.asks = asks and (any(rule.why for rule in self._of_follows) or bool(ledger.outbox.waiting()))
+        """Whether an alert may wait until it was asked why its follow is gone."""
         self._began = time.time()
 
     def sought(
@@ -90,7 +99,7 @@ class Raising:
                     wholes.append(_Whole(stands_on, mapped.whole.last_whole, moment(earlier[-1])))
         return Sought(news, wholes)
 
-    async def found(self, database: DatabaseThread, sought: Sought) -> list[Alert]:
+    async def found(self, database: DatabaseThread, sought: Sought) -> list[Draft]:
         """Return what the pages tell whose rows are committed now. Raises StopRun."""
         if not sought.news and not sought.wholes:
             return []
@@ -102,9 +111,25 @@ class Raising:
         since = self._began if since is None else since
         return [alert for rule in self._rules for alert in kol_alerts(rule, self._ledger, since, now)]
 
+    def release(self) -> int:
+        """Let the waiting alerts go, with what is known by now. Returns how many do.
+
+        One is dropped if its rule, as it is now, does not want the reason.
+        """
+        wanted = {rule.name: rule for rule in self._of_follows if rule.why}
+        contents: dict[str, str | None] = {}
+        for one in self._ledger.outbox.waiting():
+            content = json.loads(one.content)
+            why, detail = explained(self._ledger.lost.of(one.account, one.since), content["account"]["user_name"])
+            rule = wanted.get(one.rule)
+            is_told = rule is None or rule.wants_reason(why)
+            content |= {"why": why, "detail": detail}
+            contents[one.id] = json.dumps(content, ensure_ascii=False) if is_told else None
+        return self._ledger.outbox.release(contents) if contents else 0
+
     def _find(
         self, database: Database, news: Mapping[tuple[str, str], _Page], wholes: Collection[_Whole]
-    ) -> Iterator[Alert]:
+    ) -> Iterator[Draft]:
         """Ask the database, in its thread."""
         table = News(database, *self._tables)
         seen = []
@@ -115,11 +140,19 @@ class Raising:
         for rule in self._of_follows:
             here = [(one, page) for one, page in seen if rule.is_about(one.kol)]
             if rule.event is Event.NEW_FOLLOW:
-                yield from (new_alert(rule, one, page) for one, page in here if rule.wants(one.account, one.first_seen))
+                wanted = ((one, page) for one, page in here if rule.wants(one.account, one.first_seen))
+                yield from (new_alert(rule, one, page).draft() for one, page in wanted)
             elif rule.event is Event.SHARED_FOLLOW:
-                yield from _shared(rule, table, here)
+                yield from (alert.draft() for alert in _shared(rule, table, here))
             else:
-                yield from _lost(rule, table, [whole for whole in wholes if rule.is_about(whole.stands_on.kol)])
+                yield from self._lost(rule, table, [whole for whole in wholes if rule.is_about(whole.stands_on.kol)])
+
+    def _lost(self, rule: Rule, table: News, wholes: Iterable[_Whole]) -> Iterator[Draft]:
+        for whole in wholes:
+            for one in table.lost_between(whole.stands_on.kol, whole.before, whole.began):
+                if rule.wants(one.account, one.last_seen):
+                    since = whole.began if rule.why and self._can_ask else ""
+                    yield lost_alert(rule, one, page=whole.stands_on).draft(since)
 
 
 def _shared(rule: Rule, table: News, seen: Collection[tuple[Sighting, OnPage]]) -> Iterator[Alert]:
@@ -128,13 +161,6 @@ def _shared(rule: Rule, table: News, seen: Collection[tuple[Sighting, OnPage]]) 
     for at, kols, account in crossings(sightings, rule.min, rule.within):
         if (account.id, at) in arrived and rule.wants(account, at):
             yield shared_alert(rule, at, kols, account, arrived[account.id, at])
-
-
-def _lost(rule: Rule, table: News, wholes: Iterable[_Whole]) -> Iterator[Alert]:
-    for whole in wholes:
-        for one in table.lost_between(whole.stands_on.kol, whole.before, whole.began):
-            if rule.wants(one.account, one.last_seen):
-                yield lost_alert(rule, one, whole.stands_on)
 
 
 def new_alert(rule: Rule, one: Sighting, page: OnPage | None = None) -> Alert:
@@ -153,7 +179,16 @@ def shared_alert(rule: Rule, at: str, kols: Iterable[str], account: Account, pag
     )
 
 
-def lost_alert(rule: Rule, one: Sighting, page: OnPage | None = None) -> Alert:
-    """Return what a rule tells of a follow that ended."""
+def lost_alert(rule: Rule, one: Sighting, known: Explanation | None = None, *, page: OnPage | None = None) -> Alert:
+    """Return what a rule tells of a follow that ended, of whose account this is known."""
     id_ = alert_id(rule.name, rule.event, one.account.id, one.kol, one.last_seen)
-    return Alert(id_, rule.name, rule.event, one.last_seen, one.account, (one.kol,), page=page)
+    why, detail = explained(known, one.account.user_name) if rule.why else ("", "")
+    return Alert(id_, rule.name, rule.event, one.last_seen, one.account, (one.kol,), detail, why, page)
+
+
+def explained(known: Explanation | None, user_name: str | None) -> tuple[str, str]:
+    """Return why an account is lost that had this handle, and what else there is to say of it."""
+    if known is None:
+        return NOT_KNOWN, ""
+    new_name = known.new_name(user_name)
+    return known.reason, f"is now x.com/{new_name}" if new_name else ""

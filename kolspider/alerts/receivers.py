@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from kolspider.alerts.message import message
+from kolspider.options.secrets import NoRedirect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +88,7 @@ class Receiver:
             url = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
             body = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")
             request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310 - of http or https
-            with urllib.request.build_opener(_NoRedirect).open(request, timeout=_SECS):
+            with urllib.request.build_opener(NoRedirect).open(request, timeout=_SECS):
                 return ""
         except urllib.error.HTTPError as error:
             error.close()
@@ -110,13 +111,6 @@ class Receiver:
         except Exception as error:  # noqa: BLE001 - each of a hundred services has errors of its own, with the address
             return f"failed with {type(error).__name__}"
         return heard.problem()
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Takes a redirect for a failure: what was posted would not go along."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow none."""
 
 
 class _Heard(logging.Handler):

@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from kolspider.alerts.alert import Event
+from kolspider.alerts.alert import NOT_KNOWN, Event
 from kolspider.console.wording import counted
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.options.arguments import age
 from kolspider.options.config import PROJECT_DIR
 from kolspider.store.handles import HandleError, normalise
+from kolspider.store.lost import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -50,6 +51,8 @@ class Rule:
     bio: re.Pattern[str] | None = None
     never: frozenset[str] = frozenset()
     """Handles in lower case, and ids, of accounts that are never told."""
+    why: frozenset[Reason] = frozenset()
+    """lost_follow: the reasons that are told; empty: all, and none is asked for."""
 
     def of_keys(self, renamed: Mapping[str, str]) -> Rule:
         """Return the rule with KOLs by the handles that tables have; `renamed` has these by those of today."""
@@ -76,6 +79,10 @@ class Rule:
                 return False
         return self.bio is None or self.bio.search(account.description or "") is not None
 
+    def wants_reason(self, why: str) -> bool:
+        """Tell whether a lost follow is told that is gone for this reason; one that is not known is."""
+        return why in self.why or why == NOT_KNOWN
+
 
 def rules_file(config: Config) -> Path:
     """Return where the rules are."""
@@ -100,6 +107,9 @@ def alert_warnings(rules: Collection[Rule], config: Config) -> Iterator[str]:
             f"{rules_file(config).name}: "
             "`scrapy initdb --follows` creates the table, then set KOL_FOLLOWS_TABLE=twitter_kol_follows"
         )
+    asking = counted(sum(bool(rule.why) for rule in of_follows), "rule")
+    if any(rule.why for rule in of_follows) and config.provider.profiles_by_id is None:
+        yield f"{config.provider.name} tells no profiles by id, so {asking} with why can't say why follows are gone"
     if rules and not config.notify:
         yield "KOL_NOTIFY is not set: alerts are kept, and sent once it is"
 
@@ -163,6 +173,8 @@ def _missing(table: dict[str, Any]) -> list[str]:
         return [f"{key} is missing" for key in lacking]
     event = Event(table["event"])
     of_shared = ("min", "within")
+    if "why" in table and event is not Event.LOST_FOLLOW:
+        return ["why is for lost_follow only"]
     if event is Event.SHARED_FOLLOW:
         return [f"{key} is missing: shared_follow needs min and within" for key in of_shared if key not in table]
     without = of_shared if event.is_of_follows else (*of_shared, "followers", "account_age", "bio", "never")
@@ -230,6 +242,12 @@ def _accounts(value: object) -> frozenset[str]:
     return frozenset(text if text.isdigit() else _handle(text) for text in _texts(value))
 
 
+def _reasons(value: object) -> frozenset[Reason]:
+    if not isinstance(value, list) or not value or not set(map(str, value)) <= set(Reason):
+        raise ValueError(f'is not a list of some of {", ".join(Reason)}, such as ["unfollowed"]')
+    return frozenset(map(Reason, value))
+
+
 def _texts(value: object) -> list[str]:
     if not isinstance(value, list) or not value or not all(isinstance(text, str) for text in value):
         raise ValueError('is not a list of handles such as ["BTC", "ethereum"]')
@@ -255,4 +273,5 @@ _KEYS: dict[str, Callable[[object], Any]] = {
     "account_age": _age,
     "bio": _bio,
     "never": _accounts,
+    "why": _reasons,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from kolspider.alerts.backtest import told
@@ -38,10 +39,14 @@ class Command(ProjectCommand):
     """Reads the rules, the outbox and the follows table. Sends nothing but a test that is asked for."""
 
     examples = """
-  scrapy alerts check                     what is wrong with alerts.toml and KOL_NOTIFY, a line each
-  scrapy alerts check --send-test         the same, then send each receiver a message that says it is a test
-  scrapy alerts pending                   alerts that a receiver has not got; the next run tries again
-  scrapy alerts backtest "smart money"    what a rule would have told in the last 90 days: no call, nothing sent
+  scrapy alerts check                   what is wrong with alerts.toml and
+                                        KOL_NOTIFY
+  scrapy alerts check --send-test       the same, then send each receiver a
+                                        message that says it is a test
+  scrapy alerts pending                 what a receiver has not got; the next run
+                                        tries again
+  scrapy alerts backtest "smart money"  what a rule would have told in the last
+                                        90 days: no call, nothing sent
   scrapy alerts backtest "smart money" --since 30d --csv > told.csv
 """
 
@@ -115,20 +120,26 @@ def _check(config: Config, *, send_test: bool) -> int:
     """Print what is right and what is wrong. Returns the exit code: 1 when something is."""
     rules, faults = read_rules(config)
     for fault in faults:
-        print(f"FAIL  {fault}")
+        _say("FAIL", fault)
     for rule in rules:
-        print(f'ok    {rules_file(config).name}: rule "{rule.name}" ({rule.event})')
+        _say("ok", f'{rules_file(config).name}: rule "{rule.name}" ({rule.event})')
     if not rules and not faults:
-        print(f"note  {rules_file(config)} has no rule")
+        _say("note", f"{rules_file(config)} has no rule")
     for warning in alert_warnings(rules, config):
-        print(f"FAIL  {warning}")
+        _say("FAIL", warning)
         faults.append(warning)
     for receiver in receivers_of(config.notify):
         problem = receiver.send_test() if send_test else receiver.fault()
-        good = f"ok    {receiver}{' has got the test' if send_test else ''}"
-        print(f"FAIL  {receiver} {problem}" if problem else good)
+        good = " has got the test" if send_test else ""
+        _say("FAIL" if problem else "ok", f"{receiver} {problem}" if problem else f"{receiver}{good}")
         faults += [problem] if problem else []
     return 1 if faults else 0
+
+
+def _say(label: str, text: str) -> None:
+    """Print a finding, in lines that fit a terminal of 80."""
+    for nth, line in enumerate(wrap(text, 74, break_long_words=False, break_on_hyphens=False)):
+        print(f"{'' if nth else label:<5} {line}")
 
 
 def _named(rules: Iterable[Rule], name: str, config: Config) -> Rule:

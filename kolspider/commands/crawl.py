@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import resource
 import signal
@@ -110,6 +111,9 @@ class Command(CrawlCommand):
                 point_at_sandbox(settings)
             if self._arguments.replay:
                 settings.set("HTTPCACHE_IGNORE_MISSING", True, priority="cmdline")
+                # No call is made, and to import what makes them takes a seventh of the time in which a run starts.
+                none = dict.fromkeys(settings.getdict("DOWNLOAD_HANDLERS"))
+                settings.set("DOWNLOAD_HANDLERS", none, priority="cmdline")
             config = Config.from_settings(settings)
             self._config = replace(config, api_key=self._arguments.api_key or config.api_key)
             self._database = open_database(
@@ -211,6 +215,7 @@ class Command(CrawlCommand):
         crawler.signals.connect(_heed_hangup, signal=signals.engine_started)
         crawler.stop_with(run.stop)
         process.crawl(crawler, run=run)
+        gc.freeze()  # nothing of what the start made is garbage, so nobody has to look for it there again and again
         process.start()
         if process.bootstrap_failed:
             return 1

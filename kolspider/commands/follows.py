@@ -19,8 +19,10 @@ from kolspider.db.check import check_accounts, check_follows_to_read
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows.answers import Sources, answer, fields
 from kolspider.follows.emptied import emptied, empty_tables
+from kolspider.follows.losses import unexplained
 from kolspider.follows.queries import Follows
 from kolspider.follows.question import LEAST, TOP, Question
+from kolspider.providers.base import cost_of_profiles
 from kolspider.run.opening import read_ledger
 from kolspider.run.source import gone_from_source
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kolspider.db.base import Database
+    from kolspider.follows.losses import FollowLost
     from kolspider.options.config import Config
     from kolspider.store.ledger import Ledger
 
@@ -43,6 +46,8 @@ _HEADS = {
     "newest": "first seen (UTC)",
     "last_seen": "last seen (UTC)",
     "missed_since": "missed since (UTC)",
+    "why": "why",
+    "new_name": "is now",
     "name": "name",
 }
 """What the table shows of a row, in this order; wide characters come last, since they move what is behind them."""
@@ -52,27 +57,33 @@ class Command(ProjectCommand):
     """Asks the database, and the ledger for when lists were read. Safe during a run."""
 
     examples = """
-  scrapy follows new                      whom KOLs began to follow after their lists were first read whole
-  scrapy follows new --since 7d --kol BTC the same for one KOL in the last 7 days (units: s, m, h, d, w)
-  scrapy follows new --since 2026-11-24   the same since that day; '2026-11-24 08:00:00' works too, in UTC
-  scrapy follows lost                     whom KOLs no longer follow, by the last whole reading of their lists
-  scrapy follows lost --since 1w          the same, first missed in the last week
-  scrapy follows top --min 3              accounts that at least 3 KOLs of the source table follow, most KOLs first
-  scrapy follows top --new-in 7d          accounts that most KOLs began to follow in the last 7 days
-  scrapy follows who VitalikButerin       which KOLs of the source table follow an account (a handle, or its id)
-  scrapy follows of BTC --lost            whom a KOL follows, and whom it no longer does
-  scrapy follows edges --csv > edges.csv  every follow of every KOL in the source table, for other programs
-  scrapy follows new --csv > new.csv      all columns as CSV, or --json; times are UTC
+  scrapy follows new                    whom KOLs began to follow after their
+                                        lists were first read whole
+  scrapy follows new --since 7d --kol BTC       one KOL, the last 7 days
+                                        (units: s, m, h, d, w)
+  scrapy follows new --since 2026-11-24 since that day, or in UTC since
+                                        '2026-11-24 08:00:00'
+  scrapy follows lost                   whom KOLs no longer follow, by the last
+                                        whole reading of their lists
+  scrapy follows lost --since 1w --why  first missed in the last week, and why
+  scrapy follows top --min 3            accounts that at least 3 KOLs of the
+                                        source table follow, most KOLs first
+  scrapy follows top --new-in 7d        accounts that most KOLs began to follow
+  scrapy follows who VitalikButerin     which KOLs of the source table follow an
+                                        account (a handle, or its id)
+  scrapy follows of BTC --lost          whom a KOL follows, and no longer does
+  scrapy follows edges --csv > e.csv    every follow, for other programs
+  scrapy follows new --csv > new.csv    as CSV, or --json; times are UTC
 """
 
     def syntax(self) -> str:
         return (
             "new | lost | top | who ACCOUNT | of KOL | edges [--since AGE] [--kol KOLS] [--min N] [--new-in AGE] "
-            "[--lost] [--all] [--limit N] [--json | --csv] [--raw] [--bom]"
+            "[--why] [--lost] [--all] [--limit N] [--json | --csv] [--raw] [--bom]"
         )
 
     def short_desc(self) -> str:
-        return "Show who follows whom, new and lost follows, and the accounts that most KOLs follow"
+        return "Show who follows whom, new and lost follows, and whom most KOLs follow"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
@@ -84,6 +95,9 @@ class Command(ProjectCommand):
         )
         parser.add_argument("--min", metavar="N", help=f"top: at least N KOLs (default: {LEAST})")
         parser.add_argument("--new-in", metavar="AGE", help="top: count only new follows since then (7d, 2026-11-24)")
+        parser.add_argument(
+            "--why", action="store_true", help="lost: why, as far as it is known, and the price of the rest"
+        )
         parser.add_argument("--lost", action="store_true", help="who, of, edges: with lost follows, and since when")
         parser.add_argument(
             "--all", action="store_true", help="top, who, edges: with the KOLs that left the source table"
@@ -110,11 +124,17 @@ class Command(ProjectCommand):
         with _ledger(config, database) as ledger:
             with database.explained_errors():
                 empty = _checked(config, database)
-                doubtful = Follows(database, table, config.target_table).count_doubtful() if question.lost else 0
+                follows = Follows(database, table, config.target_table)
+                doubtful = follows.count_doubtful() if question.lost else 0
+                renamed = ledger.accounts.renamed() if ledger else {}
+                question = replace(question, kols=tuple(renamed.get(kol, kol) for kol in question.kols))
+                not_known = (
+                    unexplained(follows, ledger, question.since, question.kols) if question.why and ledger else []
+                )
             note = (emptied(empty, ledger.kols) if ledger else "") or _note(table, empty, doubtful)
-            renamed = ledger.accounts.renamed() if ledger else {}
+            sandbox = " -a sandbox=1" if opts.sandbox else ""
+            note = note or (_price(not_known, question, config, sandbox) if not_known else "")
             gone = partial(gone_from_source, config, database, renamed=renamed)
-            question = replace(question, kols=tuple(renamed.get(kol, kol) for kol in question.kols))
             found = answer(question, Sources(database, table, config.target_table, ledger, gone))
             with closing(found):
                 names = fields(question)
@@ -157,6 +177,20 @@ def _note(table: str, empty: Sequence[str], doubtful: int) -> str:
             "follows counts as lost until they are read whole again"
         )
     return ""
+
+
+def _price(lost: Sequence[FollowLost], question: Question, config: Config, sandbox: str) -> str:
+    """Return what it costs to ask why follows are gone, and the command that asks, in the sandbox if this is there."""
+    call, accounts = config.provider.profiles_by_id, counted(len(lost), "account")
+    if call is None:
+        return f"why {accounts} were lost is not known, and {config.provider.name} tells no profiles by id"
+    calls, credits_ = cost_of_profiles(call, len(lost))
+    price = f"{counted(calls, 'call')}, about {credits_:,} credits, ${credits_ * config.credit_usd:,.3f}"
+    since = min(one.missed_since for one in lost).replace(" ", "T")
+    kols = f" -a kols={','.join(question.kols)}" if question.kols else ""
+    return (
+        f"why {accounts} were lost is not known: `scrapy crawl followings -a why={since}{kols}{sandbox}` asks, {price}"
+    )
 
 
 @contextmanager

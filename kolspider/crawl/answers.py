@@ -7,11 +7,12 @@ an answer means for its KOL is decided in the spider.
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING
 
 from kolspider.console.columns import LOG_COLUMNS, cut
 from kolspider.crawl.api_call import ApiCall
-from kolspider.crawl.network_errors import Fault, network_failure, never_left
+from kolspider.crawl.network_errors import Fault, is_refused, network_failure, never_left
 from kolspider.crawl.page_request import PageRequest
 from kolspider.crawl.retry_after import retry_after
 from kolspider.crawl.unpacking import TOO_LARGE, header_texts
@@ -51,6 +52,8 @@ _RETRIES = {
     ApiErrorKind.BAD_REQUEST: 0,
 }
 """The most retries after each kind of error; RETRY_TIMES bounds them all, and the other kinds."""
+_RETRIES_AT_A_CLOSED_PORT = 1
+"""The most retries while nobody listens at an address that never answered in this run: it may be a wrong one."""
 _LONGEST_WAIT = 120.0
 _LEAST = 12
 """Columns of the reason at least: `HTTP 502: ...`"""
@@ -122,7 +125,9 @@ class AnswerMiddleware:
         failure = network_failure(exception, self._config)
         again = None
         if failure.fault is not Fault.OURS:
-            again = await self._again(request, asked, ApiError(ApiErrorKind.TRANSIENT, failure.text))
+            closed = is_refused(exception) and not self._has_answered
+            most = _RETRIES_AT_A_CLOSED_PORT if closed else sys.maxsize
+            again = await self._again(request, asked, ApiError(ApiErrorKind.TRANSIENT, failure.text), most=most)
         lasts = failure.fault is not Fault.CALL and not (failure.fault is Fault.ADDRESS and self._has_answered)
         if again is None and lasts:
             self._stop.fail(StopRun(f"{failure}; then run the same command again"))
@@ -147,13 +152,15 @@ class AnswerMiddleware:
             await self._store.ask(lambda: self._pages.drop(seq))
         return request.copy()
 
-    async def _again(self, request: Request, asked: ApiCall, error: ApiError, least: float = 0.0) -> Request | None:
+    async def _again(
+        self, request: Request, asked: ApiCall, error: ApiError, least: float = 0.0, most: int = sys.maxsize
+    ) -> Request | None:
         """Return a copy of the request after a growing wait, or the `least` one that the API asks for.
 
         None if no retry is left, or the API asks for hours.
         """
         asked.failures[error.kind] += 1
-        failed, most = asked.failures[error.kind], self._config.retry_times
+        failed, most = asked.failures[error.kind], min(most, self._config.retry_times)
         retries = min(_RETRIES.get(error.kind, most), most)
         if asked.asked_again >= most or failed > retries or least > LONGEST_ASKED:
             return None

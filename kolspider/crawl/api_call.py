@@ -25,6 +25,8 @@ class ApiCall(ABC):
 
     asked_again: int = 0
     """Retries of the request so far."""
+    sent_at: float = 0.0
+    """When it was sent last, in seconds on the monotonic clock; 0 if it never was."""
     failures: Counter[ApiErrorKind] = field(default_factory=Counter)
     """How often it was answered with each kind of error."""
     answer: Any = None

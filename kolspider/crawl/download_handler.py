@@ -86,13 +86,15 @@ class ApiDownloadHandler(HTTP11DownloadHandler):
 
     async def _send(self, request: Request, keyed: Request, dearest: int) -> Response:
         self._note_call(request, 1)
+        if asked := ApiCall.of(request):
+            asked.sent_at = time.monotonic()
         keyed.meta["download_timeout"] = _NEVER  # Scrapy's own timer would fire as soon as a stopped process goes on
         try:
             return await within(self._config.timeout, super().download_request(keyed))
         except TimeoutError:
             raise DownloadTimeoutError(f"no answer within {self._config.timeout:g} s") from None
         except Exception as error:
-            if never_left(error) and ApiCall.of(request):
+            if never_left(error) and asked:
                 self._bill.take_back(dearest)
                 self._note_call(request, -1)
             raise

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from scrapy.core.downloader.handlers import http11
-from scrapy.downloadermiddlewares import httpcompression
 from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
 from scrapy.exceptions import IgnoreRequest
 from scrapy.http import Response
@@ -24,6 +22,8 @@ TOO_LARGE = "too large"
 _MOST_VALUES = 100_000
 """The most JSON values in an answer; 200 users have some 10,000. An empty one takes 3 bytes of the answer, and some 100
 bytes of memory."""
+_LEAST_BYTES = 2
+"""What a value in a list takes, with its comma."""
 
 
 class UnpackMiddleware(HttpCompressionMiddleware):
@@ -35,8 +35,8 @@ class UnpackMiddleware(HttpCompressionMiddleware):
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> UnpackMiddleware:
         """Silence Scrapy's own lines about answers that are too large or cut off: AnswerMiddleware has one for each."""
-        for module in (httpcompression, http11):
-            module.logger.setLevel(logging.ERROR)
+        for name in ("scrapy.downloadermiddlewares.httpcompression", "scrapy.core.downloader.handlers.http11"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         return super().from_crawler(crawler)
 
     def process_response(  # type: ignore[override]  # Scrapy's old `spider` argument is gone in 2.19
@@ -68,4 +68,6 @@ def header_texts(response: Response) -> dict[str, str]:
 
 
 def _is_too_large(body: bytes) -> bool:
+    if len(body) <= _LEAST_BYTES * _MOST_VALUES:  # as nearly every page is; counting takes as long as reading its JSON
+        return False
     return sum(map(body.count, (b",", b"[", b"{"))) > _MOST_VALUES

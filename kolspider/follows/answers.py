@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kolspider.console.columns import plain
 from kolspider.console.wording import counted
 from kolspider.errors import StopRun
-from kolspider.follows.losses import FollowLost, dated, losses
+from kolspider.follows.losses import FollowLost, dated, explained, losses
 from kolspider.follows.queries import Edge, Follows, FollowSeen, Shared
 from kolspider.follows.question import What
 
@@ -49,7 +49,7 @@ class Sources:
 def fields(question: Question) -> tuple[str, ...]:
     """Name what a program gets of each row."""
     own, _ = _ANSWERS[question.what]
-    return (*own, "missed_since") if question.lost else own
+    return (*own, *(("missed_since",) if question.lost else ()), *(("why", "new_name") if question.why else ()))
 
 
 def answer(question: Question, sources: Sources) -> Generator[Row, None, None]:
@@ -71,7 +71,8 @@ def answer(question: Question, sources: Sources) -> Generator[Row, None, None]:
         lost = [row for row in rows if isinstance(row, FollowSeen)]
         with sources.database.explained_errors():
             last_whole = follows.last_whole()
-        yield from losses(lost, last_whole, readings, question.since)
+        found = losses(lost, last_whole, readings, question.since)
+        yield from explained(found, ledger.lost) if question.why and ledger else found
     else:
         yield from dated((row for row in rows if isinstance(row, Edge)), readings)
 

@@ -12,10 +12,12 @@ from kolspider.store.readings import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from kolspider.follows.queries import Edge, FollowSeen
+    from kolspider.follows.queries import Edge, Follows, FollowSeen
+    from kolspider.store.ledger import Ledger
+    from kolspider.store.lost import LostAccounts
     from kolspider.store.readings import ReadingRecord
 
-__all__ = ["FollowLost", "dated", "losses", "whole_readings"]
+__all__ = ["FollowLost", "dated", "explained", "losses", "unexplained", "whole_readings"]
 
 
 class FollowLost(NamedTuple):
@@ -30,6 +32,10 @@ class FollowLost(NamedTuple):
     last_seen: str
     missed_since: str
     """When the first whole reading without this follow began."""
+    why: str = ""
+    """What the account's profile told after that, if it was asked for."""
+    new_name: str = ""
+    """The account's handle then, if that is another one."""
 
 
 def losses(
@@ -51,6 +57,23 @@ def losses(
     found.sort(key=lambda one: (one.kol, one.user_id))
     found.sort(key=lambda one: one.missed_since, reverse=True)
     return found
+
+
+def explained(lost: Iterable[FollowLost], accounts: LostAccounts) -> Iterator[FollowLost]:
+    """Yield the lost follows, with why each is gone where that is known."""
+    for one in lost:
+        known = accounts.of(one.user_id, one.missed_since)
+        yield one._replace(why=known.reason, new_name=known.new_name(one.user_name)) if known else one
+
+
+def unexplained(follows: Follows, ledger: Ledger, since: str | None, kols: Iterable[str]) -> list[FollowLost]:
+    """Return the follows lost at a moment or later of which nobody knows yet why, one of each account.
+
+    kols: only by these; none: by any.
+    """
+    lost = [row for kol in tuple(kols) or (None,) for row in follows.lost(since=since, kol=kol)]
+    found = explained(losses(lost, follows.last_whole(), ledger.readings.of_kol, since), ledger.lost)
+    return list({one.user_id: one for one in found if not one.why}.values())
 
 
 def dated(follows: Iterable[Edge], readings: Callable[[str], Sequence[ReadingRecord]]) -> Iterator[Edge]:

@@ -51,6 +51,7 @@ _TAKES = {
     "--new-in": (What.TOP,),
     "--all": (What.TOP, What.WHO, What.EDGES),
     "--lost": (What.WHO, What.OF, What.EDGES),
+    "--why": (What.LOST,),
 }
 _NAMES = {What.WHO: "an account: its handle or its id", What.OF: "a KOL"}
 
@@ -71,6 +72,8 @@ class Question:
     """Whether KOLs count that are no longer in the source table."""
     lost: bool
     """Whether lost follows are part of the answer."""
+    why: bool
+    """Whether it says why they are gone."""
     limit: int | None
     cut: int | None
     """Number of rows shown without --limit; None: all."""
@@ -99,6 +102,7 @@ class Question:
             _moment("--new-in", opts.new_in),
             opts.all,
             opts.lost or what is What.LOST,
+            opts.why,
             limit,
             TOP if what is What.TOP and not (limit or opts.json or opts.csv) else None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from kolspider.console.wording import counted
@@ -30,8 +31,8 @@ class Failures:
     """Follows the lists as they end, and stops the run when what fails is not the KOL.
 
     An error of `_OF_THE_RUN` is the KOL's own once the API has given a page in this run; before that, a second KOL is
-    tried. The balance can run out during a run, so there only a page after the error counts. Besides, KOL_STOP_AFTER
-    KOLs that failed one after the other in the same way are no accident.
+    tried. The balance can run out during a run, so there only a page counts that was asked for after the error.
+    Besides, KOL_STOP_AFTER KOLs that failed one after the other in the same way are no accident.
     """
 
     def __init__(self, stop: Stop, stop_after: int, api_url: str) -> None:
@@ -41,6 +42,7 @@ class Failures:
         self.page_came = False
         """Whether the API has given a page in this run."""
         self._kind = ""
+        self._failed_at = float("-inf")
         self._message = ""
         self.in_a_row: list[str] = []
         """The KOLs that failed last, one after the other in the same way."""
@@ -49,10 +51,10 @@ class Failures:
         self.some_list_is_good = False
         """Whether a list with accounts ended well in this run."""
 
-    def note_page(self) -> None:
-        """Record a page that was bought."""
+    def note_page(self, sent_at: float) -> None:
+        """Record a page that was bought with a call that was sent at this moment, on the monotonic clock."""
         self.page_came = True
-        if self._kind == ApiErrorKind.NO_CREDIT:
+        if self._kind == ApiErrorKind.NO_CREDIT and sent_at > self._failed_at:
             self.in_a_row.clear()
 
     def note_good(self, users: int) -> None:
@@ -65,7 +67,7 @@ class Failures:
         if kind != self._kind:
             self._kind = kind
             self.in_a_row.clear()
-        self._message = message
+        self._message, self._failed_at = message, time.monotonic()
         self.in_a_row.append(handle)
         may_be_of_the_run = not self.page_came or kind == ApiErrorKind.NO_CREDIT
         if kind in _OF_THE_RUN and may_be_of_the_run and len(self.in_a_row) >= _ENOUGH:

@@ -49,6 +49,9 @@ class Tally:
         int, "watch/without_news", "Lists that were not read, because the profile promised no news"
     ] = 0
     short_lists: Annotated[int, "lists/short", "Full lists that came much shorter than the profile says"] = 0
+    lost: Annotated[Counter[str], "lost/<why>", "Lost accounts that were asked for, by what their profiles say"] = (
+        field(default_factory=Counter)
+    )
     incremental_lists: Annotated[int, "incremental/lists", "Lists read only as far as they changed"] = 0
     calls_saved: Annotated[
         int, "incremental/calls_saved", "Calls that reading these lists in full would have added"

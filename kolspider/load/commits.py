@@ -21,7 +21,6 @@ from kolspider.load.remarks import Remarks
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kolspider.alerts.alert import Alert
     from kolspider.alerts.raising import Raising, Sought
     from kolspider.items import FollowingsPage, Kol, MappedPage, Reject
     from kolspider.live.crew import Crew
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from kolspider.live.work import Work
     from kolspider.store.kols import KolRecord
     from kolspider.store.ledger import Ledger
+    from kolspider.store.outbox import Draft
     from kolspider.store.refusals import Refusal, What
 
 __all__ = ["Commits"]
@@ -103,7 +103,7 @@ class Commits:
         rejects: list[tuple[FollowingsPage, Reject]],
         refused: Sequence[Refusal] = (),
         written: Mapping[str, int] | None = None,
-        alerts: Sequence[Alert] = (),
+        alerts: Sequence[Draft] = (),
     ) -> None:
         """Record that the rows of these pages are committed; the users set aside are those in `rejects`.
 
@@ -112,11 +112,10 @@ class Commits:
         """
         self._refused.update(refusal.handle for refusal in refused)
         seqs = [page.seq for page in pages if page.seq is not None]
-        drafts = [alert.draft() for alert in alerts]
 
         def note() -> int:
             size = self._ledger.rejects.append(rejects) if rejects else None
-            return self._ledger.note_loaded(seqs, size, refused, written, drafts)
+            return self._ledger.note_loaded(seqs, size, refused, written, alerts)
 
         with suppress(NotAsked):
             self._tally.alerts_raised += await self._store.ask(note)
@@ -202,15 +201,20 @@ class Commits:
         return self._ledger.kols.find(handle)
 
     async def close(self) -> None:
-        """Name the KOLs with refused rows whose lists did not end in this run, and raise alerts about KOLs."""
+        """Name the KOLs with refused rows whose lists did not end in this run, and raise the alerts that are left.
+
+        These are about KOLs, or about lost follows that nobody can be asked about any more.
+        """
         with suppress(NotAsked):
             for handle in sorted(self._refused):
                 await self._warn_of_refusals(handle)
-            now = time.time()
-            put = self._ledger.outbox.put_of_kols
-            self._tally.alerts_raised += await self._store.ask(
-                lambda: put([alert.draft() for alert in self.raising.of_kols(now)], now)
-            )
+            if self._crew.leads:
+                self._tally.alerts_raised += await self._store.ask(self._raise_what_is_left)
+
+    def _raise_what_is_left(self) -> int:
+        now = time.time()
+        drafts = [alert.draft() for alert in self.raising.of_kols(now)]
+        return self._ledger.outbox.put_of_kols(drafts, now) + self.raising.release()
 
     async def _settle(self, handle: str) -> None:
         """Finish the KOL if its list has ended and none of its pages waits in the writer."""

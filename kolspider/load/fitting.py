@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kolspider.db.capacity import SENT, Sent
 from kolspider.items import COLUMNS
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class _Limited(NamedTuple):
     unheld: re.Pattern[str] | None
     roomy: int
     """Characters up to which every text fits as it is; 0: each has to be looked at."""
+    bounds: tuple[Any, Any] | None
+    """The least and the greatest number or moment that surely fits; None for a text."""
 
 
 class Fitter:
@@ -45,19 +48,32 @@ class Fitter:
             if name != "id" and (column := columns.get(name)) is not None and _is_limited(column)
         ]
 
+        self._roomy = [(limited.place, limited.roomy) for limited in self._columns if limited.bounds is None]
+        self._bounds = [(limited.place, *limited.bounds) for limited in self._columns if limited.bounds is not None]
+
     def fit(self, row: Row) -> Row:
         """Return `row` itself if it fits, else a row that does."""
+        return row if self._fits(row) else self._fitted(row)
+
+    def _fits(self, row: Row) -> bool:
+        """Tell quickly of most rows that they fit: it runs for each."""
+        for place, roomy in self._roomy:
+            text: Any = row[place]
+            if text is not None and len(text) > roomy:
+                return False
+        for place, least, most in self._bounds:
+            value: Any = row[place]
+            if value is not None and not least <= value <= most:
+                return False
+        return True
+
+    def _fitted(self, row: Row) -> Row:
         changes: dict[str, str | int | None] = {}
-        for place, column, unheld, roomy in self._columns:
+        for place, column, unheld, _, _ in self._columns:
             value: str | int | None = row[place]
             if value is None:
                 continue
-            if not isinstance(value, str):
-                fitting: str | int | None = _fit_int(value, column)
-            elif len(value) > roomy:
-                fitting = _fit_text(value, column, unheld)
-            else:
-                continue
+            fitting = _fit_text(value, column, unheld) if isinstance(value, str) else _fit_int(value, column)
             if fitting != value:
                 changes[COLUMNS[place]] = fitting
         if not changes:
@@ -73,10 +89,19 @@ def _is_limited(column: Column) -> bool:
 
 def _limited(place: int, column: Column) -> _Limited:
     unheld = re.compile(column.charset.unheld) if column.charset.unheld else None
-    if unheld is not None or column.drops_spaces or column.moment_max is not None:
-        return _Limited(place, column, unheld, 0)
-    limits = (column.max_chars, None if column.max_bytes is None else column.max_bytes // _WIDEST)
-    return _Limited(place, column, None, min((limit for limit in limits if limit is not None), default=sys.maxsize))
+    sizes = (column.max_chars, None if column.max_bytes is None else column.max_bytes // _WIDEST)
+    roomy = min((size for size in sizes if size is not None), default=sys.maxsize)
+    bounds: tuple[Any, Any] | None = None
+    if SENT[COLUMNS[place]] is Sent.COUNT:
+        least, most = column.int_min, column.int_max
+        bounds = (-sys.maxsize if least is None else least, sys.maxsize if most is None else most)
+        if column.max_chars is not None or column.max_bytes is not None:  # its digits are counted
+            bounds = (0, -1)
+    elif column.moment_min is not None and column.moment_max is not None:
+        bounds = (column.moment_min, column.moment_max)
+    elif unheld is not None or column.drops_spaces or column.moment_max is not None:
+        roomy = 0
+    return _Limited(place, column, unheld, roomy, bounds)
 
 
 def _fit_text(text: str, column: Column, unheld: re.Pattern[str] | None) -> str | None:

@@ -243,6 +243,12 @@ class Arguments:
     retry: frozenset[State] = _argument(
         _states, frozenset(), "retry=partial,not_found", "also KOLs that ended in these states (also: failed)"
     )
+    why: Cutoff | None = _argument(
+        _cutoff,
+        None,
+        "why=7d",
+        "read no list, but ask why the follows lost since then are gone: 1 credit an account in calls of 100",
+    )
     replay: Replay | None = _argument(
         _replay, None, "replay=pending", "load cached pages not in the target yet, no API call (all: every page)"
     )
@@ -323,6 +329,7 @@ class Arguments:
             "refresh": self.refresh.of_job() if self.refresh else None,
             **({"incremental": True, "full_every": self.full_every} if self.incremental else {}),
             **({"watch": self.watch.of_job(), "full_every": self.full_every} if self.watch else {}),
+            **({"why": self.why.of_job()} if self.why else {}),
             "retry": sorted(self.retry),
             "replay": self.replay or "",
             "dry_run": self.dry_run,
@@ -340,7 +347,9 @@ _OF_A_PURCHASE = {
     "max_usd",
     "dry_run",
     "estimate",
+    "why",
 }
+_WITH_WHY = {"why", "kols", "max_calls", "max_usd", "estimate", "sandbox", "fresh", "api_key"}
 
 
 def _check_contradictions(arguments: Arguments) -> None:
@@ -349,6 +358,8 @@ def _check_contradictions(arguments: Arguments) -> None:
         raise WrongUsage(f"-a test=1 goes with limit alone, not with {', '.join(sorted(others))}")
     if arguments.replay and (others := given & _OF_A_PURCHASE):
         raise WrongUsage(f"a replay makes no API call, so it does not go with {', '.join(sorted(others))}")
+    if arguments.why and (others := given - _WITH_WHY):
+        raise WrongUsage(f"-a why reads no list, so it does not go with {', '.join(sorted(others))}")
     if arguments.watch and (others := given & {"refresh", "incremental"}):
         raise WrongUsage(f"-a watch is a refresh of what changed, so it does not go with {', '.join(sorted(others))}")
     if arguments.incremental and arguments.refresh is None:

@@ -16,11 +16,20 @@ from base64 import b64encode, urlsafe_b64encode
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
+from urllib.request import HTTPRedirectHandler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["fits_a_header", "passwords_of", "redact_logs", "redacted", "redacted_body", "without_password"]
+__all__ = [
+    "NoRedirect",
+    "fits_a_header",
+    "passwords_of",
+    "redact_logs",
+    "redacted",
+    "redacted_body",
+    "without_password",
+]
 
 _LONG = 12
 _HIDDEN = "***"
@@ -34,6 +43,13 @@ _ESCAPED_TEXT = re.compile(rb'((?:[^"]*+"[^"\\]*+")*+[^"]*+)' + _TEXT, re.DOTALL
 _ESCAPE = rb"\u00"
 _PASSWORD = re.compile(r"(://[^:/?#\s]*:).*@")
 _ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
+
+
+class NoRedirect(HTTPRedirectHandler):
+    """Takes a redirect for an error: it could take a key to another host, and what was posted would not go along."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow none."""
 
 
 def redacted(text: str, secrets: tuple[str, ...]) -> str:

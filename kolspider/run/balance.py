@@ -13,11 +13,11 @@ from http.client import HTTPException
 from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
-from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener, getproxies
+from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener, getproxies
 
 from kolspider.errors import StopRun, UserError, WrongUsage
 from kolspider.options.proxy import proxy_of
-from kolspider.options.secrets import redacted, redacted_body
+from kolspider.options.secrets import NoRedirect, redacted, redacted_body
 from kolspider.providers.base import ApiError, ApiErrorKind, Balance, one_line
 
 if TYPE_CHECKING:
@@ -119,19 +119,12 @@ def _fetch(opener: OpenerDirector, request: Request, timeout: float) -> tuple[in
 def _opener(config: Config) -> OpenerDirector:
     # An HTTP proxy would see the key; of https:// it sees only a tunnel.
     proxies = {"https": getproxies()["https"]} if proxy_of(config.api_url) else {}
-    return build_opener(ProxyHandler(proxies), _NoRedirect())
+    return build_opener(ProxyHandler(proxies), NoRedirect())
 
 
 def _seconds_apart(config: Config) -> float:
     """Return the seconds between the call for the balance and another one: the API's limit may be for both."""
     return min(config.interval, _LONGEST_APART_SECS)
-
-
-class _NoRedirect(HTTPRedirectHandler):
-    """A redirect could take the key to another host: it becomes an HTTPError."""
-
-    def redirect_request(self, *_: object) -> None:
-        """Follow none."""
 
 
 def _reason(error: Exception) -> str:

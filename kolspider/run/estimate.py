@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 import time
+from functools import partial
 from math import inf, sqrt
 from typing import TYPE_CHECKING
 
+from kolspider.alerts.rules import rules_file, rules_of
 from kolspider.console.columns import labelled, wrapped
 from kolspider.console.wording import counted, rough
 from kolspider.db.check import check_source
@@ -14,7 +16,7 @@ from kolspider.errors import StopRun, UserError
 from kolspider.options.arguments import without
 from kolspider.run.balance import ask_balance
 from kolspider.run.job import Job
-from kolspider.run.opening import job_place, read_ledger, select_due
+from kolspider.run.opening import job_place, lost_accounts, read_ledger, select_due
 from kolspider.run.source import source_handles
 from kolspider.run.switch import switch
 
@@ -37,7 +39,13 @@ def estimate(arguments: Arguments, config: Config, database: Database, command: 
             job = Job.load(place, arguments.of_job()) if place else None
             ledger.forecast.known_stop = config.known_stop
             now = job.began_at if job else time.time()
-            select_due(ledger.selection, arguments, config, job, lambda: _source(arguments, config, database), now=now)
+            if arguments.why:
+                database.connect()
+            lost = lost_accounts(arguments, config, database, ledger, now)
+            ledger.forecast.lost = len({*lost, *ledger.unexplained()})
+            if not arguments.why:
+                source = partial(_source, arguments, config, database)
+                select_due(ledger.selection, arguments, config, job, source, now=now)
             table = _Estimate(arguments, config, ledger)
             print("\n".join(table.lines(shlex.join(without(command, ["estimate"])))))
     finally:
@@ -69,7 +77,8 @@ class _Estimate:
         self._selection, forecast = ledger.selection, ledger.forecast
         self._average = forecast.average
         self._found_rate = ledger.found_rate()
-        self._total = forecast.total()
+        self._asks = config.provider.profiles_by_id if any(rule.why for rule in rules_of(config)) else None
+        self._total, self._lost = forecast.total(), forecast.lost
         self._switch = "" if arguments.sandbox else switch(config, ledger)
         max_credits = arguments.max_credits(config.credit_usd)
         self._part = self._total.share(arguments.max_calls, max_credits)
@@ -82,21 +91,27 @@ class _Estimate:
         by_why, left = self._selection.count_by_why(), self._selection.left
         due, whys = sum(by_why.values()), ", ".join(f"{count:,} {why}" for why, count in by_why.items())
         beyond = f"; {counted(left, 'more KOL')} beyond the limit" if left else ""
-        yield labelled("KOLs", (f"{due:,} due ({whys})" if due else "none are due") + beyond)
+        if not self._arguments.why:
+            yield labelled("KOLs", (f"{due:,} due ({whys})" if due else "none are due") + beyond)
         if gone := self._selection.count_gone():
             yield labelled("", f"{gone:,} complete in another database only, and not cached: -a refresh=0s")
-        if not due:
+        if not (due or total.questions):
             yield labelled("next", "nothing to do")
             return
         if self._switch:
             yield from wrapped("provider", f"{self._switch}; the run needs -a fresh=1")
-        yield labelled("cache", self._cached)
+        if due:
+            yield labelled("cache", self._cached)
         calls, credits_ = round(total.calls * part), round(total.credits * part)
         if calls:
             capped = f" ({self._cap}; all of it takes about {total.calls:,.0f})" if part < 1 else ""
             yield labelled("calls", f"about {calls:,}{capped}, retries not counted")
             for text in self._grounds():
                 yield labelled("", text)
+            if due and self._asks:
+                call, rules = self._asks, rules_file(config).name
+                price = f"{call.price(call.most):,} credits for {call.most:,} lost follows"
+                yield from wrapped("", f"to which why in {rules} adds at most {price}")
             dollars = credits_ * config.credit_usd
             yield labelled("cost", f"about {credits_:,} credits, ${dollars:,.2f}{self._range}")
             if config.api_key and not self._arguments.sandbox:
@@ -143,6 +158,8 @@ class _Estimate:
                 else f"the usual {average.users:,.0f} users (too few lists are known)"
             )
             yield f"{total.calls_average:,.0f} for {counted(total.kols_average, 'KOL')}, by {by}"
+        if total.questions:
+            yield f"{total.questions:,} to ask why {counted(self._lost, 'account')} were lost"
         if total.lookups:
             yield f"{total.lookups:,} to look up the ids of {counted(total.kols_without_id, 'KOL')}"
 

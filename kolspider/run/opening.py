@@ -18,6 +18,8 @@ from kolspider.db.check import check_follows, check_names, check_source, check_t
 from kolspider.db.thread import DatabaseThread
 from kolspider.errors import StartAgain, StopRun, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
+from kolspider.follows.losses import unexplained
+from kolspider.follows.queries import Follows
 from kolspider.live.bill import Bill
 from kolspider.live.crew import Alone
 from kolspider.live.disk import Disk, unusable
@@ -58,7 +60,7 @@ if TYPE_CHECKING:
     from kolspider.run.job import JobPlace
     from kolspider.store.selection import Selection
 
-__all__ = ["is_new_beside_rows", "job_place", "open_run", "read_ledger", "select_due", "target_label"]
+__all__ = ["is_new_beside_rows", "job_place", "lost_accounts", "open_run", "read_ledger", "select_due", "target_label"]
 
 logger = logging.getLogger(__name__)
 
@@ -133,6 +135,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     table = _check_tables(arguments, config, database, ledger)
     ledger.selection.is_of_job = config.jobdir is not None
     ledger.forecast.known_stop = config.known_stop
+    lost = lost_accounts(arguments, config, database, ledger, time.time())
     if fleet and not fleet.open_job(label):
         fleet.job.join()
     else:
@@ -141,7 +144,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
             fleet.job.publish(now)
     ledger.kols.ends_from = ledger.selection.refresh_before or 0.0
     tally, work, repeats = Tally(), Work(), Repeats()
-    _announce(arguments, config, ledger.selection, tally)
+    _announce(arguments, config, ledger.selection, tally, len(lost))
 
     def retrying() -> None:
         tally.db_retries += 1
@@ -154,7 +157,8 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     )
     stop.on_stop(thread.give_up)  # a run that stops does not wait until the database is back
     renamed = ledger.accounts.renamed()
-    raising = Raising([rule.of_keys(renamed) for rule in rules], config.follows_table, config.target_table, ledger)
+    tables, asks = (config.follows_table, config.target_table), config.provider.profiles_by_id is not None
+    raising = Raising([rule.of_keys(renamed) for rule in rules], *tables, ledger, asks=asks)
     crew = fleet.crew if fleet else _alone(arguments, config, ledger, store)
     commits = Commits(ledger, store, crew, tally, work, raising, dry_run=arguments.dry_run, evict=config.cache_evict)
     writer = sender = None
@@ -167,12 +171,13 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     bill, turns = fleet.turns(tally) if fleet else _turns(arguments, config, ledger, stop, tally)
     stop.on_stop(turns.pace.wake)
     statement = Statement(config.credit_usd)
+    ledger.forecast.lost = len({*lost, *ledger.unexplained()})
     if not fleet:
         _ask_balance(statement, arguments, config, ledger)
     turns.pace.next_at = statement.next_call_at
     return Run(
         *(arguments, config, table, ledger, thread, stop, store, crew, tally, bill, turns.pace, turns, work, repeats),
-        *(commits, writer, sender, history, statement),
+        *(commits, writer, sender, history, statement, lost),
     )
 
 
@@ -256,7 +261,7 @@ def _check_tables(arguments: Arguments, config: Config, database: Database, ledg
         table = check_target(database, config.target_table)
         check_follows(database, config.follows_table)
         empty = empty_tables(database, config.follows_table)
-        if not (arguments.replay or arguments.kols):
+        if not (arguments.replay or arguments.kols or arguments.why):
             check_source(database, config.source_table, config.source_column, config.source_where)
     except database.errors as error:
         raise StopRun(f"{database.explain(error)}; {database.advice(error)}") from None
@@ -307,6 +312,8 @@ def _select(
     arguments: Arguments, config: Config, database: Database, ledger: Ledger, job: Job | None, now: float
 ) -> None:
     selection = ledger.selection
+    if arguments.why:
+        return
     if arguments.replay:
         selection.read_cached(waiting_only=arguments.replay is Replay.PENDING)
         if job or arguments.kols:
@@ -371,8 +378,25 @@ def _nearly(cutoff: Cutoff) -> Cutoff:
     return cutoff if cutoff.age is None else Cutoff(age=int(cutoff.age * _NEARLY))
 
 
-def _announce(arguments: Arguments, config: Config, selection: Selection, tally: Tally) -> None:
-    """Log which KOLs this run works on, and count the rows of the source table that name none."""
+def lost_accounts(arguments: Arguments, config: Config, database: Database, ledger: Ledger, now: float) -> list[str]:
+    """Return the accounts that `-a why` asks for, by their ids. Raises WrongUsage if nobody can be asked."""
+    if arguments.why is None:
+        return []
+    if not config.follows_table:
+        raise WrongUsage("-a why needs KOL_FOLLOWS_TABLE: without the table it is not known whom a KOL followed")
+    if config.provider.profiles_by_id is None:
+        raise WrongUsage(f"-a why needs profiles by id, and {config.provider.name} has none")
+    kols = [ledger.accounts.key_of(kol.handle) for kol in arguments.kols]
+    with database.explained_errors():
+        follows = Follows(database, config.follows_table, config.target_table)
+        return [one.user_id for one in unexplained(follows, ledger, moment(arguments.why.moment(now)), kols)]
+
+
+def _announce(arguments: Arguments, config: Config, selection: Selection, tally: Tally, lost: int) -> None:
+    """Log what this run works on, KOLs or lost accounts, and count the rows of the source table that name no KOL."""
+    if arguments.why:
+        logger.info("%s to ask for", counted(lost, "lost account"))
+        return
     by_why = selection.count_by_why()
     whys = "" if arguments.replay else ", ".join(f"{count:,} {why}" for why, count in by_why.items())
     left = f"; {counted(selection.left, 'more KOL')} left for the next run" if selection.left else ""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from scrapy.crawler import Crawler
 
     from kolspider.alerts.sender import Sender
@@ -57,6 +59,8 @@ class Run:
     """None in a dry run, which sends nothing."""
     history: History
     statement: Statement
+    lost: Sequence[str]
+    """Lost accounts that `-a why` asks for, by their ids."""
 
 
 def run_of(crawler: Crawler) -> Run:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from kolspider.console.wording import counted
 from kolspider.crawl.profiles import ask_for_profiles
-from kolspider.errors import NotAsked, StopRun
-from kolspider.items import FollowingsPage, Kol
 from kolspider.providers.base import ApiError, ApiErrorKind, Profile
+from kolspider.spiders.profiles import Profiles
 from kolspider.store.accounts import Change
 
 if TYPE_CHECKING:
@@ -20,21 +18,19 @@ if TYPE_CHECKING:
 
     from scrapy.crawler import Crawler
 
-    from kolspider.db.base import Database
+    from kolspider.items import FollowingsPage, Kol
     from kolspider.providers.base import ProfileCall
     from kolspider.run.run import Run
     from kolspider.store.accounts import AccountChange
 
 __all__ = ["Sweep"]
 
-_Answer = TypeVar("_Answer")
 _Work = TypeVar("_Work")
 
 logger = logging.getLogger(__name__)
 
 _AT_ONCE = 2_000
 """KOLs whose ids are looked for in one query."""
-_PROFILES = Kol("", "profiles")
 
 
 class Sweep:
@@ -45,7 +41,8 @@ class Sweep:
     """
 
     def __init__(self, crawler: Crawler, run: Run, by_id: ProfileCall) -> None:
-        self._crawler, self._run, self._by_id = crawler, run, by_id
+        self._crawler, self._run, self._most = crawler, run, by_id.most
+        self._profiles = Profiles(crawler, run, by_id)
         self._by_name = run.config.provider.profile_by_name
         self._store, self._accounts, self._selection = run.store, run.ledger.accounts, run.ledger.selection
         self.error: ApiError | None = None
@@ -65,7 +62,7 @@ class Sweep:
                 ids = await self._ids(kols)
                 known = [kol for kol, id_ in ids.items() if id_]
                 unclear = [kol for kol, id_ in ids.items() if not id_]
-                parts = [known[start : start + self._by_id.most] for start in range(0, len(known), self._by_id.most)]
+                parts = [known[start : start + self._most] for start in range(0, len(known), self._most)]
                 async for page in self._in_parallel(parts, lambda part: self._look_at(part, ids, unclear)):  # noqa: B023
                     yield page
                 async for page in self._in_parallel(unclear, self._look_up):
@@ -79,7 +76,7 @@ class Sweep:
         ids = await self._store.ask(lambda: {kol: self._accounts.id_of(kol.handle) for kol in kols})
         if others := [kol for kol, id_ in ids.items() if not id_]:
             table, names = self._run.config.target_table, [kol.user_name for kol in others]
-            found = await self._ask(lambda database: database.ids_by_name(table, names))
+            found = await self._profiles.ask_database(lambda database: database.ids_by_name(table, names))
             ids |= {kol: found.get(kol.user_name.lower(), "") for kol in others}
         return ids
 
@@ -93,8 +90,8 @@ class Sweep:
             some = work[start : start + self._run.config.concurrency]
             done = await asyncio.gather(*map(do, some), return_exceptions=True)
             for came in done:
-                if isinstance(came, list) and (users := await self._in_target(came)):
-                    yield FollowingsPage(_PROFILES, 0, "", users, last=False, is_list=False)
+                if isinstance(came, list) and (page := await self._profiles.page(came)):
+                    yield page
             for error in done:
                 if isinstance(error, BaseException):
                     raise error
@@ -105,9 +102,7 @@ class Sweep:
         An id of the target table is believed if the account still has the KOL's handle. A KOL whose profile does not
         come may be gone, or its handle may be another account's.
         """
-        asked = [ids[kol] for kol in kols]
-        asked += await self._fillers(asked)
-        answer = await ask_for_profiles(self._crawler, self._run.config, self._by_id, asked)
+        answer = await self._profiles.of(await self._profiles.filled([ids[kol] for kol in kols]))
         if isinstance(answer, list) and not answer:
             answer = ApiError(ApiErrorKind.CONTRACT_DRIFT, "it has no profile")
         if isinstance(answer, ApiError):
@@ -125,17 +120,6 @@ class Sweep:
                 unclear.append(kol)
         await self._note(looks)
         return [profile.user for profile in answer if not profile.gone]
-
-    async def _fillers(self, asked: Sequence[str]) -> list[str]:
-        """Return ids of accounts to ask for, too, if the call costs less with them."""
-        most, price = self._by_id.most, self._by_id.price
-        if len(asked) == most or price(most) >= price(len(asked)):
-            return []
-        table, wanted = self._run.config.target_table, most - len(asked)
-        start = random.randrange(10**18, 2 * 10**18)  # noqa: S311 - no secret: another part of the table each time
-        found = await self._ask(lambda database: database.some_ids(table, start, most))
-        others = [id_ for id_ in found if id_ not in set(asked)][:wanted]
-        return others if len(others) == wanted else []
 
     async def _look_up(self, kol: Kol) -> list[object]:
         """Look at the profile of a KOL by its handle. Returns it."""
@@ -182,25 +166,6 @@ class Sweep:
         if self.error is None:
             self.error = error
             logger.warning("the API gives no profiles (%s); reading what is known to have changed", error.message)
-
-    async def _in_target(self, users: Sequence[object]) -> list[object]:
-        """Return the users that the target table has."""
-        account_id = self._run.config.provider.account_id
-        by_id = {str(account_id(user)): user for user in users}
-        if not by_id:
-            return []
-        table = self._run.config.target_table
-        known = await self._ask(lambda database: database.known_ids(table, list(by_id)))
-        return [user for id_, user in by_id.items() if int(id_) in known]
-
-    async def _ask(self, question: Callable[[Database], _Answer]) -> _Answer:
-        try:
-            answer = await self._run.database.ask(question)
-        except StopRun as error:
-            self._run.stop.fail(error)
-            raise NotAsked("the run is stopping") from None
-        self._run.work.resume("the database")
-        return answer
 
 
 def _is_of(profile: Profile, kol: Kol) -> bool:

@@ -12,6 +12,7 @@ from functools import cached_property
 from math import exp, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
+from kolspider.providers.base import cost_of_profiles
 from kolspider.providers.increment import IncrementPages, follows_a_day
 from kolspider.providers.paging import RUN
 from kolspider.store.part import Part
@@ -164,16 +165,20 @@ class Total:
     looks: int = 0
     """Calls for profiles, to find whose list has news."""
     credits_looks: int = 0
+    questions: int = 0
+    """Calls for profiles of lost accounts."""
+    credits_questions: int = 0
 
     @property
     def calls(self) -> float:
         """Calls for profiles, ids and all lists, without retries."""
-        return self.calls_known + self.calls_average + self.lookups + self.looks
+        return self.calls_known + self.calls_average + self.lookups + self.looks + self.questions
 
     @property
     def credits(self) -> float:
         """Credits for profiles, ids and all lists, without retries."""
-        return self.credits_known + self.credits_average + self.credits_lookups + self.credits_looks
+        profiles = self.credits_lookups + self.credits_looks + self.credits_questions
+        return self.credits_known + self.credits_average + profiles
 
     def share(self, max_calls: int | None, max_credits: float) -> float:
         """Return the share of these calls that the caps of a run allow, 0 to 1."""
@@ -191,6 +196,8 @@ class Forecast(Part):
 
     known_stop = 1
     """KOL_KNOWN_STOP: how many pages in a row must meet the known part of a list."""
+    lost = 0
+    """Lost accounts that are to be asked for."""
 
     def of(self, handle: str) -> Expected:
         """Estimate one selected KOL's list, before it begins."""
@@ -206,6 +213,8 @@ class Forecast(Part):
             total.lookups = batches + bool(rest)
             total.credits_lookups = batches * call.price(call.most) + (call.price(rest) if rest else 0)
         total.looks, total.credits_looks = self._looks()
+        if by_id := self._api.profiles_by_id:
+            total.questions, total.credits_questions = cost_of_profiles(by_id, self.lost)
         for group in self._groups():
             kols, expected = group.kols, self._expected(group)
             total.cached += group.cached * kols
@@ -240,10 +249,9 @@ class Forecast(Part):
             self._count(f"SELECT count(*) FROM temp.selected WHERE to_look_at AND {which} {has_id}")
             for which in ("", "NOT")
         )
-        full, rest = divmod(known, by_id.most)
-        credits_ = full * by_id.price(by_id.most) + (min(by_id.price(rest), by_id.price(by_id.most)) if rest else 0)
+        calls, credits_ = cost_of_profiles(by_id, known)
         named = others if by_name else 0
-        return full + bool(rest) + named, credits_ + (named * by_name.price(1) if by_name else 0)
+        return calls + named, credits_ + (named * by_name.price(1) if by_name else 0)
 
     @cached_property
     def _lists(self) -> str:

@@ -11,6 +11,7 @@ from kolspider.store.accounts import Accounts
 from kolspider.store.database import SqliteConnection, closed_on_error, connect, connect_to_read, empty_in_memory
 from kolspider.store.forecast import Forecast
 from kolspider.store.kols import Kols
+from kolspider.store.lost import LostAccounts
 from kolspider.store.outbox import Outbox
 from kolspider.store.pages import Pages
 from kolspider.store.part import NOTE
@@ -52,6 +53,7 @@ class Ledger:
         self._rate_key = f"calls in 1,000 s, {provider.name}"
         create_views(connection, provider, target)
         self.accounts = Accounts(*part)
+        self.lost = LostAccounts(*part)
         self.pages = Pages(*part)
         self.readings = Readings(*part)
         self.refusals = Refusals(*part)
@@ -134,6 +136,11 @@ class Ledger:
             if rejects_size is not None:
                 self.connection.execute(NOTE, (REJECTS_SIZE, rejects_size))
             return self.outbox.put(alerts)
+
+    def unexplained(self) -> list[str]:
+        """Return the accounts that alerts wait for and of which nobody knows yet why they are lost, by their ids."""
+        waiting = self.outbox.waiting()
+        return list(dict.fromkeys(one.account for one in waiting if not self.lost.of(one.account, one.since)))
 
     def found_rate(self) -> float | None:
         """Return the calls a second that the API was found to allow; None if no run has found out."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from kolspider.store.part import NOTE, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-__all__ = ["SHOWN", "Draft", "Kept", "Outbox", "Parcel"]
+__all__ = ["SHOWN", "Draft", "Kept", "Outbox", "Parcel", "Waiting"]
 
 SHOWN = 20
 """Alerts that a message has room for."""
@@ -33,6 +33,20 @@ class Draft:
     rule: str
     content: str
     """JSON."""
+    account: str = ""
+    """The lost account that must be asked for first, by its id; empty: it can be sent at once."""
+    since: str = ""
+    """Since when it is lost: UTC, `YYYY-MM-DD HH:MM:SS`."""
+
+
+class Waiting(NamedTuple):
+    """An alert about a lost follow that nobody gets before `release`."""
+
+    id: str
+    rule: str
+    content: str
+    account: str
+    since: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +76,10 @@ class Kept(NamedTuple):
 
 
 class Outbox(Part):
-    """Tables alert and alert_sent. Alerts are of no target: what was raised once is raised for all of them."""
+    """Tables alert, alert_waiting and alert_sent.
+
+    Alerts are of no target: what was raised once is raised for all of them.
+    """
 
     run = 0
     """The number of the run that raises alerts; 0 outside of one."""
@@ -81,12 +98,47 @@ class Outbox(Part):
             self._db.executemany("DELETE FROM alert WHERE seq = ?", forgotten)
 
     def put(self, drafts: Iterable[Draft]) -> int:
-        """Raise alerts; one that was raised before stays as it is. Returns how many are new. Inside a transaction."""
-        done = self._db.executemany(
+        """Raise alerts; one that was raised before stays as it is. Inside a transaction.
+
+        Returns how many are new, without those that wait: `release` raises these.
+        """
+        now, new = time.time(), 0
+        for one in drafts:
+            alert = (one.id, one.rule, self.run, now, one.content)
+            if not one.account:
+                new += self._put(*alert)
+            elif not self._value("SELECT 1 FROM alert WHERE id = ?", one.id):
+                self._db.execute(
+                    "INSERT INTO alert_waiting (id, rule, run, raised_at, content, account, since) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                    (*alert, one.account, one.since),
+                )
+        return new
+
+    def _put(self, *alert: object) -> int:
+        done = self._db.execute(
             "INSERT INTO alert (id, rule, run, raised_at, content) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-            [(one.id, one.rule, self.run, time.time(), one.content) for one in drafts],
+            alert,
         )
         return max(done.rowcount, 0)
+
+    def waiting(self) -> list[Waiting]:
+        """Return the alerts that wait to be released, in the order in which they were raised."""
+        rows = self._db.execute("SELECT id, rule, content, account, since FROM alert_waiting ORDER BY seq")
+        return [Waiting(*row) for row in rows]
+
+    def release(self, contents: Mapping[str, str | None]) -> int:
+        """Let receivers have waiting alerts, given by id, with new contents; None drops one. Returns how many.
+
+        They come behind all others: a parcel that is on its way stands for alerts up to a number.
+        """
+        new = 0
+        with self._db.transaction(in_turn=True):
+            for one in self.waiting():
+                if (content := contents.get(one.id)) is not None:
+                    new += self._put(one.id, one.rule, self.run, time.time(), content)
+            self._db.executemany("DELETE FROM alert_waiting WHERE id = ?", [(id_,) for id_ in contents])
+        return new
 
     def told_until(self) -> float | None:
         """Return up to when the states of KOLs were looked at, in unix seconds; None if they never were."""
@@ -165,8 +217,9 @@ class Outbox(Part):
         )
         rows = self._db.execute(
             "SELECT rule, run, count(*), min(raised_at), max(missing) FROM "
-            f"(SELECT rule, run, seq, raised_at, {lacking or '1'} AS missing FROM alert a WHERE NOT done) kept "
-            "WHERE missing > 0 GROUP BY run, rule ORDER BY min(seq)",
-            tuple(receivers),
+            f"(SELECT rule, run, raised_at, {lacking or '1'} AS missing FROM alert a WHERE NOT done "
+            "UNION ALL SELECT rule, run, raised_at, ? FROM alert_waiting) kept "
+            "WHERE missing > 0 GROUP BY run, rule ORDER BY min(raised_at), rule",
+            (*receivers, max(len(receivers), 1)),
         )
         return [Kept(*row) for row in rows]

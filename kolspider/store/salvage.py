@@ -32,6 +32,7 @@ _COUNTED_BY = {
     "account_change": "account_change",
     "alert": "alert",
     "alert_sent": "alert",
+    "alert_waiting": "alert_waiting",
 }
 """Tables whose first key is a number that SQLite assigned, each with the table that it numbers the rows of."""
 _TYPES: dict[str, tuple[type, ...]] = {

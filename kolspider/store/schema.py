@@ -57,6 +57,19 @@ CREATE TABLE alert_sent (           -- which receiver has got which open alert
   PRIMARY KEY (alert, receiver)
 ) WITHOUT ROWID;
 """,
+    7: """
+CREATE TABLE alert_waiting (        -- alerts that come into the outbox once it was asked why their follow is gone
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+  rule TEXT NOT NULL, run INTEGER NOT NULL, raised_at REAL NOT NULL, content TEXT NOT NULL,     -- as in alert
+  account TEXT NOT NULL, since TEXT NOT NULL        -- who is lost, and since when: UTC, YYYY-MM-DD HH:MM:SS
+);
+CREATE TABLE lost_account (         -- what the profiles of lost accounts said
+  id TEXT NOT NULL, read_at REAL NOT NULL,  -- unix seconds
+  reason TEXT NOT NULL,                     -- unfollowed, protected, suspended, gone
+  user_name TEXT NOT NULL,                  -- its name then; '' if it was not told
+  PRIMARY KEY (id, read_at)
+) WITHOUT ROWID;
+""",
 }
 """The tables that each format added to the one before. A run upgrades an older file, back to the first release's."""
 VERSION = max(ADDED)

@@ -123,14 +123,14 @@ class Summary:
     def lines(self) -> Iterator[str]:
         """Return the lines of the closing table."""
         tally = self._tally
-        yield labelled("KOLs", ", ".join(self._kols()))
+        if not self._arguments.why:
+            yield labelled("KOLs", ", ".join(self._kols()))
         if self.states or tally.calls or tally.cache_hits:
             yield labelled("pages", f"{tally.pages:,} bought, {tally.cache_hits:,} from the cache")
             yield labelled("users", ", ".join(self._users()))
             dollars = tally.credits * self._credit_usd
             yield labelled("API", f"{counted(tally.calls, 'call')}, about {tally.credits:,} credits (${dollars:.2f})")
-        if tally.looks:
-            yield labelled("watched", f"{counted(tally.looks, 'KOL')}, {counted(tally.unchanged, 'list')} without news")
+        yield from self._profiles()
         yield from self._bill()
         if self._tally.credits_saved:
             yield labelled("saved", self._saved)
@@ -150,6 +150,15 @@ class Summary:
         if self._error or self._interrupted:
             yield labelled("stopped", self.stopped if self._error else f"interrupted; {self._lost}")
         yield labelled("next", self.next)
+
+    def _profiles(self) -> Iterator[str]:
+        """Yield what profiles told, of KOLs and of lost accounts."""
+        tally = self._tally
+        if tally.looks:
+            yield labelled("watched", f"{counted(tally.looks, 'KOL')}, {counted(tally.unchanged, 'list')} without news")
+        if tally.lost:
+            told = ", ".join(f"{count:,} {reason}" for reason, count in _sorted(tally.lost).items())
+            yield labelled("lost", f"{counted(tally.lost.total(), 'account')} asked for: {told}")
 
     def _bill(self) -> Iterator[str]:
         """Yield what the account says that the run cost, if it was asked."""
@@ -257,6 +266,7 @@ class Summary:
                 "dollars_estimated": round(self._tally.credits_saved * self._credit_usd, 4),
             },
             "watched": {"kols": self._tally.looks, "lists_without_news": self._tally.unchanged},
+            "lost": _sorted(self._tally.lost),
             "accounts": [
                 {"user_name": change.kol.user_name, "change": change.what, "detail": change.detail}
                 for change in self._accounts

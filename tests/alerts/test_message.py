@@ -38,6 +38,15 @@ def test_a_line_names_account_kols_when_and_on_which_page() -> None:
     assert "no longer followed by btc, eth, last seen" in text_of(event="lost_follow")[1][0]
 
 
+def test_a_lost_follow_says_why_as_far_as_that_is_known() -> None:
+    def line(**changes: Any) -> str:
+        return text_of(event="lost_follow", **changes)[1][0]
+
+    assert "no longer followed by btc, eth (suspended), last seen" in line(why="suspended")
+    assert "btc, eth (unfollowed, is now x.com/al), last" in line(why="unfollowed", detail="is now x.com/al")
+    assert "btc, eth (reason not known), last seen" in line(why="not known")
+
+
 def test_what_is_unknown_is_left_out() -> None:
     bare = ACCOUNT | {"user_name": None, "name": None, "followers": None}
     assert text_of(account=bare, page=None)[1][0].startswith("- account 77: now followed by")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from scrapy.settings import Settings
 
-from kolspider.alerts.alert import Account, Event
+from kolspider.alerts.alert import NOT_KNOWN, Account, Event
 from kolspider.alerts.rules import Rule, read_rules, rules_of
 from kolspider.errors import WrongUsage
 from kolspider.options.config import Config
+from kolspider.store.lost import Reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +85,12 @@ def test_a_rule_with_every_key(config: Config) -> None:
         (rule("kols = []"), "kols = [] is not a list of handles"),
         (rule("kols = ['not a handle']"), 'kols = ["not a handle"] has "not a handle", which is no Twitter handle'),
         (rule("never = [12]"), "never = [12] is not a list of handles"),
+        (
+            rule("why = true", event="lost_follow"),
+            "why = true is not a list of some of unfollowed, protected, suspended",
+        ),
+        (rule("why = ['left']", event="lost_follow"), 'why = ["left"] is not a list of some of unfollowed, protected'),
+        (rule("why = ['gone']"), "why is for lost_follow only"),
         (rule("bio = 'x'", event="kol_gone"), "bio is for rules about follows, not about KOLs"),
         (rule("min = 2", event="kol_gone"), "min is for shared_follow only"),
         (rule("") + rule(""), "an earlier rule has the same name; each needs a name of its own"),
@@ -97,6 +104,11 @@ def test_each_fault_is_one_line_that_says_what_is_right(config: Config, text: st
     assert fault in faults[0]
     with pytest.raises(WrongUsage):
         rules_of(config)
+
+
+def test_a_rule_wants_its_reasons_and_what_nobody_knows(config: Config) -> None:
+    ((found,), _) = read(config, rule('why = ["unfollowed", "gone"]', event="lost_follow"))
+    assert [why for why in (*Reason, NOT_KNOWN) if found.wants_reason(why)] == ["unfollowed", "gone", "not known"]
 
 
 def test_all_faults_are_found_at_once_and_good_rules_stay(config: Config) -> None:

@@ -31,6 +31,10 @@ event = "new_follow"
 name = "lost"
 event = "lost_follow"
 [[rule]]
+name = "why"
+event = "lost_follow"
+why = ["unfollowed", "protected", "suspended", "gone"]
+[[rule]]
 name = "shared"
 event = "shared_follow"
 min = 2
@@ -38,7 +42,10 @@ within = "48h"
 """
 OFTEN = settings(KOL_FLUSH_ROWS=100, KOL_FLUSH_SECS=0.05)
 """Many commits, many chances."""
-WHERE = ("the ledger's note of a batch", "a batch", "a delivery", "the note of a delivery", "a list's end")
+WHERE = (
+    *("the ledger's note of a batch", "a batch", "a delivery", "the note of a delivery", "a list's end"),
+    *("the note of what lost accounts tell", "the release of alerts"),
+)
 
 
 @dataclass
@@ -145,16 +152,26 @@ class AlertStory:
         arrived = Counter(box.ids)
         by_rule = {
             rule: {(one["kols"][0], one["account"]["id"]) for one in box.alerts if one["rule"] == rule}
-            for rule in ("new", "lost")
+            for rule in ("new", "lost", "why")
         }
         told: set[str] = set()  # by processes of their own: stories are told side by side
-        for rule in ("new", "lost", "shared"):
-            found = project.scrapy("alerts", "backtest", rule, "--since", "1d", "--json").expect(0).out
-            told |= {one["id"] for one in json.loads(found)}
+        for rule in ("new", "lost", "why", "shared"):
+            backtest = project.scrapy("alerts", "backtest", rule, "--since", "1d", "--json").expect(0).out
+            told |= {one["id"] for one in json.loads(backtest)}
         self.toll.alerts += len(told)
         self.toll.twice += arrived.total() - len(arrived)
         self.toll.lost += len(told - arrived.keys())
-        assert by_rule == {"new": new, "lost": lost}
+        for rule, expected in {"new": new, "lost": lost, "why": lost}.items():
+            found = by_rule[rule]
+            assert found == expected, (
+                f"{rule}: {sorted(expected - found)} not told, {sorted(found - expected)} of nothing"
+            )
+        reasons: dict[str, set[str]] = {}
+        for one in box.alerts:
+            reasons.setdefault(one["id"], set()).add(one["why"])
+        assert all(len(of_one) == 1 for of_one in reasons.values()), "an alert has two reasons"
+        asked = Counter(call.kind for call in project.api.calls)["profiles"]
+        assert asked <= self.weeks + self.toll.kills, "more calls for profiles than weeks and kills"
         assert set(arrived) == told, f"{len(told - arrived.keys())} lost, {len(arrived.keys() - told)} of nothing"
         messages = Counter(text for _, text in box.messages)
         ids = [text.rpartition("(message ")[2] for text in messages]

@@ -236,12 +236,23 @@ def test_the_spider_gets_a_network_failure_that_lasts(parts: Parts) -> None:
     assert not parts.stop.is_set()
 
 
-@pytest.mark.parametrize("failure", [DownloadTimeoutError("slow"), DownloadConnectionRefusedError("no")])
-def test_an_api_that_never_answered_stops_the_run_when_no_retry_is_left(parts: Parts, failure: Exception) -> None:
-    assert parts.failure(request(asked_again=2), failure)
+@pytest.mark.parametrize(
+    ("failure", "retries"), [(DownloadTimeoutError("slow"), 3), (DownloadConnectionRefusedError("no"), 1)]
+)
+def test_an_api_that_never_answered_stops_the_run_when_no_retry_is_left(
+    parts: Parts, failure: Exception, retries: int
+) -> None:
+    assert parts.failure(request(asked_again=retries - 1), failure)
     with pytest.raises(NotAsked):
-        parts.failure(request(asked_again=3), failure)
+        parts.failure(request(asked_again=retries), failure)
     assert "check KOL_API_URL" in str(parts.stop.error)
+
+
+def test_an_api_that_answered_and_is_gone_has_all_retries(parts: Parts) -> None:
+    parts.answer(request(), 502, b"bad gateway")
+    assert parts.failure(request(asked_again=2), DownloadConnectionRefusedError("no"))
+    assert parts.failure(request(asked_again=3), DownloadConnectionRefusedError("no")) is None
+    assert not parts.stop.is_set()
 
 
 def test_a_proxy_that_refuses_stops_the_run_at_once_and_costs_nothing(

@@ -31,6 +31,7 @@ MOMENTS = (
     "kol_load.loaded_at",
     "account.read_at",
     "account_change.at",
+    "lost_account.read_at",
 )
 """All times in the ledger."""
 

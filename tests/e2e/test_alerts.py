@@ -406,7 +406,8 @@ def test_check_names_each_fault_and_sends_a_test(make_project: MakeProject, box:
     checked = project.look("alerts", "check").expect(1)
     events = "new_follow, shared_follow, lost_follow, kol_gone, kol_renamed, kol_protected"
     unclosed = "missing ), unterminated subpattern at position 0"
-    assert checked.out.splitlines() == [
+    assert max(map(len, checked.out.splitlines())) <= 80
+    assert checked.out.replace("\n      ", " ").splitlines() == [
         f'FAIL  alerts.toml: rule "two": event = "new_folow" is not one of {events}; did you mean new_follow?',
         f'FAIL  alerts.toml: rule "two": bio = "(" is not a regular expression: {unclosed}',
         'ok    alerts.toml: rule "new" (new_follow)',
@@ -431,7 +432,7 @@ def test_check_names_each_fault_and_sends_a_test(make_project: MakeProject, box:
 def test_rules_without_a_follows_table_are_reported(make_project: MakeProject, box: Mailbox) -> None:
     project = make_project({"alpha": 3})
     write_rules(project, NEW, box.webhook)
-    checked = project.look("alerts", "check").expect(1).out
+    checked = project.look("alerts", "check").expect(1).out.replace("\n      ", " ")
     assert "FAIL  without KOL_FOLLOWS_TABLE nothing is told by 1 rule of alerts.toml: " in checked
     assert "without KOL_FOLLOWS_TABLE" in project.crawl().expect(0).err
     assert "without KOL_FOLLOWS_TABLE" in project.look("alerts", "backtest", "new").expect(2).err

@@ -19,7 +19,7 @@ __all__ = ["mysql", "sqlite", "subject"]
 
 THEN = "2026-11-01 08:00:00"
 OPTIONS = {"since": None, "kol": None, "min": None, "new_in": None, "limit": None}
-FLAGS = {"json": False, "csv": True, "raw": False, "bom": False, "all": True, "lost": True}
+FLAGS = {"json": False, "csv": True, "raw": False, "bom": False, "all": True, "lost": True, "why": False}
 
 
 def test_edges_are_asked_for_a_few_kols_at_a_time(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:

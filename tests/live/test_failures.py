@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from kolspider.live.failures import Failures
@@ -43,7 +45,7 @@ def test_if_there_is_no_second_kol_the_run_ends_with_the_line(kind: ApiErrorKind
 @pytest.mark.parametrize("kind", OWN_AFTER_A_PAGE)
 def test_after_a_page_it_is_the_kols_own_until_too_many_fail_in_a_row(kind: ApiErrorKind) -> None:
     found, stop = failures(stop_after=3)
-    found.note_page()
+    found.note_page(time.monotonic())
     assert not found.note_failed("one", kind, "why")
     assert not found.note_failed("two", kind, "why")
     found.note_end()
@@ -56,10 +58,11 @@ def test_after_a_page_it_is_the_kols_own_until_too_many_fail_in_a_row(kind: ApiE
 def test_the_balance_is_empty_if_two_kols_say_so_without_a_page_in_between() -> None:
     found, stop = failures()
     for _ in range(5):
-        found.note_page()
+        found.note_page(time.monotonic())
         found.note_failed("odd", ApiErrorKind.NO_CREDIT, "why")
     found.note_end()
     assert stop.error is None
+    found.note_page(sent_at=0)  # it was on its way when the balance ran out
     found.note_failed("other", ApiErrorKind.NO_CREDIT, "why")
     assert "no credit left" in str(stop.error)
 
@@ -79,14 +82,14 @@ def test_only_failures_of_one_kind_one_after_the_other_count(in_between: str) ->
 def test_pages_of_lists_that_fail_in_the_end_do_not_count() -> None:
     found, stop = failures(stop_after=2)
     for name in "ab":
-        found.note_page()
+        found.note_page(time.monotonic())
         found.note_failed(name, "network", "why")
     assert stop.error is not None
 
 
 def test_zero_never_stops_the_run() -> None:
     found, stop = failures(stop_after=0)
-    found.note_page()
+    found.note_page(time.monotonic())
     assert not any(found.note_failed(str(n), "network", "why") for n in range(1000))
     assert stop.error is None
 

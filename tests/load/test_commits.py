@@ -57,7 +57,7 @@ def of(ledger: Ledger, folder: Path, *, dry_run: bool = False) -> Commits:
         alone(),
         Tally(),
         Work(),
-        Raising([], "", "", ledger),
+        Raising([], "", "", ledger, asks=False),
         dry_run=dry_run,
         evict=False,
     )

@@ -58,7 +58,7 @@ class Parts:
         self.thread = DatabaseThread(database, table, retry_secs=0, on_retry=lambda: None)
         disk = Disk(self.folder, self.stop)
         self.repeats = Repeats()
-        raising = Raising([], "", "", self.ledger)
+        raising = Raising([], "", "", self.ledger, asks=False)
         self.commits = Commits(self.ledger, disk, alone(), self.tally, self.work, raising, dry_run=False, evict=True)
         self.writer = Writer(self.config, self.thread, self.commits, self.repeats, self.stop, self.tally, self.work)
 

@@ -15,6 +15,7 @@ from tests.wild import wildly
 
 NAMES = [argument.name for argument in fields(Arguments)]
 EXAMPLES = {  # one good value each, which is not the default
+    "why": "7d",
     "limit": "50",
     "kols": "BTC",
     "max_calls": "500",
@@ -34,6 +35,7 @@ EXAMPLES = {  # one good value each, which is not the default
     "api_key": "k",
 }
 
+WITH_WHY = {"why", "kols", "max_calls", "max_usd", "estimate", "sandbox", "fresh", "api_key"}
 NEEDS = {"incremental": {"refresh": "7d"}, "full_every": {"refresh": "7d", "incremental": "1"}}
 """What goes with nothing else."""
 
@@ -182,6 +184,11 @@ def test_test_is_refused_when_the_settings_ask_for_a_replay() -> None:
 def test_a_replay_takes_nothing_that_is_about_calls(replay: str | None, other: str) -> None:
     raw = given_with(other) | ({"replay": replay} if replay else {})
     assert other in refusal(raw, ignore_missing=replay is None)
+
+
+@pytest.mark.parametrize("other", [name for name in NAMES if name not in WITH_WHY])
+def test_why_goes_with_nothing_that_is_about_lists(other: str) -> None:
+    assert other in refusal({"why": "7d", **given_with(other)})
 
 
 @pytest.mark.parametrize("other", ["limit", "kols", "sandbox", "feed", "api_key"])

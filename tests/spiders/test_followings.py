@@ -50,6 +50,7 @@ def test_a_list_whose_last_page_could_not_be_stored_has_not_ended(seq: int | Non
         work=recorder,
         commits=recorder,
         pace=recorder,
+        crew=SimpleNamespace(loads_from_store=False),
     )
     spider = FollowingsSpider()
     spider.use(cast("Any", run))

@@ -44,13 +44,18 @@ def fill(ledger: Ledger) -> None:
         seqs[:-1],
         7,
         [Refusal("btc", seqs[0], What.ACCOUNT, "1", "no")],
-        alerts=[Draft("a", "rule", "{}"), Draft("b", "rule", "{}")],
+        alerts=[
+            Draft("a", "rule", "{}"),
+            Draft("b", "rule", "{}"),
+            Draft("c", "rule", "{}", account="1", since="2026-11-26 08:00:00"),
+        ],
     )
     parcel = ledger.outbox.next_single("here")
     assert parcel
     ledger.outbox.note_sent(parcel, "here", ["here", "there"])
     ledger.readings.note_length("btc", 0, 10, 1_000)
     ledger.note_found_rate(7.5)
+    ledger.lost.note([("1", None)])
     run = ledger.runs.begin("buy", "scrapy crawl followings")
     ledger.runs.end(run, Counters(calls=9, errors={"busy": 2}), {State.FETCHED: 1}, 3, 4, 0, "")
     ledger.runs.note_bill(run, 18.0, 0.1)

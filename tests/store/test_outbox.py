@@ -100,6 +100,28 @@ def test_what_arrives_while_a_parcel_is_on_its_way_is_not_taken_for_sent(ledger:
     assert ledger.outbox.count_pending([A]) == 1
 
 
+def test_a_waiting_alert_is_nobodys_until_it_is_released_behind_all_others(ledger: Ledger) -> None:
+    outbox = ledger.outbox
+    ledger.outbox.begin(1)
+    waiting = [Draft(id_, "why", OF_FOLLOW, account="7", since="2026-11-26 08:00:00") for id_ in ("told", "unwanted")]
+    assert ledger.note_loaded([], None, alerts=[*waiting, *drafts("other")]) == 1
+    assert ledger.note_loaded([], None, alerts=waiting) == 0
+    assert [one.id for one in outbox.waiting()] == ["told", "unwanted"]
+    assert [(kept.rule, kept.alerts, kept.missing) for kept in outbox.pending([A, B])] == [("r", 1, 2), ("why", 2, 2)]
+
+    on_its_way = outbox.next_single(A)
+    assert on_its_way
+    assert on_its_way.count == 1
+    assert outbox.release({"told": '{"why": "gone"}', "unwanted": None}) == 1
+    outbox.note_sent(on_its_way, A, [A])
+    released = outbox.next_single(A)
+    assert released
+    assert released.contents == ['{"why": "gone"}']
+    assert outbox.waiting() == []
+    assert ledger.note_loaded([], None, alerts=waiting[:1]) == 0
+    assert outbox.waiting() == [], "what was released does not wait again"
+
+
 def test_an_alert_is_done_when_every_receiver_that_is_left_has_it(ledger: Ledger, store: Connection) -> None:
     put(ledger, "one")
     parcel = ledger.outbox.next_single(A)
@@ -173,7 +195,8 @@ def test_a_store_of_an_older_format_is_read_as_it_is_and_upgraded_by_a_run(tmp_p
 def test_a_salvage_keeps_the_outbox(tmp_path: Path) -> None:
     with closing(Ledger.open(tmp_path, provider("twitterapi_io"), "here")) as ledger:
         put(ledger, "one", "two")
+        ledger.note_loaded([], None, alerts=[Draft("three", "r", OF_FOLLOW, "7", "2026-11-26 08:00:00")])
     (tmp_path / f"{FILE_NAME}.is-damaged").touch()
     assert salvage_if_damaged(tmp_path)
     with closing(Ledger.open(tmp_path, provider("twitterapi_io"), "here")) as ledger:
-        assert ledger.outbox.count_pending([]) == 2
+        assert ledger.outbox.count_pending([]) == 3

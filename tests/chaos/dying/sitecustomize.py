@@ -32,6 +32,8 @@ POINTS = {
     "the writer's close": ("kolspider.load.writer", "Writer", "close"),
     "a delivery": ("kolspider.alerts.receivers", "Receiver", "deliver"),
     "the note of a delivery": ("kolspider.store.outbox", "Outbox", "note_sent"),
+    "the note of what lost accounts tell": ("kolspider.store.lost", "LostAccounts", "note"),
+    "the release of alerts": ("kolspider.store.outbox", "Outbox", "release"),
     "the ledger's close": ("kolspider.store.ledger", "Ledger", "close"),
 }
 """Each is two points: `before <name>` and `after <name>`."""
