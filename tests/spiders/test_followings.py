@@ -17,7 +17,7 @@ from kolspider.providers import provider
 from kolspider.providers.base import Account, Page
 from kolspider.providers.paging import Paging
 from kolspider.spiders.followings import FollowingsSpider, _List
-from tests.live.unguarded import Unguarded, alone
+from tests.live.unguarded import Unguarded
 
 BTC = Kol("btc", "BTC")
 
@@ -45,7 +45,6 @@ def test_a_list_whose_last_page_could_not_be_stored_has_not_ended(seq: int | Non
         ledger=ledger,
         stop=recorder,
         store=Unguarded(),
-        crew=alone(),
         tally=Tally(),
         work=recorder,
         commits=recorder,
