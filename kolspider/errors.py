@@ -2,7 +2,17 @@
 
 from scrapy.exceptions import IgnoreRequest
 
-__all__ = ["CapReached", "Faults", "Fenced", "NotAsked", "StopRun", "UserError", "WrongUsage", "out_of_memory"]
+__all__ = [
+    "CapReached",
+    "Faults",
+    "Fenced",
+    "NotAsked",
+    "StartAgain",
+    "StopRun",
+    "UserError",
+    "WrongUsage",
+    "out_of_memory",
+]
 
 
 _LONGEST = 2000
@@ -28,7 +38,16 @@ class CapReached(StopRun):
     """A cap of the run leaves no room for another call, and work is left: nothing needs to be fixed."""
 
 
-class Fenced(StopRun):
+class StartAgain(StopRun):
+    """This worker can't go on, and nothing has to be fixed: the same command can be started again by itself.
+
+    It has an exit code of its own (EX_TEMPFAIL), so that a service manager restarts nothing that spends money.
+    """
+
+    exit_code = 75
+
+
+class Fenced(StartAgain):
     """This process was taken for dead, or nobody can say whether it was: it may write no more."""
 
 

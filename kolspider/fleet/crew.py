@@ -73,7 +73,7 @@ class SharedCrew(Crew):
             if is_all_read and not (work and work.is_more_likely) and (work or not self._loads):
                 if self._loads:
                     await self._store.ask(self._settle_rest)
-                await self._talk.ask(self._job.finish)
+                await self._talk.ask(self._finish)
             else:
                 await self._stop.sleep(_LOOK_EVERY)
 
@@ -87,6 +87,10 @@ class SharedCrew(Crew):
             return is_all_read, None
         everything = self._replays_all and not self._job.is_replayed()
         return is_all_read, Round(self._loads, everything, looks=looks)
+
+    def _finish(self) -> None:
+        if self._job.is_all_read():  # a page that turned out to be damaged is bought again first
+            self._job.finish()
 
     def _settle_rest(self) -> None:
         """Settle the lists of which a worker died between the last write and that."""

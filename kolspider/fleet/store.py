@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from kolspider.errors import NotAsked, StopRun, out_of_memory
+from kolspider.errors import NotAsked, StartAgain, StopRun, out_of_memory
 from kolspider.live.store import Store
 from kolspider.store.connection import LedgerAway
 
@@ -91,7 +91,7 @@ class SharedStore(Store):
             except LedgerAway as error:
                 if time.monotonic() >= give_up_at or self._give_up.is_set():
                     waited = "" if self._give_up.is_set() else f" for {self._retry_secs:g} s (KOL_DB_RETRY_SECS)"
-                    raise StopRun(
+                    raise StartAgain(
                         f"the shared ledger was away{waited}: {error}; nothing is lost: run the same command again "
                         "when it is back"
                     ) from None

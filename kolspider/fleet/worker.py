@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from kolspider.errors import StopRun
+from kolspider.errors import StartAgain, StopRun
 from kolspider.fleet.tables import BEAT_SECS, LEASE_SECS
 from kolspider.store.connection import LedgerAway
 
@@ -36,14 +36,14 @@ class Worker:
         self.id = connection.insert("INSERT INTO worker (name) VALUES (?)", (self.name,), "id")
 
     def check(self, connection: PostgresConnection) -> None:
-        """Raise StopRun if this worker was taken for dead. Inside a transaction it stays alive until its end."""
+        """Raise StartAgain if this worker was taken for dead. Inside a transaction it stays alive until its end."""
         alive = "SELECT 1 FROM worker WHERE id = ? AND NOT dead FOR KEY SHARE"
         if not connection.execute(alive, (self.id,)).fetchone():
             raise self.taken_over()
 
-    def taken_over(self) -> StopRun:
+    def taken_over(self) -> StartAgain:
         """Return the error that ends a worker that was taken for dead."""
-        return StopRun(
+        return StartAgain(
             f"this worker ({self.name}) gave no sign of life for {LEASE_SECS} s, so others have taken over its KOLs; "
             "it has stopped, and what it bought is stored: start it again"
         )

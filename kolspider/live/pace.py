@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kolspider.errors import StopRun
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from kolspider.live.stop import Stop
     from kolspider.options.config import Config
@@ -28,7 +28,7 @@ _LONGEST_ANSWER = 30.0
 _SLACK = 0.02
 """Seconds by which a turn may be late, at most an interval, without making the next ones late."""
 
-SHARED_SLACK = 0.03
+SHARED_SLACK = 0.035
 """The same where several processes share the pace, and have to agree before each turn."""
 
 
@@ -60,6 +60,8 @@ class Pace:
         """The lists with a request that is on its way to its turn."""
         self._waiting = 0
         """Requests that wait for their turn, without those that were refused before."""
+        self._assured = 0
+        """Requests that wait for a turn which is reserved for them: they take no other one."""
         self._refused = 0
         """Requests that were refused, and wait for another turn."""
         self._moved = asyncio.Event()
@@ -119,11 +121,21 @@ class Pace:
             self._refused -= again
             self._moved.set()
 
+    @contextmanager
+    def assured(self) -> Iterator[None]:
+        """Note that a request has its turn reserved, for as long as the block takes."""
+        self._assured += 1
+        self._moved.set()
+        try:
+            yield
+        finally:
+            self._assured -= 1
+
     async def unused(self, stop: Stop) -> None:
         """Wait until the next turn has come, and would go unused. Raises NotAsked if the run stops."""
         while True:
             await stop.sleep(0 if self._refused else self.next_at - time.monotonic())
-            if self._coming or self._waiting:
+            if self._coming or self._waiting > self._assured:
                 self._moved.clear()
                 await self._moved.wait()
             elif self._refused or self.next_at <= time.monotonic():

@@ -39,6 +39,7 @@ class CachedPages:
         """A page that a wrong clock fetched later than this counts as fetched now."""
         self.damaged: set[str] = set()
         """Handles of the KOLs with a damaged page, which is bought again when their turn comes."""
+        self._known_damage = set[int]()
         self._with_gaps: set[tuple[str, int]] = set()
         """Handle and generation of each list with a damaged page: such a list does not show who is lost."""
 
@@ -82,6 +83,9 @@ class CachedPages:
                 None if answer.more else self.full_reading_began(cached.handle, cached.generation),
                 only_rows,
             )
+        if cached.seq in self._known_damage:
+            return None  # it is looked for again until it is bought again
+        self._known_damage.add(cached.seq)
         self._with_gaps.add((cached.handle, cached.generation))
         self._tally.cache_damaged += 1
         logger.warning("KOL %s: page %d in the cache is damaged", cached.user_name, cached.number)

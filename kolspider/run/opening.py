@@ -16,7 +16,7 @@ from kolspider.alerts.sender import Sender
 from kolspider.console.wording import counted, moment
 from kolspider.db.check import check_follows, check_names, check_source, check_target, warnings
 from kolspider.db.thread import DatabaseThread
-from kolspider.errors import StopRun, WrongUsage
+from kolspider.errors import StartAgain, StopRun, WrongUsage
 from kolspider.follows.emptied import emptied, empty_tables
 from kolspider.follows.losses import unexplained
 from kolspider.follows.queries import Follows
@@ -38,6 +38,7 @@ from kolspider.run.job import Job, JobFile
 from kolspider.run.run import Run
 from kolspider.run.source import read_source, skipped_rows, source_handles
 from kolspider.run.switch import switch
+from kolspider.store.connection import LedgerAway
 from kolspider.store.damage import is_damage
 from kolspider.store.database import FILE_NAME
 from kolspider.store.ledger import Ledger
@@ -75,6 +76,8 @@ def open_run(arguments: Arguments, config: Config, database: Database, command: 
     with ExitStack() as stack:
         try:
             run = _open(stack, arguments, config, database, command)
+        except LedgerAway as error:
+            raise StartAgain(str(error)) from None
         except (sqlite3.Error, OSError, MemoryError) as error:
             reason = unusable(config.cache_dir, error)
             if not is_damage(error):

@@ -95,11 +95,14 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0 done, 3 some KOLs failed, are partial or lack rows, 1 stopped early or without a feed, 130 interrupted."""
+        """0 done, 3 some KOLs failed, are partial or lack rows, 1 stopped early or without a feed, 130 interrupted.
+
+        A worker on a shared ledger that can be started again ends with 75.
+        """
         if self._interrupted:  # first: an outage that was waited for ends with an error, too
             return _INTERRUPTED
-        if self._error:
-            return _STOPPED
+        if self._stop.error:
+            return self._stop.error.exit_code
         if self._finish_reason != "finished" or self._bugs or self._feeds_failed:
             return _STOPPED
         if self._arguments.replay:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from itertools import pairwise
@@ -98,6 +100,12 @@ def bury(one: Machine) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "LATE", worker.LATE.replace(up, "? > 0"))
         worker.bury(one.db)
+
+
+def test_nothing_of_postgresql_is_imported_without_need() -> None:
+    commands = "cache, crawl, follows, kols, report"
+    loaded = f"from kolspider.commands import {commands}; import sys; print('psycopg' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", loaded], stdout=subprocess.PIPE, check=True).stdout == b"False\n"
 
 
 def test_each_kol_is_read_by_one_worker_and_a_dead_ones_by_another(machine: Callable[..., Machine]) -> None:
