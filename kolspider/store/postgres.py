@@ -99,6 +99,7 @@ _WRITTEN = {
 }
 """How PostgreSQL writes it, where {1} is the schema of what is temporary."""
 _NUMBERED = re.compile(r"\?\d")
+_FORM = "it is postgresql://user:password@host:5432/database"
 _ESCAPED = "write @ in the user or password as %40, : as %3A, / as %2F and ? as %3F"
 
 
@@ -385,14 +386,14 @@ def _address(url: str) -> _Address:
     after_user = base.partition("@")[2] if "@" in base else base.partition("://")[2]
     if "@" in after_user + query or "/" in base.partition("://")[2].rpartition("@")[0]:
         raise WrongUsage(f"KOL_SHARED_URL can't be read: {_ESCAPED}")
+    if not base.startswith(("postgresql://", "postgres://")) or any("password" in name for name in options):
+        raise WrongUsage(f"KOL_SHARED_URL can't be read: {_FORM}")  # the password is hidden only where it belongs
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,30}", schema):
         raise WrongUsage("KOL_SHARED_URL: the schema is 1 to 31 of a-z, 0-9 and _")
     try:
         parameters = conninfo_to_dict(base + (f"?{urlencode(options)}" if options else ""))
     except psycopg.ProgrammingError:
-        raise WrongUsage(
-            f"KOL_SHARED_URL can't be read: it is postgresql://user:password@host:5432/database; {_ESCAPED}"
-        ) from None
+        raise WrongUsage(f"KOL_SHARED_URL can't be read: {_FORM}; {_ESCAPED}") from None
     user, port = parameters.get("user"), str(parameters.get("port", ""))
     if not re.fullmatch("[0-9,]*", port):  # perhaps a password
         raise WrongUsage("KOL_SHARED_URL can't be read: its port is not a number")

@@ -286,6 +286,9 @@ def test_a_user_who_may_not_create_the_tables_is_told_what_to_grant(postgres: Po
         ("postgresql://kol:{}%zz@127.0.0.1/kol", "can't be read"),
         ("postgresql://kol:{}@127.0.0.1/kol?schema=A-B", "the schema"),
         ("postgresql://kol:{}@127.0.0.1/kol?{}=1", "can't be read"),
+        ("postgresql://kol@127.0.0.1/kol?password={}", "it is postgresql://user:password@host"),
+        ("postgresql://kol@127.0.0.1/kol?sslpassword={}", "it is postgresql://user:password@host"),
+        ("host=127.0.0.1 dbname=kol user=kol password={}", "it is postgresql://user:password@host"),
     ],
 )
 def test_no_error_has_the_password(wrong: str, told: str) -> None:
