@@ -215,6 +215,8 @@ def test_caps_are_those_of_the_job(machine: Callable[..., Machine], caps: dict[s
                 break
             bill.charge(60, 60)
             calls += 1
+        assert await turns.reached_cap(60), "also for who asks before a call that must not end the run"
+        assert not bill.reached_cap(60), "alone it would have room"
         return calls
 
     assert asyncio.run(story()) == most
