@@ -183,10 +183,8 @@ class Pages(Part):
                     "     (SELECT 1 FROM page_load l WHERE l.seq = p.seq AND l.target = ?))",
                     (first, self._provider, self._target),
                 )
-                if checks and self._db.execute(
-                    "SELECT 1 FROM temp.waiting_page w "
-                    "WHERE NOT EXISTS (SELECT 1 FROM page p NOT INDEXED WHERE p.seq = w.seq)"
-                ).fetchone():
+                missing = "NOT EXISTS (SELECT 1 FROM page p NOT INDEXED WHERE p.seq = w.seq)"
+                if checks and self._db.execute(f"SELECT 1 FROM temp.waiting_page w WHERE {missing}").fetchone():
                     raise sqlite3.DatabaseError("the index of pages leads to a page that is not there")
                 self._db.execute(
                     "UPDATE page_load SET again = TRUE WHERE target = ? AND seq IN (SELECT seq FROM temp.to_load)",
