@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from tests.mariadb import MariaDB, installed
 # The tests start hundreds of processes, which compile nothing twice; nor does pytest itself in each of its workers.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Each asyncio.run() would say which selector it uses, in the middle of what a test expects to be logged.
+logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -153,8 +153,8 @@ class DorisDouble:
 
     @property
     def loads_running(self) -> int:
-        """How many run on without their clients."""
-        return len(self._state.running)
+        """How many have begun and not ended, whether their clients are still there or not."""
+        return sum(load.status == "PREPARE" for load in self.loads)
 
     @property
     def violations(self) -> list[str]:

@@ -468,3 +468,9 @@ def test_look_ups_are_calls_too(store: Connection, ledger: Ledger, elsewhere: Ca
 def test_ids_that_a_look_finds_are_not_looked_up_again(elsewhere: Callable[..., Ledger]) -> None:
     total = elsewhere("a", watch=Watch(100, 0)).forecast.total()
     assert (total.looks, total.credits_looks, total.lookups, total.calls) == (1, 1, 0, 1 + total.calls_average)
+
+
+def test_without_profiles_by_name_a_kol_without_an_id_is_not_looked_at(elsewhere: Callable[..., Ledger]) -> None:
+    ledger = elsewhere("a", watch=Watch(100, 0))
+    ledger.forecast._api = SimpleNamespace(**vars(ledger.forecast._api) | {"profile_by_name": None})  # type: ignore[assignment]
+    assert ledger.forecast._looks() == (0, 0)
