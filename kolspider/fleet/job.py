@@ -171,6 +171,7 @@ class SharedJob:
             self._ledger.connection.execute(
                 f"INSERT INTO temp.selected ({_COLUMNS}) SELECT {_COLUMNS} FROM job_kol WHERE job = ?", (self.id,)
             )
+        self._ledger.connection.analyze("temp.selected")
 
     def looked(self) -> None:
         """Record that the profiles were looked at, and which lists are read now."""

@@ -67,6 +67,11 @@ CREATE FUNCTION round(float8, integer) RETURNS float8 LANGUAGE sql IMMUTABLE PAR
 """
 """What only this ledger has: its format, the users set aside, and functions as SQLite has them. A sum of whole numbers
 is a whole number, and divides like one."""
+_GROWN = """
+SELECT c.relname FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid WHERE s.schemaname = ?
+AND (c.reltuples <= 0 AND pg_relation_size(c.oid) > 0 OR s.n_mod_since_analyze > 1000 + c.reltuples / 5)
+"""
+"""SQL: the tables of which PostgreSQL has no count, or an old one."""
 _KEPT_SECS = 7 * 86_400
 """Age at which the schema of a run that nobody holds goes: no run waits so long for its server."""
 _TYPES = {
@@ -99,6 +104,7 @@ _WRITTEN = {
 }
 """How PostgreSQL writes it, where {1} is the schema of what is temporary."""
 _NUMBERED = re.compile(r"\?\d")
+_FORM = "it is postgresql://user:password@host:5432/database"
 _ESCAPED = "write @ in the user or password as %40, : as %3A, / as %2F and ? as %3F"
 
 
@@ -219,8 +225,14 @@ class PostgresConnection:
         self._run("BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL idle_in_transaction_session_timeout = 0")
 
     def analyze(self, table: str) -> None:
-        """Count what is in a table, long before autovacuum does: without, a query of 100,000 KOLs may take minutes."""
+        """Count what is in a table, and in those of the ledger that have grown much or were never counted.
+
+        Autovacuum does it later, and not at all after a restore or an upgrade of the server. Until then PostgreSQL may
+        compare each of 100,000 KOLs with each other one, for hours.
+        """
         self.execute(f"ANALYZE {table}")
+        for (grown,) in self.execute(_GROWN, (self.schema,)).fetchall():
+            self.execute(f"ANALYZE {self.schema}.{grown}")
 
     def number_on(self, table: str, key: str) -> None:
         """Let the numbers that `insert` gives go on after those that were inserted by hand."""
@@ -385,14 +397,14 @@ def _address(url: str) -> _Address:
     after_user = base.partition("@")[2] if "@" in base else base.partition("://")[2]
     if "@" in after_user + query or "/" in base.partition("://")[2].rpartition("@")[0]:
         raise WrongUsage(f"KOL_SHARED_URL can't be read: {_ESCAPED}")
+    if not base.startswith(("postgresql://", "postgres://")) or any("password" in name for name in options):
+        raise WrongUsage(f"KOL_SHARED_URL can't be read: {_FORM}")  # the password is hidden only where it belongs
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,30}", schema):
         raise WrongUsage("KOL_SHARED_URL: the schema is 1 to 31 of a-z, 0-9 and _")
     try:
         parameters = conninfo_to_dict(base + (f"?{urlencode(options)}" if options else ""))
     except psycopg.ProgrammingError:
-        raise WrongUsage(
-            f"KOL_SHARED_URL can't be read: it is postgresql://user:password@host:5432/database; {_ESCAPED}"
-        ) from None
+        raise WrongUsage(f"KOL_SHARED_URL can't be read: {_FORM}; {_ESCAPED}") from None
     user, port = parameters.get("user"), str(parameters.get("port", ""))
     if not re.fullmatch("[0-9,]*", port):  # perhaps a password
         raise WrongUsage("KOL_SHARED_URL can't be read: its port is not a number")

@@ -24,8 +24,9 @@ from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.options.arguments import Arguments
 from kolspider.providers import provider
+from kolspider.providers.base import Profile
 from kolspider.store.ledger import Ledger
-from kolspider.store.selection import Why
+from kolspider.store.selection import Watch, Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,6 +130,25 @@ def test_each_kol_is_read_by_one_worker_and_a_dead_ones_by_another(machine: Call
     assert [one.name for one in workers(second.db)] == [second.fleet.worker.name]
 
 
+def test_a_profile_that_a_dead_worker_has_seen_is_not_bought_again(machine: Callable[..., Machine]) -> None:
+    first, second = machine(), machine()
+    for one in (first, second):
+        one.ledger.selection.watch = Watch(look_before=time.time() - 60, read_before=0.0)
+        one.ledger.connection.execute("UPDATE temp.selected SET to_look_at = TRUE, why = 'refresh'")
+    seen = Kol("btc", "btc")
+    first.ledger.accounts.note([(seen, Profile("1", "btc", 5, False, "", None))])
+    first.ledger.selection.looked_at([seen])
+    first.be_silent()
+    bury(second)
+
+    async def left() -> list[str]:
+        work = await anext(aiter(second.fleet.crew.rounds()))
+        assert work.looks
+        return [due.kol.handle for _, due in second.ledger.selection.next_to_look_at(0, 10)]
+
+    assert asyncio.run(left()) == ["eth", "sol"]
+
+
 def test_who_was_taken_for_dead_writes_nothing_but_pages_that_were_paid_for(machine: Callable[..., Machine]) -> None:
     first, second = machine(), machine()
     first.be_silent()
@@ -223,6 +243,8 @@ def test_caps_are_those_of_the_job(machine: Callable[..., Machine], caps: dict[s
                 break
             bill.charge(60, 60)
             calls += 1
+        assert await turns.reached_cap(60), "also for who asks before a call that must not end the run"
+        assert not bill.reached_cap(60), "alone it would have room"
         return calls
 
     assert asyncio.run(story()) == most

@@ -225,6 +225,21 @@ def test_text_of_an_api_that_postgresql_can_not_hold_is_kept_without_it(join: Ca
     assert found.reason == "what\ufffdever"
 
 
+def test_a_selection_counts_what_is_in_the_tables_before_it_joins_them(
+    postgres: Postgres, join: Callable[[], Ledger]
+) -> None:
+    """Without, PostgreSQL compared each of 100,000 KOLs with each other one; autovacuum is off here."""
+    ledger = join()
+    for number in range(3):
+        ledger.kols.begin(Kol(f"kol{number}", f"kol{number}"))
+    ledger.selection.read(["kol1"])
+    with closing(postgres.connect()) as root:
+        ((counted,),) = root.execute(
+            "SELECT reltuples FROM pg_class WHERE oid = to_regclass(%s)", (f"{connection_of(ledger).schema}.kol",)
+        )
+    assert counted == 3
+
+
 def test_several_machines_create_the_tables_once(url: str) -> None:
     with ThreadPoolExecutor(4) as pool, ExitStack() as stack:
         ledgers = [stack.enter_context(closing(ledger)) for ledger in pool.map(opened, [url] * 4)]
@@ -286,6 +301,9 @@ def test_a_user_who_may_not_create_the_tables_is_told_what_to_grant(postgres: Po
         ("postgresql://kol:{}%zz@127.0.0.1/kol", "can't be read"),
         ("postgresql://kol:{}@127.0.0.1/kol?schema=A-B", "the schema"),
         ("postgresql://kol:{}@127.0.0.1/kol?{}=1", "can't be read"),
+        ("postgresql://kol@127.0.0.1/kol?password={}", "it is postgresql://user:password@host"),
+        ("postgresql://kol@127.0.0.1/kol?sslpassword={}", "it is postgresql://user:password@host"),
+        ("host=127.0.0.1 dbname=kol user=kol password={}", "it is postgresql://user:password@host"),
     ],
 )
 def test_no_error_has_the_password(wrong: str, told: str) -> None:
