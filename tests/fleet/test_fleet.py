@@ -41,7 +41,9 @@ KOLS = ["btc", "eth", "sol"]
 class Machine:
     """A worker with a ledger of its own."""
 
-    def __init__(self, stack: ExitStack, folder: Path, url: str, arguments: Arguments, rate: float | None) -> None:
+    def __init__(
+        self, stack: ExitStack, folder: Path, url: str, arguments: Arguments, rate: float | str | None
+    ) -> None:
         self.ledger = Ledger.open(folder, API, "here", shared_url=url)
         stack.callback(self.ledger.close)
         config = SimpleNamespace(
@@ -50,7 +52,7 @@ class Machine:
             provider=API,
             jobdir=None,
             rate=rate,
-            interval=1 / rate if rate else 0.0,
+            interval=1 / rate if isinstance(rate, float) else 0.0,
             retry_secs=1.0,
             api_url="http://api",
             api_key="secret",
@@ -165,8 +167,9 @@ def test_turns_of_several_workers_keep_one_pace(machine: Callable[..., Machine])
     assert min(apart) > 0.0199
 
 
-def test_a_pause_of_one_is_a_pause_of_all(machine: Callable[..., Machine]) -> None:
-    machines = [machine(rate=50.0) for _ in range(2)]
+@pytest.mark.parametrize("rates", [(50.0, 50.0), (50.0, "auto"), ("auto", 50.0)])
+def test_a_pause_of_one_is_a_pause_of_all(machine: Callable[..., Machine], rates: tuple[float | str, ...]) -> None:
+    machines = [machine(rate=rate) for rate in rates]
 
     async def story() -> tuple[float, float]:
         (_, mine), (_, others) = (one.turns() for one in machines)
