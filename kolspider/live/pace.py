@@ -84,7 +84,7 @@ class Pace:
         return {name: getattr(self, name) for name in ("_asked", *self._SHARED, *self._RATE)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over what another process has left: its turns and pauses, and its rate if the settings ask for the same."""
+        """Take over what another process has left: its turns and pauses, and its rate if both are to keep the same."""
         for name in (*self._SHARED, *(self._RATE if state["_asked"] == self._asked else ())):
             setattr(self, name, state[name])
 
