@@ -43,6 +43,7 @@ def test_a_killed_workers_kols_are_finished_by_the_other(make_project: MakeProje
     project.api.hold(after=4)
     doomed, heir = project.start_crawl(*words), project.start_crawl(*words)
     wait_until(lambda: workers_at_work(project) == 2)
+    assert "replay=pending" not in project.look("cache", "status").out, "nothing is to be done while they are at work"
     project.wait_for_calls(4 + 1)
     kill(doomed)
     project.api.release()

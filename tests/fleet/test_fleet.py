@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -16,12 +16,14 @@ from kolspider.errors import NotAsked
 from kolspider.fleet import worker
 from kolspider.fleet.fleet import Fleet
 from kolspider.fleet.overview import workers
+from kolspider.fleet.store import SharedStore
 from kolspider.fleet.tables import LEASE_SECS
 from kolspider.items import Kol, State
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.options.arguments import Arguments
 from kolspider.providers import provider
+from kolspider.store.connection import LedgerAway
 from kolspider.store.ledger import Ledger
 from kolspider.store.selection import Why
 
@@ -181,6 +183,21 @@ def test_a_pause_of_one_is_a_pause_of_all(machine: Callable[..., Machine], rates
 
     until, next_at = asyncio.run(story())
     assert next_at >= until
+
+
+def test_a_run_that_waits_says_what_is_away_and_when_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    away = [LedgerAway("the ledger can't be used: refused"), LedgerAway("the same")]
+
+    def work() -> int:
+        if away:
+            raise away.pop()
+        return 7
+
+    server = SimpleNamespace(reconnect=lambda: None)
+    with closing(SharedStore(cast("PostgresConnection", server), Stop(), 60.0)) as store:
+        assert store.repeat(work) == 7
+    assert caplog.messages == ["the same; no call is made until it is back", "the shared ledger is back"]
 
 
 def test_a_kol_that_was_taken_over_is_not_asked_for(machine: Callable[..., Machine]) -> None:
