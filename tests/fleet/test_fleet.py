@@ -185,6 +185,16 @@ def test_a_pause_of_one_is_a_pause_of_all(machine: Callable[..., Machine], rates
     assert next_at >= until
 
 
+def test_a_worker_with_other_arguments_says_that_it_does_a_job_of_its_own(
+    machine: Callable[..., Machine], caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        machine(limit=2)
+    assert "another job" not in caplog.text
+    assert machine(limit=3).is_opener
+    assert "another job is at work on this ledger" in caplog.text
+
+
 def test_a_run_that_waits_says_what_is_away_and_when_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     away = [LedgerAway("the ledger can't be used: refused"), LedgerAway("the same")]
