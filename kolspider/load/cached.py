@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kolspider.clock import latest
 from kolspider.items import FollowingsPage, Kol, usable_id
 from kolspider.providers.base import Page
 from kolspider.store.refusals import What
@@ -35,8 +36,6 @@ class CachedPages:
         self._store = store
         self._crew = crew
         self._tally = tally
-        self._now = time.time()
-        """A page that a wrong clock fetched later than this counts as fetched now."""
         self.damaged: set[str] = set()
         """Handles of the KOLs with a damaged page, which is bought again when their turn comes."""
         self._known_damage = set[int]()
@@ -84,7 +83,8 @@ class CachedPages:
                 users,
                 not answer.more,
                 cached.seq,
-                min(cached.fetched_at, self._now),
+                # If a wrong clock fetched it in the future, it counts as fetched now.
+                cached.fetched_at if cached.fetched_at <= latest() else time.time(),
                 None if answer.more else self.full_reading_began(cached.handle, cached.generation),
                 only_rows,
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -104,7 +104,10 @@ _WRITTEN = {
 }
 """How PostgreSQL writes it, where {1} is the schema of what is temporary."""
 _NUMBERED = re.compile(r"\?\d")
-_FORM = "it is postgresql://user:password@host:5432/database"
+_FORM = (
+    "it is postgresql://user:password@host:5432/database, perhaps with ?schema=name, or options of libpq such as "
+    "?sslmode=require"
+)
 _ESCAPED = "write @ in the user or password as %40, : as %3A, / as %2F and ? as %3F"
 
 
@@ -327,19 +330,15 @@ class PostgresConnection:
         try:
             yield
         except psycopg.errors.InsufficientPrivilege as error:
-            raise StopRun(
-                f"{_explain(error, self._address)}; GRANT CREATE, TEMPORARY ON DATABASE ... TO its user"
-            ) from None
+            raise StopRun(f"{_explain(error, self._address)}; {_GRANT}") from None
         except psycopg.Error as error:
             is_away = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | _READ_ONLY)
             if not is_away and not (hasattr(self, "_server") and self._server.broken):
                 raise
-            raise LedgerAway(
-                f"{_explain(error, self._address)}; see that its server runs and lets this machine in, then run the "
-                "same command again"
-            ) from None
+            raise LedgerAway(_explain(error, self._address)) from None
 
 
+_GRANT = "GRANT CREATE, TEMPORARY ON DATABASE ... TO its user"
 _READ_ONLY = psycopg.errors.ReadOnlySqlTransaction | psycopg.errors.IdleInTransactionSessionTimeout
 """A server that is a replica, or has just become one; a transaction that this process was too slow for."""
 
@@ -383,10 +382,18 @@ def connect_to_read(url: str) -> PostgresConnection | None:
     return connection
 
 
+def check(url: str) -> None:
+    """Find out whether a run could open the ledger. Changes nothing. Raises StopRun, WrongUsage."""
+    with closing(PostgresConnection(_address(url))) as connection:
+        _check_encoding(connection)
+        may = "has_database_privilege(current_database(), ?)"
+        if not all(connection.execute(f"SELECT {may}, {may}", ("CREATE", "TEMPORARY")).fetchone()):
+            raise StopRun(f"the user of KOL_SHARED_URL can't create what a run needs; {_GRANT}")
+
+
 def _check_encoding(connection: PostgresConnection) -> None:
-    encoding = connection.execute("SELECT current_setting('server_encoding')").fetchone()[0]
-    if encoding != "UTF8":
-        raise WrongUsage(f"KOL_SHARED_URL names a database in {encoding}; create one WITH ENCODING 'UTF8'")
+    if not connection.execute("SELECT current_setting('server_encoding') = 'UTF8'").fetchone()[0]:
+        raise WrongUsage("KOL_SHARED_URL names a database that is not in UTF8: create one WITH ENCODING 'UTF8'")
 
 
 def _address(url: str) -> _Address:

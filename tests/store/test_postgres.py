@@ -16,7 +16,7 @@ from kolspider.items import FollowingsPage, Kol, Reject, State
 from kolspider.providers import provider
 from kolspider.store.connection import LedgerAway
 from kolspider.store.ledger import Ledger
-from kolspider.store.postgres import connect, connect_to_read
+from kolspider.store.postgres import check, connect, connect_to_read
 from kolspider.store.schema import ADDED, VERSION
 from tests.postgres import PASSWORD, USER
 
@@ -281,13 +281,17 @@ def connect_to_be_older(url: str) -> PostgresConnection:
 def test_a_database_that_can_not_hold_every_name_is_refused(postgres: Postgres) -> None:
     with closing(postgres.connect("postgres")) as root:
         root.execute("CREATE DATABASE ascii OWNER kol ENCODING 'SQL_ASCII' TEMPLATE template0")
-    with pytest.raises(WrongUsage, match="ENCODING 'UTF8'"):
-        connect(postgres.url("ascii"))
+    for ask in (connect, check):
+        with pytest.raises(WrongUsage, match="not in UTF8: create one WITH ENCODING 'UTF8'"):
+            ask(postgres.url("ascii"))
 
 
 def test_a_user_who_may_not_create_the_tables_is_told_what_to_grant(postgres: Postgres) -> None:
     with pytest.raises(StopRun, match="permission denied for database postgres; GRANT CREATE"):
         connect(postgres.url("postgres"))
+    with pytest.raises(StopRun, match="KOL_SHARED_URL can't create what a run needs; GRANT CREATE, TEMPORARY"):
+        check(postgres.url("postgres"))
+    check(postgres.url())
 
 
 @pytest.mark.parametrize(
@@ -300,7 +304,7 @@ def test_a_user_who_may_not_create_the_tables_is_told_what_to_grant(postgres: Po
         ("postgresql://kol:{}@127.0.0.1:port/kol", "can't be read"),
         ("postgresql://kol:{}%zz@127.0.0.1/kol", "can't be read"),
         ("postgresql://kol:{}@127.0.0.1/kol?schema=A-B", "the schema"),
-        ("postgresql://kol:{}@127.0.0.1/kol?{}=1", "can't be read"),
+        ("postgresql://kol:{}@127.0.0.1/kol?{}=1", r"options of libpq such as \?sslmode"),
         ("postgresql://kol@127.0.0.1/kol?password={}", "it is postgresql://user:password@host"),
         ("postgresql://kol@127.0.0.1/kol?sslpassword={}", "it is postgresql://user:password@host"),
         ("host=127.0.0.1 dbname=kol user=kol password={}", "it is postgresql://user:password@host"),
