@@ -65,6 +65,7 @@ _TABLES = (
 _INDEXES = (
     "UNIQUE INDEX IF NOT EXISTS job_open ON job (key) WHERE over_at IS NULL",
     "INDEX IF NOT EXISTS job_kol_left ON job_kol (job, place) WHERE NOT done",
+    "INDEX IF NOT EXISTS job_kol_held ON job_kol (handle) WHERE worker IS NOT NULL AND NOT done",
 )
 
 
