@@ -159,7 +159,7 @@ def _ledger(config: Config, database: Database) -> Iterator[Ledger]:
     ):
         busy = [one.name for one in workers(ledger.connection) if not one.is_silent] if ledger.shared else []
         if busy:
-            raise WrongUsage(f"a run is going on on the shared ledger ({', '.join(busy)}); wait for it")
+            raise WrongUsage(f"a run uses the shared ledger ({', '.join(busy)}); wait for it")
         yield ledger
 
 
@@ -175,8 +175,9 @@ def _move(config: Config, to: str) -> None:
         moved = move_to_server(config.cache_dir, to)
         after = "set KOL_SHARED_URL to it on every machine; rejects.jsonl stays here, new ones go into its table reject"
     elif config.shared_url:
-        moved = move_into_directory(config.shared_url, Path(to).absolute())
-        after = f"take KOL_SHARED_URL out of the settings, and set KOL_CACHE_DIR={to}"
+        directory = Path(to).absolute()
+        moved = move_into_directory(config.shared_url, directory)
+        after = f"take KOL_SHARED_URL out of the settings, and set KOL_CACHE_DIR={directory}"
     else:
         raise WrongUsage("--to a directory moves the ledger from KOL_SHARED_URL, which is not set")
     print(f"{counted(moved.kols, 'KOL')} and {counted(moved.pages, 'page')} moved, with all that is known of them")

@@ -92,8 +92,8 @@ class SharedStore(Store):
                 if time.monotonic() >= give_up_at or self._give_up.is_set():
                     waited = "" if self._give_up.is_set() else f" for {self._retry_secs:g} s (KOL_DB_RETRY_SECS)"
                     raise StartAgain(
-                        f"the shared ledger was away{waited}: {error}; nothing is lost: run the same command again "
-                        "when it is back"
+                        f"the shared ledger was away{waited}: {error.reason}; nothing is lost: run the same command "
+                        "again when it is back"
                     ) from None
                 if not was_away:
                     logger.warning("%s; no call is made until it is back", error.reason)

@@ -86,6 +86,8 @@ def open_run(arguments: Arguments, config: Config, database: Database, command: 
             run = _open_salvaged(stack, arguments, config, database, command)
         try:
             yield run
+        except LedgerAway as error:  # it is still away when the run is summed up
+            raise run.stop.error or StartAgain(str(error)) from None
         except (sqlite3.Error, MemoryError) as error:
             reason = unusable(config.cache_dir, error)  # marks a damaged store for the next run to salvage
             raise run.stop.error or reason from None

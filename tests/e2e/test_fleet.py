@@ -66,6 +66,26 @@ def test_a_killed_workers_kols_are_finished_by_the_other(make_project: MakeProje
     assert len(project.api.calls) == before
 
 
+def test_a_run_whose_ledger_stays_away_says_so_and_can_be_started_again(
+    make_project: MakeProject, postgres: Postgres
+) -> None:
+    project = shared(make_project(KOLS), postgres, "away")
+    project.api.hold(after=2)
+    run = project.start_crawl(*settings(CONCURRENT_REQUESTS=AT_ONCE, KOL_PROGRESS=0, KOL_DB_RETRY_SECS=1))
+    project.wait_for_calls(2 + 1)
+    postgres.stop()
+    try:
+        project.api.release()
+        ended = finish(run)
+    finally:
+        postgres.start()
+    assert ended.code == 75
+    last = ended.err.splitlines()[-1]
+    assert last.startswith("kolspider: the shared ledger was away for 1 s (KOL_DB_RETRY_SECS): the ledger at ")
+    assert last.endswith("nothing is lost: run the same command again when it is back")
+    project.crawl(*settings(KOL_PROGRESS=0)).expect(0)
+
+
 def test_a_feed_of_several_workers_is_refused(make_project: MakeProject, postgres: Postgres) -> None:
     project = shared(make_project({"alpha": 1}), postgres, "feeds")
     refused = project.look("crawl", "followings", "-o", str(project.folder / "users.jsonl"))
