@@ -57,7 +57,7 @@ def _id_reader(paths: Sequence[str]) -> Callable[[object], object]:
         if not isinstance(raw, dict):
             return raw.id if isinstance(raw, Unreadable) else None
         id_ = raw.get(first)
-        if type(id_) is str and id_.isdigit():  # as in nearly every answer
+        if type(id_) is str and usable_id(id_):  # as in nearly every answer
             return id_
         found = [value for find in finders if (value := find(raw)) is not None]
         # Relays in JavaScript round numbers of this size, so a text comes first.
@@ -85,7 +85,7 @@ def _user_reader(  # noqa: C901 - a field a line
             id_, name, handle, avatar, text, created, followers, following, statuses = best(raw)
         except KeyError:
             id_, name, handle, avatar, text, created, followers, following, statuses = map(raw.get, best_paths)
-        if type(id_) is not str or not id_.isdigit():
+        if type(id_) is not str or not usable_id(id_):
             id_ = account_id(raw)
         if not name:
             name = find_name(raw)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kolspider.db.base import UTF8
@@ -97,6 +97,7 @@ def test_any_bytes_are_a_page_or_an_error_told_in_one_line(status: int, body: by
 
 
 @given(users, narrow_columns)
+@example('{"id": "\u0661\u0662", "rest_id": 1}', {})  # digits, but none of an id
 @wildly
 def test_a_user_with_a_usable_id_is_a_row_that_fits_and_any_other_is_set_aside(
     text: str, columns: dict[str, Column]
