@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kolspider.clock import latest
 from kolspider.items import FollowingsPage, Kol, usable_id
 from kolspider.providers.base import Page
 from kolspider.store.refusals import What
@@ -36,7 +37,7 @@ class CachedPages:
         self._crew = crew
         self._tally = tally
         self._now = time.time()
-        """A page that a wrong clock fetched later than this counts as fetched now."""
+        """When this process began: a page that a wrong clock fetched in the future counts as fetched then."""
         self.damaged: set[str] = set()
         """Handles of the KOLs with a damaged page, which is bought again when their turn comes."""
         self._known_damage = set[int]()
@@ -79,7 +80,7 @@ class CachedPages:
                 users,
                 not answer.more,
                 cached.seq,
-                min(cached.fetched_at, self._now),
+                cached.fetched_at if cached.fetched_at <= latest() else self._now,
                 None if answer.more else self.full_reading_began(cached.handle, cached.generation),
                 only_rows,
             )
