@@ -97,7 +97,7 @@ def _status(config: Config, database: Database) -> None:
     directory = config.cache_dir
     with read_ledger(config, database) as ledger:
         count, states, (rows, kols) = ledger.pages.count(), ledger.kols.states(), ledger.refusals.count()
-        at_work = list(_workers(ledger)) if ledger.shared else []
+        at_work = workers(ledger.connection) if ledger.shared else []
     loaded = states.pop(State.COMPLETE, 0)
     print(f"ledger        {without_password(config.shared_url)}" if config.shared_url else f"directory     {directory}")
     print(f"pages         {count.pages:,} of {counted(count.kols, 'KOL')}, {count.users:,} users")
@@ -110,24 +110,19 @@ def _status(config: Config, database: Database) -> None:
         print(
             f"waiting       {counted(count.waiting, 'page')} of {counted(count.waiting_kols, 'KOL')} not in the table"
         )
-        print("next          scrapy crawl followings -a replay=pending   (loads them, no API call)")
+        if all(one.is_silent for one in at_work):
+            print("next          scrapy crawl followings -a replay=pending   (loads them, no API call)")
     elif not rows:
         print("waiting       none: every page is in the table")
     if rows:
         print(f"refused       {counted(rows, 'row')} of {counted(kols, 'KOL')} by the database")
         print("next          scrapy crawl followings -a replay=pending   (after the table is changed; no API call)")
-    for line in at_work:
-        print(line)
-    if (directory / "progress.json").exists():
-        print(f"note          {OLD_FILES.format(directory=directory)}")
-
-
-def _workers(ledger: Ledger) -> Iterator[str]:
-    """Yield a line for each worker on the shared ledger."""
-    for one in workers(ledger.connection):
+    for one in at_work:
         loads = ", loads" if one.loads else ""
         seen = f"{one.seen:.0f} s ago" + ("; silent: others take over" if one.is_silent else "")
-        yield f"worker        {one.name}: {counted(one.lists, 'list')} in work{loads}, seen {seen}"
+        print(f"worker        {one.name}: {counted(one.lists, 'list')} in work{loads}, seen {seen}")
+    if (directory / "progress.json").exists():
+        print(f"note          {OLD_FILES.format(directory=directory)}")
 
 
 def _show(config: Config, database: Database, name: str) -> None:

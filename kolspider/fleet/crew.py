@@ -65,6 +65,8 @@ class SharedCrew(Crew):
             if work:
                 work.refused = not has_tried_refused
                 has_tried_refused = True
+                if work.looks:
+                    await self._store.ask(self._ledger.selection.skip_seen)
                 yield work
                 if work.looks:
                     await self._store.ask(self._job.looked)

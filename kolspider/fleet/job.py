@@ -85,7 +85,22 @@ class SharedJob:
                 logger.info("waiting for another worker of this job, which selects its KOLs or was killed")
             has_waited = True
             time.sleep(0.2)
+        if is_opener and (others := self._others()):
+            logger.warning(
+                "another job is at work on this ledger (%s), with other arguments or another KOL_DB_URL: each has caps "
+                "of its own, and a list that both refresh is bought twice",
+                ", ".join(others),
+            )
         return is_opener
+
+    def _others(self) -> list[str]:
+        """Return the names of the workers of other jobs."""
+        rows = self.connection.execute(
+            "SELECT name FROM worker WHERE NOT dead AND job <> ? AND seen_at > clock_timestamp() - "
+            "make_interval(secs => ?) ORDER BY id",
+            (self.id, LEASE_SECS),
+        )
+        return [name for (name,) in rows]
 
     def _try_to_open(self, key: str) -> bool | None:
         """Return None while nobody knows whether there is such a job."""
@@ -171,6 +186,7 @@ class SharedJob:
             self._ledger.connection.execute(
                 f"INSERT INTO temp.selected ({_COLUMNS}) SELECT {_COLUMNS} FROM job_kol WHERE job = ?", (self.id,)
             )
+        self._ledger.connection.analyze("temp.selected")
 
     def looked(self) -> None:
         """Record that the profiles were looked at, and which lists are read now."""

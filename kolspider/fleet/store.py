@@ -87,7 +87,7 @@ class SharedStore(Store):
         give_up_at, wait, was_away = time.monotonic() + self._retry_secs, _FIRST_WAIT, False
         while True:
             try:
-                return work()
+                answer = work()
             except LedgerAway as error:
                 if time.monotonic() >= give_up_at or self._give_up.is_set():
                     waited = "" if self._give_up.is_set() else f" for {self._retry_secs:g} s (KOL_DB_RETRY_SECS)"
@@ -96,12 +96,16 @@ class SharedStore(Store):
                         "when it is back"
                     ) from None
                 if not was_away:
-                    logger.warning("the shared ledger is away (%s); no call is made until it is back", error)
+                    logger.warning("%s; no call is made until it is back", error.reason)
                 was_away = True
                 self._give_up.wait(wait)
                 wait = min(wait * 2, _LONGEST_WAIT)
                 with suppress(LedgerAway):
                     self._connection.reconnect()
+            else:
+                if was_away:
+                    logger.info("the shared ledger is back")
+                return answer
 
     def close(self) -> None:
         """Finish what is on its way, and end the thread."""

@@ -162,6 +162,11 @@ class SharedTurns(Turns):
             return False
         return True
 
+    async def reached_cap(self, dearest: int) -> str:
+        """Say which cap of the job leaves no room for a call that can cost this much; empty if none does."""
+        calls, credits_, reserved, _ = await self._talk.ask(self._spent)
+        return self._bill.reached(calls, credits_, reserved, dearest)
+
     async def change(self, do: Callable[[Pace, float], _Answer]) -> _Answer:
         """Tell the pace what an answer says; the other workers hear of it if it is anything to them."""
         before = self._shared.state()

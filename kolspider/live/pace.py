@@ -40,13 +40,17 @@ class Pace:
     own, and holds up nobody else.
     """
 
-    _SHARED: ClassVar[tuple[str, ...]] = ("next_at", "holds", "_interval", "_refusals", "_paused_at")
+    _SHARED: ClassVar[tuple[str, ...]] = ("next_at", "holds", "_refusals", "_paused_at")
+    _RATE: ClassVar[tuple[str, ...]] = ("_interval",)
+    """What is shared only by processes whose settings ask for the same rate."""
 
     def __init__(self, interval: float, first_wait: float, slack: float = 0.0) -> None:
         """Begin; with `slack`, a late turn does not delay the others, and the interval makes up for that."""
         self._slack = min(slack, interval)
         # In no second are more requests sent than 1 / interval: the first may be late by `slack`, the last not at all.
         self._usual = self._interval = interval * (1 + self._slack)
+        self._asked: float | None = self._usual
+        """The interval that the settings ask for; None if it is to be found."""
         self._first_wait = first_wait
         self._refusals = 0
         self._paused_at = float("-inf")
@@ -79,11 +83,11 @@ class Pace:
 
         Where a KOL was refused is not part of it: only the process that reads its list sends requests of it.
         """
-        return {name: getattr(self, name) for name in self._SHARED}
+        return {name: getattr(self, name) for name in ("_asked", *self._SHARED, *self._RATE)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over what another process has left."""
-        for name in self._SHARED:
+        """Take over what another process has left: its turns and pauses, and its rate if both are to keep the same."""
+        for name in (*self._SHARED, *(self._RATE if state["_asked"] == self._asked else ())):
             setattr(self, name, state[name])
 
     @property
@@ -219,7 +223,7 @@ class AutoPace(Pace):
     request is what it allows, so from there on the rate grows slowly: a refusal costs a pause.
     """
 
-    _SHARED = (*Pace._SHARED, "_ceiling", "_step", "_stepped_at", "_on_time")  # noqa: SLF001 - its own base
+    _RATE = (*Pace._RATE, "_ceiling", "_step", "_stepped_at", "_on_time")  # noqa: SLF001 - its own base
     _STEP = 0.4
     """How much faster each step is, while nothing was refused; beyond what was refused, steps begin small."""
     _FIRST_STEP = 0.02
@@ -237,6 +241,7 @@ class AutoPace(Pace):
     def __init__(self, rate: float, first_wait: float) -> None:
         super().__init__(1 / rate, min(first_wait, self._FIRST_WAIT), _SLACK)
         self._interval = 1 / rate
+        self._asked = None
         self._ceiling = float("inf")
         """The rate that was refused last."""
         self._sent: deque[float] = deque()
@@ -252,9 +257,9 @@ class AutoPace(Pace):
         return super().state() | {"sent": recent}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over what another process has left."""
+        """Take over what another process has left, also when its requests were sent if it looks for the rate, too."""
         super().restore(state)
-        self._sent = deque(state["sent"])
+        self._sent = deque(state.get("sent", self._sent))
 
     @property
     def found(self) -> float | None:

@@ -45,6 +45,10 @@ class Turns:
             self.pace.sent(now)
             return now
 
+    async def reached_cap(self, dearest: int) -> str:
+        """Say which cap leaves no room for a call that can cost this much; empty if none does."""
+        return self._bill.reached_cap(dearest)
+
     async def change(self, do: Callable[[Pace, float], _Answer]) -> _Answer:
         """Tell the pace what an answer says: `do` gets it with the moment that is now. Returns what it returns."""
         return do(self.pace, time.monotonic())

@@ -36,11 +36,11 @@ class CachedPages:
         self._store = store
         self._crew = crew
         self._tally = tally
-        self._now = time.time()
-        """When this process began: a page that a wrong clock fetched in the future counts as fetched then."""
         self.damaged: set[str] = set()
         """Handles of the KOLs with a damaged page, which is bought again when their turn comes."""
         self._known_damage = set[int]()
+        self._seq = 0
+        """The last page that was read to be loaded."""
         self._with_gaps: set[tuple[str, int]] = set()
         """Handle and generation of each list with a damaged page: such a list does not show who is lost."""
 
@@ -48,13 +48,16 @@ class CachedPages:
         """Yield the pages to load, in the order of fetching, so that no older profile overwrites a newer one.
 
         These are all pages of the selected KOLs if `everything` is set, else those that wait, the loaded ones that were
-        fetched after them, and if `refused` is set, of other pages the users whose rows the database refused. Raises
-        NotAsked.
+        fetched after them, and if `refused` is set, of other pages the users whose rows the database refused. Without
+        it, only pages that have come since the last time are looked for: of a million pages, a look takes seconds.
+        Raises NotAsked.
         """
         pages, seq = self._ledger.pages, 0
-        await self._store.ask(pages.choose_all if everything else lambda: pages.choose_waiting(refused=refused))
+        choose = partial(pages.choose_waiting, refused=refused, behind=0 if refused else self._seq)
+        await self._store.ask(pages.choose_all if everything else choose)
         while found := await self._store.ask(partial(self._next, seq)):
             seq, page = found
+            self._seq = max(self._seq, seq)
             if page is not None:
                 self._tally.cache_hits += 1
                 yield page
@@ -80,7 +83,8 @@ class CachedPages:
                 users,
                 not answer.more,
                 cached.seq,
-                cached.fetched_at if cached.fetched_at <= latest() else self._now,
+                # If a wrong clock fetched it in the future, it counts as fetched now.
+                cached.fetched_at if cached.fetched_at <= latest() else time.time(),
                 None if answer.more else self.full_reading_began(cached.handle, cached.generation),
                 only_rows,
             )

@@ -22,6 +22,7 @@ from kolspider.providers.base import ApiError
 from kolspider.run.opening import is_new_beside_rows, read_ledger
 from kolspider.run.source import read_source, skipped_rows, source_handles
 from kolspider.run.switch import switch
+from kolspider.store.ledger import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,6 +91,7 @@ class _Checks:
 
     def cache(self) -> Iterator[str]:
         if self._config.shared_url:
+            postgres().check(self._config.shared_url)
             with read_ledger(self._config, self._database):
                 yield f"{without_password(self._config.shared_url)} (KOL_SHARED_URL)"
             return
@@ -153,7 +155,8 @@ class _Checks:
             selection.choose_due(now=time.time(), refresh_before=None, retry=(), limit=limit, keep_done=False)
             found = [f"{due.kol.user_name} ({due.why})" for due in selection.due()]
             if found and is_new_beside_rows(self._config, self._database, ledger):
-                found.append("note: a run needs the KOL_CACHE_DIR of the runs that filled the table, or -a fresh=1")
+                needs = "ledger (`scrapy cache move`)" if self._config.shared_url else "KOL_CACHE_DIR"
+                found.append(f"note: a run needs the {needs} of the runs that filled the table, or -a fresh=1")
             if found and (text := switch(self._config, ledger)):
                 found.append(f"note: {text}; that needs -a fresh=1")
         if text := skipped_rows(selection, self._config):

@@ -267,15 +267,17 @@ class FollowingsSpider(Spider):
         """
         readings, account_id, table = self._ledger.readings, self._provider.account_id, self._config.follows_table
 
-        def kept() -> tuple[list[tuple[str, bytes]] | None, float]:
+        def kept() -> tuple[Known | None, float]:
             pages = readings.known_pages(kol.handle)
-            return None if pages is None else list(pages), readings.known_until(kol.handle)
-
-        pages, until = await self._store.ask(kept)
-        if pages is not None:
-            answers = (self._provider.parse(200, body, cursor) for cursor, body in pages)
+            if pages is None:
+                return None, readings.known_until(kol.handle)
+            answers = (self._provider.parse(200, body, cursor) for cursor, body in pages)  # one by one: they are large
             users = (user for page in answers if isinstance(page, Page) for user in page.users)
-            return Known.newest_first(int(id_) for user in users if (id_ := usable_id(account_id(user))))
+            return Known.newest_first(int(id_) for user in users if (id_ := usable_id(account_id(user)))), 0.0
+
+        in_order, until = await self._store.ask(kept)
+        if in_order is not None:
+            return in_order
         if not table:
             return NOBODY
         before = moment(until)

@@ -61,7 +61,7 @@ class LostAccounts:
         """Return the profiles of these accounts, without those that are not there, or why nobody knows."""
         asked, run = await self._profiles.filled(ids), self._run
         dearest = ProfileRequest(self._profiles.call, asked).dearest(run.config.provider)
-        if run.arguments.why is None and (cap := run.bill.reached_cap(dearest)):
+        if run.arguments.why is None and (cap := await run.turns.reached_cap(dearest)):
             return cap  # all lists are read, so the run does not end with that
         answer = await self._profiles.of(asked)
         if isinstance(answer, ApiError):

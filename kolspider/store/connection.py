@@ -23,6 +23,14 @@ class LedgerAway(StopRun):
     What was asked is done in full or not at all, and which of them is not known if it ended a transaction.
     """
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"{reason}; check KOL_SHARED_URL, and that its server runs and lets this machine in; then run the same "
+            "command again"
+        )
+        self.reason = reason
+        """The message without what to do, for a run that waits."""
+
 
 class Rows(Protocol):
     """The result of a statement."""

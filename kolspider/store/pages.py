@@ -131,17 +131,17 @@ class Pages(Part):
                 "seq",
             )
 
-    def choose_waiting(self, *, refused: bool = True) -> None:
+    def choose_waiting(self, *, refused: bool = True, behind: int = 0) -> None:
         """Choose the pages of the selected KOLs that are not in the target for `next_to_load`; with `refused`, those
-        that are not there with all rows, too.
+        that are not there with all rows, too. `behind` is the last page that was chosen before: none up to it waits.
         """
-        which = "SELECT min(seq) FROM temp.waiting_page WHERE handle IN (SELECT handle FROM temp.selected)"
-        self._choose_from(which, refused=refused)
+        which = "SELECT min(seq) FROM temp.waiting_page WHERE seq > ? AND handle IN (SELECT handle FROM temp.selected)"
+        self._choose_from(which, behind, refused=refused, checks=not behind)
 
     def choose_all(self) -> None:
         """Choose every page of the selected KOLs for `next_to_load`."""
         which = "SELECT min(seq) FROM page WHERE provider = ? AND handle IN (SELECT handle FROM temp.selected)"
-        self._choose_from(which, self._provider, refused=True)
+        self._choose_from(which, self._provider, refused=True, checks=True)
 
     def waiting(self) -> Iterator[CachedPage]:
         """Yield the pages of `choose_waiting`."""
@@ -163,8 +163,9 @@ class Pages(Part):
         """Tell whether the page is one of those that this run loads from the cache."""
         return bool(self._value("SELECT 1 FROM temp.to_load WHERE seq = ?", seq))
 
-    def _choose_from(self, first_sql: str, *values: str, refused: bool) -> None:
-        """Choose pages, from the first one on, and with them all loaded pages that were fetched after it.
+    def _choose_from(self, first_sql: str, *values: str | int, refused: bool, checks: bool) -> None:
+        """Choose pages, from the first one on, and with them all loaded pages that were fetched after it; `checks`
+        whether each page that waits is there.
 
         An older page that is written late must not leave its older profile of an account on top of a newer one, even
         if the process dies half-way: so the pages to be written again are marked first.
@@ -183,10 +184,8 @@ class Pages(Part):
                     "     (SELECT 1 FROM page_load l WHERE l.seq = p.seq AND l.target = ?))",
                     (first, self._provider, self._target),
                 )
-                if self._db.execute(
-                    "SELECT 1 FROM temp.waiting_page w "
-                    "WHERE NOT EXISTS (SELECT 1 FROM page p NOT INDEXED WHERE p.seq = w.seq)"
-                ).fetchone():
+                missing = "NOT EXISTS (SELECT 1 FROM page p NOT INDEXED WHERE p.seq = w.seq)"
+                if checks and self._db.execute(f"SELECT 1 FROM temp.waiting_page w WHERE {missing}").fetchone():
                     raise sqlite3.DatabaseError("the index of pages leads to a page that is not there")
                 self._db.execute(
                     "UPDATE page_load SET again = TRUE WHERE target = ? AND seq IN (SELECT seq FROM temp.to_load)",
@@ -286,7 +285,7 @@ class Pages(Part):
         """Count the pages bought before this time by day (unix seconds) and number of users: (day, users, pages)."""
         return self._db.execute(
             "SELECT CAST(fetched_at / 86400 AS INTEGER) * 86400 AS day, users, count(*) FROM page "
-            "WHERE fetched_at < ? GROUP BY day, users",
+            "WHERE fetched_at < ? GROUP BY day, users ORDER BY day, users",
             (time,),
         ).fetchall()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -67,6 +67,11 @@ CREATE FUNCTION round(float8, integer) RETURNS float8 LANGUAGE sql IMMUTABLE PAR
 """
 """What only this ledger has: its format, the users set aside, and functions as SQLite has them. A sum of whole numbers
 is a whole number, and divides like one."""
+_GROWN = """
+SELECT c.relname FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid WHERE s.schemaname = ?
+AND (c.reltuples <= 0 AND pg_relation_size(c.oid) > 0 OR s.n_mod_since_analyze > 1000 + c.reltuples / 5)
+"""
+"""SQL: the tables of which PostgreSQL has no count, or an old one."""
 _KEPT_SECS = 7 * 86_400
 """Age at which the schema of a run that nobody holds goes: no run waits so long for its server."""
 _TYPES = {
@@ -99,6 +104,10 @@ _WRITTEN = {
 }
 """How PostgreSQL writes it, where {1} is the schema of what is temporary."""
 _NUMBERED = re.compile(r"\?\d")
+_FORM = (
+    "it is postgresql://user:password@host:5432/database, perhaps with ?schema=name, or options of libpq such as "
+    "?sslmode=require"
+)
 _ESCAPED = "write @ in the user or password as %40, : as %3A, / as %2F and ? as %3F"
 
 
@@ -219,8 +228,14 @@ class PostgresConnection:
         self._run("BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL idle_in_transaction_session_timeout = 0")
 
     def analyze(self, table: str) -> None:
-        """Count what is in a table, long before autovacuum does: without, a query of 100,000 KOLs may take minutes."""
+        """Count what is in a table, and in those of the ledger that have grown much or were never counted.
+
+        Autovacuum does it later, and not at all after a restore or an upgrade of the server. Until then PostgreSQL may
+        compare each of 100,000 KOLs with each other one, for hours.
+        """
         self.execute(f"ANALYZE {table}")
+        for (grown,) in self.execute(_GROWN, (self.schema,)).fetchall():
+            self.execute(f"ANALYZE {self.schema}.{grown}")
 
     def number_on(self, table: str, key: str) -> None:
         """Let the numbers that `insert` gives go on after those that were inserted by hand."""
@@ -315,19 +330,15 @@ class PostgresConnection:
         try:
             yield
         except psycopg.errors.InsufficientPrivilege as error:
-            raise StopRun(
-                f"{_explain(error, self._address)}; GRANT CREATE, TEMPORARY ON DATABASE ... TO its user"
-            ) from None
+            raise StopRun(f"{_explain(error, self._address)}; {_GRANT}") from None
         except psycopg.Error as error:
             is_away = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | _READ_ONLY)
             if not is_away and not (hasattr(self, "_server") and self._server.broken):
                 raise
-            raise LedgerAway(
-                f"{_explain(error, self._address)}; see that its server runs and lets this machine in, then run the "
-                "same command again"
-            ) from None
+            raise LedgerAway(_explain(error, self._address)) from None
 
 
+_GRANT = "GRANT CREATE, TEMPORARY ON DATABASE ... TO its user"
 _READ_ONLY = psycopg.errors.ReadOnlySqlTransaction | psycopg.errors.IdleInTransactionSessionTimeout
 """A server that is a replica, or has just become one; a transaction that this process was too slow for."""
 
@@ -371,10 +382,18 @@ def connect_to_read(url: str) -> PostgresConnection | None:
     return connection
 
 
+def check(url: str) -> None:
+    """Find out whether a run could open the ledger. Changes nothing. Raises StopRun, WrongUsage."""
+    with closing(PostgresConnection(_address(url))) as connection:
+        _check_encoding(connection)
+        may = "has_database_privilege(current_database(), ?)"
+        if not all(connection.execute(f"SELECT {may}, {may}", ("CREATE", "TEMPORARY")).fetchone()):
+            raise StopRun(f"the user of KOL_SHARED_URL can't create what a run needs; {_GRANT}")
+
+
 def _check_encoding(connection: PostgresConnection) -> None:
-    encoding = connection.execute("SELECT current_setting('server_encoding')").fetchone()[0]
-    if encoding != "UTF8":
-        raise WrongUsage(f"KOL_SHARED_URL names a database in {encoding}; create one WITH ENCODING 'UTF8'")
+    if not connection.execute("SELECT current_setting('server_encoding') = 'UTF8'").fetchone()[0]:
+        raise WrongUsage("KOL_SHARED_URL names a database that is not in UTF8: create one WITH ENCODING 'UTF8'")
 
 
 def _address(url: str) -> _Address:
@@ -385,14 +404,14 @@ def _address(url: str) -> _Address:
     after_user = base.partition("@")[2] if "@" in base else base.partition("://")[2]
     if "@" in after_user + query or "/" in base.partition("://")[2].rpartition("@")[0]:
         raise WrongUsage(f"KOL_SHARED_URL can't be read: {_ESCAPED}")
+    if not base.startswith(("postgresql://", "postgres://")) or any("password" in name for name in options):
+        raise WrongUsage(f"KOL_SHARED_URL can't be read: {_FORM}")  # the password is hidden only where it belongs
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,30}", schema):
         raise WrongUsage("KOL_SHARED_URL: the schema is 1 to 31 of a-z, 0-9 and _")
     try:
         parameters = conninfo_to_dict(base + (f"?{urlencode(options)}" if options else ""))
     except psycopg.ProgrammingError:
-        raise WrongUsage(
-            f"KOL_SHARED_URL can't be read: it is postgresql://user:password@host:5432/database; {_ESCAPED}"
-        ) from None
+        raise WrongUsage(f"KOL_SHARED_URL can't be read: {_FORM}; {_ESCAPED}") from None
     user, port = parameters.get("user"), str(parameters.get("port", ""))
     if not re.fullmatch("[0-9,]*", port):  # perhaps a password
         raise WrongUsage("KOL_SHARED_URL can't be read: its port is not a number")

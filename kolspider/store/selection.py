@@ -310,6 +310,14 @@ class Selection(Part):
             "UPDATE temp.selected SET to_look_at = FALSE WHERE handle = ?", [(kol.handle,) for kol in kols]
         )
 
+    def skip_seen(self) -> None:
+        """Look at none of the selected KOLs whose profiles a worker has seen that died before it could say so."""
+        self._db.execute(
+            "UPDATE temp.selected SET to_look_at = FALSE WHERE to_look_at "
+            "AND handle IN (SELECT handle FROM account WHERE read_at BETWEEN :look_before AND :latest)",
+            self._watch_values(),
+        )
+
     def replace(self, kol: Kol, other: Kol) -> None:
         """Select another account's list, which is new, in place of a KOL's that has lost its handle to it."""
         self._db.execute(

@@ -43,6 +43,7 @@ def test_a_killed_workers_kols_are_finished_by_the_other(make_project: MakeProje
     project.api.hold(after=4)
     doomed, heir = project.start_crawl(*words), project.start_crawl(*words)
     wait_until(lambda: workers_at_work(project) == 2)
+    assert "replay=pending" not in project.look("cache", "status").out, "nothing is to be done while they are at work"
     project.wait_for_calls(4 + 1)
     kill(doomed)
     project.api.release()
@@ -54,6 +55,9 @@ def test_a_killed_workers_kols_are_finished_by_the_other(make_project: MakeProje
     assert (toll.lost, toll.older) == (0, 0)
     assert toll.twice <= AT_ONCE
     assert not workers_at_work(project)
+    # A page has the moment when it was fetched, not that when its loader began.
+    assert project.look("follows", "lost", "--json").expect(0).out.strip() == "[]"
+    assert project.look("follows", "new", "--since", "1d", "--json").expect(0).out.strip() == "[]"
     assert not project.cache.exists() or not project.store_file.exists(), "nothing is kept on this machine"
 
     before = len(project.api.calls)

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -18,14 +18,17 @@ from kolspider.errors import NotAsked
 from kolspider.fleet import worker
 from kolspider.fleet.fleet import Fleet
 from kolspider.fleet.overview import workers
+from kolspider.fleet.store import SharedStore
 from kolspider.fleet.tables import LEASE_SECS
 from kolspider.items import Kol, State
 from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.options.arguments import Arguments
 from kolspider.providers import provider
+from kolspider.providers.base import Profile
+from kolspider.store.connection import LedgerAway
 from kolspider.store.ledger import Ledger
-from kolspider.store.selection import Why
+from kolspider.store.selection import Watch, Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +46,9 @@ KOLS = ["btc", "eth", "sol"]
 class Machine:
     """A worker with a ledger of its own."""
 
-    def __init__(self, stack: ExitStack, folder: Path, url: str, arguments: Arguments, rate: float | None) -> None:
+    def __init__(
+        self, stack: ExitStack, folder: Path, url: str, arguments: Arguments, rate: float | str | None
+    ) -> None:
         self.ledger = Ledger.open(folder, API, "here", shared_url=url)
         stack.callback(self.ledger.close)
         config = SimpleNamespace(
@@ -52,7 +57,7 @@ class Machine:
             provider=API,
             jobdir=None,
             rate=rate,
-            interval=1 / rate if rate else 0.0,
+            interval=1 / rate if isinstance(rate, float) else 0.0,
             retry_secs=1.0,
             api_url="http://api",
             api_key="secret",
@@ -129,6 +134,25 @@ def test_each_kol_is_read_by_one_worker_and_a_dead_ones_by_another(machine: Call
     assert [one.name for one in workers(second.db)] == [second.fleet.worker.name]
 
 
+def test_a_profile_that_a_dead_worker_has_seen_is_not_bought_again(machine: Callable[..., Machine]) -> None:
+    first, second = machine(), machine()
+    for one in (first, second):
+        one.ledger.selection.watch = Watch(look_before=time.time() - 60, read_before=0.0)
+        one.ledger.connection.execute("UPDATE temp.selected SET to_look_at = TRUE, why = 'refresh'")
+    seen = Kol("btc", "btc")
+    first.ledger.accounts.note([(seen, Profile("1", "btc", 5, False, "", None))])
+    first.ledger.selection.looked_at([seen])
+    first.be_silent()
+    bury(second)
+
+    async def left() -> list[str]:
+        work = await anext(aiter(second.fleet.crew.rounds()))
+        assert work.looks
+        return [due.kol.handle for _, due in second.ledger.selection.next_to_look_at(0, 10)]
+
+    assert asyncio.run(left()) == ["eth", "sol"]
+
+
 def test_who_was_taken_for_dead_writes_nothing_but_pages_that_were_paid_for(machine: Callable[..., Machine]) -> None:
     first, second = machine(), machine()
     first.be_silent()
@@ -182,8 +206,9 @@ def test_turns_of_several_workers_keep_one_pace(machine: Callable[..., Machine])
     assert min(apart) > 0.0199
 
 
-def test_a_pause_of_one_is_a_pause_of_all(machine: Callable[..., Machine]) -> None:
-    machines = [machine(rate=50.0) for _ in range(2)]
+@pytest.mark.parametrize("rates", [(50.0, 50.0), (50.0, "auto"), ("auto", 50.0)])
+def test_a_pause_of_one_is_a_pause_of_all(machine: Callable[..., Machine], rates: tuple[float | str, ...]) -> None:
+    machines = [machine(rate=rate) for rate in rates]
 
     async def story() -> tuple[float, float]:
         (_, mine), (_, others) = (one.turns() for one in machines)
@@ -195,6 +220,31 @@ def test_a_pause_of_one_is_a_pause_of_all(machine: Callable[..., Machine]) -> No
 
     until, next_at = asyncio.run(story())
     assert next_at >= until
+
+
+def test_a_worker_with_other_arguments_says_that_it_does_a_job_of_its_own(
+    machine: Callable[..., Machine], caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        machine(limit=2)
+    assert "another job" not in caplog.text
+    assert machine(limit=3).is_opener
+    assert "another job is at work on this ledger" in caplog.text
+
+
+def test_a_run_that_waits_says_what_is_away_and_when_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    away = [LedgerAway("the ledger can't be used: refused"), LedgerAway("the same")]
+
+    def work() -> int:
+        if away:
+            raise away.pop()
+        return 7
+
+    server = SimpleNamespace(reconnect=lambda: None)
+    with closing(SharedStore(cast("PostgresConnection", server), Stop(), 60.0)) as store:
+        assert store.repeat(work) == 7
+    assert caplog.messages == ["the same; no call is made until it is back", "the shared ledger is back"]
 
 
 def test_a_kol_that_was_taken_over_is_not_asked_for(machine: Callable[..., Machine]) -> None:
@@ -232,6 +282,8 @@ def test_caps_are_those_of_the_job(machine: Callable[..., Machine], caps: dict[s
                 break
             bill.charge(60, 60)
             calls += 1
+        assert await turns.reached_cap(60), "also for who asks before a call that must not end the run"
+        assert not bill.reached_cap(60), "alone it would have room"
         return calls
 
     assert asyncio.run(story()) == most

@@ -126,3 +126,14 @@ def test_a_rate_that_is_not_used_is_not_taken_for_allowed() -> None:
         pace.sent(float(turn))
         pace.answered("btc", float(turn), well=True)
     assert pace.rate == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("theirs", [Pace(0.05, 5.0), AutoPace(20.0, 5.0)])
+@pytest.mark.parametrize("own", [Pace(2.0, 5.0), AutoPace(0.5, 5.0)])
+def test_who_is_asked_for_another_rate_keeps_it_and_heeds_the_pause(own: Pace, theirs: Pace) -> None:
+    theirs.sent(0.0)
+    theirs.refused(0.0, 0.1, 30.0)
+    rate = own.rate
+    own.restore(theirs.state())
+    assert own.next_at >= 30.1
+    assert own.rate == rate or type(own) is type(theirs) is AutoPace, "two that look for the rate look together"

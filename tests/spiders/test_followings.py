@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import MagicMock
 
 import pytest
@@ -18,6 +18,9 @@ from kolspider.providers.base import Account, Page
 from kolspider.providers.paging import Paging
 from kolspider.spiders.followings import FollowingsSpider, _List
 from tests.live.unguarded import Unguarded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BTC = Kol("btc", "BTC")
 
@@ -59,3 +62,25 @@ def test_a_list_whose_last_page_could_not_be_stored_has_not_ended(seq: int | Non
     yielded = list(asyncio.run(spider.parse_page(TextResponse("http://api"), followings, asked)))
     assert [type(item) for item in yielded] == [FollowingsPage], "its users go into the table all the same"
     assert recorder.ended == ended
+
+
+def test_of_the_known_part_of_a_list_one_page_at_a_time_is_in_memory() -> None:
+    """A list of 100,000 accounts is 75 MB of JSON, and several are begun at once."""
+    steps: list[str] = []
+
+    def kept() -> Iterator[tuple[str, bytes]]:
+        for cursor in ("", "2"):
+            steps.append("unpacked")
+            yield cursor, b""
+
+    def parse(*_: object) -> Page:
+        steps.append("read")
+        return Page([{"id": str(len(steps))}], more=False, next_cursor=None)
+
+    spider = FollowingsSpider()
+    spider._ledger = MagicMock(**{"readings.known_pages.return_value": kept()})
+    spider._provider = cast("Any", SimpleNamespace(parse=parse, account_id=lambda user: user["id"]))
+    spider._config, spider._store = cast("Any", SimpleNamespace(follows_table="")), cast("Any", Unguarded())
+    known = asyncio.run(spider._known(BTC))
+    assert known.places == {2: 0, 4: 1}
+    assert steps == ["unpacked", "read"] * 2

@@ -77,6 +77,30 @@ def test_a_damaged_page_is_bought_again_only_if_its_list_is_read(
     assert kept == (set() if generation else {1}), "what nobody buys again is not reported for ever"
 
 
+def test_a_later_round_looks_only_for_what_has_come_since(ledger: Ledger, store: Connection, tmp_path: Path) -> None:
+    """Of a million pages a look at all takes seconds; and a damaged page would bring those behind it each time."""
+    ledger.kols.begin(BTC)
+    ledger.selection.read(["BTC"])
+    ledger.selection.choose_all(None)
+    cached = CachedPages(ledger, provider("twitterapi_io"), Disk(tmp_path, Stop()), alone(), Tally())
+
+    async def loaded(*, refused: bool) -> list[int]:
+        numbers = [page.number async for page in cached.read(everything=False, refused=refused)]
+        ledger.note_loaded([seqs[number] for number in numbers], None)
+        return numbers
+
+    def put(number: int) -> int:
+        return ledger.pages.put(BTC, 0, str(number), number, 0, BODY[: len(BODY) // 20], fetched_at=1.0)
+
+    seqs = {number: put(number) for number in (1, 2)}
+    store.execute("UPDATE page SET body = ? WHERE seq = ?", (b"\0", seqs[1]))
+    assert asyncio.run(loaded(refused=True)) == [2]
+    assert asyncio.run(loaded(refused=False)) == []
+    seqs[3] = put(3)
+    assert asyncio.run(loaded(refused=False)) == [3]
+    assert asyncio.run(loaded(refused=True)) == [2, 3], "a new run looks for all"
+
+
 async def all_of(cached: CachedPages) -> list[FollowingsPage]:
     return [page async for page in cached.read(everything=True)]
 

@@ -16,7 +16,7 @@ from kolspider.items import FollowingsPage, Kol, Reject, State
 from kolspider.providers import provider
 from kolspider.store.connection import LedgerAway
 from kolspider.store.ledger import Ledger
-from kolspider.store.postgres import connect, connect_to_read
+from kolspider.store.postgres import check, connect, connect_to_read
 from kolspider.store.schema import ADDED, VERSION
 from tests.postgres import PASSWORD, USER
 
@@ -225,6 +225,21 @@ def test_text_of_an_api_that_postgresql_can_not_hold_is_kept_without_it(join: Ca
     assert found.reason == "what\ufffdever"
 
 
+def test_a_selection_counts_what_is_in_the_tables_before_it_joins_them(
+    postgres: Postgres, join: Callable[[], Ledger]
+) -> None:
+    """Without, PostgreSQL compared each of 100,000 KOLs with each other one; autovacuum is off here."""
+    ledger = join()
+    for number in range(3):
+        ledger.kols.begin(Kol(f"kol{number}", f"kol{number}"))
+    ledger.selection.read(["kol1"])
+    with closing(postgres.connect()) as root:
+        ((counted,),) = root.execute(
+            "SELECT reltuples FROM pg_class WHERE oid = to_regclass(%s)", (f"{connection_of(ledger).schema}.kol",)
+        )
+    assert counted == 3
+
+
 def test_several_machines_create_the_tables_once(url: str) -> None:
     with ThreadPoolExecutor(4) as pool, ExitStack() as stack:
         ledgers = [stack.enter_context(closing(ledger)) for ledger in pool.map(opened, [url] * 4)]
@@ -266,13 +281,17 @@ def connect_to_be_older(url: str) -> PostgresConnection:
 def test_a_database_that_can_not_hold_every_name_is_refused(postgres: Postgres) -> None:
     with closing(postgres.connect("postgres")) as root:
         root.execute("CREATE DATABASE ascii OWNER kol ENCODING 'SQL_ASCII' TEMPLATE template0")
-    with pytest.raises(WrongUsage, match="ENCODING 'UTF8'"):
-        connect(postgres.url("ascii"))
+    for ask in (connect, check):
+        with pytest.raises(WrongUsage, match="not in UTF8: create one WITH ENCODING 'UTF8'"):
+            ask(postgres.url("ascii"))
 
 
 def test_a_user_who_may_not_create_the_tables_is_told_what_to_grant(postgres: Postgres) -> None:
     with pytest.raises(StopRun, match="permission denied for database postgres; GRANT CREATE"):
         connect(postgres.url("postgres"))
+    with pytest.raises(StopRun, match="KOL_SHARED_URL can't create what a run needs; GRANT CREATE, TEMPORARY"):
+        check(postgres.url("postgres"))
+    check(postgres.url())
 
 
 @pytest.mark.parametrize(
@@ -285,7 +304,10 @@ def test_a_user_who_may_not_create_the_tables_is_told_what_to_grant(postgres: Po
         ("postgresql://kol:{}@127.0.0.1:port/kol", "can't be read"),
         ("postgresql://kol:{}%zz@127.0.0.1/kol", "can't be read"),
         ("postgresql://kol:{}@127.0.0.1/kol?schema=A-B", "the schema"),
-        ("postgresql://kol:{}@127.0.0.1/kol?{}=1", "can't be read"),
+        ("postgresql://kol:{}@127.0.0.1/kol?{}=1", r"options of libpq such as \?sslmode"),
+        ("postgresql://kol@127.0.0.1/kol?password={}", "it is postgresql://user:password@host"),
+        ("postgresql://kol@127.0.0.1/kol?sslpassword={}", "it is postgresql://user:password@host"),
+        ("host=127.0.0.1 dbname=kol user=kol password={}", "it is postgresql://user:password@host"),
     ],
 )
 def test_no_error_has_the_password(wrong: str, told: str) -> None:
