@@ -113,15 +113,16 @@ class Pages(Part):
     ) -> int:
         """Store a page durably, in place of a damaged one. Returns its place in the order of fetching.
 
-        The same page put twice is one, so this may be repeated when the ledger was away.
+        A good page that is there stays: this may be repeated when the ledger was away, and a worker that was frozen may
+        come late with a page that another one has bought meanwhile, and whose profiles are newer.
         """
         packed = zstd.compress(body, options=_OPTIONS)
         key = (self._provider, kol.handle, generation, cursor)
         which = "provider = ? AND handle = ? AND generation = ? AND cursor = ?"
         with self._db.transaction(in_turn=True, fenced=False):
-            same = self._value(f"SELECT seq FROM page WHERE {which} AND body = ?", *key, packed)
-            if same is not None:
-                return int(same)
+            there = self._db.execute(f"SELECT seq, body FROM page WHERE {which}", key).fetchone()
+            if there and unpack(there[1]) is not None:
+                return int(there[0])
             self._forget(which, key)
             return self._db.insert(
                 "INSERT INTO page (provider, handle, generation, cursor, number, users, fetched_at, body) "

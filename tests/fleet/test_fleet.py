@@ -180,6 +180,15 @@ def test_who_was_taken_for_dead_writes_nothing_but_pages_that_were_paid_for(mach
     second.fleet.check()
 
 
+def test_a_late_page_of_a_worker_that_was_frozen_takes_no_newer_ones_place(machine: Callable[..., Machine]) -> None:
+    first, second = machine(), machine()
+    newer = second.ledger.pages.put(Kol("btc", "btc"), 0, "", 1, 0, b'{"newer": 1}', fetched_at=2.0)
+    first.be_silent()
+    bury(second)
+    assert first.ledger.pages.put(Kol("btc", "btc"), 0, "", 1, 0, b"{}", fetched_at=3.0) == newer
+    assert second.ledger.pages.get("btc", 0, "") == (newer, b'{"newer": 1}')
+
+
 def test_nobody_is_buried_right_after_the_server_began(machine: Callable[..., Machine], postgres: Postgres) -> None:
     first, second = machine(), machine()
     first.be_silent()

@@ -163,10 +163,12 @@ def test_low_memory_is_no_damage(monkeypatch: pytest.MonkeyPatch, error: Excepti
         unpack(PACKED)
 
 
-def test_a_page_that_is_bought_again_takes_the_place_of_the_damaged_one(ledger: Ledger) -> None:
+def test_a_page_that_is_bought_again_takes_the_place_of_the_damaged_one(ledger: Ledger, store: Connection) -> None:
     first = ledger.pages.put(BTC, 0, "", 1, 2, BODY, fetched_at=1.0)
     other = ledger.pages.put(Kol("eth", "ETH"), 0, "", 1, 2, BODY, fetched_at=2.0)
     ledger.note_loaded([first, other], None)
+    assert ledger.pages.put(BTC, 0, "", 1, 2, b"again", fetched_at=3.0) == first, "it is not damaged"
+    store.execute("UPDATE page SET body = ? WHERE seq = ?", (b"\0", first))
     again = ledger.pages.put(BTC, 0, "", 1, 2, b"again", fetched_at=3.0)
     assert again > other, "it was fetched last"
     assert ledger.pages.get("btc", 0, "") == (again, b"again")

@@ -84,7 +84,7 @@ def test_a_page_that_is_put_twice_is_one(join: Callable[[], Ledger]) -> None:
     one, other = join(), join()
     first = put(one, BTC)
     assert put(one, BTC) == put(other, BTC) == first
-    assert put(other, BTC, b"another answer") > first
+    assert put(other, BTC, b"another answer") == first, "the one that is there is good"
     assert len(one.pages) == 1
 
 
