@@ -12,6 +12,7 @@ import json
 import time
 from collections import defaultdict, deque
 from math import inf
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from kolspider.live.bill import Bill
@@ -106,6 +107,8 @@ class SharedTurns(Turns):
         self._begin: Callable[[], Pace] = lambda: Pace.of(config, found_rate)
         self._shared = self._begin()
         """The pace that all workers have, as this one saw it last."""
+        self._lock = Lock()
+        """Held by whoever works with it: the event loop, or the thread that asks PostgreSQL."""
         self._clock = _Clock()
         self._lead, self._early = 0.0, _EARLY
         """How long it lately took to reserve a turn, and to have it granted."""
@@ -169,11 +172,12 @@ class SharedTurns(Turns):
 
     async def change(self, do: Callable[[Pace, float], _Answer]) -> _Answer:
         """Tell the pace what an answer says; the other workers hear of it if it is anything to them."""
-        before = self._shared.state()
-        answer = do(self._shared, self._clock.now())
-        if self._shared.state() == before:
-            return answer
-        self._shared.restore(before)
+        with self._lock:
+            before = self._shared.state()
+            answer = do(self._shared, self._clock.now())
+            if self._shared.state() == before:
+                return answer
+            self._shared.restore(before)
         return await self._talk.ask(lambda: self._change(do))
 
     def _reserve(self) -> _Turn:
@@ -189,12 +193,13 @@ class SharedTurns(Turns):
                 f"SELECT version, state, {_NOW} FROM (SELECT 1) one LEFT JOIN pace ON key = ?", (self._key,)
             ).fetchone()
             self._clock.set(now, asked_at)
-            if state:
-                shared.restore(json.loads(state))
-            if not state or now > shared.next_at + _STALE:
-                shared.restore(self._begin().state() | {"next_at": now, "holds": shared.holds})
-            answer = do(shared, now)
-            values = (json.dumps(shared.state()), shared.holds, self._key)
+            with self._lock:
+                if state:
+                    shared.restore(json.loads(state))
+                if not state or now > shared.next_at + _STALE:
+                    shared.restore(self._begin().state() | {"next_at": now, "holds": shared.holds})
+                answer = do(shared, now)
+                values = (json.dumps(shared.state()), shared.holds, self._key)
             if version is None:
                 change = "INSERT INTO pace (state, holds, key, version) VALUES (?, ?, ?, 0) ON CONFLICT DO NOTHING"
                 is_changed = self._job.connection.execute(change, values).rowcount == 1
