@@ -107,7 +107,7 @@ class SharedTurns(Turns):
         self._begin: Callable[[], Pace] = lambda: Pace.of(config, found_rate)
         self._shared = self._begin()
         """The pace that all workers have, as this one saw it last."""
-        self._lock = Lock()
+        self._in_hand = Lock()
         """Held by whoever works with it: the event loop, or the thread that asks PostgreSQL."""
         self._clock = _Clock()
         self._lead, self._early = 0.0, _EARLY
@@ -172,7 +172,7 @@ class SharedTurns(Turns):
 
     async def change(self, do: Callable[[Pace, float], _Answer]) -> _Answer:
         """Tell the pace what an answer says; the other workers hear of it if it is anything to them."""
-        with self._lock:
+        with self._in_hand:
             before = self._shared.state()
             answer = do(self._shared, self._clock.now())
             if self._shared.state() == before:
@@ -193,7 +193,7 @@ class SharedTurns(Turns):
                 f"SELECT version, state, {_NOW} FROM (SELECT 1) one LEFT JOIN pace ON key = ?", (self._key,)
             ).fetchone()
             self._clock.set(now, asked_at)
-            with self._lock:
+            with self._in_hand:
                 if state:
                     shared.restore(json.loads(state))
                 if not state or now > shared.next_at + _STALE:
