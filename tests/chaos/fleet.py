@@ -1,12 +1,14 @@
 """`python -m tests.chaos.fleet [--kills 100] [--seed S]`: three workers on one ledger in PostgreSQL, a sandbox API and
-MariaDB. Workers are killed and frozen, PostgreSQL is killed and started again, and the API refuses calls, in first
-crawls, refreshes and increments, until there were that many kills. Prints what it took and what it cost, by the rows
-and by the API's own log of calls; then how long three workers take against one. Exit code 1 when anything was lost."""
+MariaDB. Workers are killed, frozen and cut off from PostgreSQL, PostgreSQL is killed and started again, and the API
+refuses calls, in first crawls, refreshes and increments, until there were that many kills. Prints what it took and what
+it cost, by the rows and by the API's own log of calls; then how long three workers take against one. Exit code 1 when
+anything was lost."""
 
 from __future__ import annotations
 
 import argparse
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from kolspider.providers import provider
 from kolspider.providers.base import Page
 from kolspider.sandbox import Fault, Sandbox
 from kolspider.store.pages import unpack
+from tests.chaos.network import Network
 from tests.e2e.project import CRAWL, KEY, ROOT, Project, settings
 from tests.mariadb import MariaDB
 from tests.postgres import Postgres
@@ -50,6 +53,8 @@ class FleetToll:
 
     kills: int = 0
     freezes: int = 0
+    cuts: int = 0
+    """Of the network between a worker and PostgreSQL."""
     restarts: int = 0
     """Of PostgreSQL, after `kill -9` of its postmaster."""
     refusals: int = 0
@@ -79,36 +84,39 @@ class Worker:
 
     process: subprocess.Popen[str]
     log: Path
+    network: Network
     frozen_until: float = 0.0
 
 
 class Fleet:
     """Workers that are started again when they die, until their job is done."""
 
-    def __init__(self, project: Project, words: Sequence[str], size: int = 3) -> None:
+    def __init__(self, project: Project, words: Sequence[str], networks: Sequence[Network]) -> None:
+        """Start a worker behind each of these networks."""
         self._project = project
         self._words = words
         self._number = 0
         self.workers: list[Worker] = []
         self.is_done = False
         """Whether a worker has come to the end of the job."""
-        for _ in range(size):
-            self.start()
+        for network in networks:
+            self.start(network)
 
-    def start(self) -> None:
+    def start(self, network: Network) -> None:
         log = self._project.folder / f"worker{self._number}.log"
         self._number += 1
+        url = re.sub(r"(?<=127\.0\.0\.1:)\d+", str(network.port), self._project.env["KOL_SHARED_URL"])
         with log.open("w") as output:
             process = subprocess.Popen(
                 [*CRAWL, *FAST, *self._words],
                 cwd=ROOT,
-                env=self._project.environment(),
+                env=self._project.environment() | {"KOL_SHARED_URL": url},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 text=True,
             )
-        self.workers.append(Worker(process, log))
+        self.workers.append(Worker(process, log, network))
 
     def tend(self) -> bool:
         """Wake those that are frozen long enough, and start another for each that died. Tells whether any is left."""
@@ -124,7 +132,7 @@ class Fleet:
             assert code in {0, -signal.SIGKILL, START_AGAIN}, text[-4000:]
             self.is_done |= code == 0
             if not self.is_done:
-                self.start()
+                self.start(worker.network)
         return bool(self.workers)
 
     def end(self) -> None:
@@ -173,9 +181,11 @@ class Story:
     def _part(self, project: Project, words: Sequence[str]) -> FleetToll:
         toll, dice, api = FleetToll(), self._dice, project.api
         api.clear_calls()
-        fleet = Fleet(project, (*settings(KOL_RATE=self.rate, JOBDIR=f"job{len(words)}"), *words))
         until, next_at = time.monotonic() + PATIENCE_SECS, dice.randint(1, 30)
-        try:
+        with ExitStack() as stack:
+            networks = [stack.enter_context(Network(self.postgres.port)) for _ in range(3)]
+            fleet = Fleet(project, (*settings(KOL_RATE=self.rate, JOBDIR=f"job{len(words)}"), *words), networks)
+            stack.callback(fleet.end)
             while fleet.tend():
                 assert time.monotonic() < until, f"still running: {self!r} {[one.log for one in fleet.workers]}"
                 time.sleep(0.05)
@@ -184,13 +194,11 @@ class Story:
                     continue
                 self._trouble(fleet, toll, api)
                 next_at = len(api.calls) + dice.randint(5, 40)
-        finally:
-            fleet.end()
         judge(project, self.postgres, toll)
         return toll
 
     def _trouble(self, fleet: Fleet, toll: FleetToll, api: Sandbox) -> None:
-        what = self._dice.choice(["kill"] * 6 + ["freeze"] * 2 + ["restart", "refuse"])
+        what = self._dice.choice(["kill"] * 6 + ["freeze"] * 2 + ["cut", "restart", "refuse"])
         one = self._dice.choice(fleet.running())
         if what == "kill":
             one.process.kill()
@@ -199,6 +207,9 @@ class Story:
             one.process.send_signal(signal.SIGSTOP)
             one.frozen_until = time.monotonic() + FROZEN_SECS
             toll.freezes += 1
+        elif what == "cut":
+            one.network.cut_until = time.monotonic() + FROZEN_SECS
+            toll.cuts += 1
         elif what == "restart":
             self.postgres.kill()
             time.sleep(self._dice.uniform(0, 2))
@@ -264,12 +275,12 @@ def _race(folder: Path, db_url: str, postgres: Postgres, size: int, rate: int = 
         project.take_new_tables()
         project.init(sizes)
         project.env["KOL_SHARED_URL"] = postgres.url(schema=f"race_{size}")
-        fleet = Fleet(project, settings(KOL_RATE=rate, CONCURRENT_REQUESTS=64), size)
-        try:
+        with ExitStack() as stack:
+            networks = [stack.enter_context(Network(postgres.port)) for _ in range(size)]
+            fleet = Fleet(project, settings(KOL_RATE=rate, CONCURRENT_REQUESTS=64), networks)
+            stack.callback(fleet.end)
             while fleet.tend():
                 time.sleep(0.05)
-        finally:
-            fleet.end()
         at = sorted(call.at for call in api.calls)
         # The last lists end one after the other: the share is of the time until then.
         most = int(len(at) * 0.9)
@@ -293,10 +304,10 @@ def main() -> int:
             print(f"seed {seed}: {part}", flush=True)
             toll.add(part)
             seed += 1
-        heads = ("kills", "freezes", "restarts", "429s", "calls", "bought twice (bound)", "lost", "older won")
-        print(f"| {' | '.join((*heads, 'most in 1 s', 'in a pause'))} |\n{'|--:' * 10}|")
+        heads = ("kills", "freezes", "cuts", "restarts", "429s", "calls", "bought twice (bound)", "lost", "older won")
+        print(f"| {' | '.join((*heads, 'most in 1 s', 'in a pause'))} |\n{'|--:' * 11}|")
         print(
-            f"| {toll.kills} | {toll.freezes} | {toll.restarts} | {toll.refusals} | {toll.calls:,} | "
+            f"| {toll.kills} | {toll.freezes} | {toll.cuts} | {toll.restarts} | {toll.refusals} | {toll.calls:,} | "
             f"{toll.twice} ({toll.bound}) | {toll.lost} | {toll.older} | {toll.most} | {toll.in_pause} |"
         )
         if not options.no_race:
