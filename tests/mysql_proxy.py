@@ -6,7 +6,9 @@ import contextlib
 import socket
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
+
+from tests.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,51 +28,30 @@ class Cut:
     """What else happens before the client sees the connection break."""
 
 
-class MysqlProxy:
+class MysqlProxy(Proxy):
     """`with MysqlProxy(port, plan) as proxy:` plan is asked at every statement, in the order in which they come."""
 
     def __init__(self, server_port: int, plan: Callable[[str], Cut | None]) -> None:
-        self.connections = 0
-        """How many clients came."""
-        self._server_port = server_port
+        super().__init__(server_port)
         self._plan = plan
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # wakes the thread that accepts
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self.connections += 1
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._server_port)) as server:
-            answers = _Answers(server, client)
-            threading.Thread(target=answers.pass_on, daemon=True).start()
-            try:
-                while packet := _packet(client):
-                    cut = self._plan(packet[5:].decode(errors="replace")) if _is_query(packet) else None
-                    if cut is None:
-                        server.sendall(packet)
-                        continue
-                    if cut.executed:
-                        answers.swallow(packet)
-                    cut.then()
-                    return
-            finally:
-                for end in (server, client):  # close() alone leaves the other thread's recv() asleep
-                    with contextlib.suppress(OSError):
-                        end.shutdown(socket.SHUT_RDWR)
+    def _serve(self, client: socket.socket, server: socket.socket) -> None:
+        answers = _Answers(server, client)
+        threading.Thread(target=answers.pass_on, daemon=True).start()
+        try:
+            while packet := _packet(client):
+                cut = self._plan(packet[5:].decode(errors="replace")) if _is_query(packet) else None
+                if cut is None:
+                    server.sendall(packet)
+                    continue
+                if cut.executed:
+                    answers.swallow(packet)
+                cut.then()
+                return
+        finally:
+            for end in (server, client):  # close() alone leaves the other thread's recv() asleep
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
 
 
 class _Answers:
