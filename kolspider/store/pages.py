@@ -16,7 +16,7 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from kolspider.items import Kol
 
@@ -142,22 +142,6 @@ class Pages(Part):
         """Choose every page of the selected KOLs for `next_to_load`."""
         which = "SELECT min(seq) FROM page WHERE provider = ? AND handle IN (SELECT handle FROM temp.selected)"
         self._choose_from(which, self._provider, refused=True, checks=True)
-
-    def waiting(self) -> Iterator[CachedPage]:
-        """Yield the pages of `choose_waiting`."""
-        self.choose_waiting()
-        yield from self._chosen()
-
-    def of_selected(self) -> Iterator[CachedPage]:
-        """Yield the pages of `choose_all`."""
-        self.choose_all()
-        yield from self._chosen()
-
-    def _chosen(self) -> Iterator[CachedPage]:
-        seq = 0
-        while page := self.next_to_load(seq):
-            seq = page.seq
-            yield page
 
     def will_load(self, seq: int) -> bool:
         """Tell whether the page is one of those that this run loads from the cache."""

@@ -24,6 +24,7 @@ from kolspider.providers import provider
 from kolspider.providers.base import ApiError, ApiErrorKind, Page
 from kolspider.store.ledger import Ledger
 from tests.live.unguarded import Unguarded, alone
+from tests.loading import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,7 +101,7 @@ def test_a_page_that_is_loaded_from_the_cache_anyway_counts_there(storage: PageS
     ledger.note_loaded([first[1].seq], None)
     ledger.selection.read(["btc"])
     ledger.selection.choose_all(None)
-    list(ledger.pages.waiting())
+    list(waiting(ledger.pages))
     hits = []
     for sent, _ in (first, second):
         assert get(storage, sent)

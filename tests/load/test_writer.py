@@ -30,6 +30,7 @@ from kolspider.options.config import Config
 from kolspider.store.ledger import Ledger
 from kolspider.store.refusals import What
 from tests.live.unguarded import alone
+from tests.loading import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -446,7 +447,7 @@ def test_a_page_that_could_not_be_stored_is_written_and_marks_nothing(parts: Par
 def _waiting(ledger: Ledger) -> list[CachedPage]:
     ledger.selection.read_cached(waiting_only=True)
     ledger.selection.choose_all(None)
-    return list(ledger.pages.waiting())
+    return list(waiting(ledger.pages))
 
 
 @pytest.mark.parametrize("follows_table", ["follows"])

@@ -21,6 +21,7 @@ from kolspider.store.ledger import Ledger
 from kolspider.store.outbox import Draft
 from kolspider.store.salvage import _readable, salvage_if_damaged
 from kolspider.store.schema import SCHEMA, VERSION
+from tests.loading import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -265,7 +266,7 @@ def test_an_index_that_leads_to_no_page_does_not_keep_a_list_waiting_for_ever(lo
         ledger.selection.read(["kol05"])
         ledger.selection.choose_all(None)
         with pytest.raises(sqlite3.DatabaseError) as met:
-            list(ledger.pages.waiting())
+            list(waiting(ledger.pages))
 
     assert is_damage(met.value)
 

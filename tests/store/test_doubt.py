@@ -8,6 +8,7 @@ import pytest
 
 from kolspider.items import Kol, State
 from kolspider.store.readings import Kind
+from tests.loading import waiting
 
 if TYPE_CHECKING:
     from kolspider.store.ledger import Ledger
@@ -30,7 +31,7 @@ def end(ledger: Ledger, users: int, *, doubtful: bool = False, new: int | None =
 
 
 def settle(ledger: Ledger) -> State | None:
-    ledger.note_loaded([page.seq for page in ledger.pages.waiting()], None)
+    ledger.note_loaded([page.seq for page in waiting(ledger.pages)], None)
     return ledger.kols.settle("btc", evict=False)
 
 

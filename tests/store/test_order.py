@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kolspider.items import Kol, State
+from tests.loading import of_selected, waiting
 
 if TYPE_CHECKING:
     from kolspider.store.connection import Connection
@@ -32,31 +33,31 @@ def select(ledger: Ledger, *kols: Kol) -> None:
 
 @pytest.mark.usefixtures("alone")
 def test_newer_pages_are_loaded_again_behind_an_older_one_and_are_marked_before_it_is_written(ledger: Ledger) -> None:
-    loaded, waiting, newer, newest, _ = put(ledger, BTC, BTC, BTC, ETH, SOL)
+    loaded, oldest, newer, newest, _ = put(ledger, BTC, BTC, BTC, ETH, SOL)
     ledger.note_loaded([loaded, newer, newest], None)
     select(ledger, BTC)
 
-    pages = ledger.pages.waiting()
-    assert next(pages).seq == waiting
+    pages = waiting(ledger.pages)
+    assert next(pages).seq == oldest
     marked = {page.number: page.loaded for kol in (BTC, ETH) for page in ledger.pages.of_kol(kol.handle)}
-    assert marked == {loaded: True, waiting: False, newer: False, newest: False}, "the process may die now"
+    assert marked == {loaded: True, oldest: False, newer: False, newest: False}, "the process may die now"
     assert [page.seq for page in pages] == [newer, newest], "that of a KOL who is not selected, too"
     assert ledger.pages.to_load == 3
-    assert [ledger.pages.will_load(seq) for seq in (loaded, waiting, newest)] == [False, True, True]
+    assert [ledger.pages.will_load(seq) for seq in (loaded, oldest, newest)] == [False, True, True]
 
 
 def test_every_page_that_waits_is_loaded_from_the_oldest_on(ledger: Ledger) -> None:
     first, _, second, third = put(ledger, BTC, ETH, BTC, BTC)
     ledger.note_loaded([second], None)
     select(ledger, BTC)
-    assert [page.seq for page in ledger.pages.waiting()] == [first, second, third]
+    assert [page.seq for page in waiting(ledger.pages)] == [first, second, third]
 
 
 def test_without_a_page_that_waits_nothing_is_loaded(ledger: Ledger) -> None:
     ledger.note_loaded(put(ledger, BTC, BTC), None)
     put(ledger, ETH)
     select(ledger, BTC)
-    assert list(ledger.pages.waiting()) == []
+    assert list(waiting(ledger.pages)) == []
     assert ledger.pages.to_load == 0
 
 
@@ -64,7 +65,7 @@ def test_a_replay_loads_every_page_of_the_selected_kols(ledger: Ledger) -> None:
     other, first, second, behind = put(ledger, ETH, BTC, BTC, ETH)
     ledger.note_loaded([other, first, behind], None)
     select(ledger, BTC)
-    assert [page.seq for page in ledger.pages.of_selected()] == [first, second, behind]
+    assert [page.seq for page in of_selected(ledger.pages)] == [first, second, behind]
 
 
 @pytest.mark.usefixtures("alone")
@@ -73,7 +74,7 @@ def test_pages_of_another_target_stay_loaded_there(ledger: Ledger, store: Connec
     ledger.note_loaded([second], None)
     store.execute("INSERT INTO page_load (target, seq) VALUES (2, ?)", (second,))
     select(ledger, BTC)
-    assert [page.seq for page in ledger.pages.waiting()] == [first, second]
+    assert [page.seq for page in waiting(ledger.pages)] == [first, second]
     assert store.execute("SELECT target, again FROM page_load ORDER BY target").fetchall() == [(1, 1), (2, 0)]
 
 

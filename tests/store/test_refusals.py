@@ -17,6 +17,7 @@ from kolspider.store.refusals import Refusal, What
 from kolspider.store.salvage import salvage_if_damaged
 from kolspider.store.schema import ADDED, VERSION
 from kolspider.store.selection import Why
+from tests.loading import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,7 @@ def to_load(ledger: Ledger) -> list[tuple[int, bool]]:
     """The pages that a run loads, each with whether only its refused rows are tried."""
     ledger.selection.read(["btc", "eth"])
     ledger.selection.choose_all(None)
-    return [(page.seq, page.only_refused) for page in ledger.pages.waiting()]
+    return [(page.seq, page.only_refused) for page in waiting(ledger.pages)]
 
 
 @pytest.mark.usefixtures("alone")
