@@ -358,22 +358,28 @@ class Selection(Part):
         }
 
     def begin_long_lists_early(self, at_once: float) -> None:
-        """Move lists forward that would outlast the others: a list is read page by page, `at_once` lists at a time.
+        """Let the run end with its shortest lists: a list is read page by page, `at_once` lists at a time.
 
-        A list begins while the pages of it and of those behind it take at least as long as its own pages, one after the
-        other. Those that fit keep their order. A list that failed before stays behind the others.
+        Nothing outlasts the others that begins while they have `at_once` times as many pages as the longest list. The
+        lists behind this point are read longest first, after those that are begun: their cursors do not last for ever.
+        The others keep their order. A list that failed before stays behind them.
         """
+        if at_once <= 1:
+            return
         self._db.execute(
             """
             WITH expected AS (
-              SELECT place, CASE WHEN why = 'failed' THEN 0 WHEN incremental THEN 1 WHEN k.pages > 0 THEN k.pages
-                ELSE coalesce(a.following, :usual) / :size + 1 END AS pages
+              SELECT place, why, CASE WHEN why = 'failed' THEN 0 WHEN incremental THEN 1 WHEN k.pages > 0 THEN k.pages
+                ELSE coalesce(a.following, s.following, :usual) / :size + 1 END AS pages
               FROM temp.selected s LEFT JOIN kol k ON k.provider = :provider AND k.handle = s.handle
               LEFT JOIN account a ON a.handle = s.handle WHERE why IS NOT NULL
             ), ordered AS (
-              SELECT place, pages, sum(pages) OVER (ORDER BY place DESC) AS remaining FROM expected
+              SELECT place, why, pages, sum(pages) OVER (ORDER BY place DESC) - pages
+                < max(pages) OVER () * :at_once AS is_last
+              FROM expected
             ), turns AS (
-              SELECT place, row_number() OVER (ORDER BY max(remaining, pages * :at_once) DESC, place) AS turn
+              SELECT place, row_number() OVER (ORDER BY is_last,
+                CASE WHEN is_last AND why <> 'begun' THEN -pages END NULLS FIRST, place) AS turn
               FROM ordered
             )
             UPDATE temp.selected SET place = -turn FROM turns WHERE selected.place = turns.place

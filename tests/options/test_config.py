@@ -514,3 +514,12 @@ def test_what_could_leave_the_parentheses_of_a_condition_is_refused_by_name(text
     line = refusal(KOL_SOURCE_WHERE=text)
     assert line.startswith("KOL_SOURCE_WHERE=")
     assert "\n" not in line
+
+
+def test_so_many_lists_are_read_side_by_side_as_slow_answers_leave_turns_for() -> None:
+    assert config().lists_at_once(None) == 1
+    assert config(KOL_RATE="3").lists_at_once(None) == 6
+    assert config(KOL_RATE="50").lists_at_once(None) == 64
+    assert config(KOL_RATE="auto").lists_at_once(20.0) == 40
+    assert config(KOL_RATE="auto").lists_at_once(None) == 64, "nobody knows yet how fast it gets"
+    assert config(DOWNLOAD_DELAY=0).lists_at_once(None) == 64
