@@ -5,19 +5,44 @@ from __future__ import annotations
 import heapq
 import random
 from bisect import bisect_right
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from scrapy.settings import Settings
 
+from kolspider.items import Kol
 from kolspider.live.pace import AutoPace, Pace
+from kolspider.options.config import DEFAULTS, Config
+from kolspider.store.database import empty_in_memory
+from kolspider.store.ledger import Ledger
 
 SEED = 4
 
 
 def lengths(lists: int) -> list[int]:
-    """Pages of lists as real ones are."""
+    """Pages of lists as real ones are, the longest first."""
     draw = random.Random(SEED)
-    return [max(1, min(60, int(draw.lognormvariate(1.8, 1.0)))) for _ in range(lists)]
+    return sorted((max(1, min(60, int(draw.lognormvariate(1.8, 1.0)))) for _ in range(lists)), reverse=True)
+
+
+def in_order(pages: list[int], rate: float) -> list[int]:
+    """Pages of lists that are read a second time at this rate, in the order in which a run begins them."""
+    settings = {"CONCURRENT_REQUESTS": 64, "RETRY_TIMES": 4, "DOWNLOAD_DELAY": 2, "DOWNLOAD_TIMEOUT": 30}
+    config = Config.from_settings(Settings({**DEFAULTS, **settings, "KOL_API_KEY": "k" * 20, "KOL_RATE": str(rate)}))
+    lists = {f"kol{number}": count for number, count in enumerate(pages)}
+    with closing(empty_in_memory()) as store:
+        ledger = Ledger(store, Path(), config.provider, 1)
+        for handle, count in lists.items():
+            ledger.kols.begin(Kol(handle, handle))
+            store.execute(
+                "UPDATE kol SET state = 'fetched', finished_at = 1, pages = ? WHERE handle = ?", (count, handle)
+            )
+        ledger.selection.read(lists)
+        ledger.selection.choose_due(now=9.0, refresh_before=5.0, retry=[], limit=None, keep_done=False)
+        ledger.selection.begin_long_lists_early(config.lists_at_once(None))
+        return [lists[one.kol.handle] for one in ledger.selection.due()]
 
 
 @dataclass
@@ -32,9 +57,9 @@ class Outcome:
 
 
 def run(pace: Pace, allowed: float, answer: float, pages: list[int], *, jitter: float = 0.003) -> Outcome:
-    """Read lists of so many pages, 64 at most at once, each begun when a turn would go unused."""
+    """Read lists of so many pages in this order, 64 at most at once, each begun when a turn would go unused."""
     draw, now = random.Random(SEED), 0.0
-    waiting, ready, open_lists = sorted(pages), list[tuple[str, int]](), 0
+    waiting, ready, open_lists = pages[::-1], list[tuple[str, int]](), 0
     arriving: list[tuple[float, int, bool, float, str, int]] = []
     sent, taken, refused = list[float](), list[float](), 0
     while waiting or ready or arriving:
@@ -76,6 +101,19 @@ def test_a_rate_is_used_and_never_passed(allowed: float, answer: float) -> None:
     outcome = run(Pace(1 / allowed, 5.0, 0.02), max(allowed, 1), answer, pages)
     assert outcome.seconds <= 1.1 * max(sum(pages) / allowed, max(pages) * answer)
     assert (outcome.refused, outcome.busiest <= max(allowed, 1)) == (0, True)
+
+
+@pytest.mark.parametrize("lists", [20, 60, 200])
+@pytest.mark.parametrize("answer", [0.1, 0.7, 2.0])
+@pytest.mark.parametrize("rate", [3, 20, 50])
+def test_no_long_list_is_left_alone_at_the_end(rate: float, answer: float, lists: int) -> None:
+    """However the lists stand in the table, whatever an answer takes of what answers take."""
+    pages = lengths(lists)
+    least = max(sum(pages) / rate, max(pages) * answer)
+    for seed in range(3):
+        random.Random(seed).shuffle(pages)
+        outcome = run(Pace(1 / rate, 5.0, 0.02), rate, answer, in_order(pages, rate))
+        assert outcome.seconds <= 1.1 * least + answer
 
 
 @pytest.mark.parametrize("answer", [0.1, 0.7, 2.0])
