@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
+
+from msgspec import Struct, to_builtins
 
 from kolspider.store.outbox import Draft
 
@@ -50,8 +51,7 @@ class Account(NamedTuple):
     """UTC, `YYYY-MM-DD HH:MM:SS`."""
 
 
-@dataclass(frozen=True, slots=True)
-class OnPage:
+class OnPage(Struct, frozen=True):
     """The page that an alert stands on."""
 
     kol: str
@@ -61,8 +61,7 @@ class OnPage:
     """UTC, `YYYY-MM-DD HH:MM:SS`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(Struct, frozen=True):
     """What a rule tells once."""
 
     id: str
@@ -84,7 +83,7 @@ class Alert:
     def as_dict(self) -> dict[str, Any]:
         """Return what a webhook gets."""
         account = self.account and self.account._asdict()
-        return {**asdict(self), "kols": list(self.kols), "account": account}
+        return {**to_builtins(self), "kols": list(self.kols), "account": account}
 
     def draft(self, lost_since: str = "") -> Draft:
         """Return it as the outbox keeps it; lost_since: it waits until its account, lost since then, was asked for."""

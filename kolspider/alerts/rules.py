@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kolspider.alerts.alert import NOT_KNOWN, Event
 from kolspider.console.wording import counted
@@ -32,8 +34,7 @@ _LONGEST_AGE = 100 * 365 * 86_400
 """Seconds, back from which every moment is a date."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """What is told, and of whom."""
 
     name: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from OpenSSL import SSL
 from scrapy.exceptions import (
     CannotResolveHostError,
@@ -52,8 +52,7 @@ class Fault(Enum):
     """The connection broke, or the answer did: it says nothing about the next call."""
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkFailure:
+class NetworkFailure(Struct, frozen=True):
     """A failed call."""
 
     fault: Fault

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from msgspec import Struct
+
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.items import COLUMNS, Row
 
@@ -78,8 +80,7 @@ class Fill(Enum):
     """A default that repeats, or a value that is made from other columns."""
 
 
-@dataclass(frozen=True, slots=True)
-class Charset:
+class Charset(Struct, frozen=True):
     """The characters that a column of text holds, and the bytes they take there."""
 
     name: str
@@ -126,8 +127,7 @@ class Column:
     """Whether the database makes its value from other columns, and takes no other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """A table as the database describes it."""
 
     name: str

@@ -6,7 +6,7 @@ loaded does not matter, nor how often.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from kolspider.clock import latest
 from kolspider.console.wording import moment
@@ -15,8 +15,7 @@ from kolspider.items import CRAWLS, FOLLOWS
 __all__ = ["SPAN_CRAWLS", "SPAN_FOLLOWS", "Span", "crawls_table", "spans"]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """The columns of a table of spans."""
 
     keys: tuple[str, ...]

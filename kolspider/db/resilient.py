@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
 
 from kolspider.db.base import DbErrorKind, NotWritten
 from kolspider.errors import Fenced, StopRun
@@ -38,8 +39,7 @@ _Row = TypeVar("_Row", bound="tuple[Any, ...]")
 _Answer = TypeVar("_Answer")
 
 
-@dataclass(slots=True)
-class _Trial:
+class _Trial(Struct):
     """Judges whether a table or its rows are to blame when rows are refused, by what it was given in this run."""
 
     given: int = 0

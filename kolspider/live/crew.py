@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Alone", "Crew", "Round"]
 
 
-@dataclass(slots=True)
-class Round:
+class Round(Struct):
     """Work that one process does for all: pages of the store are loaded, then profiles are looked at."""
 
     loads: bool

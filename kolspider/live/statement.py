@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from kolspider.providers.base import Balance
@@ -11,8 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Statement"]
 
 
-@dataclass(slots=True)
-class Statement:
+class Statement(Struct):
     """The account before and after a run. It is everybody's who has the key, so it may tell of others' calls, too."""
 
     credit_usd: float

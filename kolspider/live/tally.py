@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, get_type_hints
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["STATS", "Tally"]
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """The counters of one run; everything that counts runs in the event loop."""
 
     calls: Annotated[int, "api/calls", "API requests sent, retries included"] = 0

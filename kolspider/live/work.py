@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from kolspider.items import Kol, State
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Reading", "Wait", "Work"]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """A list that is being read."""
 
     kol: Kol
@@ -24,8 +24,7 @@ class Reading:
     expected: Expected
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """What holds up the run or a KOL. Times are seconds on the monotonic clock."""
 
     text: str
@@ -35,8 +34,7 @@ class Wait:
     """None while the end is unknown."""
 
 
-@dataclass(slots=True)
-class Work:
+class Work(Struct):
     """What a run is doing, as those who do it say; everything runs in the event loop."""
 
     reading: dict[str, Reading] = field(default_factory=dict)

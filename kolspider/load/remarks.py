@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from kolspider.console.wording import counted
 
@@ -16,8 +17,7 @@ __all__ = ["Remarks"]
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Remark:
+class _Remark(Struct):
     """What there is to say of one KOL's list; the closing table has the reasons and the columns."""
 
     kol: Kol

@@ -7,8 +7,9 @@ import logging
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from kolspider.console.wording import counted
 from kolspider.db.follow_tables import spans
@@ -44,8 +45,7 @@ _BATCHES_WAITING = 2
 """Pages are held back while this many batches wait, so memory stays flat while the database is slow."""
 
 
-@dataclass(slots=True)
-class _Outcome:
+class _Outcome(Struct):
     """What a batch came to: which rows are in the table, and which are set aside."""
 
     before: dict[tuple[str, int], dict[What, set[str]]]

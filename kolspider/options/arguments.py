@@ -10,6 +10,8 @@ from enum import StrEnum
 from math import ceil, floor, inf
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from kolspider.clock import latest
 from kolspider.errors import WrongUsage
 from kolspider.items import Mode, State
@@ -57,8 +59,7 @@ class Feed(StrEnum):
     """Follows: an account for each KOL that follows it, with the KOL in front."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cutoff:
+class Cutoff(Struct, frozen=True):
     """A moment in unix seconds, or an age from which a moment follows once a run begins: both to the millisecond."""
 
     age: int | None = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+from msgspec import Struct
 
 from kolspider.errors import WrongUsage
 
@@ -18,8 +19,7 @@ _PROXY = re.compile(
 _VARIABLES = ("https_proxy", "HTTPS_PROXY")
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(Struct, frozen=True):
     """A proxy, without the user and password that it may need."""
 
     variable: str

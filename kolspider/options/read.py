@@ -17,7 +17,6 @@ from scrapy.utils.conf import closest_scrapy_cfg
 from w3lib.url import safe_url_string
 
 from kolspider.db.base import name_parts
-from kolspider.db.doris.http import NOT_EXTRA, Address
 from kolspider.errors import WrongUsage
 from kolspider.options.arguments import age
 from kolspider.options.secrets import fits_a_header
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from scrapy.settings import BaseSettings
 
+    from kolspider.db.doris.http import Address
     from kolspider.providers.base import Provider
 
 __all__ = [
@@ -244,6 +244,8 @@ def doris_headers(settings: BaseSettings, name: str) -> dict[str, str]:
         match = _HEADER.fullmatch(pair)
         if match is None:
             raise WrongUsage(f"{name} must look like `redirect-policy: public; compute_group: loads`, in ASCII")
+        from kolspider.db.doris.http import NOT_EXTRA  # noqa: PLC0415 - only Doris needs it, and with it pymysql
+
         header = match[1].lower()
         if header in NOT_EXTRA or header in found:
             why = "twice" if header in found else "though kolspider sets it, or it changes what is loaded"
@@ -264,6 +266,8 @@ def doris_http(settings: BaseSettings, name: str) -> Address | None:
             f"{name} is not the HTTP address of Doris's FE such as http://fe:8030; no path, "
             "no https, and user and password are those of KOL_DB_URL"
         )
+    from kolspider.db.doris.http import Address  # noqa: PLC0415 - as above
+
     return Address(match["host"].strip("[]"), port)
 
 

@@ -13,7 +13,7 @@ import logging
 import re
 import traceback
 from base64 import b64encode, urlsafe_b64encode
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import HTTPRedirectHandler
@@ -56,7 +56,7 @@ def redacted(text: str, secrets: tuple[str, ...]) -> str:
     """Return text with every secret replaced by `***`."""
     for secret in secrets:
         if secret:
-            text = _Spellings.of(secret).pattern.sub(_HIDDEN, text)
+            text = _Spellings.of(secret).hidden_in(text)
     return text
 
 
@@ -140,7 +140,8 @@ class _Spellings:
         encoded = [*(_in_hex(secret) if is_long else ()), *_in_base64(secret, inside=is_long)]
         texts = ["\0*".join(map(_one_of, secret)), *map(re.escape, encoded)]
         either = "|".join(texts)
-        self.pattern = re.compile(either if is_long else rf"(?<!\w)(?:{either})(?!\w)")
+        self._either = either if is_long else rf"(?<!\w)(?:{either})(?!\w)"
+        self._plain = (secret, *encoded)
         # No other encoder but \u00XX changes these characters, so the longest run of them is in every other spelling.
         part = max(re.findall(r"[\w.~-]*", secret), key=len)
         self._signs = {text.encode() for text in (part, *encoded)}
@@ -151,6 +152,18 @@ class _Spellings:
     @lru_cache(16)
     def of(secret: str) -> _Spellings:
         return _Spellings(secret)
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """Matches each spelling. A long key takes 10 ms to compile, and most runs never need it."""
+        return re.compile(self._either)
+
+    def hidden_in(self, text: str) -> str:
+        """Return a text without the secret."""
+        # What _one_of adds to the characters themselves has one of these in it.
+        if not any(sign in text for sign in ("\\", "%", "&", "\0", *self._plain)):
+            return text
+        return self.pattern.sub(_HIDDEN, text)
 
     def signs_in(self, body: bytes) -> list[bytes]:
         """Return what calls for a look at a text: nearly no page has any of it, and each has 150 KB."""

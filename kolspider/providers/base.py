@@ -6,11 +6,13 @@ API, so code that knows the key removes it from an `ApiError.message` before sho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,8 +71,7 @@ class ApiErrorKind(StrEnum):
     """The answer is a success, but its fields are not those that the API documents."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """A good answer, unchecked: the guards against an API that contradicts itself are in `paging`."""
 
     users: list[object]
@@ -80,8 +81,7 @@ class Page:
     more: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(Struct, frozen=True):
     """A user of a page with fields that can't be read, although the page is whole."""
 
     user: object
@@ -92,8 +92,7 @@ class Unreadable:
     """The fields, separated by commas."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApiError:
+class ApiError(Struct, frozen=True):
     """An answer that is not a page."""
 
     kind: ApiErrorKind
@@ -101,7 +100,7 @@ class ApiError:
     """One line for a person; `one_line` is applied to what was passed."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "message", one_line(self.message))
+        force_setattr(self, "message", one_line(self.message))
 
 
 class Account(NamedTuple):
@@ -112,8 +111,7 @@ class Account(NamedTuple):
     """Its numeric id; empty where it is not known, which it always is if the provider `needs_id`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     """What an API says of one account. A value is None where it says nothing."""
 
     id: str
@@ -146,8 +144,7 @@ class ProfileCall(Protocol):
         """Return the credits of a call that asks for this many accounts, of which some are found; None: all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(Struct, frozen=True):
     """What the customer's account holds."""
 
     credits: float

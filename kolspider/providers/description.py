@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from kolspider.providers.base import ApiErrorKind
 
 if TYPE_CHECKING:
@@ -32,8 +34,7 @@ class Sign(StrEnum):
     EMPTY_PAGE = "empty page"
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(Struct, frozen=True):
     """What a successful call costs, in credits."""
 
     call: int = 0
@@ -50,8 +51,7 @@ class Price:
         return max(self.least, self.call + users * _tier(self.user, users) + asked * _tier(self.asked, asked))
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """Where and how something is asked for. Texts have placeholders such as `{user_name}`."""
 
     path: str
@@ -62,8 +62,7 @@ class Endpoint:
     price: Price
 
 
-@dataclass(frozen=True, slots=True)
-class List(Endpoint):
+class List(Endpoint, frozen=True):
     """How a page of a list is asked for."""
 
     cursor: str
@@ -80,8 +79,7 @@ class List(Endpoint):
         return any("{id}" in text for text in (self.path, *self.parameters.values()))
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup(Endpoint):
+class Lookup(Endpoint, frozen=True):
     """How profiles are asked for."""
 
     body: Mapping[str, str]
@@ -90,8 +88,7 @@ class Lookup(Endpoint):
     """Number of accounts that one call can ask for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holdings:
+class Holdings(Struct, frozen=True):
     """How the customer's balance is asked for, free of charge."""
 
     path: str
@@ -101,8 +98,7 @@ class Holdings:
     """The same in US dollars; one of the two is empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class Errors:
+class Errors(Struct, frozen=True):
     """What tells that a call failed, and why."""
 
     statuses: Mapping[int, ApiErrorKind]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from kolspider.items import State
 
@@ -30,15 +31,13 @@ _MOST_PAGES = 500
 longer are rare, and a list that never ends costs $1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Next:
+class Next(Struct, frozen=True):
     """The list continues at this cursor."""
 
     cursor: str
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Struct, frozen=True):
     """The list is over."""
 
     state: State
@@ -49,8 +48,7 @@ class End:
     """Whether the list was read to its end, not only up to known accounts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """The accounts that a KOL was known to follow before a reading."""
 
     ids: Container[int]

@@ -6,8 +6,9 @@ They are in a file of the directory, or with KOL_SHARED_URL in the ledger, under
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 from kolspider.clock import latest
 from kolspider.console.wording import moment
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Job", "JobFile", "JobPlace"]
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """A named job: what its first run fixed. `began_at` is in unix seconds; `kols` are handles as spelled."""
 
     arguments: dict[str, Any]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "run_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """Holds the parts of one run. Scrapy builds its components itself; each takes the parts it needs from here."""
 
     arguments: Arguments

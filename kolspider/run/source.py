@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from kolspider.console.wording import counted
 from kolspider.db.base import HANDLES
@@ -67,8 +68,7 @@ def skipped_rows(selection: Selection, config: Config) -> str:
     return f"rows of {config.source_table} skipped: {', '.join(texts)}" if texts else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """The KOLs that a command names."""
 
     kols: Sequence[Kol]

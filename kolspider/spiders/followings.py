@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec import Struct
 from scrapy import Request, Spider, signals
 
 from kolspider.console.wording import moment
@@ -52,8 +52,7 @@ _AT_ONCE_AT_FIRST = 8
 """Lists that are open at once until a page has come: what is wrong with the key or the address fails for each."""
 
 
-@dataclass(slots=True)
-class _List:
+class _List(Struct):
     """A KOL's list that is being read, page by page."""
 
     kol: Kol
@@ -72,8 +71,7 @@ _More = tuple[_List, str]
 """A list, and the cursor of the page of it that is asked for next."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Verdict(Struct, frozen=True):
     """What the ledger says of a list that came to its end."""
 
     doubt: str = ""

@@ -7,9 +7,10 @@ handle that has become another account's gets a key of its own, such as `btc@2`.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from kolspider.items import Kol
 from kolspider.providers.base import Account
@@ -53,8 +54,7 @@ class Change(StrEnum):
     """Its handle is another account's."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccountChange:
+class AccountChange(Struct, frozen=True):
     """A change that a look at the profiles found."""
 
     kol: Kol
@@ -65,8 +65,7 @@ class AccountChange:
     """When it was found, in unix seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(Struct, frozen=True):
     """What the last profile said."""
 
     user_name: str

@@ -7,10 +7,11 @@ An incremental reading is expected to find as many new accounts as the KOL has f
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from functools import cached_property
 from math import exp, sqrt
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from kolspider.providers.base import cost_of_profiles
 from kolspider.providers.increment import IncrementPages, follows_a_day
@@ -116,8 +117,7 @@ class _Group(NamedTuple):
     kols: int
 
 
-@dataclass(frozen=True, slots=True)
-class Average:
+class Average(Struct, frozen=True):
     """A full list on average."""
 
     lists: int
@@ -129,8 +129,7 @@ class Average:
     """Standard deviation of the credits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(Struct, frozen=True):
     """What one list will take."""
 
     calls: float
@@ -141,8 +140,7 @@ class Expected:
     """Number of users to ask for in a page."""
 
 
-@dataclass(slots=True)
-class Total:
+class Total(Struct):
     """What the selected KOLs will take."""
 
     kols_known: int = 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from kolspider.items import State
 from kolspider.store.part import Part
@@ -27,8 +29,7 @@ _REASONS = 500
 """Limit on different reasons that are read; they name the number of the page, so there can be many."""
 
 
-@dataclass(frozen=True, slots=True)
-class KolRecord:
+class KolRecord(Struct, frozen=True):
     """A KOL as the ledger has it. Times are unix seconds."""
 
     handle: str
@@ -54,8 +55,7 @@ class KolRecord:
     """Whether the list is being read again, and this target has it as its last full reading left it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Struct, frozen=True):
     """Why some KOLs are in a state."""
 
     state: State

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from kolspider.store.part import NOTE, Part
 
@@ -25,8 +26,7 @@ _TOLD_UNTIL = "kol_events_until"
 """Key of the note that holds up to when, in unix seconds, the states of KOLs were looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """An alert that is to be raised."""
 
     id: str
@@ -49,8 +49,7 @@ class Waiting(NamedTuple):
     since: str
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(Struct, frozen=True):
     """What one receiver gets at once."""
 
     run: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from kolspider.clock import latest
 from kolspider.store.part import Part
@@ -39,8 +40,7 @@ AND handle NOT IN (SELECT handle FROM page WHERE seq >= (SELECT min(seq) FROM te
 """SQL: whether a page can be deleted, because the full list of its KOL is in the target."""
 
 
-@dataclass(frozen=True, slots=True)
-class CachedPage:
+class CachedPage(Struct, frozen=True):
     """A page of the cache. A `body` of None is damaged: the page counts as never fetched."""
 
     seq: int
@@ -56,8 +56,7 @@ class CachedPage:
     """Whether the page is in the target but for the rows that its database refused: only these are tried again."""
 
 
-@dataclass(frozen=True, slots=True)
-class PageRecord:
+class PageRecord(Struct, frozen=True):
     """What the cache knows of a page."""
 
     number: int
@@ -73,8 +72,7 @@ class PageRecord:
     """Rows of it that the target's database refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class PageCount:
+class PageCount(Struct, frozen=True):
     """The cache in numbers."""
 
     pages: int

@@ -7,8 +7,9 @@ proportion to a^k b^(k-d) / (k! (k-d)!).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import sqrt
+
+from msgspec import Struct
 
 __all__ = ["Pastime", "new_follows"]
 
@@ -25,8 +26,7 @@ _MANY = 10_000.0
 _MOST_TERMS = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Pastime:
+class Pastime(Struct, frozen=True):
     """What a KOL did in the days in which its list was read again and again."""
 
     new: int

@@ -8,8 +8,9 @@ therefore the base and what was new in the incremental readings since, except th
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from kolspider.items import State
 from kolspider.store.pages import unpack
@@ -28,8 +29,7 @@ _FEW = 20
 """A list that lost fewer accounts than this is not much shorter."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingRecord:
+class ReadingRecord(Struct, frozen=True):
     """A reading as the ledger has it. Times are unix seconds."""
 
     kind: Kind

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from kolspider.items import State
 from kolspider.store.part import Part
@@ -25,8 +26,7 @@ _RUNS_SAMPLED = 100
 """Number of the latest runs whose samples are kept; older runs keep only their row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
+class Counters(Struct, frozen=True):
     """What a run has done so far."""
 
     calls: int = 0
@@ -44,11 +44,10 @@ class Counters:
     """How many of the API's answers were each kind of error."""
 
 
-_COUNTERS = tuple(one.name for one in fields(Counters) if one.name != "errors")
+_COUNTERS = tuple(name for name in Counters.__struct_fields__ if name != "errors")
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
+class RunRecord(Struct, frozen=True):
     """A run as the history has it. Times are unix seconds."""
 
     id: int
@@ -72,8 +71,7 @@ class RunRecord:
     done: Counters
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """A run's counters at one moment."""
 
     run: int

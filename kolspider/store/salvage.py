@@ -9,8 +9,9 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from kolspider.files import sync_directory
 from kolspider.store.damage import UNREADABLE, WRONG, looks_damaged, mark
@@ -48,8 +49,7 @@ _MOST_NUMBERS = 20_000_000
 """Largest number of a page that is believed, of a store of some 300 GB: a larger one is damage itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Salvaged:
+class Salvaged(Struct, frozen=True):
     """What came out of a damaged store."""
 
     pages: int

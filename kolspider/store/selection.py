@@ -7,10 +7,11 @@ are never in memory, and SQL sorts out blanks, repeats and done ones.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from kolspider.clock import latest
 from kolspider.items import Kol
@@ -47,8 +48,7 @@ class Why(StrEnum):
     """Rows of it were refused by the database: they are tried again, from the cache."""
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(Struct, frozen=True):
     """A KOL to work on."""
 
     kol: Kol
@@ -59,8 +59,7 @@ class Due:
     """Whether its list is read only up to where every account is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(Struct, frozen=True):
     """What is due in a run that watches the number of accounts that each KOL follows. Moments are unix seconds."""
 
     look_before: float

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from kolspider.console.columns import LOG_COLUMNS, cut, labelled, width
 from kolspider.console.wording import counted, dollars, duration, rough, short
@@ -26,8 +27,7 @@ _MOST_WAITS = 2
 _BOLD, _GREEN, _YELLOW, _PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[33m", "\x1b[0m"
 
 
-@dataclass(frozen=True, slots=True)
-class ListProgress:
+class ListProgress(Struct, frozen=True):
     """A KOL's list that is being read."""
 
     user_name: str
@@ -38,8 +38,7 @@ class ListProgress:
     users: int
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """A run at one moment."""
 
     tally: Tally

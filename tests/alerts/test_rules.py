@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 from scrapy.settings import Settings
 
 from kolspider.alerts.alert import NOT_KNOWN, Account, Event
@@ -154,7 +155,7 @@ def test_a_rule_wants_accounts_that_meet_every_condition(
 
     if "bio" in changes:
         changes = {"bio": re.compile(str(changes["bio"]))}
-    one = replace(Rule("r", Event.NEW_FOLLOW), **changes)  # type: ignore[arg-type]
+    one = structs.replace(Rule("r", Event.NEW_FOLLOW), **changes)
     assert one.wants(account, SEEN) is wanted
 
 
