@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from itemadapter import ItemAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "COLUMNS",
@@ -154,7 +157,7 @@ class FollowingsPage:
     """1 for the first page of a list."""
     cursor: str
     """The cursor that the request had; empty for the first page."""
-    users: list[object]
+    users: Sequence[object]
     """The users as the API sent them, each of any JSON type."""
     last: bool
     seq: int | None = None

@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kolspider.db.base import Form
-from kolspider.items import FollowingsPage, MappedPage, Row, as_item, usable_id
+from kolspider.items import FollowingsPage, MappedPage, Row, as_item
 from kolspider.load.fitting import Fitter
 from kolspider.load.follow_rows import mapped_follows, whole_reading
 from kolspider.load.mapping import Mapper, as_in_lists
+from kolspider.load.repeats import fingerprint
 from kolspider.options.arguments import Feed
+from kolspider.providers.users import Users, ids_of
 from kolspider.run.run import run_of
 
 if TYPE_CHECKING:
@@ -69,16 +71,21 @@ class MapPipeline:
         page = as_item(FollowingsPage, item)
         mapped = MappedPage(replace(page, users=[]))  # later stages don't need raw users, and may hold many pages
         repeats, repeated = self._repeats, 0
-        for raw in page.users:
-            user = self._followed_user(raw)
-            id_ = usable_id(user.id) if user else None
+        ids = ids_of(page.users, self._account_id)
+        plains = page.users.plain if isinstance(page.users, Users) else [None] * len(ids)
+        for place, (id_, plain) in enumerate(zip(ids, plains, strict=True)):
             if page.only_rows is not None and id_ not in page.only_rows:
                 continue
-            if repeats and user and id_ and repeats.is_one(id_, user) and page.only_rows is None:
+            raw = None if plain else page.users[place]
+            user = None if plain else self._followed_user(raw)
+            seen = hash(plain) if plain else fingerprint(user)
+            if repeats and id_ and repeats.is_one(id_, seen) and page.only_rows is None:
                 repeated += 1
                 continue
-            row = self._mapper.map_user(user, raw)
+            row = self._mapper.map_plain(plain) if plain else self._mapper.map_user(user, raw)
             if isinstance(row, Row):
+                if repeats:
+                    repeats.comes(row.id, seen)
                 mapped.rows.append(self._fitter.fit(row if page.is_list else as_in_lists(row)))
             else:
                 mapped.rejects.append(row)

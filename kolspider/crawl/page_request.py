@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kolspider.crawl.api_call import ApiCall
 from kolspider.providers.base import ApiError, ApiErrorKind, Page, dearest_page
+from kolspider.providers.users import ids_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +62,9 @@ class PageRequest(ApiCall):
 
     @staticmethod
     def _has_no_ids(page: Page, provider: Provider) -> bool:
-        return len(page.users) >= _ENOUGH and all(provider.account_id(user) is None for user in page.users)
+        if len(page.users) < _ENOUGH or any(ids_of(page.users, provider.account_id)):
+            return False
+        return all(provider.account_id(user) is None for user in page.users)
 
     def price(self, provider: Provider) -> int:
         """Return the credits of the page that came."""

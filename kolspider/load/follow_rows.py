@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kolspider.console.wording import moment
-from kolspider.items import Follow, WholeReading, usable_id
+from kolspider.items import Follow, WholeReading
+from kolspider.providers.users import ids_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,7 @@ __all__ = ["mapped_follows", "whole_reading"]
 def mapped_follows(page: FollowingsPage, account_id: Callable[[object], object]) -> list[Follow]:
     """Return a follow for each account of the page that has a usable id."""
     seen = moment(page.fetched_at)
-    ids = dict.fromkeys(filter(None, (usable_id(account_id(user)) for user in page.users)))
+    ids = dict.fromkeys(filter(None, ids_of(page.users, account_id)))
     return [Follow(page.kol.handle, id_, seen, seen) for id_ in ids]
 
 

@@ -18,6 +18,7 @@ from kolspider.providers.base import Unreadable
 
 if TYPE_CHECKING:
     from kolspider.items import FollowedUser
+    from kolspider.providers.users import Plain
 
 __all__ = ["Mapper", "as_in_lists", "utc_time"]
 
@@ -74,6 +75,11 @@ class Mapper:
             self._count("following", following),
             self._count("statuses_count", statuses_count),
         )
+
+    @staticmethod
+    def map_plain(user: Plain) -> Row:
+        """Return the row for a plain user, the same as that of `map_user`."""
+        return Row._make((*user[:6], utc_time(user[5]), *user[6:]))
 
     def _count(self, column: str, value: object) -> int | None:
         number = value if type(value) is int else _whole_number(value)

@@ -74,7 +74,7 @@ class ApiErrorKind(StrEnum):
 class Page(Struct, frozen=True):
     """A good answer, unchecked: the guards against an API that contradicts itself are in `paging`."""
 
-    users: list[object]
+    users: Sequence[object]
     """The users as the API sent them, each of any JSON type or Unreadable."""
     next_cursor: str | None
     """Cursor of the next page; None if the answer names none that can be asked for."""

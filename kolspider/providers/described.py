@@ -10,12 +10,13 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from kolspider.providers.base import NO_HEADERS, ApiError, ApiErrorKind, Balance, Page
+from kolspider.providers.base import NO_HEADERS, ApiError, ApiErrorKind, Balance, Page, Unreadable
 from kolspider.providers.description import Sign
 from kolspider.providers.lenient import marked, two_readings
 from kolspider.providers.paths import getter, without
 from kolspider.providers.refusals import NO_JSON, Refusals, json_type, shown
 from kolspider.providers.user_fields import UserReader
+from kolspider.providers.users import Users, UsersReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,6 +50,7 @@ class DescribedProvider:
         reader = UserReader(description.user)
         self.user_paths = description.user
         self.account_id, self.followed_user = reader.account_id, reader.followed_user
+        self._page_reader = UsersReader(self._list.users, description.user, self.account_id, self._user)
         self.balance = (
             _BalanceEndpoint(description.balance, self._refusals, description.credit_usd)
             if description.balance
@@ -66,6 +68,9 @@ class DescribedProvider:
 
     def parse(self, status: int, body: bytes, cursor: str, headers: Mapping[str, str] = NO_HEADERS) -> Page | ApiError:
         """Read the answer to the request for `cursor`. Never raises."""
+        if status == 200:
+            with suppress(ValueError, KeyError, RecursionError):
+                return self._page(self._page_reader.answer(body))
         answer = _json(body)
         if status != 200:
             return self._refusals.other(status, body, answer, cursor)
@@ -84,7 +89,7 @@ class DescribedProvider:
         if error := self._refusals.in_200(answer):
             return error
         known, users, cursor = self._list, self._users(answer), _cursor(self._cursor(answer))
-        if not isinstance(users, list):
+        if not isinstance(users, list | Users):
             return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"{known.users} is {json_type(users)}, not a list")
         if known.more and not isinstance(more := self._more(answer), bool):
             return ApiError(ApiErrorKind.CONTRACT_DRIFT, f"{known.more} is {json_type(more)}, not true or false")
@@ -94,6 +99,16 @@ class DescribedProvider:
             or (Sign.EMPTY_PAGE in known.ends and not users)
         )
         return Page(users, cursor, not ended)
+
+    def _user(self, text: bytes) -> object:
+        """Read the JSON of a user; that it is JSON is known."""
+        user = _json(text)
+        if user is NO_JSON:
+            try:
+                return marked(self, *two_readings(text))
+            except (ValueError, RecursionError):
+                return Unreadable(None, None, "nested too deeply")
+        return user
 
     def _damaged_page(self, body: bytes) -> Page | None:
         """Return the page in a body that is not JSON; None unless all can be read but some users."""

@@ -16,12 +16,13 @@ from kolspider.crawl.network_errors import network_failure
 from kolspider.crawl.page_request import PageRequest
 from kolspider.errors import NotAsked, StopRun
 from kolspider.follows.queries import known_ids
-from kolspider.items import FollowingsPage, Kol, State, usable_id
+from kolspider.items import FollowingsPage, Kol, State
 from kolspider.live.failures import Failures
 from kolspider.load.cached import CachedPages
 from kolspider.providers.base import Account, ApiError, ApiErrorKind, Page
 from kolspider.providers.increment import IncrementPages
 from kolspider.providers.paging import NOBODY, End, Known, Next, Paging
+from kolspider.providers.users import ids_of
 from kolspider.spiders.lookup import Lookup
 from kolspider.spiders.lost import LostAccounts
 from kolspider.spiders.sweep import Sweep
@@ -270,8 +271,8 @@ class FollowingsSpider(Spider):
             if pages is None:
                 return None, readings.known_until(kol.handle)
             answers = (self._provider.parse(200, body, cursor) for cursor, body in pages)  # one by one: they are large
-            users = (user for page in answers if isinstance(page, Page) for user in page.users)
-            return Known.newest_first(int(id_) for user in users if (id_ := usable_id(account_id(user)))), 0.0
+            ids = (ids_of(page.users, account_id) for page in answers if isinstance(page, Page))
+            return Known.newest_first(int(id_) for of_page in ids for id_ in of_page if id_), 0.0
 
         in_order, until = await self._store.ask(kept)
         if in_order is not None:
@@ -350,7 +351,7 @@ class FollowingsSpider(Spider):
         self, asked: PageRequest, page: Page, followings: _List, *, kept: bool
     ) -> tuple[Next | End, _Verdict]:
         """Take in a page, and ask the ledger what is to be thought of the list if it ends there."""
-        ids = [id_ for raw in map(self._provider.account_id, page.users) if (id_ := usable_id(raw))]
+        ids = list(filter(None, ids_of(page.users, self._provider.account_id)))
         outcome = followings.paging.take(asked.cursor, page, ids, kept=kept)
         if isinstance(outcome, Next):
             return outcome, _Verdict()

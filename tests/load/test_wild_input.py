@@ -19,6 +19,7 @@ from kolspider.load.mapping import Mapper
 from kolspider.providers import provider
 from kolspider.providers.base import Account, ApiError, Page
 from kolspider.providers.paging import End, Next, Paging
+from kolspider.providers.users import Users
 from kolspider.store.rejects import RejectsFile
 from tests.load.test_fitting import BMP, limited
 from tests.wild import answers, damaged_pages, pages, users, wildly
@@ -89,7 +90,7 @@ def test_any_bytes_are_a_page_or_an_error_told_in_one_line(status: int, body: by
         return
     assert type(answer) is Page
     assert status == 200
-    assert type(answer.users) is list
+    assert isinstance(answer.users, list | Users)
     assert answer.next_cursor is None or api.url(api.default_url, Account("BTC"), answer.next_cursor, 200).isascii()
     for raw in answer.users:
         user = mapped(raw)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from unittest.mock import patch
 
 import msgspec
 import pytest
 from hypothesis import example, given
 
+from kolspider.load.mapping import Mapper
+from kolspider.providers import provider
+from kolspider.providers.base import Page
 from kolspider.providers.described import _json
 from kolspider.providers.refusals import NO_JSON
+from kolspider.providers.users import Users, ids_of
 from tests.wild import answers, pages, wildly
 
 
@@ -55,3 +60,32 @@ def test_json_reads_what_msgspec_refuses(body: bytes) -> None:
     with pytest.raises((ValueError, RecursionError)):
         msgspec.json.decode(body)
     assert repr(_json(body)) == repr(slowly(body))
+
+
+API = provider("twitterapi_io")
+
+
+@wildly
+@given(answers | pages.map(str.encode))
+def test_a_page_that_is_read_by_fields_is_the_page_that_is_read_in_full(body: bytes) -> None:
+    quick = API.parse(200, body, "")
+    with patch("kolspider.providers.users.UsersReader.answer", side_effect=ValueError):
+        full = API.parse(200, body, "")
+    if not isinstance(full, Page):
+        assert quick == full
+        return
+    assert isinstance(quick, Page)
+    assert (repr([*quick.users]), quick.next_cursor, quick.more) == (repr(full.users), full.next_cursor, full.more)
+    assert ids_of(quick.users, API.account_id) == ids_of(full.users, API.account_id)
+    for place, plain in enumerate(quick.users.plain if isinstance(quick.users, Users) else ()):
+        user = API.followed_user(full.users[place])
+        if plain:
+            assert repr(plain) == repr(tuple(user or ()))
+            assert Mapper.map_plain(plain) == Mapper().map_user(user, None)
+
+
+def test_nearly_all_users_are_plain() -> None:
+    users = API.parse(200, API.sample, "")
+    assert isinstance(users, Page)
+    assert isinstance(users.users, Users)
+    assert None not in users.users.plain
