@@ -123,7 +123,7 @@ def test_an_endless_loop_ends_however_often_its_reading_is_interrupted() -> None
 
 cursors = st.none() | st.sampled_from("abcdef") | st.integers().map(str)
 pages = st.tuples(
-    st.builds(Page, st.just([]), cursors, st.booleans() | st.just(value=True)),
+    st.builds(lambda cursor, more: Page([], cursor, more), cursors, st.booleans() | st.just(value=True)),
     st.lists(st.integers(1, 10).map(str), max_size=5),
 )
 
