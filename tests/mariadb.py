@@ -151,9 +151,11 @@ class MariaDB:
             cursor.execute(f"GRANT ALL ON {DATABASE}.* TO {USER}@'%'")
 
     def _answers(self) -> bool:
-        # By TCP first: PyMySQL leaves a Unix socket open when nobody listens there.
+        # PyMySQL leaves a Unix socket open when nobody listens there, so it is not asked before somebody does.
         try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            with closing(socket.socket(socket.AF_UNIX)) as probe:
+                probe.settimeout(1)
+                probe.connect(self.socket)
             self.connect(database=None).close()
         except (OSError, pymysql.err.Error):
             return False
