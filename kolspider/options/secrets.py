@@ -40,7 +40,7 @@ _JSON_TEXT = re.compile(rb'([^"]*+)' + _TEXT, re.DOTALL)
 """Matches a text in JSON and what is before it; one that is cut off has no end."""
 _ESCAPED_TEXT = re.compile(rb'((?:[^"]*+"[^"\\]*+")*+[^"]*+)' + _TEXT, re.DOTALL)
 """The same, but texts without a backslash are before it."""
-_ESCAPE = rb"\u00"
+_ESCAPE, _NUL = rb"\u00", rb"\u0000"
 _PASSWORD = re.compile(r"(://[^:/?#\s]*:).*@")
 _ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
 
@@ -145,7 +145,7 @@ class _Spellings:
         # No other encoder but \u00XX changes these characters, so the longest run of them is in every other spelling.
         part = max(re.findall(r"[\w.~-]*", secret), key=len)
         self._signs = {text.encode() for text in (part, *encoded)}
-        codes = "|".join({f"{ord(char):02x}" for char in f"{secret}\0"})
+        codes = "|".join({f"{ord(char):02x}" for char in secret})
         self._escape = re.compile(rf"\\u00(?i:{codes})".encode())
 
     @staticmethod
@@ -168,7 +168,11 @@ class _Spellings:
     def signs_in(self, body: bytes) -> list[bytes]:
         """Return what calls for a look at a text: nearly no page has any of it, and each has 150 KB."""
         signs = [sign for sign in self._signs if sign in body]
-        return [*signs, _ESCAPE] if _ESCAPE in body and self._escape.search(body) else signs
+        if _ESCAPE not in body:
+            return signs
+        bare = body.replace(_NUL, b"")  # which may stand between any two characters of the secret
+        is_escaped = self._escape.search(bare) or any(sign in bare for sign in self._signs)
+        return [*signs, _ESCAPE] if is_escaped else signs
 
     def out_of(self, typed: bytes) -> bytes:
         """Return a text of JSON without the secret; the same one if it is not there."""

@@ -41,6 +41,7 @@ def spellings(key: str) -> Iterator[str]:
     yield from (json.dumps(key), json.dumps(json.dumps(key)), json.dumps(key).replace("/", r"\/"))
     yield "".join(f"\\u{ord(char):04x}" for char in key)
     yield "\0".join(key)
+    yield f"{key[:3]}\0\0{key[3:]}"
     yield from (key.encode().hex(), key.encode().hex().upper()) if len(key) > 11 else ()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield from (encode(text.encode()).decode() for text in (key, f"{key}:", f":{key}"))
@@ -119,6 +120,12 @@ def test_a_long_key_is_found_inside_a_word_and_a_short_one_is_not() -> None:
 def test_numbers_stay_numbers() -> None:
     body = b'{"followers": 1234, "msg": "1234 and 12345"}'
     assert json.loads(redacted_body(body, "1234")) == {"followers": 1234, "msg": "*** and 12345"}
+
+
+def test_a_page_with_nul_and_without_the_key_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = json.dumps({"users": [{"name": "a\0b"}], **PADDING}).encode()
+    monkeypatch.setattr(json, "loads", None)
+    assert redacted_body(body, KEYS[0]) is body
 
 
 def test_an_answer_without_the_key_is_the_same_bytes() -> None:
