@@ -414,8 +414,11 @@ class Database(ABC):
         """
         *others, last = keys
         written: dict[tuple[Any, ...], list[Any]] = {}
-        for row in rows:
-            written.setdefault(row[: len(others)], []).append(row[len(others)])
+        if others:
+            for row in rows:
+                written.setdefault(row[: len(others)], []).append(row[len(others)])
+        else:
+            written[()] = [row[0] for row in rows]
         name, where = self.identifier(last), "".join(f"{self.identifier(other)} = ? AND " for other in others)
         for group, values in written.items():
             for start in range(0, len(values), _ASKED_AT_ONCE):

@@ -1,9 +1,9 @@
-"""Rows as the text of an INSERT, in half the time of PyMySQL's own `Cursor.mogrify` (benchmarks/RESULTS.md)."""
+"""Rows as the text of an INSERT, in a third of the time of PyMySQL's own `Cursor.mogrify` (benchmarks/RESULTS.md)."""
 
 from __future__ import annotations
 
-import re
 import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pymysql.converters import escape_string
@@ -15,33 +15,35 @@ __all__ = ["of_at_most", "values_sql"]
 
 # What PyMySQL escapes with backslashes. That needs a sql_mode without NO_BACKSLASH_ESCAPES (mysql.py sets it) and a
 # character set where no character ends in the byte of a backslash (utf8mb4 is one).
-_special = re.compile("[\\0\\n\\r\\x1a\"'\\\\]").search
+_SPECIAL = b"\0\n\r\x1a\"'\\"
+_FORMATS = {str: "'%s'", int: "%d", type(None): "NULL%.0s"}
 
 
-def values_sql(row: Iterable[str | int | None]) -> str:
-    """Write a row of texts, whole numbers and None in brackets."""
-    return "(" + ",".join([_literal(value) for value in row]) + ")"
+def values_sql(row: tuple[str | int | None, ...]) -> bytes:
+    """Write a row in brackets, as UTF-8."""
+    form, quotes = _form(tuple(map(type, row)))
+    text = (form % row).encode()
+    if len(text) - len(text.translate(None, _SPECIAL)) == quotes:  # as in nearly all rows
+        return text
+    return (form % tuple([escape_string(value) if isinstance(value, str) else value for value in row])).encode()
 
 
-def _literal(value: str | int | None) -> str:
-    if value is None:
-        return "NULL"
-    if value.__class__ is int:
-        return str(value)
-    text: str = value  # type: ignore[assignment]
-    return f"'{escape_string(text)}'" if _special(text) else f"'{text}'"
+@lru_cache(100)
+def _form(types: tuple[type, ...]) -> tuple[str, int]:
+    """Return the format of a row of these types, and how many quotation marks are in it."""
+    form = f"({','.join([_FORMATS[type_] for type_ in types])})"
+    return form, form.count("'")
 
 
-def of_at_most(size: int, texts: Iterable[str], count: int = sys.maxsize) -> Iterator[list[str]]:
-    """Split texts into runs of at most `count` texts and `size` bytes of UTF-8; a larger text is a run of its own."""
-    run: list[str] = []
+def of_at_most(size: int, texts: Iterable[bytes], count: int = sys.maxsize) -> Iterator[list[bytes]]:
+    """Split texts into runs of at most `count` texts and `size` bytes; a larger text is a run of its own."""
+    run: list[bytes] = []
     total = 0
     for text in texts:
-        length = len(text) if text.isascii() else len(text.encode())
-        if run and (total + length > size or len(run) == count):
+        if run and (total + len(text) > size or len(run) == count):
             yield run
             run, total = [], 0
         run.append(text)
-        total += length
+        total += len(text)
     if run:
         yield run

@@ -29,7 +29,7 @@ from kolspider.errors import StopRun
 from kolspider.items import COLUMNS, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from pymysql.connections import Connection
 
@@ -156,10 +156,9 @@ class MysqlDatabase(Database):
         # VALUES(), not an alias: MariaDB has no aliases, and MySQL 8 still accepts it.
         updates = ", ".join(f"`{name}` = VALUES(`{name}`)" for name in COLUMNS if name != "id")
         insert = f"INSERT INTO {self.quoted(table)} ({self._column_list()}) VALUES\n"
-        parts = list(of_at_most(STATEMENT_BYTES, map(values_sql, rows)))
         keys = [(int(row.id),) for row in rows] if self._has_numeric_ids(table) else rows
         self._write(
-            [f"{insert}{','.join(part)}\nON DUPLICATE KEY UPDATE {updates}" for part in parts],
+            _inserts(insert, rows, f"\nON DUPLICATE KEY UPDATE {updates}"),
             lambda ask: self._check_written(table, ("id",), keys, ask),
         )
         return ""
@@ -238,9 +237,8 @@ class MysqlDatabase(Database):
             )
         )
         insert = f"INSERT INTO {self.quoted(table)} ({self._column_list(span.columns)}) VALUES\n"
-        parts = list(of_at_most(STATEMENT_BYTES, map(values_sql, rows)))
         self._write(
-            [f"{insert}{','.join(part)}\nON DUPLICATE KEY UPDATE {updates}" for part in parts],
+            _inserts(insert, rows, f"\nON DUPLICATE KEY UPDATE {updates}"),
             lambda ask: self._check_written(table, span.keys, rows, ask),
         )
         return ""
@@ -315,13 +313,13 @@ class MysqlDatabase(Database):
         """Quote a name for a statement with parameters, which PyMySQL binds with Python's `%`."""
         return self.quoted(table).replace("%", "%%")
 
-    def _write(self, statements: Sequence[str], check: Callable[[Ask], None] = lambda _: None) -> None:
+    def _write(self, statements: Iterable[str | bytes], check: Callable[[Ask], None] = lambda _: None) -> None:
         """Run statements in one transaction; `check` may refuse it."""
         connection = self._open()
         try:
             with connection.cursor() as cursor:
                 for statement in statements:
-                    cursor.execute(statement)
+                    cursor.execute(statement)  # type: ignore[arg-type]  # PyMySQL sends bytes as they are
 
                 def ask(sql: str, values: tuple[object, ...]) -> Sequence[tuple[Any, ...]]:
                     cursor.execute(*_bound(sql, values))
@@ -465,6 +463,12 @@ class MysqlDatabase(Database):
         if code == 0:
             return "the connection is lost"
         return f"{exc.args[1]} ({code})" if code is not None and len(exc.args) > 1 else str(exc)
+
+
+def _inserts(insert: str, rows: Sequence[tuple[str | int | None, ...]], update: str) -> list[bytes]:
+    """Return the statements that write rows, as bytes: one wide character makes all of a text four times as large."""
+    parts = of_at_most(STATEMENT_BYTES, map(values_sql, rows))
+    return [b"%b%b%b" % (insert.encode(), b",".join(part), update.encode()) for part in parts]
 
 
 def _bound(sql: str, values: Sequence[object]) -> tuple[str, tuple[object, ...] | None]:

@@ -255,7 +255,7 @@ def test_a_unicode_charset_takes_as_many_bytes_as_its_encoding(name: str, codec:
 
 
 def test_statements_are_cut_by_the_bytes_of_their_text() -> None:
-    assert list(of_at_most(6, ["é"] * 4)) == [["é"] * 3, ["é"]]
-    assert list(of_at_most(6, ["e"] * 7)) == [["e"] * 6, ["e"]]
-    assert list(of_at_most(6, ["too long a text", "e", "e"], count=1)) == [["too long a text"], ["e"], ["e"]]
+    assert list(of_at_most(6, ["é".encode()] * 4)) == [["é".encode()] * 3, ["é".encode()]]
+    assert list(of_at_most(6, [b"e"] * 7)) == [[b"e"] * 6, [b"e"]]
+    assert list(of_at_most(6, [b"too long a text", b"e", b"e"], count=1)) == [[b"too long a text"], [b"e"], [b"e"]]
     assert list(of_at_most(6, [])) == []

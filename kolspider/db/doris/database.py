@@ -85,7 +85,7 @@ class Load:
     partial: bool
     """Whether columns outside `columns` keep their values."""
     rows: Sequence[tuple[Any, ...]] = field(compare=False)
-    text: str
+    text: bytes
     """The rows as they are sent."""
     label: str = field(default_factory=lambda: f"kolspider_{uuid.uuid4().hex}", compare=False)
     """Random: with a label made from the rows, Doris would skip the reload of a table that was emptied."""
@@ -285,7 +285,7 @@ class DorisDatabase(MysqlDatabase):
         begin = 0
         for part in of_at_most(INSERT_BYTES, map(values_sql, rows), INSERT_ROWS):
             end = begin + len(part)
-            yield Load(table, columns, partial, rows[begin:end], ", ".join(part))
+            yield Load(table, columns, partial, rows[begin:end], b", ".join(part))
             begin = end
 
     def _finished(self, load: Load) -> str:
@@ -312,8 +312,7 @@ class DorisDatabase(MysqlDatabase):
     def _send(self, load: Load) -> str:
         """Make one attempt; returns bytes, label, transaction and status."""
         insert = f"INSERT INTO {self.quoted(load.table)} WITH LABEL {self.identifier(load.label)}"
-        sql = f"{insert} ({self._column_list(load.columns)}) VALUES\n{load.text}"
-        size = len(sql) if sql.isascii() else len(sql.encode())
+        sql = f"{insert} ({self._column_list(load.columns)}) VALUES\n".encode() + load.text
         with self._open().cursor() as cursor:
             # Set here, because a new connection has lost it.
             cursor.execute(
@@ -334,10 +333,10 @@ class DorisDatabase(MysqlDatabase):
                     load.taken = taken or time.monotonic()
                     raise pymysql.err.OperationalError(1105, f"the first attempt under this label is {state}") from None
                 status = f"{state} by an earlier attempt"
-        return f"{size:,} bytes, label {load.label}, {status}"
+        return f"{len(sql):,} bytes, label {load.label}, {status}"
 
     @staticmethod
-    def _inserted(cursor: Any, sql: str) -> str:
+    def _inserted(cursor: Any, sql: bytes) -> str:
         """Run an INSERT; returns transaction and status."""
         try:
             cursor.execute(sql)
@@ -469,4 +468,4 @@ class DorisDatabase(MysqlDatabase):
             raise StopRun(f"{self.label}: column {column} of {table} holds {limit} bytes, too few for {longest}")
         name = self.identifier(column)
         for part in of_at_most(INSERT_BYTES, (values_sql((handle,)) for handle in handles), INSERT_ROWS):
-            self._execute(f"INSERT INTO {self.quoted(table)} ({name}) VALUES {', '.join(part)}")
+            self._execute(f"INSERT INTO {self.quoted(table)} ({name}) VALUES {b', '.join(part).decode()}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+import msgspec
 
 from kolspider.db.doris.database import DorisDatabase, Load
 from kolspider.db.doris.http import PUBLIC, StreamLoad, StreamLoadError, basic
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from kolspider.db.mysql import Server
 
 __all__ = ["StreamLoadDatabase"]
+
+_encoder = msgspec.json.Encoder()
 
 
 class StreamLoadDatabase(DorisDatabase):
@@ -44,12 +47,11 @@ class StreamLoadDatabase(DorisDatabase):
     def _loads(
         self, table: str, rows: Sequence[tuple[Any, ...]], columns: Sequence[str], *, partial: bool
     ) -> Iterator[Load]:
-        lines = (json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) for row in rows)
-        yield Load(table, columns, partial, rows, "\n".join(lines))
+        objects = [dict(zip(columns, row, strict=True)) for row in rows]
+        yield Load(table, columns, partial, rows, _encoder.encode_lines(objects))
 
     def _send(self, load: Load) -> str:
-        body = load.text.encode()
-        return f"{len(body):,} bytes, {self._http.load(self._path(load.table), _headers(load), body)}"
+        return f"{len(load.text):,} bytes, {self._http.load(self._path(load.table), _headers(load), load.text)}"
 
     def _path(self, table: str) -> str:
         schema, name = self._where(table)

@@ -404,7 +404,7 @@ def test_texts_and_ids_that_are_fitted_go_in_as_they_are(opened: Open, double: D
     fitter = Fitter(check_target(db, "t").columns)
     rows = [row("1" * 20, name="😀" * 300), row("1" * 21, name="x" * 1025, user_name="中" * 43)]
 
-    db.upsert("t", [fitter.fit(one) for one in rows])
+    db.upsert("t", fitter.fit(rows))
 
     assert double.query("SELECT id, name, user_name FROM kol.t ORDER BY id") == [
         ("1" * 20, "😀" * 256, rows[0].user_name),

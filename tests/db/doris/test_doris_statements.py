@@ -259,7 +259,7 @@ class FakeCursor:
 
 
 def inserted(*args: Any, **kwargs: Any) -> str:
-    return DorisDatabase._inserted(FakeCursor(*args, **kwargs), "INSERT")
+    return DorisDatabase._inserted(FakeCursor(*args, **kwargs), b"INSERT")
 
 
 def test_status_and_transaction_are_in_the_ok_packet() -> None:
@@ -373,7 +373,7 @@ def test_a_label_that_is_taken_is_waited_for_until_its_load_is_certain(monkeypat
     assert isinstance(db, DorisDatabase)
     monkeypatch.setattr(time, "monotonic", lambda: 1010.0)
     assert db.patience() == 0
-    db._unfinished = Load("t", ("id",), partial=False, rows=[], text="")
+    db._unfinished = Load("t", ("id",), partial=False, rows=[], text=b"")
     assert db.patience() == 0
     db._unfinished.taken = 1000.0
     assert db.patience() == 51
