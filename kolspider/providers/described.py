@@ -50,7 +50,9 @@ class DescribedProvider:
         reader = UserReader(description.user)
         self.user_paths = description.user
         self.account_id, self.followed_user = reader.account_id, reader.followed_user
-        self._page_reader = UsersReader(self._list.users, description.user, self.account_id, self._user)
+        errors = description.errors
+        others = [self._list.cursor, self._list.more, *errors.texts, *errors.failed_if, *errors.failed_unless]
+        self._page_reader = UsersReader(self._list.users, others, description.user, self.account_id, self._user)
         self.balance = (
             _BalanceEndpoint(description.balance, self._refusals, description.credit_usd)
             if description.balance

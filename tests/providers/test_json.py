@@ -65,15 +65,14 @@ def test_json_reads_what_msgspec_refuses(body: bytes) -> None:
 API = provider("twitterapi_io")
 
 
-@wildly
-@given(answers | pages.map(str.encode))
-def test_a_page_that_is_read_by_fields_is_the_page_that_is_read_in_full(body: bytes) -> None:
+def read_alike(body: bytes) -> Page | None:
+    """Return the page that is read by its fields, if it is one, after a look at whether it is the one read in full."""
     quick = API.parse(200, body, "")
     with patch("kolspider.providers.users.UsersReader.answer", side_effect=ValueError):
         full = API.parse(200, body, "")
     if not isinstance(full, Page):
         assert quick == full
-        return
+        return None
     assert isinstance(quick, Page)
     assert (repr([*quick.users]), quick.next_cursor, quick.more) == (repr(full.users), full.next_cursor, full.more)
     assert ids_of(quick.users, API.account_id) == ids_of(full.users, API.account_id)
@@ -82,10 +81,41 @@ def test_a_page_that_is_read_by_fields_is_the_page_that_is_read_in_full(body: by
         if plain:
             assert repr(plain) == repr(tuple(user or ()))
             assert Mapper.map_plain(plain) == Mapper().map_user(user, None)
+    return quick
 
 
-def test_nearly_all_users_are_plain() -> None:
-    users = API.parse(200, API.sample, "")
-    assert isinstance(users, Page)
-    assert isinstance(users.users, Users)
-    assert None not in users.users.plain
+@wildly
+@given(answers | pages.map(str.encode))
+def test_a_page_that_is_read_by_fields_is_the_page_that_is_read_in_full(body: bytes) -> None:
+    read_alike(body)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("changes", "is_plain"),
+    [
+        ({}, True),
+        *(({"id": id_}, False) for id_ in ("1,2", "0", "007", "", "1" * 21, "\u0663", "7 ", 7, None, "7\0")),
+        ({"id": "1" * 20}, True),
+        ({"name": "a\0b"}, False),
+        ({"name": "", "description": ""}, True),
+        ({"description": "", "profile_bio": {"description": "a bio"}}, False),
+        ({"screen_name": "", "userName": "a"}, False),
+        ({"unavailable": True}, False),
+        ({"unavailable": False}, True),
+        ({"followers_count": -1}, False),
+        ({"followers_count": 2**63}, False),
+        ({"statuses_count": "7"}, False),
+        ({"created_at": None}, False),
+    ],
+)
+def test_a_user_that_is_not_as_nearly_all_are_is_looked_at_alone(
+    place: int, changes: dict[str, object], *, is_plain: bool
+) -> None:
+    answer = json.loads(API.sample)
+    users = [answer["followings"][0] | {"id": str(number)} for number in (5, 6, 7)]
+    users[place] |= changes
+    page = read_alike(json.dumps(answer | {"followings": users}).encode())
+    assert page
+    assert isinstance(page.users, Users)
+    assert [one is not None for one in page.users.plain] == [number != place or is_plain for number in range(3)]
