@@ -70,28 +70,27 @@ class MapPipeline:
         """Map one page: a FollowingsPage, or any item with its fields. A user that can't be mapped is set aside."""
         page = as_item(FollowingsPage, item)
         mapped = MappedPage(replace(page, users=[]))  # later stages don't need raw users, and may hold many pages
-        repeats, repeated = self._repeats, 0
         ids = ids_of(page.users, self._account_id)
-        plains = page.users.plain if isinstance(page.users, Users) else [None] * len(ids)
-        for place, (id_, plain) in enumerate(zip(ids, plains, strict=True)):
-            if page.only_rows is not None and id_ not in page.only_rows:
-                continue
-            raw = None if plain else page.users[place]
-            user = None if plain else self._followed_user(raw)
-            seen = hash(plain) if plain else fingerprint(user)
-            if repeats and id_ and repeats.is_one(id_, seen) and page.only_rows is None:
-                repeated += 1
-                continue
-            row = self._mapper.map_plain(plain) if plain else self._mapper.map_user(user, raw)
+        plain = page.users.plain if isinstance(page.users, Users) else [None] * len(ids)
+        raw = {place: page.users[place] for place, one in enumerate(plain) if one is None}
+        users = {place: self._followed_user(one) for place, one in raw.items()}
+        seen = [hash(one) if one else fingerprint(users[place]) for place, one in enumerate(plain)]
+        only, rows = page.only_rows, []
+        if self._repeats:
+            fresh = self._repeats.fresh(ids, seen, only)
+        else:
+            fresh = [place for place, id_ in enumerate(ids) if only is None or id_ in only]
+        for place in fresh:
+            one = plain[place]
+            row = self._mapper.map_plain(one) if one else self._mapper.map_user(users[place], raw[place])
             if isinstance(row, Row):
-                if repeats:
-                    repeats.comes(row.id, seen)
-                mapped.rows.append(self._fitter.fit(row if page.is_list else as_in_lists(row)))
+                rows.append(row if page.is_list else as_in_lists(row))
             else:
                 mapped.rejects.append(row)
+        mapped.rows.extend(self._fitter.fit(rows))
         if self._keeps_follows and page.is_list:
             mapped = replace(mapped, follows=mapped_follows(page, self._account_id), whole=whole_reading(page))
-        self._count(page, mapped.rejects, repeated)
+        self._count(page, mapped.rejects, len(ids) - len(fresh) if only is None else 0)
         return mapped
 
     def _count(self, page: FollowingsPage, rejects: list[Reject], repeated: int) -> None:

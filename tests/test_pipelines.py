@@ -71,7 +71,7 @@ def test_a_user_that_is_in_the_table_already_gives_no_row() -> None:
     tally, repeats = Tally(), Repeats()
     pipeline = mapping(tally, repeats)
     for row in pipeline.process_item(PAGE).rows:
-        repeats.committed(row.id)
+        repeats.committed([row.id])
     assert pipeline.process_item(PAGE).rows == []
     assert tally.rows_repeated == 2
 
@@ -115,8 +115,7 @@ def test_of_a_page_that_lacks_rows_only_these_are_mapped() -> None:
     tally, repeats = Tally(), Repeats()
     users: list[object] = [{"id": "1", "name": "A"}, {"id": "2", "name": "B"}, {"name": "without an id"}]
     mapping(tally, repeats).process_item(replace(PAGE, users=users))
-    repeats.committed("1")
-    repeats.committed("2")
+    repeats.committed(["1", "2"])
     pipeline = mapping(tally, repeats, keeps_follows=True)
     mapped = pipeline.process_item(replace(PAGE, users=users[:2], only_rows=frozenset({"2"})))
     assert [row.id for row in mapped.rows] == ["2"], "also if the run has written the same values before"

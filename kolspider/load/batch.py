@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from kolspider.items import Follow, FollowingsPage, MappedPage, Row, WholeReading
 
@@ -39,9 +39,9 @@ class Batch:
         """The rows for the target; their ids differ."""
         return [row for _, row in self._rows.values()]
 
-    def page_of(self, row: Row) -> FollowingsPage:
-        """Return the page that a row came with."""
-        return self._rows[row.id][0]
+    def seqs(self, rows: Iterable[Row]) -> Iterator[tuple[str, int | None]]:
+        """Yield the id of each row, and the number in the cache of the page that it came with."""
+        return ((row.id, self._rows[row.id][0].seq) for row in rows)
 
     def follows(self) -> list[Follow]:
         """Return the follows, one for each KOL and account."""

@@ -5,9 +5,12 @@ and more than half of the users on the pages are repeats. Memory is bounded, so 
 from __future__ import annotations
 
 import marshal
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+
     from kolspider.items import FollowedUser
 
 __all__ = ["Repeats", "fingerprint"]
@@ -25,41 +28,49 @@ class Repeats:
 
     def __init__(self, most: int = _MOST) -> None:
         self._half = most // 2
-        self._newer: dict[str, int] = {}
-        self._older: dict[str, int] = {}
+        self._newer: dict[str, float] = {}
+        self._older: dict[str, float] = {}
         self._uncommitted: dict[str, int] = {}
-        """Number of rows of each id that are on their way to the table."""
+        """Number of rows of each id that are on their way to the table; those that don't get there count, too."""
 
-    def is_one(self, id_: str, seen: int | None) -> bool:
-        """Tell whether the table has the user with exactly these values, whose fingerprint is `seen`."""
-        known = self._newer.get(id_)
-        if known is None:
-            known = self._older.get(id_)
-        return seen is not None and seen == known and id_ not in self._uncommitted
+    def fresh(self, ids: Iterable[str | None], seen: Iterable[float], only: Container[str] | None = None) -> list[int]:
+        """Return the places of the users whose rows have to be written. They count as on their way to the table.
 
-    def comes(self, id_: str, seen: int | None) -> None:
-        """Record that a row of the user is on its way to the table."""
-        self._uncommitted[id_] = self._uncommitted.get(id_, 0) + 1
-        if seen is None:
-            self._newer.pop(id_, None)
-            self._older.pop(id_, None)
-            return
-        if len(self._newer) >= self._half:
-            self._newer, self._older = {}, self._newer
-        self._newer[id_] = seen
+        ids: the id of each user, None for one without: it is never a repeat.
+        seen: the fingerprint of each.
+        only: the accounts whose rows are written, whatever the table has; None: those that it does not have like this.
+        """
+        fresh, newer, older, uncommitted = [], self._newer, self._older, self._uncommitted
+        for place, (id_, one) in enumerate(zip(ids, seen, strict=True)):
+            if id_ is None:
+                if only is None:
+                    fresh.append(place)
+                continue
+            is_known = (newer.get(id_) or older.get(id_)) == one and id_ not in uncommitted
+            if is_known if only is None else id_ not in only:
+                continue
+            fresh.append(place)
+            uncommitted[id_] = uncommitted.get(id_, 0) + 1
+            if len(newer) >= self._half:
+                newer, older = self._newer, self._older = {}, newer
+            newer[id_] = one
+        return fresh
 
-    def committed(self, id_: str) -> None:
-        """Record that a row of this id is in the table."""
-        if left := self._uncommitted.pop(id_, 1) - 1:
-            self._uncommitted[id_] = left
+    def committed(self, ids: Iterable[str]) -> None:
+        """Record that rows of these ids are in the table."""
+        uncommitted = self._uncommitted
+        for id_ in ids:
+            if left := uncommitted.pop(id_, 1) - 1:
+                uncommitted[id_] = left
 
 
-def fingerprint(user: FollowedUser | None) -> int | None:
-    """Return a number for the values of a user; None if there is none. That of a plain user is its hash.
+def fingerprint(user: FollowedUser | None) -> float:
+    """Return a number for the values of a user; NaN, which equals nothing, if there is none. That of a plain user is
+    its hash.
 
     Chance does not matter in 64 bits of a hash with a key of this process.
     """
     try:  # not hash(user): True equals 1, and is no count
-        return hash(marshal.dumps(tuple(user), 2)) if user else None  # type: ignore[arg-type]
+        return hash(marshal.dumps(tuple(user), 2)) if user else math.nan  # type: ignore[arg-type]
     except ValueError:  # nested too deeply
-        return None
+        return math.nan

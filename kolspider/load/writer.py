@@ -249,9 +249,7 @@ class Writer:
             (time.monotonic() - began) * 1000,
             f" ({receipts})" if receipts else "",
         )
-        for row in rows:
-            if row.id not in refused and (seq := batch.page_of(row).seq) is not None:
-                outcome.written[row.id] = seq
+        outcome.written = {id_: seq for id_, seq in batch.seqs(rows) if seq is not None and id_ not in refused}
         for page in batch.pages if refused else ():  # an account may be on the pages of several KOLs
             for row in page.rows:
                 if row.id in refused:
@@ -267,10 +265,8 @@ class Writer:
         return [row for row in rows if not (row.is_bare and int(row.id) in known)]
 
     def _note_committed(self, batch: Batch, refused: AbstractSet[str]) -> None:
-        for page in batch.pages:
-            for row in page.rows:
-                if row.id not in refused:
-                    self._repeats.committed(row.id)
+        ids = (row.id for page in batch.pages for row in page.rows)
+        self._repeats.committed(id_ for id_ in ids if id_ not in refused)
 
     async def _write_follows(self, batch: Batch, outcome: _Outcome) -> None:
         """Commit the follows after their accounts, and the ends of full readings after their follows.

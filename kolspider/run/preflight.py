@@ -133,7 +133,7 @@ class _Checks:
         mapper, fitter = Mapper(), Fitter(self._columns)
         raws, api = [entry(index, 0) for index in range(_SAMPLE_USERS)], provider("twitterapi_io")
         mapped = (mapper.map_user(api.followed_user(raw), raw) for raw in raws)
-        rows = [fitter.fit(row) for row in mapped if isinstance(row, Row)]
+        rows = fitter.fit([row for row in mapped if isinstance(row, Row)])
         cut = ", ".join(f"{column} in {times} rows" for column, times in fitter.clipped.items())
         yield f"{len(rows)} of {_SAMPLE_USERS} sample users give a row" + (f"; cut to fit: {cut}" if cut else "")
 

@@ -84,7 +84,7 @@ def all_characters() -> list[Row]:
 def kept(subject: Subject, table: Table, rows: Iterable[Row]) -> None:
     """Write the rows as a run does, and find them as they were fitted."""
     fitter = Fitter(table.columns)
-    fitted = {row.id: fitter.fit(row) for row in rows}
+    fitted = {row.id: row for row in fitter.fit([*rows])}
     subject.db.upsert(table.name, list(fitted.values()))
     found = {as_sent(values[0]): values for values in subject.sql(f"SELECT {OURS} FROM {table.name}")}
     assert found.keys() == fitted.keys()
@@ -254,7 +254,7 @@ def check_that_rows_are_kept(subject: Subject, word: str) -> None:
     largest = table.columns["id"].int_max
     fitter, rows = Fitter(table.columns), sandbox_rows()[: 150 if largest else None]  # refused ones take time
     upserter = Upserter(subject.db, table, retry_secs=0, give_up=threading.Event(), on_retry=lambda: None)
-    refused = upserter.upsert([fitter.fit(row) for row in rows])
+    refused = upserter.upsert(fitter.fit(rows))
     assert {row.id for row, _ in refused} == {row.id for row in rows if largest and int(row.id) > largest}
     assert subject.db.count("t") == len(rows) - len(refused)
 

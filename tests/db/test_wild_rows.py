@@ -42,7 +42,7 @@ def check_all_are_taken(subject: Subject) -> None:
         if user and (isinstance(row, Reject) or row.id in rows):  # keep what else is wild in it
             row = mapper.map_user(user._replace(id=10**18 + len(rows)), raw)
         if isinstance(row, Row):
-            rows[row.id] = fitter.fit(row)
+            (rows[row.id],) = fitter.fit([row])
 
     map_user()
     assert len(rows) > EXAMPLES / 3

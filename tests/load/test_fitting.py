@@ -42,6 +42,11 @@ ROW = Row(
 )
 
 
+def fit(fitter: Fitter, row: Row) -> Row:
+    (found,) = fitter.fit([row])
+    return found
+
+
 @pytest.mark.parametrize(
     "columns",
     [
@@ -54,7 +59,7 @@ ROW = Row(
 )
 def test_a_row_that_fits_is_the_same_object(columns: dict[str, Column]) -> None:
     fitter = Fitter(columns)
-    assert fitter.fit(ROW) is ROW
+    assert fit(fitter, ROW) is ROW
     assert not fitter.clipped
 
 
@@ -81,7 +86,7 @@ def test_a_row_that_fits_is_the_same_object(columns: dict[str, Column]) -> None:
 )
 def test_texts_are_cut_at_a_character_and_counted(limits: Column, name: str) -> None:
     fitter = Fitter({"name": limits})
-    assert fitter.fit(ROW) == ROW._replace(name=name)
+    assert fit(fitter, ROW) == ROW._replace(name=name)
     assert fitter.clipped["name"] == (name != ROW.name)
 
 
@@ -89,7 +94,7 @@ def test_texts_are_cut_at_a_character_and_counted(limits: Column, name: str) -> 
 def test_a_number_that_the_column_cannot_hold_is_null_and_counted(limits: Column) -> None:
     fitter = Fitter({"followers": limits, "following": limits})
     for _ in range(2):
-        assert fitter.fit(ROW) == ROW._replace(followers=None)
+        assert fit(fitter, ROW) == ROW._replace(followers=None)
     assert fitter.clipped == {"followers": 2}
 
 
@@ -101,19 +106,19 @@ def test_a_moment_that_the_column_cannot_hold_is_null_and_counted(time: str, kep
     column = Column("created_at_time", "timestamp", frozenset({Form.MOMENT}))
     column = replace(column, moment_min="1970-01-01 00:00:01", moment_max="2038-01-19 03:14:07")
     fitter = Fitter({"created_at_time": column})
-    assert fitter.fit(ROW._replace(created_at_time=time)).created_at_time == (time if kept else None)
+    assert fit(fitter, ROW._replace(created_at_time=time)).created_at_time == (time if kept else None)
     assert fitter.clipped["created_at_time"] == (not kept)
 
 
 def test_spaces_that_the_column_drops_are_dropped_before() -> None:
     fitter = Fitter({"name": replace(limited(), drops_spaces=True)})
-    assert fitter.fit(ROW._replace(name=" a  ")).name == " a"
-    assert fitter.fit(ROW) is ROW
+    assert fit(fitter, ROW._replace(name=" a  ")).name == " a"
+    assert fit(fitter, ROW) is ROW
 
 
 def test_an_id_is_never_cut() -> None:
     fitter = Fitter({"id": limited(max_chars=5, max_bytes=5)})
-    assert fitter.fit(ROW) is ROW
+    assert fit(fitter, ROW) is ROW
 
 
 sizes = st.none() | st.integers(0, 12)
@@ -128,7 +133,7 @@ rows = st.builds(Row, st.just("7"), texts, texts, texts, texts, texts, texts, co
 @wildly
 def test_every_row_fits_afterwards(row: Row, columns: dict[str, Column]) -> None:
     fitter = Fitter(columns)
-    fitted = fitter.fit(row)
+    fitted = fit(fitter, row)
     for name, limit in columns.items():
         before, after = getattr(row, name), getattr(fitted, name)
         if name == "id" or before is None:
@@ -146,4 +151,12 @@ def test_every_row_fits_afterwards(row: Row, columns: dict[str, Column]) -> None
     changed = {name for name in COLUMNS if getattr(row, name) != getattr(fitted, name)}
     assert set(fitter.clipped) == changed
     assert changed <= set(columns)
-    assert fitter.fit(fitted) is fitted
+    assert fit(fitter, fitted) is fitted
+
+
+@given(st.lists(rows, max_size=4), st.dictionaries(st.sampled_from(COLUMNS), limits))
+@wildly
+def test_a_row_is_fitted_alike_whatever_rows_stand_beside_it(beside: list[Row], columns: dict[str, Column]) -> None:
+    fitter, one_by_one = Fitter(columns), Fitter(columns)
+    assert fitter.fit(beside) == [fit(one_by_one, row) for row in beside]
+    assert fitter.clipped == one_by_one.clipped

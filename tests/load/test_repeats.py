@@ -12,16 +12,13 @@ def is_one(repeats: Repeats, user: FollowedUser = USER, id_: str = "7") -> bool:
     """Give it a user, and commit the row at once if there is one."""
     found = asked(repeats, user, id_)
     if not found:
-        repeats.committed(id_)
+        repeats.committed([id_])
     return found
 
 
 def asked(repeats: Repeats, user: FollowedUser = USER, id_: str = "7") -> bool:
     """Give it a user, whose row is on its way if there is one."""
-    found = repeats.is_one(id_, fingerprint(user))
-    if not found:
-        repeats.comes(id_, fingerprint(user))
-    return found
+    return not repeats.fresh([id_], [fingerprint(user)])
 
 
 def test_the_same_user_again_is_a_repeat_and_one_that_changed_or_changed_back_is_none() -> None:
@@ -36,9 +33,9 @@ def test_a_row_on_its_way_makes_no_repeat_however_many_there_are() -> None:
     assert [asked(repeats, user) for user in (USER, USER._replace(name="Anna"), USER)] == [False] * 3
     for _ in range(3):
         assert not asked(repeats)
-        repeats.committed("7")
+        repeats.committed(["7"])
     for _ in range(3):
-        repeats.committed("7")
+        repeats.committed(["7"])
     assert asked(repeats)
 
 

@@ -114,7 +114,7 @@ def test_a_user_with_a_usable_id_is_a_row_that_fits_and_any_other_is_set_aside(
     assert isinstance(found, Row)
     assert found.id == id_
     check_row(found)
-    fitted = Fitter(columns).fit(found)
+    (fitted,) = Fitter(columns).fit([found])
     assert fitted.id == id_
     for name, column in columns.items():
         value = getattr(fitted, name)

@@ -341,10 +341,10 @@ def test_a_list_with_a_refused_row_is_not_complete_and_keeps_its_pages(
 
 
 def test_a_refused_row_does_not_count_as_one_that_the_table_has(parts: Parts) -> None:
-    parts.repeats.comes("1", 7)
+    parts.repeats.fresh(["1"], [7])
     parts.refuse("NEW.id = '1'")
     parts.load(parts.page(1, 1, 2, 3))
-    assert not parts.repeats.is_one("1", 7)
+    assert parts.repeats.fresh(["1"], [7]) == [0]
 
 
 def test_an_account_that_is_refused_is_set_aside_for_each_kol_of_the_batch(
