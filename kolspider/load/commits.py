@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,8 @@ class Commits:
         """Number of pages that are handed over and not committed, by handle."""
         self._fetched: dict[str, str] = {}
         """Log line of each list that was read to its end and is not in the target yet, by handle."""
+        self._complete: set[str] = set()
+        """Handles of the KOLs that were settled as complete and that the log has no line of."""
         self._refused: set[str] = set()
         """Handles of the KOLs with refused rows in this run that no line of the log has named yet."""
         self._has_explained = False
@@ -78,6 +81,7 @@ class Commits:
         """Record that a page's rows are in the writer's buffer."""
         if page.is_list:
             self._waiting[page.kol.handle] = self._waiting.get(page.kol.handle, 0) + 1
+            self._complete.discard(page.kol.handle)
 
     async def known(
         self, pages: Sequence[MappedPage]
@@ -112,22 +116,25 @@ class Commits:
         """
         self._refused.update(refusal.handle for refusal in refused)
         seqs = [page.seq for page in pages if page.seq is not None]
+        numbers = Counter(page.kol.handle for page in pages if page.is_list)
+        through = [handle for handle, number in numbers.items() if self._waiting[handle] == number]
 
-        def note() -> int:
+        def note() -> tuple[int, list[State | None]]:
             size = self._ledger.rejects.append(rejects) if rejects else None
-            return self._ledger.note_loaded(seqs, size, refused, written, alerts)
+            with self._ledger.connection.transaction(in_turn=True):  # each commit waits for the disk
+                raised = self._ledger.note_loaded(seqs, size, refused, written, alerts)
+                return raised, [None if self._dry_run else self._settle(handle) for handle in through]
 
         with suppress(NotAsked):
-            self._tally.alerts_raised += await self._store.ask(note)
+            raised, states = await self._store.ask(note)
+            self._tally.alerts_raised += raised
             self._tally.rows_rejected.update(reject.reason for _, reject in rejects)
-            for page in pages:
-                if not page.is_list:
-                    continue
-                handle = page.kol.handle
-                self._waiting[handle] -= 1
+            for handle, number in numbers.items():
+                self._waiting[handle] -= number
                 if not self._waiting[handle]:
                     del self._waiting[handle]
-                    await self._settle(handle)
+            for handle, state in zip(through, states, strict=True):
+                await self._settled(handle, state)
 
     async def list_ended(
         self,
@@ -171,7 +178,7 @@ class Commits:
 
         with suppress(NotAsked):
             await self._store.ask(note)
-            await self._settle(kol.handle)
+            await self._finish(kol.handle)
 
     def _note_savings(self, kol: Kol) -> None:
         """Count how much more a full reading of the list would have cost."""
@@ -194,7 +201,10 @@ class Commits:
             else:
                 self._work.done[found.state] += 1
                 logger.info("KOL %s: %s, %s", kol.user_name, found.state, size)
-            await self._settle(kol.handle)
+            if kol.handle in self._complete:
+                await self._settled(kol.handle, State.COMPLETE)
+            else:
+                await self._finish(kol.handle)
 
     def _found_ended(self, handle: str) -> KolRecord | None:
         self._crew.ended(handle)
@@ -216,16 +226,23 @@ class Commits:
         drafts = [alert.draft() for alert in self.raising.of_kols(now)]
         return self._ledger.outbox.put_of_kols(drafts, now) + self.raising.release()
 
-    async def _settle(self, handle: str) -> None:
+    def _settle(self, handle: str) -> State | None:
+        return self._ledger.kols.settle(handle, evict=self._evict)
+
+    async def _finish(self, handle: str) -> None:
         """Finish the KOL if its list has ended and none of its pages waits in the writer."""
-        if self._dry_run or handle in self._waiting:
-            return
-        state = await self._store.ask(lambda: self._ledger.kols.settle(handle, evict=self._evict))
+        if not self._dry_run and handle not in self._waiting:
+            await self._settled(handle, await self._store.ask(lambda: self._settle(handle)))
+
+    async def _settled(self, handle: str, state: State | None) -> None:
+        """Count and log a KOL that is settled; None: a page of it is still waiting."""
         if state is None:
             return
         if (line := self._fetched.pop(handle, None)) is None:
-            if state is State.COMPLETE and self._crew.loads_from_store:
-                logger.info("KOL %s: complete", handle)
+            if state is State.COMPLETE:
+                self._complete.add(handle)
+                if self._crew.loads_from_store:
+                    logger.info("KOL %s: complete", handle)
             return
         self._work.done[state] += 1
         if handle in self._refused:
