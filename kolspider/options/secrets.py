@@ -171,7 +171,7 @@ class _Spellings:
         if _ESCAPE not in body:
             return signs
         bare = body.replace(_NUL, b"")  # which may stand between any two characters of the secret
-        is_escaped = self._escape.search(bare) or any(sign in bare for sign in self._signs)
+        is_escaped = self._escape.search(bare) or (len(bare) < len(body) and any(sign in bare for sign in self._signs))
         return [*signs, _ESCAPE] if is_escaped else signs
 
     def out_of(self, typed: bytes) -> bytes:
