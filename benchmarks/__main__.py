@@ -6,7 +6,7 @@
     .venv/bin/python -m benchmarks --only ours,plain      contestants with one of these words in their name; prints only
     .venv/bin/python -m benchmarks --only flat            the measures of flat.py alone
     .venv/bin/python -m benchmarks --only follows         `scrapy follows` on 10 million follows; needs 8 GB of disk
-    .venv/bin/python -m benchmarks --only pace            live runs at several rates; 8 minutes
+    .venv/bin/python -m benchmarks --only pace            live runs at several rates; 25 minutes
     .venv/bin/python -m benchmarks --only base --base OLD CPU beside that of an older checkout, such as one of 2ca033e
     .venv/bin/python -m benchmarks --profile out.prof     our replay into SQLite under cProfile; or --profile-live
     .venv/bin/python -m benchmarks.side_by_side OLD       two checkouts of this repository against each other
