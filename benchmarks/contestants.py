@@ -37,8 +37,15 @@ class Stage:
     folder: Path
     input: Input
     api_url: str
-    mariadb: MariaDB | None = None
+    server: MariaDB | None = None
+    """None where all is written into SQLite."""
     doris: DorisTarget | None = None
+
+    @property
+    def mariadb(self) -> MariaDB:
+        """The server. Raises AssertionError where there is none."""
+        assert self.server
+        return self.server
 
     def cache(self, target_name: str) -> Path:
         """Our cache as a live run into this target left it."""

@@ -12,12 +12,12 @@ import time
 from contextlib import closing
 from statistics import median
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks.api import serve
 from benchmarks.contestants import LIVE, REPLAY, ROOT, SETTINGS
 from benchmarks.databases import SqliteFile
-from benchmarks.inputs import PAGE_SIZE, build
+from benchmarks.inputs import build
 from benchmarks.measure import measure
 from kolspider.db.url import open_database
 from kolspider.items import Kol, State
@@ -98,7 +98,7 @@ def operations(folder: Path, sizes: list[int]) -> Operations:
             names = [f"many_{number:06}" for number in range(size)]
             _fill(connection, Ledger(connection, cache, API, 1), names, body)
         with closing(connect(cache)) as connection:
-            found[size] = _measure(Ledger(_Unsynced(connection), cache, API, 1), body, names)
+            found[size] = _measure(Ledger(cast("Any", _Unsynced(connection)), cache, API, 1), body, names)
         shutil.rmtree(cache)
     return found
 
@@ -118,10 +118,10 @@ class _Unsynced:
         self._connection = connection
         connection.execute("PRAGMA synchronous = OFF")
 
-    def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
         return self._connection.execute("SELECT 1" if sql.startswith("PRAGMA synchronous") else sql, *values)
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
 
@@ -129,24 +129,22 @@ def _measure(ledger: Ledger, body: bytes, names: list[str]) -> dict[str, float]:
     pages, kols = ledger.pages, ledger.kols
     took: dict[str, list[float]] = {}
 
-    def timed(name: str, call: Callable[[], Any]) -> Any:
+    def timed(name: str, call: Callable[..., Any], *values: Any, **more: Any) -> Any:
         began = time.perf_counter()
-        result = call()
+        result = call(*values, **more)
         took.setdefault(name, []).append((time.perf_counter() - began) * 1e6)
         return result
 
     for number in range(_TIMES):
         kol = Kol(f"fresh_{number}", f"fresh_{number}")
-        timed("begin a KOL", lambda kol=kol: kols.begin(kol))
-        seq = timed("store a page", lambda kol=kol: pages.put(kol, 0, "", 1, 20, body, fetched_at=0.0))
-        timed("note it loaded", lambda seq=seq: ledger.note_loaded([seq], None))
-        timed(
-            "end its list",
-            lambda kol=kol: kols.end(kol.handle, State.FETCHED, "", 1, 20, bought=True, page_size=PAGE_SIZE),
-        )
-        timed("settle it", lambda kol=kol: kols.settle(kol.handle, evict=False))
-        timed("find a page", lambda number=number: pages.get(names[number * len(names) // _TIMES], 0, ""))
-        timed("find a KOL", lambda number=number: kols.find(names[number * len(names) // _TIMES]))
+        one_of_all = names[number * len(names) // _TIMES]
+        timed("begin a KOL", kols.begin, kol)
+        seq = timed("store a page", pages.put, kol, 0, "", 1, 20, body, fetched_at=0.0)
+        timed("note it loaded", ledger.note_loaded, [seq], None)
+        timed("end its list", kols.end, kol.handle, State.FETCHED, "", 1, 20, bought=True)
+        timed("settle it", kols.settle_all, [kol.handle], evict=False)
+        timed("find a page", pages.get, one_of_all, 0, "")
+        timed("find a KOL", kols.find, one_of_all)
     return {name: median(times) for name, times in took.items()}
 
 
@@ -157,7 +155,7 @@ def _fill(connection: SqliteConnection, ledger: Ledger, names: list[str], body: 
     kols.begin(model)
     seq = pages.put(model, 0, "", 1, 20, body, fetched_at=0.0)
     ledger.note_loaded([seq], None)
-    kols.end("model", State.FETCHED, "", 1, 20, bought=True, page_size=PAGE_SIZE)
+    kols.end("model", State.FETCHED, "", 1, 20, bought=True)
     kols.settle("model", evict=False)
     with connection.transaction():
         connection.execute("CREATE TEMP TABLE name (seq INTEGER PRIMARY KEY, handle TEXT)")

@@ -136,7 +136,8 @@ def _report(database: Database) -> float:
 def _writes(database: Database, kols: int) -> tuple[float, float]:
     """Median milliseconds to write a page of known and of new follows, five pages of different KOLs per transaction."""
     chance = random.Random(20250111)
-    again, new = [], []
+    again: list[float] = []
+    new: list[float] = []
     for _ in range(_WRITES):
         names = [kol_name(number) for number in chance.sample(range(kols), _BATCH_PAGES)]
         now = moment(time.time())

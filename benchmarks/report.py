@@ -121,7 +121,7 @@ def _wall(costs: Mapping[str, Sequence[Cost]], name: str) -> float | None:
 
 
 def _median(costs: Iterable[Cost], unit: str) -> float:
-    return median(getattr(cost, unit) for cost in costs)
+    return float(median(getattr(cost, unit) for cost in costs))
 
 
 def follows_table(found: FollowsFound, pool: str, rounds: int) -> str:
