@@ -11,6 +11,7 @@ import logging
 import time
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kolspider.console.columns import LOG_COLUMNS, cut
@@ -67,7 +68,7 @@ class Commits:
         self.raising = raising
         self.remarks = Remarks()
         """What the log has of each KOL's users beside the line for its end."""
-        self._waiting: dict[str, int] = {}
+        self._waiting: Counter[str] = Counter()
         """Number of pages that are handed over and not committed, by handle."""
         self._fetched: dict[str, str] = {}
         """Log line of each list that was read to its end and is not in the target yet, by handle."""
@@ -80,7 +81,7 @@ class Commits:
     def handed_over(self, page: FollowingsPage) -> None:
         """Record that a page's rows are in the writer's buffer."""
         if page.is_list:
-            self._waiting[page.kol.handle] = self._waiting.get(page.kol.handle, 0) + 1
+            self._waiting[page.kol.handle] += 1
             self._complete.discard(page.kol.handle)
 
     async def known(
@@ -116,25 +117,17 @@ class Commits:
         """
         self._refused.update(refusal.handle for refusal in refused)
         seqs = [page.seq for page in pages if page.seq is not None]
-        numbers = Counter(page.kol.handle for page in pages if page.is_list)
-        through = [handle for handle, number in numbers.items() if self._waiting[handle] == number]
 
-        def note() -> tuple[int, list[State | None]]:
+        def note() -> int:
             size = self._ledger.rejects.append(rejects) if rejects else None
-            with self._ledger.connection.transaction(in_turn=True):  # each commit waits for the disk
-                raised = self._ledger.note_loaded(seqs, size, refused, written, alerts)
-                return raised, [None if self._dry_run else self._settle(handle) for handle in through]
+            return self._ledger.note_loaded(seqs, size, refused, written, alerts)
 
         with suppress(NotAsked):
-            raised, states = await self._store.ask(note)
-            self._tally.alerts_raised += raised
+            self._tally.alerts_raised += await self._store.ask(note)
             self._tally.rows_rejected.update(reject.reason for _, reject in rejects)
-            for handle, number in numbers.items():
-                self._waiting[handle] -= number
-                if not self._waiting[handle]:
-                    del self._waiting[handle]
-            for handle, state in zip(through, states, strict=True):
-                await self._settled(handle, state)
+            numbers = Counter(page.kol.handle for page in pages if page.is_list)
+            self._waiting.subtract(numbers)
+            await self._finish(*numbers)
 
     async def list_ended(
         self,
@@ -226,24 +219,29 @@ class Commits:
         drafts = [alert.draft() for alert in self.raising.of_kols(now)]
         return self._ledger.outbox.put_of_kols(drafts, now) + self.raising.release()
 
-    def _settle(self, handle: str) -> State | None:
-        return self._ledger.kols.settle(handle, evict=self._evict)
-
-    async def _finish(self, handle: str) -> None:
-        """Finish the KOL if its list has ended and none of its pages waits in the writer."""
-        if not self._dry_run and handle not in self._waiting:
-            await self._settled(handle, await self._store.ask(lambda: self._settle(handle)))
-
-    async def _settled(self, handle: str, state: State | None) -> None:
-        """Count and log a KOL that is settled; None: a page of it is still waiting."""
-        if state is None:
+    async def _finish(self, *handles: str) -> None:
+        """Finish those of these KOLs whose list has ended and of which no page waits in the writer."""
+        handles = tuple(handle for handle in handles if not self._waiting[handle])
+        for handle in handles:
+            del self._waiting[handle]
+        if self._dry_run or not handles:
             return
+        settle = partial(self._ledger.kols.settle_all, handles, evict=self._evict)
+        for handle, state in zip(handles, await self._store.ask(settle), strict=True):
+            if state is not None:
+                await self._settled(handle, state)
+
+    async def _settled(self, handle: str, state: State) -> None:
+        """Count and log the end of a list whose pages are all committed."""
         if (line := self._fetched.pop(handle, None)) is None:
-            if state is State.COMPLETE:
+            if state is not State.COMPLETE:
+                return
+            if self._crew.loads_from_store:
+                logger.info("KOL %s: complete", handle)
+            else:
                 self._complete.add(handle)
-                if self._crew.loads_from_store:
-                    logger.info("KOL %s: complete", handle)
             return
+        self._complete.discard(handle)
         self._work.done[state] += 1
         if handle in self._refused:
             await self._warn_of_refusals(handle)

@@ -14,7 +14,7 @@ from kolspider.store.readings import Kind, state_of
 from kolspider.store.selection import NOT_REACHED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kolspider.items import Kol
     from kolspider.providers.base import Provider
@@ -385,6 +385,11 @@ class Kols(Part):
             if evict:
                 self._pages.delete_loaded()
         return State.COMPLETE if state is State.FETCHED and not is_refused else state
+
+    def settle_all(self, handles: Iterable[str], *, evict: bool) -> list[State | None]:
+        """Settle lists in one transaction: each commit waits for the disk."""
+        with self._db.transaction(in_turn=evict):
+            return [self.settle(handle, evict=evict) for handle in handles]
 
     def _get(self, handle: str, column: str) -> int | None:
         value: int | None = self._value(

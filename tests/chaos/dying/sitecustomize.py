@@ -28,7 +28,7 @@ POINTS = {
     "the rejects": ("kolspider.store.rejects", "RejectsFile", "append"),
     "the ledger's note of a batch": ("kolspider.store.ledger", "Ledger", "note_loaded"),
     "a list's end": ("kolspider.store.kols", "Kols", "end"),
-    "a list's settling": ("kolspider.store.kols", "Kols", "settle"),
+    "a list's settling": ("kolspider.store.kols", "Kols", "settle_all"),
     "the writer's close": ("kolspider.load.writer", "Writer", "close"),
     "a delivery": ("kolspider.alerts.receivers", "Receiver", "deliver"),
     "the note of a delivery": ("kolspider.store.outbox", "Outbox", "note_sent"),
