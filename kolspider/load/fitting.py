@@ -52,7 +52,7 @@ class Fitter:
         self._bounds = [(limited.place, *limited.bounds) for limited in self._columns if limited.bounds is not None]
 
     def fit(self, rows: Sequence[Row]) -> list[Row]:
-        """Return the rows, those that fit as they are."""
+        """Return the rows; those that fit are the same objects."""
         return [*rows] if self._all_fit(rows) else [self._fitted(row) for row in rows]
 
     def _all_fit(self, rows: Sequence[Row]) -> bool:

@@ -38,7 +38,7 @@ class Repeats:
 
         ids: the id of each user, None for one without: it is never a repeat.
         seen: the fingerprint of each.
-        only: the accounts whose rows are written, whatever the table has; None: those that it does not have like this.
+        only: write the rows of these accounts, repeats or not; None: of all that are not repeats.
         """
         fresh, newer, older, uncommitted = [], self._newer, self._older, self._uncommitted
         for place, (id_, one) in enumerate(zip(ids, seen, strict=True)):

@@ -116,6 +116,7 @@ class UsersReader:
             read = self._around(answer)[self._key]
         except msgspec.ValidationError:
             answer = self._raw_answer(body)
+            users.texts = self._around(answer)[self._key]
             read = [self._of(text) for text in users.texts]
         has_nul = _NUL(body) is not None
         plain: Sequence[Plain | None] | None = self._plain(read, has_nul=has_nul)

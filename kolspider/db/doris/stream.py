@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamLoadDatabase"]
 
-_encoder = msgspec.json.Encoder()
+_encoder = msgspec.json.Encoder(enc_hook=str)
 
 
 class StreamLoadDatabase(DorisDatabase):
