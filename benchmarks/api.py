@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
         self._got += data
         while (end := self._got.find(b"\r\n\r\n")) >= 0:
             head, self._got = self._got[:end], self._got[end + 4 :]
-            if self._log:
+            if self._log and b"?userName=" in head:
                 print(time.time(), file=self._log, flush=True)
             body = self._pages.find(head.split(b" ", 2)[1].decode())
             self._transport.write(
@@ -97,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.api", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--any", type=Path, help="the answer for a KOL that the folder does not have")
-    parser.add_argument("--log", type=Path, help="append the time of each request to this file")
+    parser.add_argument("--log", type=Path, help="append the time of each request for a list to this file")
     arguments = parser.parse_args()
     log = arguments.log.open("a") if arguments.log else None
     asyncio.run(_serve(Pages(arguments.folder, arguments.any), log))
