@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from kolspider.command import ProjectCommand
 from kolspider.console.columns import in_columns, plain
 from kolspider.console.output import csv_lines, json_lines, spooled
-from kolspider.console.wording import counted
+from kolspider.console.wording import counted, dollars
 from kolspider.db.check import check_accounts, check_follows_to_read
 from kolspider.errors import StopRun, WrongUsage
 from kolspider.follows.answers import Sources, answer, fields
@@ -185,7 +185,7 @@ def _price(lost: Sequence[FollowLost], question: Question, config: Config, sandb
     if call is None:
         return f"why {accounts} were lost is not known, and {config.provider.name} tells no profiles by id"
     calls, credits_ = cost_of_profiles(call, len(lost))
-    price = f"{counted(calls, 'call')}, about {credits_:,} credits, ${credits_ * config.credit_usd:,.3f}"
+    price = f"{counted(calls, 'call')}, about {credits_:,} credits, {dollars(credits_ * config.credit_usd)}"
     since = min(one.missed_since for one in lost).replace(" ", "T")
     kols = f" -a kols={','.join(question.kols)}" if question.kols else ""
     return (

@@ -204,7 +204,7 @@ def test_lost_says_the_price_and_a_run_buys_no_more_than_that(make_project: Make
     # when they are listed, then that costs nothing and names the price
     shown = project.look("follows", "lost", "--why").expect(0)
     assert "why 2 accounts were lost is not known: `scrapy crawl followings -a why=" in shown.err
-    assert "asks, 1 call, about 36 credits, $0.000" in shown.err
+    assert "asks, 1 call, about 36 credits, $0.00036" in shown.err
     words = shown.err.partition("`scrapy crawl followings ")[2].partition("`")[0].split()
     project.api.unfollow("alpha", [third])  # no list is read, whatever it has
     priced = project.crawl(*words, "-a", "estimate=1").expect(0)
