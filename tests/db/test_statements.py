@@ -11,7 +11,7 @@ import pytest
 from pymysql.constants import CR, ER
 
 from kolspider.db.base import Database, DbErrorKind
-from kolspider.db.literals import of_at_most
+from kolspider.db.literals import of_at_most, values_sql
 from kolspider.db.mysql_facts import known_charset
 from kolspider.db.url import open_database
 from kolspider.errors import WrongUsage
@@ -259,3 +259,23 @@ def test_statements_are_cut_by_the_bytes_of_their_text() -> None:
     assert list(of_at_most(6, [b"e"] * 7)) == [[b"e"] * 6, [b"e"]]
     assert list(of_at_most(6, [b"too long a text", b"e", b"e"], count=1)) == [[b"too long a text"], [b"e"], [b"e"]]
     assert list(of_at_most(6, [])) == []
+
+
+class OfATeam(str):
+    """A text of a pipeline that is not ours."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    ("row", "sql"),
+    [
+        (("7", "Ann", None, 0, -1), "('7','Ann',NULL,0,-1)"),
+        (("100 %s", "%d", "币🚀"), "('100 %s','%d','币🚀')"),
+        (("O'Neil", None, 'a "b"', "\\", "\n\r\0\x1a"), r"('O\'Neil',NULL,'a \"b\"','\\','\n\r\0\Z')"),
+        ((OfATeam("O'Neil"), 7), r"('O\'Neil',7)"),
+        ((None,), "(NULL)"),
+    ],
+)
+def test_a_row_is_written_so_that_nothing_in_it_is_sql(row: tuple[object, ...], sql: str) -> None:
+    assert values_sql(row) == sql.encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import run
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,7 @@ from tests.live.unguarded import alone
 from tests.store.conftest import store
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from kolspider.store.connection import Connection
@@ -100,6 +102,38 @@ def test_a_list_without_an_end_is_not_complete_though_its_pages_are(ledger: Ledg
     assert state(ledger) is State.FETCHING
     end(commits)
     assert state(ledger) is State.COMPLETE
+
+
+def test_lists_that_are_loaded_again_together_wait_for_the_disk_once_and_are_told_of_once(
+    ledger: Ledger, commits: Commits, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", "kolspider")
+    first, eth = page(ledger, 1), Kol("eth", "ETH")
+    ledger.kols.begin(eth)
+    second = replace(first, kol=eth, seq=ledger.pages.put(eth, 0, "1", 1, 200, b"{}", fetched_at=1.0))
+    for kol in (BTC, eth):
+        ledger.kols.end(kol.handle, State.FETCHED, "", 1, 200, bought=True)
+    settled: list[Sequence[str]] = []
+    settle_all = ledger.kols.settle_all
+
+    def noted(handles: Sequence[str], *, evict: bool) -> list[State | None]:
+        settled.append(handles)
+        return settle_all(handles, evict=evict)
+
+    monkeypatch.setattr(ledger.kols, "settle_all", noted)
+    for one in (first, second):
+        commits.handed_over(one)
+    run(commits.committed([first, second], []))
+    for kol in (BTC, eth):
+        run(commits.list_had_ended(kol))
+    assert settled == [("btc", "eth")]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"KOL {name}: complete, 200 users in 1 page (0 bought)" for name in ("BTC", "ETH")
+    ]
+    assert commits._work.done == {State.COMPLETE: 2}
+    commits.handed_over(first)  # it is on its way to the table once more
+    run(commits.committed([first], []))
+    assert settled == [("btc", "eth"), ("btc",)]
 
 
 def test_a_dry_run_ends_lists_and_completes_none(
