@@ -230,9 +230,12 @@ class Story:
         calls = project.calls_of_the_dead()
         sql = "SELECT handle, cursor, generation > ?1 FROM page WHERE generation >= ?1"
         kept = {(handle, cursor, bool(again)) for handle, cursor, again in project.ledger(sql, generation)}
-        if self._evict:
-            done = {handle for handle, record in project.records().items() if record.state == "complete"}
-            kept |= {page for page in _asked(calls) if page[0] in done}
+        done = {
+            handle
+            for handle, record in project.records().items()  # an increment that began again is deleted with its end
+            if record.state == "complete" and (self._evict or record.generation > generation)
+        }
+        kept |= {page for page in _asked(calls) if page[0] in done}
         before = sum(not call.fault for call in calls[:since])
         return [page for page in _asked(calls)[before:] if page not in kept]
 
