@@ -118,13 +118,9 @@ class UsersReader:
             answer = self._raw_answer(body)
             users.texts = self._around(answer)[self._key]
             read = [self._of(text) for text in users.texts]
-        has_nul = _NUL(body) is not None
-        plain: Sequence[Plain | None] | None = self._plain(read, has_nul=has_nul)
-        if plain is None:
-            plain = [(self._plain([user], has_nul=has_nul) or (None,))[0] for user in read]
-        users.plain = plain
+        users.plain = self._plain(read, has_nul=_NUL(body) is not None)
         users.ids = [
-            one[0] if one else usable_id(self._account_id(users.read(place))) for place, one in enumerate(plain)
+            one[0] if one else usable_id(self._account_id(users.read(place))) for place, one in enumerate(users.plain)
         ]
         self._around(answer)[self._key] = users
         return answer
@@ -142,13 +138,19 @@ class UsersReader:
         except ValueError:
             return None
 
-    def _plain(self, users: Sequence[Any], *, has_nul: bool) -> list[Plain] | None:
-        """Return the fields of users that are all as nearly all are; None if one is not."""
-        if not all(users):
-            return None
-        plain: list[Plain] = [*map(_fields, users)]
+    def _plain(self, users: Sequence[Any], *, has_nul: bool) -> Sequence[Plain | None]:
+        """Return the fields of each user that is as nearly all are; None for the others, which are found by halves."""
+        plain: list[Plain] = [*map(_fields, users)] if all(users) else []
+        if len(plain) == len(users) and self._are_plain(users, plain, has_nul=has_nul):
+            return plain
+        if len(users) == 1:
+            return [None]
+        half = len(users) // 2
+        return [*self._plain(users[:half], has_nul=has_nul), *self._plain(users[half:], has_nul=has_nul)]
+
+    def _are_plain(self, users: Sequence[Any], plain: Sequence[Plain], *, has_nul: bool) -> bool:
         ids = [one[0] for one in plain]
-        is_plain = (
+        return bool(
             (not ids or (_DIGITS("".join(ids)) and min(ids) >= "1" and max(map(len, ids)) <= 20))
             and not (self._gone and any(map(self._gone, users)))
             and not any(
@@ -156,7 +158,6 @@ class UsersReader:
             )
             and not (has_nul and "\0" in "".join(chain.from_iterable(one[:6] for one in plain)))
         )
-        return plain if is_plain else None
 
 
 _fields = attrgetter(*_FIELDS)
