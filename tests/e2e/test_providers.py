@@ -203,7 +203,7 @@ def test_a_provider_that_sells_the_lists_again_says_so_before_the_first_call(
 
     told = (
         "3 of the 3 lists of this run were bought from twitterapi_io, and not from socialdata: their rows stay in "
-        "twitter_kol_all, but it buys these lists again (about 13 calls, 526 credits, $0.11)"
+        f"{project.target}, but it buys these lists again (about 13 calls, 526 credits, $0.11)"
     )
     assert f"{told}; buy them with -a fresh=1, or set KOL_API_PROVIDER as it was" in refused.err
     assert told in " ".join(estimated.out.split())

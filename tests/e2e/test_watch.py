@@ -136,7 +136,7 @@ def test_a_renamed_kol_keeps_its_list_and_is_recognised_by_its_new_name(make_pro
     project.api.rename("mid", "mid_now")
     first = project.api.follow("mid_now", 1)
     result = watch(project).expect(0)
-    assert "KOL mid is now @mid_now: update twitter_kol" in result.err
+    assert f"KOL mid is now @mid_now: update {project.source}" in result.err
     assert "renamed   mid is now @mid_now" in result.out
     assert read(project) == ["mid_now"]
     assert "is now @mid_now" in project.look("kols", "mid").out
