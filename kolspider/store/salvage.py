@@ -92,6 +92,8 @@ def _copy_all(path: Path, to: Path) -> int | None:
         create(new)
         with closing(sqlite3.connect(path, isolation_level=None)) as old, new.transaction():
             old.text_factory = _text_or_nothing
+            # Else SQLite reads nothing of a file that is shorter than its first page says.
+            old.execute("PRAGMA writable_schema = ON")
             tables = new.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
             torn = {table for (table,) in tables.fetchall() if not _copy(old, new, table)}
             torn |= {

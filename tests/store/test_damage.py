@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import time
 from contextlib import closing
+from random import Random
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -61,6 +63,25 @@ def test_a_file_that_was_cut_off_is_damaged_and_salvaged(store: Path, missing: i
     assert salvaged is not None
     assert salvaged.pages == 0  # their bodies are not pages
     assert not looks_damaged(store)
+
+
+@pytest.mark.parametrize("missing", [1, 4096, 40_960])
+def test_a_file_that_lost_its_end_keeps_what_is_before_it(tmp_path: Path, missing: int) -> None:
+    dice = Random(1)
+    with closing(connect(tmp_path)) as connection:
+        ledger = Ledger(connection, tmp_path, provider("twitterapi_io"), 1)
+        for kol in KOLS:
+            ledger.kols.begin(kol)
+            for number in range(1, 9):
+                ledger.pages.put(kol, 0, str(number), number, 200, dice.randbytes(9_000), fetched_at=1.0)
+    file = tmp_path / FILE_NAME
+    os.truncate(file, file.stat().st_size - missing)
+
+    salvaged = salvage_if_damaged(tmp_path)
+
+    assert salvaged
+    assert salvaged.pages >= 8 * len(KOLS) - 2 - missing // 9_000
+    assert not looks_damaged(file, thoroughly=True)
 
 
 def test_a_file_of_the_largest_pages_is_whole_or_cut_off(tmp_path: Path) -> None:
