@@ -123,9 +123,8 @@ def _open_salvaged(
 
 
 def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Database, command: Sequence[str]) -> Run:
-    is_salvaged = False
     if not config.shared_url:
-        is_salvaged = _warn_of_losses(config, stack.enter_context(DirectoryLock(config.cache_dir)))
+        _warn_of_losses(config, stack.enter_context(DirectoryLock(config.cache_dir)))
     rules = rules_of(config)
     label, stop = target_label(config, database), Stop()
     opened = Ledger.open(config.cache_dir, config.provider, label, fresh=arguments.fresh, shared_url=config.shared_url)
@@ -141,7 +140,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     if fleet and not fleet.open_job(label):
         fleet.job.join()
     else:
-        now = _choose(arguments, config, database, ledger, is_salvaged=is_salvaged)
+        now = _choose(arguments, config, database, ledger)
         if fleet:
             fleet.job.publish(now)
     ledger.kols.ends_from = ledger.selection.refresh_before or 0.0
@@ -183,7 +182,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     )
 
 
-def _choose(arguments: Arguments, config: Config, database: Database, ledger: Ledger, *, is_salvaged: bool) -> float:
+def _choose(arguments: Arguments, config: Config, database: Database, ledger: Ledger) -> float:
     """Select the KOLs of the run, or of its named job, and refuse what would buy all of them again.
 
     Returns when the run, or its job, began.
@@ -193,7 +192,7 @@ def _choose(arguments: Arguments, config: Config, database: Database, ledger: Le
     now = job.began_at if job else time.time()
     _select(arguments, config, database, ledger, job, now)
     if not (arguments.replay or arguments.sandbox):
-        if not (arguments.fresh or is_salvaged):
+        if not arguments.fresh:
             _refuse_to_buy_all_again(config, database, ledger)
         _refuse_to_switch(arguments, config, ledger)
     if place and not job:
@@ -228,8 +227,8 @@ def _alone(arguments: Arguments, config: Config, ledger: Ledger, store: Store) -
     return Alone(ledger.selection, store, loads=not arguments.dry_run, everything=everything, looks=looks)
 
 
-def _warn_of_losses(config: Config, lock: DirectoryLock) -> bool:
-    """Warn of pages that earlier runs bought and this one will not find. Returns whether a store was salvaged."""
+def _warn_of_losses(config: Config, lock: DirectoryLock) -> None:
+    """Warn of pages that earlier runs bought and this one will not find."""
     path, provider = config.cache_dir / FILE_NAME, config.provider
     page = provider.price(provider.page_size) * config.credit_usd
     if salvaged := salvage_if_damaged(config.cache_dir):
@@ -253,7 +252,6 @@ def _warn_of_losses(config: Config, lock: DirectoryLock) -> bool:
             path,
             page,
         )
-    return salvaged is not None
 
 
 def _check_tables(arguments: Arguments, config: Config, database: Database, ledger: Ledger) -> Table:
@@ -275,7 +273,7 @@ def _check_tables(arguments: Arguments, config: Config, database: Database, ledg
 
 
 def is_new_beside_rows(config: Config, database: Database, ledger: Ledger) -> bool:
-    """Tell whether nothing was ever bought into this cache directory, although the target has rows."""
+    """Tell whether this cache directory knows of no list that was bought, although the target has rows."""
     if ledger.kols.is_any_known() or ledger.runs.has_bought():
         return False
     table = database.quoted(config.target_table)
@@ -283,19 +281,19 @@ def is_new_beside_rows(config: Config, database: Database, ledger: Ledger) -> bo
 
 
 def _refuse_to_buy_all_again(config: Config, database: Database, ledger: Ledger) -> None:
-    """Raise WrongUsage if nothing was ever bought into this cache directory, although the target has rows."""
+    """Raise WrongUsage if this cache directory knows of no list that was bought, although the target has rows."""
     total = ledger.forecast.total()
     with database.explained_errors():
         if not total.calls or not is_new_beside_rows(config, database, ledger):
             return
     lists, credits_ = sum(ledger.selection.count_by_why().values()), round(total.credits)
-    never = f"no list was ever bought into the cache directory {config.cache_dir}"
+    where = f"the cache directory {config.cache_dir}"
     instead = "set KOL_CACHE_DIR to the directory of the runs that filled the table"
     if config.shared_url:
-        never = "no list was ever bought into the ledger at KOL_SHARED_URL"
+        where = "the ledger at KOL_SHARED_URL"
         instead = "take the directory of the runs that filled the table there with `scrapy cache move`"
     raise WrongUsage(
-        f"{never}, but {config.target_table} has rows: "
+        f"{where} knows of no list that was bought, but {config.target_table} has rows: "
         f"this run would buy {counted(lists, 'list')} (about {round(total.calls):,} calls, {credits_:,} credits, "
         f"${credits_ * config.credit_usd:,.2f}); {instead}, or buy them with -a fresh=1"
     )
