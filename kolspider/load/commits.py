@@ -66,7 +66,7 @@ class Commits:
         """Whether a list that was read to its end is done only when this process has loaded its pages."""
         self._evict = evict
         self.raising = raising
-        self.remarks = Remarks()
+        self.remarks = Remarks(dry_run=dry_run)
         """What the log has of each KOL's users beside the line for its end."""
         self._waiting: Counter[str] = Counter()
         """Number of pages that are handed over and not committed, by handle."""
@@ -110,7 +110,7 @@ class Commits:
         written: Mapping[str, int] | None = None,
         alerts: Sequence[Draft] = (),
     ) -> None:
-        """Record that the rows of these pages are committed; the users set aside are those in `rejects`.
+        """Record that the rows of these pages are committed; rejects.jsonl gets `rejects`, which it does not have yet.
 
         `refused` are the rows that are not in the target, `written` the accounts that are, each with its page, `alerts`
         what the pages tell.
@@ -124,7 +124,6 @@ class Commits:
 
         with suppress(NotAsked):
             self._tally.alerts_raised += await self._store.ask(note)
-            self._tally.rows_rejected.update(reject.reason for _, reject in rejects)
             numbers = Counter(page.kol.handle for page in pages if page.is_list)
             self._waiting.subtract(numbers)
             await self._finish(*numbers)

@@ -26,13 +26,13 @@ class _Remark(Struct):
     cut: int = 0
     """Values that were cut to fit."""
 
-    def log(self) -> None:
+    def log(self, *, dry_run: bool) -> None:
         name, users = self.kol.user_name, counted(self.set_aside, "user")
         cut = f"{counted(self.cut, 'value')} cut to fit"
         if self.set_aside and self.cut:
             logger.warning("KOL %s: %s set aside, %s", name, users, cut)
         elif self.set_aside:
-            logger.warning("KOL %s: %s set aside, see rejects.jsonl", name, users)
+            logger.warning("KOL %s: %s set aside%s", name, users, "" if dry_run else ", see rejects.jsonl")
         else:
             logger.info("KOL %s: %s", name, cut)
 
@@ -40,7 +40,9 @@ class _Remark(Struct):
 class Remarks:
     """Counts what there is to log of each KOL until its list is through: no list logs a line for each row."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, dry_run: bool = False) -> None:
+        self._dry_run = dry_run
+        """Whether rejects.jsonl is not written."""
         self._remarks: dict[str, _Remark] = {}
 
     def set_aside(self, kol: Kol, users: int) -> None:
@@ -56,12 +58,12 @@ class Remarks:
     def list_is_through(self, kol: Kol) -> None:
         """Log what was recorded of the KOL, if anything."""
         if remark := self._remarks.pop(kol.handle, None):
-            remark.log()
+            remark.log(dry_run=self._dry_run)
 
     def end(self) -> None:
         """Log what is left: lists that broke off, or whose last page came earlier."""
         for remark in self._remarks.values():
-            remark.log()
+            remark.log(dry_run=self._dry_run)
         self._remarks.clear()
 
     def _of(self, kol: Kol) -> _Remark:
