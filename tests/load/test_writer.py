@@ -26,6 +26,7 @@ from kolspider.load import writer
 from kolspider.load.commits import Commits
 from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
+from kolspider.options.arguments import Arguments
 from kolspider.options.config import Config
 from kolspider.store.ledger import Ledger
 from kolspider.store.refusals import What
@@ -60,7 +61,7 @@ class Parts:
         disk = Disk(self.folder, self.stop)
         self.repeats = Repeats()
         raising = Raising([], "", "", self.ledger, asks=False)
-        self.commits = Commits(self.ledger, disk, alone(), self.tally, self.work, raising, dry_run=False, evict=True)
+        self.commits = Commits(self.ledger, disk, alone(), self.tally, self.work, raising, Arguments(), evict=True)
         self.writer = Writer(self.config, self.thread, self.commits, self.repeats, self.stop, self.tally, self.work)
 
     def run(self, story: Callable[[], Awaitable[None]]) -> None:
