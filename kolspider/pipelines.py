@@ -90,14 +90,15 @@ class MapPipeline:
         mapped.rows.extend(self._fitter.fit(rows))
         if self._keeps_follows and page.is_list:
             mapped = replace(mapped, follows=mapped_follows(page, self._account_id), whole=whole_reading(page))
-        self._count(page, mapped.rejects, len(ids) - len(fresh) if only is None else 0)
+        self._count(page, mapped.rejects, len(ids) - len(fresh))
         return mapped
 
     def _count(self, page: FollowingsPage, rejects: list[Reject], repeated: int) -> None:
-        """Count the users set aside, and the values cut or dropped."""
+        """Count the users that come to no row, also of a page that was loaded before, and the values cut or dropped."""
         tally = self._tally
         tally.users_read += len(page.users)
         tally.rows_repeated += repeated
+        tally.rows_rejected.update(reject.reason for reject in rejects)
         tally.rows_out_of_range.update(self._mapper.out_of_range)
         self._mapper.out_of_range.clear()
         self._remarks.cut(page.kol, self._fitter.clipped.total())

@@ -65,6 +65,7 @@ def test_any_item_with_the_fields_of_a_page_is_mapped(kind: Callable[[Followings
     assert [reject.reason for reject in mapped.rejects] == ["no_id", "not_an_object"]
     assert mapped.page.users == [], "later stages don't need raw users"
     assert (mapped.page.seq, tally.users_read, tally.rows_out_of_range) == (7, 4, {"followers": 1})
+    assert tally.rows_rejected == {"no_id": 1, "not_an_object": 1}
 
 
 def test_a_user_that_is_in_the_table_already_gives_no_row() -> None:
@@ -116,10 +117,12 @@ def test_of_a_page_that_lacks_rows_only_these_are_mapped() -> None:
     users: list[object] = [{"id": "1", "name": "A"}, {"id": "2", "name": "B"}, {"name": "without an id"}]
     mapping(tally, repeats).process_item(replace(PAGE, users=users))
     repeats.committed(["1", "2"])
+    tally = Tally()
     pipeline = mapping(tally, repeats, keeps_follows=True)
     mapped = pipeline.process_item(replace(PAGE, users=users[:2], only_rows=frozenset({"2"})))
     assert [row.id for row in mapped.rows] == ["2"], "also if the run has written the same values before"
     assert [follow.user_id for follow in mapped.follows] == ["1", "2"]
+    assert (tally.users_read, tally.rows_repeated) == (2, 1)
 
 
 @pytest.mark.parametrize("max_bytes", [None, 4_294_967_295])

@@ -31,9 +31,9 @@ class Tally(Struct):
     users_read: Annotated[int, "users/read", "Followed users in the pages read"] = 0
     rows_upserted: Annotated[int, "rows/upserted", "Rows committed in the target"] = 0
     rows_repeated: Annotated[int, "rows/repeated", "Unchanged duplicates that were not written again"] = 0
-    rows_rejected: Annotated[Counter[str], "rows/rejected/<reason>", "Users set aside in rejects.jsonl"] = field(
-        default_factory=Counter
-    )
+    rows_rejected: Annotated[
+        Counter[str], "rows/rejected/<reason>", "Users set aside, also those that an earlier run set aside"
+    ] = field(default_factory=Counter)
     rows_clipped: Annotated[Counter[str], "rows/clipped/<column>", "Values cut to fit their column"] = field(
         default_factory=Counter
     )
@@ -41,6 +41,7 @@ class Tally(Struct):
         Counter[str], "rows/out_of_range/<column>", "Counts that were negative or above 64 bits, written as NULL"
     ] = field(default_factory=Counter)
     follows_upserted: Annotated[int, "follows/upserted", "Rows committed in the follows table"] = 0
+    follows_refused: Annotated[int, "follows/refused", "Rows that either of the two tables refused"] = 0
     follows_whole: Annotated[int, "follows/whole", "Rows committed in the table of full readings beside it"] = 0
     batches: Annotated[int, "db/batches", "Batches committed"] = 0
     db_retries: Annotated[int, "db/retries", "Attempts repeated because the database was away"] = 0

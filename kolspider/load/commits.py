@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kolspider.live.store import Store
     from kolspider.live.tally import Tally
     from kolspider.live.work import Work
+    from kolspider.options.arguments import Arguments
     from kolspider.store.kols import KolRecord
     from kolspider.store.ledger import Ledger
     from kolspider.store.outbox import Draft
@@ -52,8 +53,8 @@ class Commits:
         tally: Tally,
         work: Work,
         raising: Raising,
+        arguments: Arguments,
         *,
-        dry_run: bool,
         evict: bool,
     ) -> None:
         self._ledger = ledger
@@ -61,12 +62,12 @@ class Commits:
         self._store = store
         self._tally = tally
         self._work = work
-        self._dry_run = dry_run
-        self._waits_for_table = not dry_run and not crew.loads_from_store
+        self._dry_run = arguments.dry_run
+        self._waits_for_table = not arguments.dry_run and not crew.loads_from_store
         """Whether a list that was read to its end is done only when this process has loaded its pages."""
         self._evict = evict
         self.raising = raising
-        self.remarks = Remarks()
+        self.remarks = Remarks(dry_run=arguments.dry_run, replay=bool(arguments.replay))
         """What the log has of each KOL's users beside the line for its end."""
         self._waiting: Counter[str] = Counter()
         """Number of pages that are handed over and not committed, by handle."""
@@ -110,7 +111,7 @@ class Commits:
         written: Mapping[str, int] | None = None,
         alerts: Sequence[Draft] = (),
     ) -> None:
-        """Record that the rows of these pages are committed; the users set aside are those in `rejects`.
+        """Record that the rows of these pages are committed; rejects.jsonl gets `rejects`, which it does not have yet.
 
         `refused` are the rows that are not in the target, `written` the accounts that are, each with its page, `alerts`
         what the pages tell.
@@ -124,7 +125,6 @@ class Commits:
 
         with suppress(NotAsked):
             self._tally.alerts_raised += await self._store.ask(note)
-            self._tally.rows_rejected.update(reject.reason for _, reject in rejects)
             numbers = Counter(page.kol.handle for page in pages if page.is_list)
             self._waiting.subtract(numbers)
             await self._finish(*numbers)

@@ -226,8 +226,10 @@ class Writer:
 
     async def _write_rows(self, batch: Batch, outcome: _Outcome) -> None:
         """Commit the rows, and note which of them are in the table."""
+        read = [(page.page, row) for page in batch.pages for row in page.rows]
         rows = await self._without_known(batch.rows)
         if not rows:
+            self._tally.rows_repeated += len(read)
             return
         began = time.monotonic()
         self._rows_in_batch = len(rows)
@@ -237,24 +239,25 @@ class Writer:
         self._rows_in_batch = 0
         self._note_committed(batch, refused.keys())
         self._work.resume("the database")
-        self._tally.rows_upserted += len(rows) - len(refused)
-        self._tally.rows_repeated += sum(len(page.rows) for page in batch.pages) - len(rows)
+        written = len(rows) - len(refused)
+        self._tally.rows_upserted += written
+        self._tally.rows_repeated += sum(row.id not in refused for _, row in read) - written
         self._tally.batches += 1
         receipts = "; ".join(self._database.receipts)
         logger.info(
             "%s of %s upserted%s in %.0f ms%s",
-            counted(len(rows) - len(refused), "row"),
+            counted(written, "row"),
             counted(len(batch.pages), "page"),
             f", {len(refused):,} refused" if refused else "",
             (time.monotonic() - began) * 1000,
             f" ({receipts})" if receipts else "",
         )
         outcome.written = {id_: seq for id_, seq in batch.seqs(rows) if seq is not None and id_ not in refused}
-        for page in batch.pages if refused else ():  # an account may be on the pages of several KOLs
-            for row in page.rows:
-                if row.id in refused:
-                    reject = Reject("refused", row._asdict(), refused[row.id])
-                    outcome.refuse(page.page, What.ACCOUNT, row.id, reject)
+        for page, row in read if refused else ():  # an account may be on the pages of several KOLs
+            if row.id in refused:
+                reject = Reject("refused", row._asdict(), refused[row.id])
+                self._tally.rows_rejected[reject.reason] += 1
+                outcome.refuse(page, What.ACCOUNT, row.id, reject)
 
     async def _without_known(self, rows: list[Row]) -> list[Row]:
         """Leave out the bare rows of accounts that the table has: they would replace values by NULL."""
@@ -276,6 +279,7 @@ class Writer:
         (follows, follow), (readings, reading) = spans(self._config.follows_table)
         refused = await self._widen(follows, follow, What.FOLLOW, batch.follows(), outcome)
         self._tally.follows_upserted += len(batch.follows()) - len(refused)
+        self._tally.follows_refused += len(refused)
         for page in batch.pages if refused else ():
             for row in page.follows:
                 if row[:2] in refused:
@@ -283,6 +287,7 @@ class Writer:
                     outcome.refuse(page.page, What.FOLLOW, row.user_id, reject)
         refused = await self._widen(readings, reading, What.READING, batch.whole_readings(), outcome)
         self._tally.follows_whole += len(batch.whole_readings()) - len(refused)
+        self._tally.follows_refused += len(refused)
         for page in batch.pages if refused else ():
             if page.whole and page.whole[:1] in refused:
                 reject = Reject("follow_refused", page.whole._asdict(), refused[page.whole[:1]])

@@ -161,7 +161,7 @@ def _open(stack: ExitStack, arguments: Arguments, config: Config, database: Data
     tables, asks = (config.follows_table, config.target_table), config.provider.profiles_by_id is not None
     raising = Raising([rule.of_keys(renamed) for rule in rules], *tables, ledger, asks=asks)
     crew = fleet.crew if fleet else _alone(arguments, config, ledger, store)
-    commits = Commits(ledger, store, crew, tally, work, raising, dry_run=arguments.dry_run, evict=config.cache_evict)
+    commits = Commits(ledger, store, crew, tally, work, raising, arguments, evict=config.cache_evict)
     writer = sender = None
     if not arguments.dry_run:
         writer = Writer(config, thread, commits, repeats, stop, tally, work)

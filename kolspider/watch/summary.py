@@ -298,10 +298,15 @@ class Summary:
 
     def _users(self) -> Iterator[str]:
         yield f"{self._tally.users_read:,} read"
-        yield f"{counted(self._tally.rows_upserted, 'row')} written"
-        if repeated := self._tally.rows_repeated:
+        repeated, set_aside = self._tally.rows_repeated, _sorted(self._tally.rows_rejected)
+        if self._arguments.dry_run:
+            rows = self._tally.users_read - repeated - sum(set_aside.values())
+            yield f"{counted(rows, 'row')} not written"
+        else:
+            yield f"{counted(self._tally.rows_upserted, 'row')} written"
+        if repeated:
             yield f"{counted(repeated, 'unchanged duplicate')} skipped"
-        if set_aside := _sorted(self._tally.rows_rejected):
+        if set_aside:
             yield f"{sum(set_aside.values()):,} set aside ({', '.join(set_aside)})"
         if out_of_range := _sorted(self._tally.rows_out_of_range):
             yield f"{sum(out_of_range.values()):,} counts set to NULL (negative or too large)"

@@ -4,8 +4,11 @@ end of a list ends in the state that it should, after a bounded number of calls,
 from __future__ import annotations
 
 import json
+import re
 import signal
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -18,7 +21,7 @@ from kolspider.providers import provider
 from kolspider.sandbox import Fault, Sandbox, entry, followings
 from tests.e2e.expected import expected_rows
 from tests.e2e.processes import finish, stats, wait_until
-from tests.e2e.project import KEY
+from tests.e2e.project import KEY, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -242,7 +245,9 @@ def test_kols_that_wait_for_a_retry_do_not_block_the_others(make_project: MakePr
 def test_users_without_a_usable_id_are_set_aside_once_with_kol_and_cursor(make_project: MakeProject) -> None:
     kols = {"BTC": 450, "ethereum": 320}
     project = make_project(kols, unusable=True)
-    result = project.crawl("-s", "STATS_DUMP=True").expect(0)
+    assert_adds_up(project, "-a", "dry_run=1")
+    assert project.rejects() == []
+    first = assert_adds_up(project)
     aside = expected_rejects(project, kols)
     assert set_aside(project) == aside
     assert project.rows() == expected_rows(kols, unusable=True)
@@ -250,12 +255,42 @@ def test_users_without_a_usable_id_are_set_aside_once_with_kol_and_cursor(make_p
     for (_, _, reason, _), times in aside.items():
         reasons[f"rows/rejected/{reason}"] += times
     assert len(reasons) == 3
-    assert {name: n for name, n in stats(result.text).items() if name.startswith("rows/rejected/")} == reasons
+    assert {name: n for name, n in first.items() if name.startswith("rows/rejected/")} == reasons
 
     # when the pages are loaded again from the cache
-    project.crawl("-a", "replay=all").expect(0)
-    # then nobody is set aside a second time
+    again = assert_adds_up(project, "-a", "replay=all")
+    # then each of them counts again, and is on file once
+    assert {name: again[name] for name in reasons} == reasons
     assert set_aside(project) == aside
+
+
+def assert_adds_up(project: Project, *words: str) -> dict[str, int]:
+    """Run a crawl that tells of each user that it reads what became of it: in the closing table, the summary file, the
+    stats and the history. Returns the stats."""
+    path = project.folder / "summary.json"
+    dry = "dry_run=1" in words
+    result = project.crawl(*words, *settings(STATS_DUMP=True, KOL_SUMMARY_FILE=path)).expect(0)
+    (line,) = (line for line in result.out.splitlines() if line.startswith("users "))
+    read, *became = (int(number.replace(",", "")) for number in re.findall(r"(\d[\d,]*) (?!counts|values)[a-z]", line))
+    assert read == sum(became) > 0, line
+    assert re.search(r" set aside \(bad_id, no_id, not_an_object\)", line)
+    assert ("not written" in line) is dry
+    assert ("rejects.jsonl" in result.text) is not dry
+    users = json.loads(path.read_text())["users"]
+    aside = sum(users["set_aside"].values())
+    found = stats(result.text)
+    assert (users["read"], users["written"], users["repeated"]) == (
+        found["users/read"],
+        found.get("rows/upserted", 0),
+        found.get("rows/repeated", 0),
+    )
+    assert users["read"] == read
+    assert dry or read == users["written"] + users["repeated"] + aside
+    assert aside == sum(number for name, number in found.items() if name.startswith("rows/rejected/"))
+    with closing(sqlite3.connect(project.cache / "kolspider.sqlite3")) as store:
+        history = store.execute("SELECT users, rows, rejects FROM run ORDER BY id DESC LIMIT 1").fetchone()
+    assert history == (read, users["written"], aside)
+    return found
 
 
 def test_users_set_aside_are_on_file_once_after_kill_9_and_a_torn_line(make_project: MakeProject) -> None:

@@ -15,6 +15,7 @@ from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.live.work import Work
 from kolspider.load.commits import Commits
+from kolspider.options.arguments import Arguments
 from kolspider.providers import provider
 from kolspider.store.ledger import Ledger
 from kolspider.store.refusals import Refusal, What
@@ -60,7 +61,7 @@ def of(ledger: Ledger, folder: Path, *, dry_run: bool = False) -> Commits:
         Tally(),
         Work(),
         Raising([], "", "", ledger, asks=False),
-        dry_run=dry_run,
+        Arguments(dry_run=dry_run),
         evict=False,
     )
 

@@ -26,6 +26,7 @@ from kolspider.load import writer
 from kolspider.load.commits import Commits
 from kolspider.load.repeats import Repeats
 from kolspider.load.writer import Writer
+from kolspider.options.arguments import Arguments
 from kolspider.options.config import Config
 from kolspider.store.ledger import Ledger
 from kolspider.store.refusals import What
@@ -60,7 +61,7 @@ class Parts:
         disk = Disk(self.folder, self.stop)
         self.repeats = Repeats()
         raising = Raising([], "", "", self.ledger, asks=False)
-        self.commits = Commits(self.ledger, disk, alone(), self.tally, self.work, raising, dry_run=False, evict=True)
+        self.commits = Commits(self.ledger, disk, alone(), self.tally, self.work, raising, Arguments(), evict=True)
         self.writer = Writer(self.config, self.thread, self.commits, self.repeats, self.stop, self.tally, self.work)
 
     def run(self, story: Callable[[], Awaitable[None]]) -> None:
@@ -189,7 +190,6 @@ def test_users_set_aside_are_on_disk_before_their_page_counts_as_loaded(parts: P
     parts.run(story)
     lines = (parts.folder / "rejects.jsonl").read_text().splitlines()
     assert [json.loads(line)["reason"] for line in lines] == ["no_id", "no_id"]
-    assert parts.tally.rows_rejected == {"no_id": 2}
 
 
 def test_a_page_that_is_loaded_again_sets_nobody_aside_twice(parts: Parts) -> None:
@@ -320,6 +320,15 @@ def test_an_account_that_comes_twice_is_written_once_and_its_first_row_counts_as
     assert (parts.tally.rows_upserted, parts.tally.rows_repeated, parts.state()) == (3, 1, State.COMPLETE)
 
 
+def test_bare_rows_of_accounts_that_the_table_has_count_as_repeats(parts: Parts) -> None:
+    parts.load(parts.page(1, 1, 2))
+    page = parts.page(2, 1, 2)
+    page.rows[:] = [row._replace(name=None) for row in page.rows]
+    parts.load(page)
+    assert (parts.tally.rows_upserted, parts.tally.rows_repeated) == (2, 2)
+    assert parts.sql("SELECT DISTINCT name FROM all_accounts") == [("name",)]
+
+
 # --- rows that the database refuses -----------------------------------------------------------------------------
 
 
@@ -363,6 +372,8 @@ def test_an_account_that_is_refused_on_two_pages_is_tried_again_for_both(parts: 
     parts.load(parts.page(1, 1, 2, 3), parts.page(2, 1, 4, 5))
     (kol,) = parts.ledger.kols
     assert kol.refused == 2
+    tally = parts.tally
+    assert (tally.rows_upserted, tally.rows_repeated, tally.rows_rejected) == (4, 0, {"refused": 2})
     assert [parts.ledger.refusals.of_page("btc", seq) for seq in (1, 2)] == [{What.ACCOUNT: {"1"}}] * 2
 
 
@@ -393,6 +404,7 @@ def test_a_row_that_is_refused_again_is_set_aside_once_and_is_no_news_about_the_
     parts.load(replace(page, rows=page.rows[:3]))  # most of this batch, and of this run so far
     assert parts.stop.error is None
     assert parts.rejects() == [("refused", "BTC", id_) for id_ in "123"]
+    assert parts.tally.rows_rejected == {"refused": 6}, "in the closing table they are in every load"
     assert parts.state() is State.FETCHED
 
     parts.sql("DROP TRIGGER no")
@@ -411,7 +423,8 @@ def test_refused_follows_are_set_aside_and_keep_their_list_from_being_complete(p
     parts.load(page)
     assert parts.rejects() == [("follow_refused", "BTC", "2"), ("follow_refused", "BTC", None)]
     assert parts.sql("SELECT user_id FROM follows ORDER BY user_id") == [("1",), ("3",)]
-    assert (parts.tally.follows_upserted, parts.tally.follows_whole) == (2, 0)
+    assert (parts.tally.follows_upserted, parts.tally.follows_whole, parts.tally.follows_refused) == (2, 0, 2)
+    assert parts.tally.rows_rejected == {}, "their users have rows"
     (kol,) = parts.ledger.kols
     assert (kol.state, kol.refused) == (State.FETCHED, 2)
 
