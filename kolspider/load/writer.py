@@ -226,10 +226,10 @@ class Writer:
 
     async def _write_rows(self, batch: Batch, outcome: _Outcome) -> None:
         """Commit the rows, and note which of them are in the table."""
-        read = [(page.page, row) for page in batch.pages for row in page.rows]
+        read = sum(len(page.rows) for page in batch.pages)
         rows = await self._without_known(batch.rows)
         if not rows:
-            self._tally.rows_repeated += len(read)
+            self._tally.rows_repeated += read
             return
         began = time.monotonic()
         self._rows_in_batch = len(rows)
@@ -239,9 +239,11 @@ class Writer:
         self._rows_in_batch = 0
         self._note_committed(batch, refused.keys())
         self._work.resume("the database")
+        pages = batch.pages if refused else ()  # an account may be on the pages of several KOLs
+        set_aside = [(page.page, row) for page in pages for row in page.rows if row.id in refused]
         written = len(rows) - len(refused)
         self._tally.rows_upserted += written
-        self._tally.rows_repeated += sum(row.id not in refused for _, row in read) - written
+        self._tally.rows_repeated += read - len(set_aside) - written
         self._tally.batches += 1
         receipts = "; ".join(self._database.receipts)
         logger.info(
@@ -253,11 +255,10 @@ class Writer:
             f" ({receipts})" if receipts else "",
         )
         outcome.written = {id_: seq for id_, seq in batch.seqs(rows) if seq is not None and id_ not in refused}
-        for page, row in read if refused else ():  # an account may be on the pages of several KOLs
-            if row.id in refused:
-                reject = Reject("refused", row._asdict(), refused[row.id])
-                self._tally.rows_rejected[reject.reason] += 1
-                outcome.refuse(page, What.ACCOUNT, row.id, reject)
+        for page, row in set_aside:
+            reject = Reject("refused", row._asdict(), refused[row.id])
+            self._tally.rows_rejected[reject.reason] += 1
+            outcome.refuse(page, What.ACCOUNT, row.id, reject)
 
     async def _without_known(self, rows: list[Row]) -> list[Row]:
         """Leave out the bare rows of accounts that the table has: they would replace values by NULL."""
