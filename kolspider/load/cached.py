@@ -59,7 +59,6 @@ class CachedPages:
             seq, page = found
             self._seq = max(self._seq, seq)
             if page is not None:
-                self._tally.cache_hits += 1
                 yield page
 
     def _next(self, seq: int) -> tuple[int, FollowingsPage | None] | None:
