@@ -188,7 +188,7 @@ class Pages(Part):
         """Return the first page to load behind this one, in the order of fetching."""
         row = self._db.execute(
             "SELECT p.seq, p.handle, coalesce(k.user_name, p.handle), p.generation, p.number, p.cursor, p.body, "
-            "p.fetched_at, t.only_refused, p.handle IN (SELECT handle FROM temp.selected) "
+            "p.fetched_at, t.only_refused, EXISTS (SELECT 1 FROM temp.selected s WHERE s.handle = p.handle) "
             "FROM temp.to_load t JOIN page p ON p.seq = t.seq "
             "LEFT JOIN kol k ON k.provider = p.provider AND k.handle = p.handle "
             "WHERE t.seq > ? ORDER BY t.seq LIMIT 1",
