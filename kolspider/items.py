@@ -173,6 +173,8 @@ class FollowingsPage:
     """The accounts whose rows are written, of a page whose other rows are in the target; None: all."""
     is_list: bool = True
     """Whether the KOL follows these users; else they are profiles that were asked for by themselves."""
+    is_selected: bool = True
+    """Whether the run was asked for this KOL; else the page is written again behind an older one, and in no feed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ class MapPipeline:
         remarks: Remarks,
         *,
         keeps_follows: bool,
+        has_feed: bool = False,
     ) -> None:
         self._followed_user = provider.followed_user
         self._account_id = provider.account_id
@@ -57,6 +59,7 @@ class MapPipeline:
         self._repeats = repeats
         self._remarks = remarks
         self._keeps_follows = keeps_follows
+        self._has_feed = has_feed
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> MapPipeline:
@@ -64,7 +67,15 @@ class MapPipeline:
         run = run_of(crawler)
         repeats = None if run.arguments.feed is Feed.FOLLOWS else run.repeats
         follows = bool(run.config.follows_table)
-        return cls(run.config.provider, run.table, run.tally, repeats, run.commits.remarks, keeps_follows=follows)
+        return cls(
+            run.config.provider,
+            run.table,
+            run.tally,
+            repeats,
+            run.commits.remarks,
+            keeps_follows=follows,
+            has_feed=bool(crawler.settings.getdict("FEEDS")),
+        )
 
     def process_item(self, item: Any) -> MappedPage:
         """Map one page: a FollowingsPage, or any item with its fields. A user that can't be mapped is set aside."""
@@ -75,6 +86,8 @@ class MapPipeline:
         raw = {place: page.users[place] for place, one in enumerate(plain) if one is None}
         users = {place: self._followed_user(one) for place, one in raw.items()}
         seen = [hash(one) if one else fingerprint(users[place]) for place, one in enumerate(plain)]
+        if self._has_feed and not page.is_selected:
+            seen = [math.nan] * len(ids)  # which no page repeats: one of a selected KOL still brings them to the feed
         only, rows = page.only_rows, []
         if self._repeats:
             fresh = self._repeats.fresh(ids, seen, only)

@@ -41,12 +41,12 @@ class OfATeam:
     full_reading_began: float | None
     only_rows: frozenset[str] | None
     is_list: bool
+    is_selected: bool
 
 
-def mapping(tally: Tally, repeats: Repeats | None = None, *, keeps_follows: bool = False) -> MapPipeline:
-    return MapPipeline(
-        provider("twitterapi_io"), Table("t", {}, []), tally, repeats, Remarks(), keeps_follows=keeps_follows
-    )
+def mapping(tally: Tally, repeats: Repeats | None = None, **others: bool) -> MapPipeline:
+    others = {"keeps_follows": False} | others
+    return MapPipeline(provider("twitterapi_io"), Table("t", {}, []), tally, repeats, Remarks(), **others)
 
 
 def as_dict(page: FollowingsPage) -> dict[str, Any]:
@@ -75,6 +75,15 @@ def test_a_user_that_is_in_the_table_already_gives_no_row() -> None:
         repeats.committed([row.id])
     assert pipeline.process_item(PAGE).rows == []
     assert tally.rows_repeated == 2
+
+
+def test_a_feed_gets_what_only_a_kol_that_was_not_selected_had_before() -> None:
+    for has_feed, expected in ((True, ["1", "2"]), (False, [])):
+        repeats = Repeats()
+        pipeline = mapping(Tally(), repeats, has_feed=has_feed)
+        for row in pipeline.process_item(replace(PAGE, is_selected=False)).rows:
+            repeats.committed([row.id])
+        assert [row.id for row in pipeline.process_item(PAGE).rows] == expected
 
 
 def test_follows_are_kept_when_asked_for() -> None:

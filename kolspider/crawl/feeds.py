@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 class Rows:
-    """The lines of a feed: each account once, or each follow once with its KOL in front."""
+    """The lines of a feed: each account once, or each follow once with its KOL in front; of selected KOLs alone."""
 
     def __init__(self, feed: Feed) -> None:
         self._of_follows = feed is Feed.FOLLOWS
@@ -48,7 +48,7 @@ class Rows:
     def of(self, item: Any) -> Iterator[dict[str, Any]]:
         """Yield the lines of a page: a MappedPage, or any item with its fields."""
         page = ItemAdapter(item)
-        if self._of_follows and not page["page"].is_list:
+        if not page["page"].is_selected or (self._of_follows and not page["page"].is_list):
             return
         kol = {"kol": page["page"].kol.user_name} if self._of_follows else {}
         known = self._known[page["page"].kol.handle if self._of_follows else ""]

@@ -59,7 +59,6 @@ class CachedPages:
             seq, page = found
             self._seq = max(self._seq, seq)
             if page is not None:
-                self._tally.cache_hits += 1
                 yield page
 
     def _next(self, seq: int) -> tuple[int, FollowingsPage | None] | None:
@@ -87,6 +86,7 @@ class CachedPages:
                 cached.fetched_at if cached.fetched_at <= latest() else time.time(),
                 None if answer.more else self.full_reading_began(cached.handle, cached.generation),
                 only_rows,
+                is_selected=cached.is_selected,
             )
         if cached.seq in self._known_damage:
             return None  # it is looked for again until it is bought again

@@ -174,6 +174,7 @@ class FollowingsSpider(Spider):
             async for page in self._cached.read(everything=work.everything, refused=work.refused):
                 if self._stop.is_set():
                     return
+                self.run.tally.cache_hits += 1  # not where it is read: a run that stops drops the page
                 work.loaded += 1
                 yield page
         by_id = self._provider.profiles_by_id

@@ -54,6 +54,8 @@ class CachedPage(Struct, frozen=True):
     """Unix seconds."""
     only_refused: bool
     """Whether the page is in the target but for the rows that its database refused: only these are tried again."""
+    is_selected: bool
+    """Whether its KOL is selected; else it is loaded again only because it was fetched after a page of one that is."""
 
 
 class PageRecord(Struct, frozen=True):
@@ -186,16 +188,20 @@ class Pages(Part):
         """Return the first page to load behind this one, in the order of fetching."""
         row = self._db.execute(
             "SELECT p.seq, p.handle, coalesce(k.user_name, p.handle), p.generation, p.number, p.cursor, p.body, "
-            "p.fetched_at, t.only_refused FROM temp.to_load t JOIN page p ON p.seq = t.seq "
+            "p.fetched_at, t.only_refused, EXISTS (SELECT 1 FROM temp.selected s WHERE s.handle = p.handle) "
+            "FROM temp.to_load t JOIN page p ON p.seq = t.seq "
             "LEFT JOIN kol k ON k.provider = p.provider AND k.handle = p.handle "
             "WHERE t.seq > ? ORDER BY t.seq LIMIT 1",
             (seq,),
         ).fetchone()
         if row is None:
             return None
-        seq, handle, user_name, generation, number, cursor, packed, fetched_at, only_refused = row
+        seq, handle, user_name, generation, number, cursor, packed, fetched_at, *which = row
+        only_refused, is_selected = map(bool, which)
         body = unpack(packed)
-        return CachedPage(seq, handle, user_name, generation, number, cursor, body, fetched_at, bool(only_refused))
+        return CachedPage(
+            seq, handle, user_name, generation, number, cursor, body, fetched_at, only_refused, is_selected
+        )
 
     def full_reading_began(self, handle: str, generation: int) -> float | None:
         """Return the unix second in which the first page of a list was fetched, once its last page is stored.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kolspider.providers.base import Provider
     from kolspider.store.connection import Connection
 
-__all__ = ["HAS_WORK", "NOT_REACHED", "Due", "Selection", "Watch", "Why"]
+__all__ = ["HAS_WORK", "NOT_REACHED", "Due", "Selection", "WaitingPages", "Watch", "Why"]
 
 _AT_ONCE = 500
 """KOLs read from the selection in one query."""
@@ -57,6 +57,17 @@ class Due(Struct, frozen=True):
     """State of its list in the ledger when it was selected."""
     incremental: bool
     """Whether its list is read only up to where every account is known."""
+
+
+class WaitingPages(Struct, frozen=True):
+    """What a run leaves in the cache that is not in the target: pages of the selected KOLs, and those of others that
+    are to be loaded again behind them.
+    """
+
+    pages: int
+    kols: int
+    others: int
+    """How many of these KOLs are not selected."""
 
 
 class Watch(Struct, frozen=True):
@@ -469,6 +480,17 @@ class Selection(Part):
         return self._count(
             "SELECT count(DISTINCT handle) FROM temp.waiting_page WHERE handle IN (SELECT handle FROM temp.selected)"
         )
+
+    def waiting_pages(self) -> WaitingPages:
+        """Count the pages that were to be loaded and are not in the target."""
+        others = "SELECT 1 FROM page_load l WHERE l.seq = w.seq AND l.target = ? AND l.again"
+        row = self._db.execute(
+            "SELECT count(*), count(DISTINCT w.handle), count(DISTINCT CASE WHEN s.handle IS NULL THEN w.handle END) "
+            "FROM temp.waiting_page w LEFT JOIN temp.selected s ON s.handle = w.handle "
+            f"WHERE s.handle IS NOT NULL OR EXISTS ({others})",
+            (self._target,),
+        ).fetchone()
+        return WaitingPages(*row)
 
     def handles(self) -> Iterator[str]:
         """Yield the handles of all selected KOLs as the source spells them, in order."""

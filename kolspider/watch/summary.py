@@ -11,8 +11,9 @@ from kolspider.console.columns import labelled
 from kolspider.console.wording import counted, duration, iso
 from kolspider.errors import CapReached
 from kolspider.items import State
-from kolspider.options.arguments import replaced, typed_moment, without
+from kolspider.options.arguments import Replay, replaced, typed_moment, without
 from kolspider.store.accounts import Change
+from kolspider.store.selection import WaitingPages
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -81,6 +82,8 @@ class Summary:
         self._refused_of = ledger.kols.refused_selected(_SHOWN) if self._refused else []
         self._waiting = ledger.selection.count_waiting()
         """Selected KOLs with cached pages that are not in the target."""
+        self._left_waiting = WaitingPages(0, 0, 0)
+        """Pages that a run which stopped was to load and did not."""
         self._accounts = ledger.accounts.changes(stats["start_time"].timestamp()) if tally.looks else []
         """What looks at the profiles found changed."""
         self._left = ledger.selection.left
@@ -91,6 +94,9 @@ class Summary:
         self._bugs = tally.bugs + stats.get("spider_exceptions/count", 0)
         self._stop = stop
         self._error = str(stop.error or "")
+        if (self._error or self._interrupted) and not arguments.dry_run:
+            self._left_waiting = ledger.selection.waiting_pages()
+        self._has_feed = any(stats[name] for name in stats if name.startswith("feedexport/"))
         self._feeds_failed = sum(stats[name] for name in stats if name.startswith("feedexport/failed_count/"))
 
     @property
@@ -143,6 +149,9 @@ class Summary:
         yield from self._troubles()
         if damaged := self._tally.cache_damaged:
             yield labelled("damaged", f"{counted(damaged, 'cached page')}, which a normal run buys again")
+        if left := self._left_waiting.pages:
+            of = counted(self._left_waiting.kols, "KOL")
+            yield labelled("waiting", f"{counted(left, 'cached page')} of {of} not in the table yet")
         if self._arguments.replay and self.states:
             yield labelled("lists", f"{self._whole:,} whole, {self._unfinished:,} unfinished")
         if self._feeds_failed:
@@ -228,7 +237,20 @@ class Summary:
         if self._error and self._arguments.max_calls == 0:
             return f"{shlex.join(without(self._command, ['max_calls']))}   (max_calls=0 allows no call)"
         fix = "" if self._interrupted or self._capped else "fix that first; "
+        if self._arguments.replay:
+            return self._next_after_a_stopped_replay(command, fix)
         return f"{command}   ({fix}the run continues where it stopped)"
+
+    def _next_after_a_stopped_replay(self, command: str, fix: str) -> str:
+        """Return a command that loads the rest of what a replay was to load."""
+        if self._arguments.replay is Replay.ALL and self._has_feed:  # what is loaded already is not in the next feed
+            return f"{command} -O FILE   ({fix}loads all of it again, so that the feed is whole)"
+        if not self._left_waiting.pages:
+            return f"{command}   ({fix}the replay begins again)"
+        # A limit would choose among the KOLs whose pages still wait, and kols leave out others that wait, too.
+        others = ("limit", "kols") if self._left_waiting.others else ("limit",)
+        pending = [*without(self._outside, (*_OF_A_REPLAY, *others, "feed")), "-a", "replay=pending"]
+        return f"{shlex.join(pending)}   ({fix}loads the cached pages that are not in the table yet)"
 
     def as_json(self) -> str:
         """Return the same as JSON, for programs."""

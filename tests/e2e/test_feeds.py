@@ -70,6 +70,28 @@ def test_a_feed_has_each_account_once_or_each_follow_with_its_kol(make_project: 
     assert f"Stored csv feed ({len(expected)} items) in: {accounts['csv']}" in result.text
 
 
+@pytest.mark.parametrize(("wanted", "asked"), [(("a", "c"), "kols=a,c"), (("a", "b"), "limit=2")])
+def test_a_feed_of_some_kols_has_nothing_of_the_others_that_are_loaded_behind_them(
+    make_project: MakeProject, wanted: tuple[str, ...], asked: str
+) -> None:
+    # Given lists that share accounts, bought one after the other
+    project = make_project(dict.fromkeys("abc", 250))
+    for kol in "abc":
+        project.crawl("-a", f"kols={kol}").expect(0)
+    assert expected_rows({"b": 250}).keys() & expected_rows({"c": 250}).keys() - expected_rows({"a": 250}).keys()
+    accounts, follows = project.folder / "users.csv", project.folder / "follows.csv"
+    replay = ("-a", "replay=all", "-a", asked)
+
+    project.crawl(*replay, "-O", str(accounts)).expect(0)
+    project.crawl(*replay, "-a", "feed=follows", "-O", str(follows)).expect(0)
+
+    found = [row["id"] for row in read_csv(accounts)]
+    assert sorted(found) == sorted(expected_rows(dict.fromkeys(wanted, 250)))
+    assert sorted((line["kol"], line["id"]) for line in read_csv(follows)) == sorted(
+        (kol, id_) for kol in wanted for id_ in expected_rows({kol: 250})
+    )
+
+
 def test_a_feed_of_follows_without_a_feed_is_refused(make_project: MakeProject) -> None:
     project = make_project(KOLS)
     assert "there is no -o" in project.look("crawl", "followings", "-a", "feed=follows").expect(2).text

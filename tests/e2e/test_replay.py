@@ -250,10 +250,34 @@ def test_a_replay_into_a_table_that_refuses_every_row_stops_and_can_be_repeated(
 
     result = project.crawl(*REPLAY, "-s", "KOL_FLUSH_ROWS=100", env=NO_KEY).expect(1)
     assert "refuses most rows" in result.out
+    assert "waiting   6 cached pages of 1 KOL not in the table yet" in result.out.splitlines()
 
     take_all(project)
     project.crawl(*REPLAY, env=NO_KEY).expect(0)
     assert project.rows() == expected_rows({"alpha": 1200})
+
+
+def test_a_replay_that_stops_says_how_many_pages_wait_and_next_names_the_command_that_loads_them(
+    make_project: MakeProject,
+) -> None:
+    # Given two lists in a table that was emptied, and that takes no row
+    kols = {"alpha": 1200, "beta": 250}
+    project = make_project(kols)
+    for kol in kols:
+        project.crawl("-a", f"kols={kol}").expect(0)
+    project.empty()
+    refuse_all(project)
+
+    # When the pages of one are loaded, and with them those that were fetched later
+    result = project.crawl("-a", "replay=all", "-a", "kols=alpha", "-s", "KOL_FLUSH_ROWS=100", env=NO_KEY).expect(1)
+
+    assert "waiting   8 cached pages of 2 KOLs not in the table yet" in result.out.splitlines()
+    assert "8 pages of 2 KOLs not in the table" in project.look("cache", "status").out
+    take_all(project)
+    (following,) = re.findall(r"^next +scrapy crawl followings (.*?)   \(", result.out, re.MULTILINE)
+    result = project.crawl(*following.split(), env=NO_KEY).expect(0)
+    assert "pages     0 bought, 8 from the cache" in result.out.splitlines()
+    assert project.rows() == expected_rows(kols)
 
 
 def test_half_a_pruned_list_is_never_taken_for_a_whole_one_in_another_database(make_project: MakeProject) -> None:

@@ -12,6 +12,8 @@ from scrapy.http import TextResponse
 
 from kolspider.crawl.page_request import PageRequest
 from kolspider.items import FollowingsPage, Kol, State
+from kolspider.live.crew import Round
+from kolspider.live.stop import Stop
 from kolspider.live.tally import Tally
 from kolspider.providers import provider
 from kolspider.providers.base import Account, Page
@@ -20,7 +22,7 @@ from kolspider.spiders.followings import FollowingsSpider, _List
 from tests.live.unguarded import Unguarded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 BTC = Kol("btc", "BTC")
 
@@ -62,6 +64,23 @@ def test_a_list_whose_last_page_could_not_be_stored_has_not_ended(seq: int | Non
     yielded = list(asyncio.run(spider.parse_page(TextResponse("http://api"), followings, asked)))
     assert [type(item) for item in yielded] == [FollowingsPage], "its users go into the table all the same"
     assert recorder.ended == ended
+
+
+def test_a_page_of_the_cache_that_is_dropped_when_the_run_stops_is_not_counted() -> None:
+    page, stop, spider = FollowingsPage(BTC, 1, "", [], last=True), Stop(), FollowingsSpider()
+
+    async def pages(**_: bool) -> AsyncIterator[FollowingsPage]:
+        yield page
+        stop.set()
+        yield page
+
+    async def loaded() -> list[FollowingsPage]:
+        return [one async for one in spider._work(Round(loads=True))]
+
+    spider.run, spider._stop = cast("Any", SimpleNamespace(tally=Tally())), stop
+    spider._cached, spider._provider = cast("Any", SimpleNamespace(read=pages)), provider("twitterapi_io")
+    assert asyncio.run(loaded()) == [page]
+    assert spider.run.tally.cache_hits == 1
 
 
 def test_of_the_known_part_of_a_list_one_page_at_a_time_is_in_memory() -> None:

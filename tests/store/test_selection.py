@@ -8,7 +8,7 @@ import pytest
 
 from kolspider.items import Kol, State
 from kolspider.store import selection
-from kolspider.store.selection import Why
+from kolspider.store.selection import WaitingPages, Why
 
 if TYPE_CHECKING:
     from kolspider.store.connection import Connection
@@ -179,6 +179,9 @@ def test_cached_kols_are_taken_in_in_the_order_of_their_pages(kols: Ledger, stor
     kols.selection.choose_all(1)
     assert list(kols.selection.handles()) == ["PARTIAL"]
     assert kols.selection.count_waiting() == 1
+    assert kols.selection.waiting_pages() == WaitingPages(pages=1, kols=1, others=0), "OLD was never to be loaded"
+    store.execute("UPDATE page_load SET again = TRUE WHERE seq IN (SELECT seq FROM page WHERE handle = 'done')")
+    assert kols.selection.waiting_pages() == WaitingPages(pages=2, kols=2, others=1)
 
 
 @pytest.mark.parametrize(("restarts", "incremental"), [(0, True), (1, True), (2, False)])

@@ -18,6 +18,7 @@ from kolspider.live.tally import Tally
 from kolspider.options.arguments import Arguments
 from kolspider.providers.base import Balance
 from kolspider.store.kols import KolRecord
+from kolspider.store.selection import WaitingPages
 from kolspider.watch.summary import Summary
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 COMMAND = ["scrapy", "crawl", "followings"]
 DONE = {State.COMPLETE: 2}
+NOTHING = WaitingPages(0, 0, 0)
+JOB = ("JOBDIR=jobs/a",)
 
 
 def summary(
@@ -42,6 +45,7 @@ def summary(
     settings: tuple[str, ...] = (),
     in_job: bool = False,
     feeds_failed: int = 0,
+    waiting: WaitingPages = NOTHING,
     held: tuple[Balance | None, Balance | None] = (None, None),
     **stats: Any,
 ) -> Summary:
@@ -54,6 +58,7 @@ def summary(
         refusals=SimpleNamespace(count_selected=lambda: len(refused)),
         selection=SimpleNamespace(
             count_waiting=lambda: 0,
+            waiting_pages=lambda: waiting,
             count_not_reached=lambda: not_reached,
             states_of_source=lambda: {State.COMPLETE: 8, State.NOT_FOUND: 1},
             left=left,
@@ -240,6 +245,26 @@ def test_nothing_saved_takes_no_line() -> None:
             130,
             "{command}   (the run continues where it stopped)",
         ),
+        (
+            summary(None, "replay=all", "kols=a", "limit=2", waiting=WaitingPages(4, 2, 0), finish_reason="shutdown"),
+            130,
+            "{command} -a kols=a -a replay=pending   (loads the cached pages that are not in the table yet)",
+        ),
+        (
+            summary(None, "replay=all", "kols=a", waiting=WaitingPages(4, 2, 1), settings=JOB, error="no table"),
+            1,
+            "{command} -a replay=pending   (fix that first; loads the cached pages that are not in the table yet)",
+        ),
+        (
+            summary(None, "replay=all", finish_reason="shutdown"),
+            130,
+            "{command} -a replay=all   (the replay begins again)",
+        ),
+        (
+            summary(None, "replay=all", "feed=follows", feeds_failed=1, finish_reason="shutdown"),
+            130,
+            "{command} -a replay=all -a feed=follows -O FILE   (loads all of it again, so that the feed is whole)",
+        ),
         (summary(None, "max_calls=0", error="no call"), 1, "{command}   (max_calls=0 allows no call)"),
         (summary(Tally(bugs=1)), 1, "{command}   (report the bug first: see ERROR in the log)"),
         (
@@ -271,7 +296,6 @@ def test_next_is_a_command_to_paste_with_a_remark_behind_it(run: Summary, exit_c
 
 
 CUT = 1795677000.0
-JOB = ("JOBDIR=jobs/a",)
 
 
 @pytest.mark.parametrize(
