@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from ipaddress import ip_address
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from scrapy.settings import default_settings
+from scrapy.settings import SETTINGS_PRIORITIES, default_settings
 
 from kolspider.db.base import HANDLES
 from kolspider.errors import WrongUsage
@@ -110,9 +111,14 @@ class Config:
         """Read the settings. Raises WrongUsage, naming the setting that is wrong."""
         if str(settings["LOG_LEVEL"]).upper() not in logging.getLevelNamesMapping():
             raise WrongUsage(f"LOG_LEVEL={settings['LOG_LEVEL']!r} is not one of DEBUG, INFO, WARNING, ERROR")
+        known = {*DEFAULTS, *filter(str.isupper, vars(default_settings))}
         for name in sorted(map(str, settings)):
             if name.upper().startswith("KOL_") and name not in DEFAULTS:
                 raise unknown(name, DEFAULTS)
+            # One that is typed wrong would be ignored: HTTPCACHE_IGNORE_MISSING is what keeps a replay from buying.
+            is_typed = settings.getpriority(name) == SETTINGS_PRIORITIES["cmdline"]
+            if is_typed and name not in known and get_close_matches(name.upper(), known, 1, 0.85):
+                raise unknown(name, known)
         _check_scrapy(settings)
         return cls(**{known.name: known.metadata["read"](settings, known.metadata["setting"]) for known in fields(cls)})
 

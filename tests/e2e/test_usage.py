@@ -197,6 +197,20 @@ def test_a_mistyped_name_in_the_environment_or_dotenv_ends_each_command(make_pro
     assert project.api.calls == []
 
 
+def test_a_mistyped_setting_of_scrapys_is_not_ignored_and_one_of_the_teams_own_is(make_project: MakeProject) -> None:
+    project = make_project({"BTC": 3})
+    project.crawl("-s", "MY_OWN=1").expect(0)
+    bought = len(project.api.calls)
+    for typed, right in (
+        ("HTTPCACHE_IGNORE_MISING=True", "HTTPCACHE_IGNORE_MISSING"),
+        ("DOWNLOAD_DELLAY=5", "DOWNLOAD_DELAY"),
+        ("jobdir=a", "JOBDIR"),
+    ):
+        told = f"kolspider: unknown setting {typed.partition('=')[0]}; did you mean {right}?\n"
+        assert project.crawl("-a", "fresh=1", "-a", "refresh=0s", "-s", typed).expect(2).err.endswith(told)
+    assert len(project.api.calls) == bought
+
+
 @pytest.mark.sqlite_only("the path of its file may be relative")
 def test_relative_paths_start_at_scrapy_cfg_wherever_the_command_is_run(make_project: MakeProject) -> None:
     project = make_project({"BTC": 3})
