@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import run
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kolspider.store.connection import Connection
+    from kolspider.store.database import SqliteConnection
 
 __all__ = ["store"]
 
@@ -124,9 +125,12 @@ def test_lists_that_are_loaded_again_together_wait_for_the_disk_once_and_are_tol
     monkeypatch.setattr(ledger.kols, "settle_all", noted)
     for one in (first, second):
         commits.handed_over(one)
+    statements: list[str] = []
+    cast("SqliteConnection", ledger.connection).set_trace_callback(statements.append)
     run(commits.committed([first, second], []))
     for kol in (BTC, eth):
         run(commits.list_had_ended(kol))
+    assert statements.count("COMMIT") == 2, "one for the marks of the pages, one for both lists"
     assert settled == [("btc", "eth")]
     assert [record.getMessage() for record in caplog.records] == [
         f"KOL {name}: complete, 200 users in 1 page (0 bought)" for name in ("BTC", "ETH")
